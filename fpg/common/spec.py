@@ -1,0 +1,106 @@
+"""EngineSpec: the JSON beside every model file that says what it is and how to use it, checked before anything loads.
+
+One format for trained weights (`.safetensors`) and for exported engines (`.onnx`, `.xml`, `.engine`). The sidecar of
+`STEM.ext` is `STEM.spec.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fpg.common.errors import InputError
+from fpg.common.files import sha256, write_json
+
+SCHEMA = "fpg.engine/1"
+BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What a model file is, which bytes it consists of, and how its input and output are to be understood."""
+
+    backend: str
+    """One of `BACKENDS`."""
+    model_file: str
+    """Name of the file that is opened, beside the sidecar."""
+    files: dict[str, str]
+    """SHA-256 of every file of the model by name (`.xml` and `.bin`, external ONNX data too)."""
+    detector: dict[str, Any]
+    """`DetectorConfig` as a dict: backbone, image size, heads."""
+    image_size: int
+    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or deviation outside the network."""
+    map_size: tuple[int, int]
+    """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]."""
+    precision: str = "fp32"
+    batch: tuple[int, int, int] | None = None
+    """Smallest, usual and largest batch; None when any batch works."""
+    crop: str = "evaluation"
+    """Crop rule of `fpg.common.crops`."""
+    labels: tuple[str, str] = ("real", "fake")
+    threshold: float = 0.5
+    """Probability of fake from which a verdict says fake."""
+    temperature: float = 1.0
+    """Logits are divided by it before the softmax."""
+    reference: dict[str, Any] | None = None
+    """`{"seed": int, "batch": int, "logits": [[..]], "tolerance": float}`: the answer to `numpy.random.default_rng(seed)
+    .random((batch, 3, S, S), dtype=float32)`; the tolerance is a difference of probability."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Free-form: run, commit, seed, method, quality model, data, creation time, versions, parity table."""
+    schema: str = SCHEMA
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON, atomically."""
+        write_json(path, dataclasses.asdict(self))
+
+    def verify(self, folder: str | os.PathLike[str]) -> None:
+        """Compare every file's hash.
+
+        Raises:
+            InputError: a file is missing or is not the one this sidecar describes.
+        """
+        for name, expected in self.files.items():
+            path = Path(folder) / name
+            if (actual := sha256(path)) != expected:
+                raise InputError(path, f"does not match its sidecar (SHA-256 {actual[:12]}..., expected {expected[:12]}...)")
+
+
+def sidecar(path: str | os.PathLike[str]) -> Path:
+    """Path of the sidecar of a model file: `STEM.spec.json` beside it."""
+    path = Path(path)
+    return path.with_name(path.stem + ".spec.json")
+
+
+def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
+    """The spec of a model file (the path of the model, not of the sidecar). Hashes are not checked here.
+
+    Raises:
+        InputError: no sidecar, not JSON, another schema, missing or unknown fields.
+    """
+    path = sidecar(model)
+    if not Path(model).is_file():
+        raise InputError(model, "no such file")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(model, f"has no sidecar {path.name}; export or save it with fpg, or import it first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"is not a readable sidecar: {error}") from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise InputError(path, f"schema: expected {SCHEMA}, got {value.get('schema') if isinstance(value, dict) else type(value).__name__}")
+    try:
+        for key in ("map_size", "labels", "batch"):
+            if value.get(key) is not None:
+                value[key] = tuple(value[key])
+        spec = EngineSpec(**value)
+    except TypeError as error:
+        raise InputError(path, f"fields do not fit: {error}") from error
+    if spec.backend not in BACKENDS:
+        raise InputError(path, f"backend: expected one of {', '.join(BACKENDS)}, got {spec.backend}")
+    if any(Path(name).name != name for name in (spec.model_file, *spec.files)) or spec.model_file not in spec.files:
+        raise InputError(path, "files: expected plain names, with a hash for the model file")
+    return spec

@@ -1,0 +1,179 @@
+"""The manifest: one Parquet file per prepared data set, a row per face crop, and what became of every video.
+
+`OUT/manifest.parquet` is the only index. Crops are lossless images at `OUT/<path>`. The list of videos, those without a
+face and those that failed included, travels in the file's metadata, so that a failure cannot be lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fpg.common.errors import InputError
+from fpg.common.files import atomic_write
+
+NAME = "manifest.parquet"
+REAL, FAKE = 0, 1
+SPLITS = ("train", "val", "test")
+STATUSES = ("prepared", "no_face", "failed")
+
+_F32 = pa.float32()
+_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("method", pa.string()),
+        ("video", pa.string()),
+        ("frame", pa.int32()),
+        ("time_s", pa.float64()),
+        ("face", pa.int32()),
+        ("label", pa.int8()),
+        ("split", pa.string()),
+        ("path", pa.string()),
+        ("origin", pa.list_(pa.int32(), 2)),
+        ("frame_size", pa.list_(pa.int32(), 2)),
+        ("size", pa.list_(pa.int32(), 2)),
+        ("box", pa.list_(_F32, 4)),
+        ("landmarks", pa.list_(_F32)),
+        ("score", _F32),
+        ("pose", pa.list_(_F32, 3)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class FaceRow:
+    """One face in one frame, cropped with context."""
+
+    dataset: str
+    method: str
+    """Manipulation, `""` for real videos."""
+    video: str
+    """Identifier within (data set, method)."""
+    frame: int
+    """Index of the frame in the video, 0-based; 0 for an image."""
+    time_s: float
+    face: int
+    """0 is the largest face of its frame."""
+    label: int
+    """0 real, 1 fake."""
+    split: str
+    path: str
+    """Of the crop, relative to the manifest's folder, with `/`."""
+    origin: tuple[int, int]
+    """(x, y) of the crop's first pixel in the frame."""
+    frame_size: tuple[int, int]
+    """(height, width) of the whole frame."""
+    size: tuple[int, int]
+    """(height, width) of the crop."""
+    box: np.ndarray
+    """Face box, float32 [4] = (x0, y0, x1, y1), in pixels of the crop."""
+    landmarks: np.ndarray
+    """float32 [68 or 81, 2] = (x, y), dlib's order, in pixels of the crop."""
+    score: float
+    """The face detector's confidence in [0, 1]."""
+    pose: tuple[float, float, float] | None = None
+    """(yaw, pitch, roll) in degrees, None when unknown."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """(data set, method, video): what identifies a video."""
+        return self.dataset, self.method, self.video
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """What became of one video (or image)."""
+
+    dataset: str
+    method: str
+    video: str
+    label: int
+    split: str
+    source: str
+    """Path it was read from."""
+    status: str
+    """`prepared`, `no_face` or `failed`."""
+    reason: str = ""
+    frames: int = 0
+    """Frames that were looked at."""
+    frames_with_face: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """(data set, method, video)."""
+        return self.dataset, self.method, self.video
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A prepared data set: `root` is the folder that crop paths are relative to."""
+
+    root: Path
+    faces: list[FaceRow]
+    videos: list[VideoRecord]
+
+    def select(self, *, split: str | None = None, label: int | None = None, largest_only: bool = False) -> Manifest:
+        """The part of one split and/or label; `largest_only` keeps the largest face of each frame."""
+
+        def wanted(item: FaceRow | VideoRecord) -> bool:
+            return (split is None or item.split == split) and (label is None or item.label == label)
+
+        faces = [f for f in self.faces if wanted(f) and not (largest_only and f.face)]
+        return Manifest(self.root, faces, [v for v in self.videos if wanted(v)])
+
+
+def write_manifest(root: str | os.PathLike[str], faces: Iterable[FaceRow], videos: Iterable[VideoRecord]) -> Path:
+    """Write `root/manifest.parquet` atomically, rows sorted by (data set, method, video, frame, face)."""
+    rows = sorted(faces, key=lambda f: (*f.key, f.frame, f.face))
+    records = sorted(videos, key=lambda v: v.key)
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
+    columns["box"] = [np.asarray(b, np.float32).tolist() for b in columns["box"]]
+    columns["landmarks"] = [np.asarray(x, np.float32).ravel().tolist() for x in columns["landmarks"]]
+    metadata = {"fpg.schema": "fpg.manifest/1", "fpg.videos": json.dumps([dataclasses.asdict(v) for v in records])}
+    table = pa.table(columns, schema=_SCHEMA.with_metadata(metadata))
+    path = Path(root) / NAME
+    with atomic_write(path) as file:
+        pq.write_table(table, file, compression="zstd")
+    return path
+
+
+def read_manifest(root: str | os.PathLike[str]) -> Manifest:
+    """Read a prepared data set (its folder or the manifest file).
+
+    Raises:
+        InputError: no manifest, not one of fpg's, or damaged.
+    """
+    path = Path(root)
+    path = path / NAME if path.is_dir() else path
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(path, f"is not a readable manifest: {error}") from error
+    metadata = table.schema.metadata or {}
+    if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
+        raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
+    try:
+        videos = [VideoRecord(**v) for v in json.loads(metadata[b"fpg.videos"])]
+        faces = [_row(values) for values in table.to_pylist()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"is not a readable manifest: {error}") from error
+    return Manifest(path.parent, faces, videos)
+
+
+def _row(values: dict[str, Any]) -> FaceRow:
+    for name in ("origin", "frame_size", "size", "pose"):
+        values[name] = None if values[name] is None else tuple(values[name])
+    values["box"] = np.asarray(values["box"], np.float32)
+    values["landmarks"] = np.asarray(values["landmarks"], np.float32).reshape(-1, 2)
+    return FaceRow(**values)
