@@ -1,0 +1,36 @@
+# make demo   the whole path on sample data, from nothing: prepare, train, evaluate, export, detect
+# make test   all tests, from nothing
+# make lint   ruff, mypy, clang-format      make bench  the benchmarks, as tables
+SHELL := /bin/bash
+PY := .venv/bin/python
+STAMP := .venv/.ready
+COMPILED := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt
+
+.PHONY: help setup demo test test-cpp lint bench clean
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+setup: $(STAMP)
+$(STAMP): pyproject.toml constraints.txt requirements-models.txt requirements-samples.txt $(wildcard scripts/*.sh) $(COMPILED)
+	@bash scripts/setup.sh
+	@touch $@
+
+demo: $(STAMP)
+	@bash scripts/demo.sh
+
+test: $(STAMP) test-cpp
+	$(PY) -m pytest
+
+test-cpp: $(STAMP)
+	@export PATH="$$PWD/.venv/bin:$$PATH"; for preset in cpu asan; do \
+	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; done
+
+lint: $(STAMP)
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/cpp/*.cpp' | xargs -r .venv/bin/clang-format --dry-run -Werror
+
+bench: $(STAMP)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean:
+	rm -rf build demo .mypy_cache .ruff_cache .pytest_cache

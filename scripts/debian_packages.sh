@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Says which Debian packages set-up needs and lacks, and installs them when it may (root or password-less sudo).
+set -euo pipefail
+
+# What needs what: venv and headers to build the environment and _C, a compiler, libGL and glib for opencv-python.
+packages=(python3-venv python3-dev g++ libgl1 libglib2.0-0)
+
+present() {
+  case "$1" in
+    python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' ;;
+    python3-dev) "${PYTHON:-python3}" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ;;
+    g++) command -v "${CXX:-g++}" ;;
+    libgl1) ldconfig -p | grep -q 'libGL\.so\.1 ' ;;
+    libglib2.0-0) ldconfig -p | grep -q 'libglib-2\.0\.so\.0 ' ;;
+  esac >/dev/null 2>&1
+}
+
+PATH="$PATH:/sbin:/usr/sbin"
+missing=()
+for package in "${packages[@]}"; do present "$package" || missing+=("$package"); done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "Set-up needs these Debian packages, which are not here: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! sudo -n true 2>/dev/null; then
+    echo "Install them and call make again:  sudo apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo -n)
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "This is not Debian (no apt-get): install the equivalents with your package manager and call make again." >&2
+  exit 1
+fi
+echo "Installing them with apt-get ..."
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"

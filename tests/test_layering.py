@@ -1,0 +1,107 @@
+"""Who may call whom: the arrows of docs/architecture.md, read off the imports and includes themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ARROWS: dict[str, set[str]] = {
+    "common": set(),
+    "ops": {"common", "_C"},
+    "faces": {"common"},
+    "data": {"common", "faces"},
+    "augment": {"common", "ops"},
+    "models": {"common"},
+    "guidance": {"common", "ops", "augment"},
+    "train": {"common", "guidance", "augment", "models", "data"},
+    "engines": {"common"},
+    "runtime": {"common", "engines", "faces", "data"},
+    "evaluate": {"common", "runtime", "engines", "faces", "data"},
+    "export": {"common", "models", "engines"},
+    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"},
+}
+EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/cli/doctor.py": {"ops"}}
+
+TORCH_FREE = [
+    "fpg.common.crops",
+    "fpg.common.spec",
+    "fpg.data.manifest",
+    "fpg.data.video",
+    "fpg.data.sources",
+    "fpg.data.prepare",
+    "fpg.faces",
+    "fpg.engines",
+    "fpg.engines.openvino",
+    "fpg.engines.onnxruntime",
+    "fpg.runtime.pipeline",
+    "fpg.evaluate.metrics",
+    "fpg.evaluate.protocol",
+]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms of fpg that a module imports, wherever in the file the import stands."""
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import from the package by its full name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "fpg" else [node.module or ""]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("fpg.")}
+    return rooms
+
+
+MODULES = sorted((ROOT / "fpg").glob("*/**/*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_arrows(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    room = relative.split("/")[1]
+    assert room in ARROWS, f"{relative}: a room without arrows; add it here and to docs/architecture.md"
+    allowed = ARROWS[room] | {room} | EXTRA.get(relative, set())
+    assert imported_rooms(path) - allowed - {"__version__"} == set()
+
+
+def test_the_check_sees_a_forbidden_import(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f():\n    from fpg.train.loop import train\n    import fpg.cli.entry\n    from fpg import models\n")
+    assert imported_rooms(bad) == {"train", "cli", "models"}
+
+
+def test_torch_stays_out_of_deployment() -> None:
+    code = f"import importlib, sys\nfor m in {TORCH_FREE!r}:\n    importlib.import_module(m)\n    assert 'torch' not in sys.modules, m\n"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_only_the_torch_engine_imports_torch() -> None:
+    users = {
+        path.name
+        for path in (ROOT / "fpg/engines").glob("*.py")
+        if re.search(r"^\s*(import torch|from torch)\b", path.read_text(), re.MULTILINE)
+    }
+    assert users <= {"torch.py"}
+
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"}), ids=lambda p: str(p.name))
+def test_cpp_arrows(path: Path) -> None:
+    part = path.relative_to(ROOT / "csrc").parts[0]
+    for name in INCLUDE.findall(path.read_text()):
+        if part != "python":
+            assert not name.startswith(("torch/", "ATen/", "c10/", "pybind11/", "Python.h", "opencv")), f"{path.name} includes {name}"
+        if part in {"include", "math"}:
+            assert "cpu/" not in name, f"{path.name} includes {name}"
+            assert "cuda/" not in name, f"{path.name} includes {name}"
+        assert not name.startswith(("NvInfer", "libav", "openvino/")), f"{path.name}: {name} belongs in deploy/"
