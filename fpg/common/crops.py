@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 Crop = tuple[int, int, int, int]
@@ -59,3 +60,32 @@ def detection_crop(box: Sequence[float] | np.ndarray, height: int, width: int, d
         raise ValueError(f"box: expected finite x0 < x1 and y0 < y1, got ({x0}, {y0}, {x1}, {y1})")
     left, right, top, bottom = (0.6 * float(u) + 0.2 for u in draw)
     return _bounds(x0 - w / 4 * left, y0 - h / 4 * top, x1 + w / 4 * right, y1 + h / 4 * bottom, height, width)
+
+
+def face_input(image: np.ndarray, box: Sequence[float] | np.ndarray, size: int, draw: Sequence[float] = EVALUATION_DRAW) -> np.ndarray:
+    """What the detector sees of one face: detection crop, bilinear resize, scale to [0, 1] (METHOD 2.9).
+
+    The resize is OpenCV's bilinear one (pixel centres, no antialiasing, rounded to uint8 for uint8 images).
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        box: face box (x0, y0, x1, y1) in pixels of `image`.
+        size: side S of the result, in pixels.
+        draw: margin draws as in `detection_crop`; the default is the evaluation crop.
+
+    Returns:
+        float32 [3, S, S] in [0, 1], contiguous.
+
+    Raises:
+        ValueError: not such an image, or a box that `detection_crop` refuses.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ValueError(f"image: expected uint8 [H, W, 3], not empty, got {image.dtype} {list(image.shape)}")
+    return network_input(image, detection_crop(box, image.shape[0], image.shape[1], draw), size)
+
+
+def network_input(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
+    """Cut `crop` out of uint8 [H, W, 3], resize (bilinear) and scale: float32 [3, size, size] in [0, 1], contiguous."""
+    y0, y1, x0, x1 = crop
+    resized = cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized.transpose(2, 0, 1), np.float32) / np.float32(255)
