@@ -1,0 +1,184 @@
+"""Any timm network as a backbone in two parts: up to its last block, and from there to the map that is pooled.
+
+The split is what FPG needs: the last block's output carries the response map and the similarity loss, the map before
+pooling carries the class branch. Token grids (ViT, Swin, ...) are handed out as maps [B, C, h, w] without prefix tokens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import timm
+import torch
+from timm.layers import LayerNorm2d, RmsNorm2d
+from timm.models.efficientnet import EfficientNet
+from torch import Tensor, nn
+
+from fpg.common.errors import UsageError
+from fpg.models.config import DetectorConfig
+
+log = logging.getLogger(__name__)
+
+
+class Backbone(nn.Module):
+    """A convolutional network whose last stage is the map that is pooled: both parts of the split see the same map.
+
+    Attributes:
+        net: the timm network, without classifier.
+        last_channels: channels of the last block's output.
+        channels: channels of the map before pooling.
+    """
+
+    net: Any
+    last_channels: int
+    channels: int
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.last_channels = self.net.num_features
+        self.channels = self.net.num_features
+
+    def last_block(self, x: Tensor) -> Tensor:
+        """Normalised images [B, 3, S, S] -> output of the last block [B, last_channels, h, w]."""
+        return self.net.forward_features(x)
+
+    def pre_pooling(self, a: Tensor) -> Tensor:
+        """Output of the last block -> map before pooling [B, channels, h, w]."""
+        norm = _final_norm(self.net)
+        return a if norm is None else _normalize(a, norm)
+
+
+class EfficientNetBackbone(Backbone):
+    """EfficientNets: blocks, then head convolution with its normalisation and activation (1792 channels for B4)."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        self.last_channels = self.net.conv_head.in_channels
+
+    def last_block(self, x: Tensor) -> Tensor:
+        """See `Backbone.last_block`."""
+        return self.net.blocks(self.net.bn1(self.net.conv_stem(x)))
+
+    def pre_pooling(self, a: Tensor) -> Tensor:
+        """See `Backbone.pre_pooling`."""
+        return self.net.bn2(self.net.conv_head(a))
+
+
+class TokenBackbone(Backbone):
+    """Transformers and their kin: the last block's tokens as a grid; the final normalisation follows before pooling."""
+
+    def last_block(self, x: Tensor) -> Tensor:
+        """See `Backbone.last_block`."""
+        return self.net.forward_intermediates(x, indices=1, norm=False, intermediates_only=True, output_fmt="NCHW")[-1]
+
+
+def _final_norm(net: Any) -> nn.Module | None:
+    """The normalisation that the network applies around its pooling; on the map before pooling it acts per position."""
+    for owner, name in ((net, "norm"), (net, "fc_norm"), (getattr(net, "head", None), "norm")):
+        norm = getattr(owner, name, None)
+        if isinstance(norm, nn.Module) and not isinstance(norm, nn.Identity):
+            return norm
+    return None
+
+
+def _normalize(a: Tensor, norm: nn.Module) -> Tensor:
+    if isinstance(norm, (LayerNorm2d, RmsNorm2d, nn.BatchNorm2d, nn.GroupNorm)):
+        return norm(a)
+    return norm(a.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _takes_tokens(net: Any) -> bool:
+    """Whether `forward_features` answers with something else than a map [B, C, h, w]."""
+    norm = getattr(net, "norm", None)
+    return hasattr(net, "patch_embed") or (isinstance(norm, nn.Module) and hasattr(net, "forward_intermediates"))
+
+
+def pretrained_cfg(name: str) -> Any:
+    """timm's description of a backbone's published weights (mean, std, file, classifier).
+
+    Raises:
+        UsageError: timm knows no such model.
+    """
+    try:
+        cfg = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        raise UsageError(f"backbone: expected a timm model name, got {name} ({error})") from error
+    if cfg is None:
+        raise UsageError(f"backbone: expected a timm model name, got {name}")
+    return cfg
+
+
+def resolve(config: DetectorConfig) -> DetectorConfig:
+    """The config with `normalization="auto"` replaced by what it means for the backbone.
+
+    Raises:
+        UsageError: timm knows no such backbone.
+    """
+    cfg = pretrained_cfg(config.backbone)
+    if config.normalization != "auto":
+        return config
+    if config.backbone.split(".")[0] == "tf_efficientnet_b4":
+        return dataclasses.replace(config, normalization="none")
+    return dataclasses.replace(config, normalization="given", mean=tuple(cfg.mean), std=tuple(cfg.std))
+
+
+def create_net(config: DetectorConfig, pretrained: bool = False) -> nn.Module:
+    """timm's network for a config, without classifier.
+
+    Raises:
+        UsageError: timm knows no such backbone, or it cannot take images of that size.
+    """
+    if not pretrained_cfg(config.backbone).fixed_input_size:
+        return _create(config, pretrained)
+    try:
+        net = _create(config, pretrained, img_size=config.image_size)
+    except AssertionError as error:
+        raise _refused(config, error) from error
+    try:
+        _try_size(net, config.image_size)
+    except (AssertionError, RuntimeError) as error:
+        raise _refused(config, error) from error
+    return net
+
+
+def _refused(config: DetectorConfig, error: Exception) -> UsageError:
+    return UsageError(f"image_size: {config.backbone} does not take {config.image_size} ({error})")
+
+
+def _create(config: DetectorConfig, pretrained: bool, **options: Any) -> nn.Module:
+    try:
+        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, drop_path_rate=config.drop_connect, **options)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        log.warning("%s has no stochastic depth: drop_connect %g is not applied", config.backbone, config.drop_connect)
+        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, **options)
+
+
+@torch.no_grad()
+def _try_size(net: nn.Module, size: int) -> None:
+    """One image through: networks of a fixed size show only then that a size does not suit them."""
+    net.eval()
+    net(torch.zeros(1, 3, size, size))
+    net.train()
+
+
+def split(net: Any, config: DetectorConfig) -> Backbone:
+    """Wrap a timm network in the split that fits it, with the config's batch normalisation constants."""
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = module.momentum if config.bn_momentum is None else config.bn_momentum
+            module.eps = module.eps if config.bn_eps is None else config.bn_eps
+    if isinstance(net, EfficientNet):
+        return EfficientNetBackbone(net)
+    return TokenBackbone(net) if _takes_tokens(net) else Backbone(net)
+
+
+def normalization_buffers(config: DetectorConfig) -> tuple[Tensor, Tensor] | None:
+    """(mean, std) as float32 [1, 3, 1, 1] for a resolved config, None for none."""
+    if config.mean is None or config.std is None:
+        return None
+    return torch.tensor(config.mean).view(1, 3, 1, 1), torch.tensor(config.std).view(1, 3, 1, 1)

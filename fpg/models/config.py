@@ -1,0 +1,86 @@
+"""What a detector is made of, as one dataclass: saved beside every weight file and enough to build the network again."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fpg.common.errors import UsageError
+
+DEFAULT_BACKBONE = "tf_efficientnet_b4.ap_in1k"
+"""EfficientNet-B4 with AdvProp ImageNet weights, TensorFlow "same" padding, batch normalisation with eps 1e-3 (FPG, ACM MM 2024)."""
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """The detector of FPG (ACM MM 2024, section on the architecture); the defaults are the released ones."""
+
+    backbone: str = DEFAULT_BACKBONE
+    """Any timm model name, with or without a tag of pretrained weights."""
+    image_size: int = 380
+    """Side of the square input, pixels."""
+    heads: Literal["fpg", "plain"] = "fpg"
+    """`fpg`: class branch with channel attention, and the quality branch. `plain`: global pooling and one linear layer (the network
+    of SBI, CVPR 2022); its quality output is zeros that take no gradient, so train it with a quality weight of 0."""
+    dropout: float = 0.4
+    """Before the last linear layer of the class branch."""
+    drop_connect: float = 0.2
+    """Stochastic depth: chance of dropping the last block's residual branch, growing linearly from 0 over the blocks."""
+    bn_momentum: float | None = 0.01
+    """Of the backbone's batch normalisations (weight of the new batch); None keeps the backbone's own."""
+    bn_eps: float | None = None
+    """Of the backbone's batch normalisations; None keeps the backbone's own (1e-3 for tf_efficientnet models)."""
+    quality_width: int = 512
+    """Channels of the quality branch, the size of z."""
+    attention_width: int = 256
+    """Hidden width of the channel attention."""
+    normalization: Literal["auto", "none", "given"] = "auto"
+    """Normalisation inside the model, after which images outside are always in [0, 1]. `auto`: none for tf_efficientnet_b4 (as FPG was
+    released), else what the backbone's pretrained weights expect; `none`; `given`: `mean` and `std` below. `auto` is
+    resolved to one of the others when the network is built."""
+    mean: tuple[float, float, float] | None = None
+    """Per channel (RGB); only with `given`."""
+    std: tuple[float, float, float] | None = None
+    """Per channel (RGB); only with `given`."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that build no network.
+
+        Raises:
+            UsageError: naming the field, what was expected and what came.
+        """
+        for name, low in (("image_size", 32), ("quality_width", 1), ("attention_width", 1)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name}: expected at least {low}, got {getattr(self, name)}")
+        for name in ("dropout", "drop_connect"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(f"{name}: expected within [0, 1), got {getattr(self, name)}")
+        for name, values in (("heads", ("fpg", "plain")), ("normalization", ("auto", "none", "given"))):
+            if getattr(self, name) not in values:
+                raise UsageError(f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)}")
+        given = self.mean is not None and self.std is not None and len(self.mean) == len(self.std) == 3
+        if given != (self.normalization == "given") or (not given and (self.mean or self.std)):
+            raise UsageError(
+                f"mean, std: expected three values each with normalization=given and none otherwise, got {self.mean}, {self.std}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: tuples become lists."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DetectorConfig:
+        """The inverse of `to_dict`.
+
+        Raises:
+            UsageError: unknown keys, or values that build no network.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UsageError(f"detector: unknown fields {', '.join(unknown)}")
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise UsageError(f"detector: fields of another type ({error})") from error
