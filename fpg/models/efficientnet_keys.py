@@ -1,26 +1,24 @@
-"""Names of EfficientNet's tensors: from those of the `efficientnet_pytorch` package to timm's."""
+"""Names of EfficientNet's tensors: those of the `efficientnet_pytorch` package beside timm's."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor
 
-_OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
-_SQUEEZE = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
+_OUTER = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+_SQUEEZE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
 _EXPANDED = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
+    "conv_pw": "_expand_conv",
+    "bn1": "_bn0",
+    "conv_dw": "_depthwise_conv",
+    "bn2": "_bn1",
+    "conv_pwl": "_project_conv",
+    "bn3": "_bn2",
 } | _SQUEEZE
-_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"} | _SQUEEZE
-_BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
+_SEPARABLE = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"} | _SQUEEZE
 
 
 def is_foreign(state: Mapping[str, Tensor]) -> bool:
@@ -28,26 +26,29 @@ def is_foreign(state: Mapping[str, Tensor]) -> bool:
     return "_conv_stem.weight" in state
 
 
+def foreign_names(net: EfficientNet) -> dict[str, str]:
+    """`efficientnet_pytorch`'s name -> timm's, for every tensor of timm's network, in its order."""
+    stages: Any = net.blocks
+    blocks = [(f"blocks.{s}.{i}.", block) for s, stage in enumerate(stages) for i, block in enumerate(stage)]
+    numbers = {prefix: (number, _EXPANDED if hasattr(block, "conv_pwl") else _SEPARABLE) for number, (prefix, block) in enumerate(blocks)}
+    return {_foreign(name, numbers): name for name in net.state_dict()}
+
+
+def _foreign(name: str, numbers: dict[str, tuple[int, dict[str, str]]]) -> str:
+    layer, _, tensor = name.rpartition(".")
+    if not name.startswith("blocks."):
+        return f"{_OUTER[layer]}.{tensor}"
+    _, stage, index, inner = layer.split(".", 3)
+    number, names = numbers[f"blocks.{stage}.{index}."]
+    return f"_blocks.{number}.{names[inner]}.{tensor}"
+
+
 def to_timm(state: Mapping[str, Tensor], net: EfficientNet) -> dict[str, Tensor]:
-    """Rename a state dict of `efficientnet_pytorch` for timm's network; names without a counterpart stay as they are.
+    """Rename a state dict of `efficientnet_pytorch` for timm's network.
 
     Args:
-        state: tensors by their foreign names, without prefix.
-        net: says how many blocks each stage has.
+        state: tensors by their foreign names, without prefix; the classifier becomes `classifier`, unknown names stay.
+        net: timm's network, with or without classifier.
     """
-    stages: Any = net.blocks
-    places = [(s, i, hasattr(block, "conv_pwl")) for s, stage in enumerate(stages) for i, block in enumerate(stage)]
-    return {_rename(name, places): tensor for name, tensor in state.items()}
-
-
-def _rename(name: str, places: list[tuple[int, int, bool]]) -> str:
-    if match := _BLOCK.fullmatch(name):
-        number, layer, tensor = int(match[1]), match[2], match[3]
-        if number < len(places):
-            stage, index, expanded = places[number]
-            names = _EXPANDED if expanded else _SEPARABLE
-            if layer in names:
-                return f"blocks.{stage}.{index}.{names[layer]}.{tensor}"
-        return name
-    layer, _, tensor = name.partition(".")
-    return f"{_OUTER[layer]}.{tensor}" if layer in _OUTER else name
+    names = foreign_names(net) | {f"_fc.{tensor}": f"classifier.{tensor}" for tensor in ("weight", "bias")}
+    return {names.get(name, name): tensor for name, tensor in state.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +31,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # the error that follows says what matters
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
-            raise InputError(path, f"refused: the file holds code or objects besides tensors ({_first_reason(str(error))})") from error
-        raise InputError(path, f"is not a readable checkpoint: {_first_reason(str(error))}") from error
+        reason = _first_reason(str(error))
+        if "GLOBAL" in reason:
+            raise InputError(path, f"refused: the file holds code or objects besides tensors ({reason})") from error
+        raise InputError(
+            path, f"is not a readable checkpoint; damaged, or a pickle of something else; nothing in it was run ({reason})"
+        ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
         raise InputError(path, f"is not a readable checkpoint: {error}") from error
 
