@@ -1,0 +1,241 @@
+"""Decoding videos, forward and once, to uint8 RGB (images: `fpg.data.images`, offered here too).
+
+A file that cannot be read whole is an `InputError` with its reason (empty, not a video, audio only, no frames, truncated,
+damaged, too large); it is never half used. Frames are counted from the packets in the file, not from what its header
+claims. Colour matrix and range are the stream's own (swscale; untagged streams count as BT.601, limited range), rotation
+metadata and EXIF orientation are applied, time stamps are the stream's, so a variable frame rate is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import av
+import numpy as np
+
+from fpg.common.errors import InputError
+from fpg.data.images import IMAGE_SUFFIXES, check_file, check_pixels, read_image
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "FrameCountError",
+    "VideoInfo",
+    "map_frames",
+    "probe",
+    "read_frames",
+    "read_image",
+    "sample_indices",
+]
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}" for name in "mp4 m4v mov avi mkv webm mpg mpeg ts m2ts mts flv wmv asf 3gp 3g2 ogv mxf vob y4m gif".split(" ")
+)
+MAX_VIDEO_PIXELS = 40_000_000
+"""Per frame (8K is 33 million); decoders keep many frames at once."""
+
+# Only containers that hold their own data: no playlists or scripts that name other files.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
+    "mp3,wav,flac,aac,w64,aiff"
+)
+# Formats whose header states the true length, so that packets ending well before it mean a truncated file.
+_LENGTH_STATED = ("matroska", "avi")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video holds; width and height as displayed (after rotation)."""
+
+    frames: int
+    """Packets that carry a frame: what decodes, but for the few codecs with hidden frames (see `map_frames`)."""
+    fps: float
+    """Average frames per second."""
+    width: int
+    height: int
+    duration_s: float
+
+
+class FrameCountError(InputError):
+    """The stream decodes cleanly but holds fewer frames than it has packets (hidden or unreferenced frames)."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str, decoded: int = 0) -> None:
+        super().__init__(path, reason)
+        self.decoded = decoded
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, int]]:  # type: ignore[override]
+        return type(self), (self.path, self.reason, self.decoded)
+
+
+def sample_indices(n_frames: int, count: int) -> list[int]:
+    """Up to `count` frame indices evenly over `n_frames`: linspace(0, n - 1, count) truncated, each once (METHOD, evaluation)."""
+    if count < 1:
+        raise ValueError(f"count: expected at least 1, got {count}")
+    if n_frames < 1:
+        return []
+    return [int(i) for i in np.unique(np.linspace(0, n_frames - 1, count).astype(np.int64))]
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Count a video's frames by reading its packets (no decoding but of the first frame).
+
+    Raises:
+        InputError: missing, empty, not a video, audio only, without frames, truncated, damaged or too large.
+    """
+    with _opened(path) as (container, stream):
+        first = next(_frames(path, container, stream), None)
+    if first is None:
+        raise InputError(path, "holds a video stream but no frame")
+    with _opened(path) as (container, stream):
+        count, start, end = _scan_packets(path, container, stream)
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    if count == 0:
+        raise InputError(path, "holds a video stream but no frame")
+    fps = float(rate) if rate else 0.0
+    duration = end - start if end > start else (count / fps if fps else 0.0)
+    fps = fps or (count / duration if duration else 0.0)
+    height, width = (first.width, first.height) if _quarter_turns(first) % 2 else (first.height, first.width)
+    return VideoInfo(count, fps, width, height, duration)
+
+
+def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Decode forward once and give the wanted frames in order of index; the others are decoded but not converted.
+
+    Args:
+        path: a video.
+        indices: 0-based positions in presentation order; duplicates are given once.
+        threads: of the decoder, 0 chooses by the number of CPUs.
+
+    Yields:
+        (index, seconds from the first frame, uint8 [H, W, 3] RGB).
+
+    Raises:
+        InputError: the video cannot be opened, or is damaged at or before the last wanted frame.
+        FrameCountError: it ends, undamaged, before the last wanted frame.
+    """
+    wanted = sorted(set(indices))
+    if wanted and wanted[0] < 0:
+        raise ValueError(f"indices: expected >= 0, got {wanted[0]}")
+    position, decoded = 0, 0
+    start: float | None = None
+    with _opened(path, threads) as (container, stream):
+        fps = float(stream.average_rate or stream.guessed_rate or 25)
+        for index, frame in enumerate(_frames(path, container, stream)):
+            if position == len(wanted):
+                return
+            if start is None:
+                start = frame.time or 0.0
+            if index == wanted[position]:
+                time_s = frame.time - start if frame.time is not None else index / fps
+                yield index, float(time_s), _to_rgb(path, frame)
+                position += 1
+            decoded = index + 1
+    if position < len(wanted):
+        raise FrameCountError(path, f"ends after {decoded} frames, frame {wanted[-1]} was asked for", decoded)
+
+
+def map_frames(path: str | os.PathLike[str], count: int, visit: Callable[[int, float, np.ndarray], _T], *, threads: int = 0) -> list[_T]:
+    """Call `visit(index, time_s, image)` for `count` frames evenly over those that decode, and collect what it returns.
+
+    Usually one forward pass. Where a codec hides frames (VP8's alternate references, packed B-frames), packets count
+    too many; then the pass is repeated over the number that did decode, and the results of the first are dropped.
+
+    Raises:
+        InputError: as `probe` and `read_frames`; also when over a tenth of the frames is missing.
+    """
+    packets = probe(path).frames
+    total = packets
+    for last in (False, True):
+        try:
+            return [visit(*frame) for frame in read_frames(path, sample_indices(total, count), threads=threads)]
+        except FrameCountError as error:
+            if last or error.decoded < max(1, int(0.9 * packets)):
+                raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode") from error
+            total = error.decoded
+    raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[Any, Any]]:
+    check_file(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(MAX_VIDEO_PIXELS)}
+    try:
+        container = av.open(f"file:{os.path.abspath(os.fspath(path))}", mode="r", options=options)
+    except av.EOFError as error:
+        raise InputError(path, "holds no frame: it ends after its header") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(path, f"is not a readable video (damaged, truncated or of another format): {reason}") from error
+    with container:
+        stream = next((s for s in container.streams.video if not _is_picture(s)), None)
+        if stream is None:
+            raise InputError(path, "holds sound but no video stream" if container.streams.audio else "holds no video stream and no frame")
+        if stream.codec_context is None:
+            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode")
+        context = stream.codec_context
+        check_pixels(path, context.width, context.height, MAX_VIDEO_PIXELS)
+        context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
+        context.thread_type = "AUTO"
+        context.thread_count = threads
+        yield container, stream
+
+
+def _is_picture(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> tuple[int, float, float]:
+    """(frames, first time, last time) by demuxing everything; times in seconds."""
+    count, start, end, reached = 0, float("inf"), float("-inf"), float("-inf")
+    try:
+        for packet in container.demux():
+            if packet.size and packet.is_corrupt:
+                raise InputError(path, f"is truncated or damaged after {count} frames")
+            until = float((packet.pts + (packet.duration or 0)) * packet.time_base) if packet.pts is not None else float("-inf")
+            reached = max(reached, until)
+            if packet.stream.index != stream.index or not packet.size or packet.is_discard:
+                continue
+            count += 1
+            end = max(end, until)
+            start = min(start, float(packet.pts * packet.time_base)) if packet.pts is not None else start
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(path, f"is truncated or damaged after {count} frames: {getattr(error, 'strerror', error)}") from error
+    stated = (container.duration or 0) / 1e6
+    if container.format.name.startswith(_LENGTH_STATED) and np.isfinite(reached) and reached + max(0.2, 0.02 * stated) < stated:
+        raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s")
+    return count, start, end
+
+
+def _frames(path: str | os.PathLike[str], container: Any, stream: Any) -> Iterator[Any]:
+    """Every decoded frame; a frame that had to be patched up by the decoder counts as damage."""
+    index = -1
+    try:
+        for index, frame in enumerate(container.decode(stream)):
+            if frame.is_corrupt:
+                raise InputError(path, f"is damaged at frame {index}")
+            check_pixels(path, frame.width, frame.height, MAX_VIDEO_PIXELS)
+            yield frame
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            path, f"cannot be decoded after frame {index}: {reason}" if index >= 0 else f"cannot be decoded: {reason}"
+        ) from error
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Counter-clockwise quarter turns that bring the frame upright."""
+    return round(frame.rotation / 90) % 4
+
+
+def _to_rgb(path: str | os.PathLike[str], frame: Any) -> np.ndarray:
+    try:
+        image = frame.reformat(format="rgb24").to_ndarray()
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(path, f"has pixels of format {frame.format.name} that cannot be converted: {error}") from error
+    turns = _quarter_turns(frame)
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else np.ascontiguousarray(image)
