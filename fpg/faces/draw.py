@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fpg.faces.dlib import FOREHEAD_ALONG_HULL
-from fpg.faces.types import Face, check_image
+from fpg.faces.types import Face, Pose, check_image
 
 _LINES = (
     (range(17), False),
@@ -47,7 +47,7 @@ def draw_faces(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
         if face.landmarks is not None:
             _landmarks(canvas, face.landmarks, thick)
             if face.pose is not None:
-                _axes(canvas, face, thick + 1)
+                _axes(canvas, face.landmarks[30], face.pose, 0.35 * float(np.sqrt(max(face.area, 1))), thick + 1)
         _caption(canvas, face, thick)
     return canvas
 
@@ -70,15 +70,12 @@ def _landmarks(canvas: np.ndarray, points: np.ndarray, thick: int) -> None:
         cv2.polylines(canvas, [outline.reshape(-1, 1, 2)], False, _FOREHEAD, thick, cv2.LINE_AA, _SHIFT)
 
 
-def _axes(canvas: np.ndarray, face: Face, thick: int) -> None:
-    assert face.pose is not None and face.landmarks is not None
-    yaw, pitch, roll = np.radians(face.pose)
+def _axes(canvas: np.ndarray, start: np.ndarray, pose: Pose, length: float, thick: int) -> None:
+    yaw, pitch, roll = np.radians(pose)
     ry = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
     rx = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
     rz = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
     rotation = rz @ ry @ rx
-    start = face.landmarks[30]
-    length = 0.35 * np.sqrt(max(face.area, 1))
     for axis, color in zip((rotation[:, 0], rotation[:, 1], -rotation[:, 2]), _AXES, strict=True):
         a, b = _fixed(start), _fixed(start + length * axis[:2])
         cv2.line(canvas, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), color, thick, cv2.LINE_AA, _SHIFT)

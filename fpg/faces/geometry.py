@@ -48,18 +48,19 @@ def suppress(detections: list[Detection], threshold: float) -> list[Detection]:
     return merged
 
 
-def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+def letterbox(image: np.ndarray, size: int, fill: float = 1.0) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Fit an image into a black square of `size`, centred, aspect ratio kept.
 
     Args:
         image: uint8 [H, W, 3].
         size: side of the square.
+        fill: share of the square's side that the image's longer side takes.
 
     Returns:
         uint8 [size, size, 3], and a function from points [..., 2] in units of the square's side to pixels of the image.
     """
     height, width = image.shape[:2]
-    scale = size / max(height, width)
+    scale = fill * size / max(height, width)
     inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (size - inner_w) // 2, (size - inner_h) // 2
     square = np.zeros((size, size, 3), np.uint8)

@@ -72,7 +72,9 @@ class _Network:
         try:
             import openvino
         except ImportError as error:
-            raise MissingDependencyError(f"the face models run on OpenVINO, which does not import ({error}): pip install openvino") from error
+            raise MissingDependencyError(
+                f"the face models run on OpenVINO, which does not import ({error}): pip install openvino"
+            ) from error
         options = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         core = openvino.Core()
         return core.compile_model(core.read_model(model_path(self.name)), "CPU", options).create_infer_request()
@@ -111,9 +113,9 @@ class BlazeFaceDetector:
             found = self._look_closer(image)
         return suppress(found, self.overlap)
 
-    def _look(self, image: np.ndarray) -> list[Detection]:
-        """Raw detections of one pass over an image."""
-        square, to_image = letterbox(image, _SIDE)
+    def _look(self, image: np.ndarray, fill: float = 1.0) -> list[Detection]:
+        """Raw detections of one pass over an image that fills this share of the network's input."""
+        square, to_image = letterbox(image, _SIDE, fill)
         regression, logits = self._network(square[None].astype(np.float32) / 127.5 - 1)
         scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -80, 80)))
         chosen = np.flatnonzero(scores >= self.score)
@@ -135,13 +137,7 @@ class BlazeFaceDetector:
             for y in _starts(height, side):
                 for x in _starts(width, side):
                     found += [_shifted(d, x, y) for d in self._look(image[y : y + side, x : x + side])]
-        if not found:
-            padded = np.zeros((2 * height, 2 * width, 3), np.uint8) if height * width <= 1 << 20 else None
-            if padded is not None:
-                y, x = height // 2, width // 2
-                padded[y : y + height, x : x + width] = image
-                found = [_shifted(d, -x, -y) for d in self._look(padded)]
-        return found
+        return found or self._look(image, fill=0.5)
 
 
 def _starts(length: int, side: int) -> list[int]:
@@ -194,8 +190,8 @@ class FaceMeshLandmarker:
             if answer is None or answer[1] < self.presence:
                 return None
             mesh, presence = answer
-            eyes = (mesh[list(corners), :2].mean(0) for corners in (_LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS))
-            roi = roi_around(tight_box(mesh), *eyes, self.scale)
+            left_eye, right_eye = mesh[list(_LEFT_EYE_CORNERS), :2].mean(0), mesh[list(_RIGHT_EYE_CORNERS), :2].mean(0)
+            roi = roi_around(tight_box(mesh), left_eye, right_eye, self.scale)
         assert mesh is not None
         return Face(
             box=tight_box(mesh),
