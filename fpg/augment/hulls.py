@@ -12,6 +12,9 @@ import numpy as np
 FAMILIES = ("facehull", "dfl_full", "components", "extended")
 """The hull families, in the order of `PairParams.family`'s draw."""
 
+COORDINATE_LIMIT = 32767
+"""Largest coordinate and image side that OpenCV's rasterising and warping can handle, in pixels."""
+
 
 def _span(*parts: int | tuple[int, int]) -> list[int]:
     """Indices from single points and inclusive ranges."""
@@ -70,15 +73,15 @@ def integer_landmarks(landmarks: np.ndarray) -> np.ndarray:
     """Check landmarks and truncate them towards zero: float [68 or 81, 2] -> int32.
 
     Raises:
-        ValueError: wrong shape, not finite, or farther out than rasterising can handle (+-32767 pixels).
+        ValueError: wrong shape, not finite, or farther out than rasterising can handle.
     """
     landmarks = np.asarray(landmarks)
     if landmarks.shape not in ((68, 2), (81, 2)):
         raise ValueError(f"landmarks: expected [68 or 81, 2], got {list(landmarks.shape)}")
     if not np.isfinite(landmarks).all():
         raise ValueError("landmarks: expected finite coordinates, got NaN or infinity")
-    if np.abs(landmarks).max() > 32767:
-        raise ValueError(f"landmarks: expected coordinates within +-32767 pixels, got {np.abs(landmarks).max():.0f}")
+    if np.abs(landmarks).max() > COORDINATE_LIMIT:
+        raise ValueError(f"landmarks: expected coordinates within +-{COORDINATE_LIMIT} pixels, got {np.abs(landmarks).max():.3g}")
     return landmarks.astype(np.int32)
 
 

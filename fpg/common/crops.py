@@ -88,4 +88,4 @@ def network_input(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """Cut `crop` out of uint8 [H, W, 3], resize (bilinear) and scale: float32 [3, size, size] in [0, 1], contiguous."""
     y0, y1, x0, x1 = crop
     resized = cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(resized.transpose(2, 0, 1), np.float32) / np.float32(255)
+    return np.divide(np.stack(cv2.split(resized)), np.float32(255), dtype=np.float32)

@@ -1,0 +1,216 @@
+"""Everything random about a pair, drawn before the image is seen (METHOD 2; SBI, CVPR 2022, as FPG uses it).
+
+`draw_pair` consumes the same draws whatever their outcome, so that one generator state means one pair. Draws are free of the image's
+size: translations are fractions, the elastic field is a key of a counter-based generator. `self_blend.make_pair` applies them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fpg.augment.feathering import odd_integer
+from fpg.augment.hulls import FAMILIES
+from fpg.common.crops import EVALUATION_DRAW
+
+Copy = Literal["source", "background"]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Every constant of METHOD section 2. Ranges include both ends; probabilities are of the step being done."""
+
+    # 1. mirror
+    mirror_probability: float = 0.5
+    # 3. mask
+    only_68_probability: float = 0.25  # leave the forehead out
+    families: tuple[str, ...] = FAMILIES  # hull families, drawn uniformly
+    # 4. colour of one of the two copies, and 8. of all images of the pair: what both share
+    recolor_source_probability: float = 0.5  # otherwise the background is recoloured
+    rgb_shift: int = 20  # per channel, integer in -20..20 of 255
+    rgb_shift_probability: float = 0.3
+    hsv_shift: float = 0.3  # per channel, of 255 (hue: of 180); in uint8 a change of 0 or -1
+    copy_hsv_probability: float = 1.0
+    copy_contrast: float = 0.1  # v -> a v + 255 b with a in 1 +- this
+    copy_brightness: float = 0.1  # and b in +- this
+    copy_contrast_probability: float = 1.0
+    sharpen_probability: float = 0.5  # otherwise the copy is scaled down and up again
+    down_scales: tuple[int, ...] = (2, 4)  # drawn uniformly
+    sharpen_amount: tuple[float, float] = (0.2, 0.5)  # t: share of the sharpened image
+    sharpen_lightness: tuple[float, float] = (0.5, 1.0)  # l: the kernel's centre is 8 + l
+    # 5. geometry of source and mask
+    scale: tuple[float, float] = (0.95, 1 / 0.95)  # x and y apart
+    translate_x: float = 0.03  # +- this share of the width
+    translate_y: float = 0.015  # +- this share of the height
+    elastic_alpha: float = 50.0  # pixels; the mask moves by alpha x smoothed noise
+    elastic_sigma: float = 7.0  # pixels; deviation of the smoothing
+    # 6. feathering
+    feather_size: tuple[int, int] = (192, 256)  # height and width at which the mask is blurred
+    feather_kernel: tuple[int, int] = (5, 25)  # odd, both blurs
+    feather_sigma: tuple[int, int] = (5, 45)  # integer, second blur
+    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # strength of the blend, drawn uniformly
+    # 8. the photometric change that forgery, background and source share
+    shared_hsv_probability: float = 0.3
+    shared_contrast: float = 0.3
+    shared_brightness: float = 0.3
+    shared_contrast_probability: float = 0.3
+    jpeg_quality: tuple[int, int] = (40, 100)  # integer
+    jpeg_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith("_probability") and not 0 <= value <= 1:
+                raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
+        unknown = set(self.families) - set(FAMILIES)
+        if unknown or not self.families:
+            raise ValueError(f"families: expected some of {', '.join(FAMILIES)}, got {', '.join(self.families) or 'none'}")
+
+
+@dataclass(frozen=True)
+class ColorParams:
+    """A pointwise change of colour; None where a step is not done."""
+
+    rgb_shift: tuple[int, int, int] | None
+    """Red, green, blue, in units of 1/255."""
+    hsv_shift: tuple[float, float, float] | None
+    """Hue (of 180), saturation and value (of 255)."""
+    contrast: tuple[float, float] | None
+    """(a, b) of v -> a v + 255 b."""
+
+
+@dataclass(frozen=True)
+class ResampleParams:
+    """Either down-scaling and back, or sharpening: exactly one is not None."""
+
+    down_scale: int | None
+    sharpen: tuple[float, float] | None
+    """(t, l): amount and lightness."""
+
+
+@dataclass(frozen=True)
+class GeometryParams:
+    """p' = c + S (p - c) + t for source and mask, then the elastic field for the mask."""
+
+    scale: tuple[float, float]
+    """S for x and y."""
+    translate: tuple[float, float]
+    """t for x and y, as a share of width and height."""
+    noise_key: int
+    """64-bit Philox key of the elastic field's noise."""
+
+
+@dataclass(frozen=True)
+class FeatherParams:
+    """The draws of one feathering; see `feathering.feather`."""
+
+    height: int
+    width: int
+    k1: int
+    k2: int
+    sigma: int
+
+
+@dataclass(frozen=True)
+class PairParams:
+    """All draws of one pair, in the order of METHOD section 2."""
+
+    mirror: bool
+    points: int
+    """81, or 68 to leave the forehead out."""
+    family: str
+    """Of `hulls.FAMILIES`."""
+    recolored: Copy
+    """Which copy `color` and `resample` change."""
+    color: ColorParams
+    resample: ResampleParams
+    geometry: GeometryParams
+    feather: FeatherParams
+    ratio: float
+    """The soft mask is multiplied by it."""
+    photometric: ColorParams
+    """The same for forgery, background and source."""
+    jpeg_quality: int | None
+    crop: tuple[float, float, float, float]
+    """u of the margins left, right, top, bottom of the detection crop."""
+
+
+def draw_pair(rng: np.random.Generator, config: AugmentConfig | None = None, *, training: bool = True) -> PairParams:
+    """Draw one pair.
+
+    Args:
+        rng: its own generator, e.g. `stream(seed, "pair", epoch, sample)`.
+        config: the method's constants by default.
+        training: False for validation pairs: not mirrored, and the evaluation crop's margins. The other draws are the same.
+    """
+    c = config or AugmentConfig()
+    mirror = _coin(rng, c.mirror_probability)
+    points = 68 if _coin(rng, c.only_68_probability) else 81
+    family = c.families[int(rng.integers(len(c.families)))]
+    recolored: Copy = "source" if _coin(rng, c.recolor_source_probability) else "background"
+    color = _draw_color(rng, c, c.copy_hsv_probability, c.copy_contrast_probability, c.copy_contrast, c.copy_brightness)
+    resample = _draw_resample(rng, c)
+    geometry = GeometryParams(
+        scale=(float(rng.uniform(*c.scale)), float(rng.uniform(*c.scale))),
+        translate=(_around_zero(rng, c.translate_x), _around_zero(rng, c.translate_y)),
+        noise_key=int(rng.integers(1 << 64, dtype=np.uint64)),
+    )
+    feather = FeatherParams(
+        height=_integer(rng, c.feather_size),
+        width=_integer(rng, c.feather_size),
+        k1=odd_integer(rng, *c.feather_kernel),
+        k2=odd_integer(rng, *c.feather_kernel),
+        sigma=_integer(rng, c.feather_sigma),
+    )
+    ratio = c.ratios[int(rng.integers(len(c.ratios)))]
+    photometric = _draw_color(rng, c, c.shared_hsv_probability, c.shared_contrast_probability, c.shared_contrast, c.shared_brightness)
+    compress, quality = _coin(rng, c.jpeg_probability), _integer(rng, c.jpeg_quality)
+    left, right, top, bottom = (float(u) for u in rng.random(4))
+    return PairParams(
+        mirror=mirror and training,
+        points=points,
+        family=family,
+        recolored=recolored,
+        color=color,
+        resample=resample,
+        geometry=geometry,
+        feather=feather,
+        ratio=ratio,
+        photometric=photometric,
+        jpeg_quality=quality if compress else None,
+        crop=(left, right, top, bottom) if training else EVALUATION_DRAW,
+    )
+
+
+def _draw_color(
+    rng: np.random.Generator, c: AugmentConfig, hsv_probability: float, contrast_probability: float, contrast: float, brightness: float
+) -> ColorParams:
+    coins = rng.random(3) < (c.rgb_shift_probability, hsv_probability, contrast_probability)
+    red, green, blue = (int(v) for v in rng.integers(-c.rgb_shift, c.rgb_shift + 1, 3))
+    hue, saturation, value = (float(v) for v in rng.uniform(-c.hsv_shift, c.hsv_shift, 3))
+    a, b = 1 + _around_zero(rng, contrast), _around_zero(rng, brightness)
+    return ColorParams(
+        rgb_shift=(red, green, blue) if coins[0] else None,
+        hsv_shift=(hue, saturation, value) if coins[1] else None,
+        contrast=(a, b) if coins[2] else None,
+    )
+
+
+def _draw_resample(rng: np.random.Generator, c: AugmentConfig) -> ResampleParams:
+    sharpen = _coin(rng, c.sharpen_probability)
+    factor = c.down_scales[int(rng.integers(len(c.down_scales)))]
+    amount, lightness = float(rng.uniform(*c.sharpen_amount)), float(rng.uniform(*c.sharpen_lightness))
+    return ResampleParams(None, (amount, lightness)) if sharpen else ResampleParams(factor, None)
+
+
+def _coin(rng: np.random.Generator, probability: float) -> bool:
+    return bool(rng.random() < probability)
+
+
+def _integer(rng: np.random.Generator, bounds: tuple[int, int]) -> int:
+    return int(rng.integers(bounds[0], bounds[1] + 1))
+
+
+def _around_zero(rng: np.random.Generator, limit: float) -> float:
+    return float(rng.uniform(-limit, limit))
