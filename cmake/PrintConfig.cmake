@@ -1,0 +1,22 @@
+# What was configured, at the end of the configure step.
+
+if(FPG_CUDA_BUILT)
+  set(_cuda "CUDA ${FPG_CUDA_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+elseif(FPG_CUDA STREQUAL "OFF")
+  set(_cuda "off (FPG_CUDA=OFF)")
+else()
+  set(_cuda "off: no nvcc found (set CUDACXX, or -DFPG_CUDA=ON to make this an error)")
+endif()
+
+message(STATUS "fpg ${PROJECT_VERSION}")
+message(STATUS "  compiler   ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}")
+message(STATUS "  CUDA       ${_cuda}")
+message(STATUS "  Python     ${FPG_PYTHON}")
+message(STATUS "  tests      ${FPG_TESTS}, sanitizers ${FPG_SANITIZE}")
+if(FPG_DEPLOY)
+  if(FPG_TENSORRT_BUILT)
+    message(STATUS "  TensorRT   ${FPG_TENSORRT_VERSION} (${FPG_TENSORRT_LIBRARY})")
+  else()
+    message(STATUS "  TensorRT   off")
+  endif()
+endif()

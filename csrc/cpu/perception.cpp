@@ -1,0 +1,23 @@
+#include "math/perception.h"
+
+#include "backends.h"
+#include "cpu/parallel.h"
+#include "cpu/reduce.h"
+
+namespace fpg::cpu {
+
+void perception_statistics(const PerceptionInput& in, const PerceptionOutput& out, const Execution& execution) {
+  const int64_t pixels = in.maps.shape[1] * in.maps.shape[2];
+  const PerceptionSum sum{in.maps.data, out.sum.data, out.positive.data};
+  const PerceptionThreshold threshold{out.sum.data, out.positive.data, out.threshold.data};
+  const PerceptionSplit split{in.maps.data,       in.masks.data,     out.threshold.data,
+                              out.remaining.data, out.dominant.data, out.masked.data};
+  // Both passes of one item follow each other while it is in the cache.
+  parallel_for(in.maps.shape[0], execution.threads, [&](int64_t item) {
+    reduce_item(sum, item, pixels);
+    threshold(item);
+    reduce_item(split, item, pixels);
+  });
+}
+
+}  // namespace fpg::cpu

@@ -1,0 +1,17 @@
+// Runs a reduction functor (see math/perception.h) over one item of the batch.
+#pragma once
+
+#include <cstdint>
+
+namespace fpg::cpu {
+
+template <class Reduction>
+void reduce_item(const Reduction& reduction, int64_t item, int64_t pixels) {
+  const Reduction local = reduction;  // a copy that no store can alias, so that the loop is vectorised
+  typename Reduction::Accumulator total = local.begin(item);
+  const int64_t first = item * pixels;
+  for (int64_t i = first; i < first + pixels; ++i) local(i, total);
+  local.commit(item, total, [](int64_t* out, int64_t value) { *out = value; });
+}
+
+}  // namespace fpg::cpu

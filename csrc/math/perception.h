@@ -1,0 +1,103 @@
+// Perception statistics, per element. FPG (ACM MM 2024), shape refinement:
+//   threshold = mean of c over {c > 0},   D = {c > threshold} and {m > 0},   remaining = {m > 0} minus D.
+// The CPU loop and the CUDA launch run these functors. A reduction has an Accumulator, `begin` (its start for one
+// item of the batch), `operator()(i, accumulator)` for flat element i, and `commit`, which hands each total to `add`.
+// Comparisons are written so that NaN answers "no".
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "math/host_device.h"
+
+namespace fpg {
+
+// Fixed point: a 64-bit integer in steps of 2^-36. Adding 2^16 to a double in [0, 1] leaves steps of 2^-36 in the last
+// place (52 - 36 = 16), so the addition rounds to nearest, ties to even, and the bits above those of 2^16 are the number.
+constexpr double kFixedPointAnchor = 65536.0;
+constexpr int64_t kFixedPointAnchorBits = 0x40F0000000000000;
+constexpr double kFixedPointOne = 68719476736.0;  // 2^36
+
+// A sum of fewer elements than this fits 63 bits, and a count fits 32.
+constexpr int64_t kPerceptionMaxPixels = int64_t{1} << 27;
+
+FPG_HD int64_t to_fixed_point(float value) {
+  const double anchored = static_cast<double>(value) + kFixedPointAnchor;
+  int64_t bits;
+  memcpy(&bits, &anchored, sizeof bits);
+  return bits - kFixedPointAnchorBits;
+}
+
+// First pass: sum and number of the positive elements of each map.
+struct PerceptionSum {
+  const float* maps;  // [B, pixels]
+  int64_t* sum;       // [B]
+  int64_t* positive;  // [B]
+
+  struct Accumulator {
+    int64_t sum = 0;
+    int32_t positive = 0;
+  };
+
+  FPG_HD Accumulator begin(int64_t) const { return {}; }
+
+  FPG_HD void operator()(int64_t i, Accumulator& a) const {
+    const float c = maps[i];
+    const float inside = c > 0.0f ? c : 0.0f;
+    a.sum += to_fixed_point(inside < 1.0f ? inside : 1.0f);
+    a.positive += c > 0.0f ? 1 : 0;
+  }
+
+  template <class Add>
+  FPG_HD void commit(int64_t item, const Accumulator& a, const Add& add) const {
+    add(sum + item, a.sum);
+    add(positive + item, static_cast<int64_t>(a.positive));
+  }
+};
+
+// Between the passes, per item: the mean, rounded once to float32.
+struct PerceptionThreshold {
+  const int64_t* sum;       // [B]
+  const int64_t* positive;  // [B]
+  float* threshold;         // [B]
+
+  FPG_HD void operator()(int64_t item) const {
+    const int64_t n = positive[item];
+    const double mean = static_cast<double>(sum[item]) / (static_cast<double>(n > 0 ? n : 1) * kFixedPointOne);
+    threshold[item] = static_cast<float>(mean);
+  }
+};
+
+// Second pass: what is dominant, what remains, and the counts.
+struct PerceptionSplit {
+  const float* maps;       // [B, pixels]
+  const float* masks;      // [B, pixels]
+  const float* threshold;  // [B]
+  uint8_t* remaining;      // [B, pixels]
+  int64_t* dominant;       // [B]
+  int64_t* masked;         // [B]
+
+  struct Accumulator {
+    float threshold = 0.0f;
+    int32_t masked = 0;
+    int32_t dominant = 0;
+  };
+
+  FPG_HD Accumulator begin(int64_t item) const { return {threshold[item], 0, 0}; }
+
+  FPG_HD void operator()(int64_t i, Accumulator& a) const {
+    const int32_t inside = masks[i] > 0.0f ? 1 : 0;
+    const int32_t above = maps[i] > a.threshold ? 1 : 0;
+    a.masked += inside;
+    a.dominant += inside & above;
+    remaining[i] = static_cast<uint8_t>(inside & (above ^ 1));
+  }
+
+  template <class Add>
+  FPG_HD void commit(int64_t item, const Accumulator& a, const Add& add) const {
+    add(masked + item, static_cast<int64_t>(a.masked));
+    add(dominant + item, static_cast<int64_t>(a.dominant));
+  }
+};
+
+}  // namespace fpg
