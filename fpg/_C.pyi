@@ -1,0 +1,32 @@
+"""Types of the compiled module (csrc/python/module.cpp)."""
+
+from typing import TypedDict
+
+class BuildInfo(TypedDict):
+    version: str
+    compiler: str
+    build_type: str
+    cuda: bool
+    cuda_version: str
+    cuda_architectures: list[str]
+
+def build_info() -> BuildInfo: ...
+def cuda_device_count() -> int: ...
+def cuda_status() -> tuple[int, str]: ...
+def perception_statistics(
+    *,
+    maps: int,
+    masks: int,
+    batch: int,
+    height: int,
+    width: int,
+    threshold: int,
+    dominant: int,
+    masked: int,
+    remaining: int,
+    sum: int,
+    positive: int,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...

@@ -1,0 +1,85 @@
+"""Which implementation runs an operation: the compiled kernels (`fpg._C`) or the pure-torch reference.
+
+`FPG_BACKEND=native` demands the kernels, `reference` the pure-torch code, and `auto` (the default) takes the kernels where
+this build has them. The choice is a decision made before the call and logged once; no error is ever turned into a fallback.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import logging
+import os
+from types import ModuleType
+from typing import Literal
+
+from fpg.common.errors import MissingDependencyError, UsageError
+
+VARIABLE = "FPG_BACKEND"
+CHOICES = ("auto", "native", "reference")
+BUILD_COMMAND = "pip install --no-build-isolation -e ."
+
+Backend = Literal["native", "reference"]
+
+_log = logging.getLogger("fpg.ops")
+
+
+def native_built() -> bool:
+    """Whether the compiled module lies beside the package (it is not imported)."""
+    return importlib.util.find_spec("fpg._C") is not None
+
+
+@functools.cache
+def native_module() -> ModuleType:
+    """The compiled module `fpg._C`.
+
+    Raises:
+        MissingDependencyError: it was not built, or it was built for another Python or system and does not load.
+    """
+    if not native_built():
+        raise MissingDependencyError(f"fpg._C is not built: run `{BUILD_COMMAND}` in the project, or set {VARIABLE}=reference")
+    try:
+        return importlib.import_module("fpg._C")
+    except ImportError as error:
+        raise MissingDependencyError(f"fpg._C does not load ({error}): run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference") from error
+
+
+def backend(device_type: str = "cpu") -> Backend:
+    """The implementation for tensors on `device_type` ("cpu", "cuda", ...), as `FPG_BACKEND` says.
+
+    Raises:
+        UsageError: `FPG_BACKEND` is none of its values.
+        MissingDependencyError: `native` is demanded, but not built, or not built for this kind of device.
+    """
+    choice = os.environ.get(VARIABLE) or "auto"
+    if choice not in CHOICES:
+        raise UsageError(f"{VARIABLE}: expected one of {', '.join(CHOICES)}, got {choice!r}")
+    return _decide(choice, device_type)
+
+
+@functools.cache
+def _decide(choice: str, device_type: str) -> Backend:
+    if choice == "reference":
+        _log.info("operations on %s: pure torch (%s=reference)", device_type, VARIABLE)
+        return "reference"
+    if choice == "auto" and not native_built():
+        _log.warning("operations on %s: pure torch, because fpg._C is not built (`%s` builds it)", device_type, BUILD_COMMAND)
+        return "reference"
+    if reason := _unsupported(device_type):
+        if choice == "native":
+            raise MissingDependencyError(f"{VARIABLE}=native: {reason}")
+        _log.warning("operations on %s: pure torch, because %s", device_type, reason)
+        return "reference"
+    _log.info("operations on %s: compiled kernels", device_type)
+    return "native"
+
+
+def _unsupported(device_type: str) -> str:
+    """Why the compiled module cannot work on this kind of device; empty when it can."""
+    if device_type == "cpu":
+        native_module()
+        return ""
+    if device_type != "cuda":
+        return f"fpg has no kernels for {device_type}"
+    return "" if native_module().build_info()["cuda"] else "fpg._C was built without CUDA (install it with nvcc on PATH)"
