@@ -1,0 +1,88 @@
+"""The choice between kernels and reference: stated, logged once, never a silent fallback."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from fpg.common.errors import MissingDependencyError, UsageError
+from fpg.ops import backend as module
+from fpg.ops.backend import backend, native_built, native_module
+from fpg.ops.perception import perception_statistics
+
+
+@pytest.fixture(autouse=True)
+def fresh_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    module._decide.cache_clear()
+    module.native_module.cache_clear()
+    monkeypatch.delenv("FPG_BACKEND", raising=False)
+
+
+def without_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "native_built", lambda: False)
+
+
+def test_reference_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FPG_BACKEND", "reference")
+    assert backend() == "reference"
+
+
+def test_unknown_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FPG_BACKEND", "fast")
+    with pytest.raises(UsageError, match="FPG_BACKEND: expected one of auto, native, reference, got 'fast'"):
+        backend()
+
+
+def test_auto_without_module_takes_the_reference_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without_module(monkeypatch)
+    with caplog.at_level(logging.INFO, "fpg.ops"):
+        assert [backend(), backend(), backend()] == ["reference"] * 3
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "fpg._C is not built" in caplog.text
+
+
+def test_native_without_module_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_module(monkeypatch)
+    monkeypatch.setenv("FPG_BACKEND", "native")
+    with pytest.raises(MissingDependencyError, match=r"fpg\._C is not built: run `pip install"):
+        perception_statistics(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2))
+
+
+def test_module_that_does_not_load_is_an_error_even_for_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ImportError("undefined symbol")
+
+    monkeypatch.setattr(module, "native_built", lambda: True)
+    monkeypatch.setattr(module.importlib, "import_module", fail)
+    with pytest.raises(MissingDependencyError, match="does not load"):
+        backend()
+
+
+@pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
+def test_devices_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backend("cpu") == "native"
+    assert backend("cuda") == ("native" if native_module().build_info()["cuda"] else "reference")
+    assert backend("mps") == "reference"
+    monkeypatch.setenv("FPG_BACKEND", "native")
+    with pytest.raises(MissingDependencyError, match="no kernels for mps"):
+        backend("mps")
+
+
+@pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
+def test_module_loads_without_torch_and_without_a_driver() -> None:
+    code = """
+import sys
+from fpg import _C
+
+devices, reason = _C.cuda_status()
+assert devices == _C.cuda_device_count()
+assert (devices > 0) == (reason == "")
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
