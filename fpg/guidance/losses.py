@@ -1,0 +1,176 @@
+"""The explicit targets of a training step: class, similarity inside the forged region, quality (FPG, ACM MM 2024).
+
+Sums and counts are kept apart (`LossSums`), so that several processes can take their means over the global batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fpg.guidance.response_map import at_least_float32
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses; the classification loss has weight 1."""
+
+    similarity: float = 0.075
+    """Weight of L_sim: features of a real face and its forgery, inside the forged region, are pushed apart."""
+    quality: float = 1.0
+    """Weight of L_q: mean squared error of the quality head."""
+
+    def __post_init__(self) -> None:
+        if self.similarity < 0 or self.quality < 0:
+            raise ValueError(f"loss weights: expected >= 0, got similarity {self.similarity}, quality {self.quality}")
+
+
+class Output(Protocol):
+    """What the losses need of a detector's output for N reals, then their N forgeries."""
+
+    @property
+    def logits(self) -> Tensor:
+        """[2N, 2]."""
+        ...
+
+    @property
+    def quality(self) -> Tensor:
+        """[2N]."""
+        ...
+
+    @property
+    def features(self) -> Tensor:
+        """A, activations of the last block, [2N, C, h, w]."""
+        ...
+
+
+class Losses(NamedTuple):
+    """Means over what is selected. All None if no pair is: then there must be no update."""
+
+    total: Tensor | None
+    """L_cls + 0.075 L_sim + L_q, a scalar with gradient."""
+    classification: Tensor | None
+    """L_cls, detached scalar, over both halves of the selected pairs."""
+    similarity: Tensor | None
+    """L_sim, detached scalar in [0, 1], over the selected pairs."""
+    quality: Tensor | None
+    """L_q, detached scalar, over both halves of the selected pairs."""
+    selected: Tensor
+    """bool [N]: pairs whose mask is not empty on the grid of the features."""
+
+
+class LossSums(NamedTuple):
+    """Sums over the selected pairs of this process, and their number."""
+
+    classification: Tensor
+    """Sum of the cross-entropies of both halves."""
+    similarity: Tensor
+    """Sum over pairs of (u_real . u_fake + 1) / 2."""
+    quality: Tensor
+    """Sum of the squared errors of both halves."""
+    selected: Tensor
+    """bool [N]."""
+
+    def means(self, config: LossConfig, pairs: int | None = None) -> Losses:
+        """Divide by the number of selected pairs (twice that for what both halves contribute) and weigh.
+
+        Args:
+            config: weights.
+            pairs: number to divide by: those selected here (the default), or in all processes. For the latter the caller
+                scales for the averaging of gradients (by the number of processes) itself.
+        """
+        count = int(self.selected.sum()) if pairs is None else pairs
+        if count == 0:
+            return Losses(None, None, None, None, self.selected)
+        classification, similarity, quality = self.classification / (2 * count), self.similarity / count, self.quality / (2 * count)
+        total = classification + config.similarity * similarity + config.quality * quality
+        return Losses(total, classification.detach(), similarity.detach(), quality.detach(), self.selected)
+
+
+class Similarity(NamedTuple):
+    """Result of `similarity_loss` for N pairs."""
+
+    loss: Tensor
+    """Mean over the selected pairs; 0 if there is none."""
+    selected: Tensor
+    """bool [N]: the mask of the pair is not empty on the grid of the features."""
+    pooled: Tensor
+    """u: masked means, L2-normalised, [2N, C]; zeros for pairs that are not selected."""
+
+
+def similarity_loss(features: Tensor, mask: Tensor) -> Similarity:
+    """L_sim: mean over the selected pairs of (u_real . u_fake + 1) / 2, with u the normalised mean of A where the mask is.
+
+    Args:
+        features: A, [2N, C, h, w]: N reals, then their forgeries; half precision is computed in float32.
+        mask: [N, 1, H, W], or [2N, 1, H, W] with the masks of both halves; what is > 0 counts, nearest-resized to h x w.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    selected, pooled = _pool(features, mask)
+    return Similarity(_similarities(selected, pooled).sum() / selected.sum().clamp(min=1), selected, pooled)
+
+
+def loss_sums(output: Output, mask: Tensor, quality_target: Tensor) -> LossSums:
+    """The sums behind `fpg_loss`, with the same arguments; no synchronisation with the device."""
+    selected, pooled = _pool(output.features, mask)
+    n = len(selected)
+    for name, tensor, shape in (
+        ("logits", output.logits, (2 * n, 2)),
+        ("quality", output.quality, (2 * n,)),
+        ("quality_target", quality_target, (2 * n,)),
+    ):
+        if tensor.shape != shape:
+            raise ValueError(f"{name}: expected {list(shape)}, got {list(tensor.shape)}")
+    logits, quality = at_least_float32(output.logits), at_least_float32(output.quality)
+    labels = torch.arange(2, device=logits.device).repeat_interleave(n)
+    both = torch.cat([selected, selected])
+    classification = F.cross_entropy(logits, labels, reduction="none") * both
+    error = (quality - quality_target.detach().to(quality)).square() * both
+    return LossSums(classification.sum(), _similarities(selected, pooled).sum(), error.sum(), selected)
+
+
+def fpg_loss(output: Output, mask: Tensor, quality_target: Tensor, config: LossConfig | None = None) -> Losses:
+    """L_cls + 0.075 L_sim + L_q, each a mean over the selected samples only.
+
+    Args:
+        output: of the detector in training mode for N reals, then their N forgeries.
+        mask: soft masks after refinement, [N, 1, H, W] or [2N, 1, H, W].
+        quality_target: [2N], about 0 to 2; no gradient goes there.
+        config: weights; the released ones by default.
+
+    Returns:
+        Losses; `total` is None if no pair is selected. A total that is not finite is for the caller to act on.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    return loss_sums(output, mask, quality_target).means(config or LossConfig())
+
+
+def _pool(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(selected [N], u [2N, C])."""
+    if features.ndim != 4 or len(features) % 2 or len(features) == 0:
+        raise ValueError(f"features: expected [2N, C, h, w], got {list(features.shape)}")
+    n = len(features) // 2
+    if mask.ndim != 4 or len(mask) not in (n, 2 * n) or mask.shape[1] != 1:
+        raise ValueError(f"mask: expected [{n}, 1, H, W] or [{2 * n}, 1, H, W], got {list(mask.shape)}")
+    features = at_least_float32(features)
+    region = F.interpolate((mask > 0).to(features.dtype), size=features.shape[-2:], mode="nearest")
+    region = region if len(mask) == 2 * n else torch.cat([region, region])
+    area = region.sum(dim=(1, 2, 3))
+    selected = (area > 0).view(2, n).all(dim=0)
+    region = region * torch.cat([selected, selected]).view(-1, 1, 1, 1)
+    pooled = (features * region).sum(dim=(2, 3)) / area.clamp(min=1)[:, None]
+    return selected, F.normalize(pooled, dim=1)
+
+
+def _similarities(selected: Tensor, pooled: Tensor) -> Tensor:
+    """(u_real . u_fake + 1) / 2 for each pair, [N]; 0 for pairs that are not selected."""
+    real, fake = pooled.chunk(2)
+    return ((real * fake).sum(dim=1) + 1) / 2 * selected
