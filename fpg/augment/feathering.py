@@ -48,15 +48,22 @@ def odd_integer(rng: np.random.Generator, low: int, high: int) -> int:
     return low + 2 * int(rng.integers((high - low) // 2 + 1))
 
 
-def draw_refeather(rng: np.random.Generator) -> RefeatherParams:
-    """Draw the parameters of one feather' (six draws, always)."""
+def draw_refeather(
+    rng: np.random.Generator,
+    *,
+    size: tuple[int, int] = SIZE,
+    kernel: tuple[int, int] = REFEATHER_KERNEL,
+    sigma: tuple[int, int] = REFEATHER_SIGMA,
+    erosion: tuple[int, int] = REFEATHER_EROSION,
+) -> RefeatherParams:
+    """Draw the parameters of one feather' (six draws, always) from ranges that include both ends."""
     return RefeatherParams(
-        k_erode=odd_integer(rng, *REFEATHER_EROSION),
-        height=int(rng.integers(SIZE[0], SIZE[1] + 1)),
-        width=int(rng.integers(SIZE[0], SIZE[1] + 1)),
-        k1=odd_integer(rng, *REFEATHER_KERNEL),
-        k2=odd_integer(rng, *REFEATHER_KERNEL),
-        sigma=int(rng.integers(REFEATHER_SIGMA[0], REFEATHER_SIGMA[1] + 1)),
+        k_erode=odd_integer(rng, *erosion),
+        height=int(rng.integers(size[0], size[1] + 1)),
+        width=int(rng.integers(size[0], size[1] + 1)),
+        k1=odd_integer(rng, *kernel),
+        k2=odd_integer(rng, *kernel),
+        sigma=int(rng.integers(sigma[0], sigma[1] + 1)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fpg.augment.feathering import Erosion
+from fpg.augment.feathering import REFEATHER_EROSION, REFEATHER_KERNEL, REFEATHER_SIGMA, SIZE, Erosion
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class GuidanceConfig:
     """A forgery is a candidate only when its probability of fake is above this."""
     erosion: Erosion = "released"
     """How feather' erodes: `released` (one row goes, as in the released code) or `intended` (k x k, an ablation)."""
+    erosion_kernel: tuple[int, int] = REFEATHER_EROSION
+    """Smallest and largest k of the intended erosion, even, pixels."""
+    feather_size: tuple[int, int] = SIZE
+    """Smallest and largest height and width at which feather' blurs, pixels."""
+    feather_kernel: tuple[int, int] = REFEATHER_KERNEL
+    """Smallest and largest blur kernel of feather', odd."""
+    feather_sigma: tuple[int, int] = REFEATHER_SIGMA
+    """Smallest and largest deviation of the second blur of feather', integer pixels at the blurred size."""
     magnitude: bool = True
     """Magnitude refinement: make the blend a little stronger or weaker, in the direction that raises the loss."""
     eps: float = 0.01
@@ -27,9 +35,13 @@ class GuidanceConfig:
     """Probability of the coin, one per batch, that a magnitude step is taken."""
 
     def __post_init__(self) -> None:
-        for name, low, high in (("threshold", 0.0, 1.0), ("certainty", 0.0, 1.0), ("eps", 0.0, 1.0), ("step_probability", 0.0, 1.0)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"guidance.{name}: expected {low:g} to {high:g}, got {value}")
+        for name in ("threshold", "certainty", "eps", "step_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"guidance.{name}: expected 0 to 1, got {getattr(self, name)}")
+        for name, parity in (("erosion_kernel", 0), ("feather_size", None), ("feather_kernel", 1), ("feather_sigma", None)):
+            low, high = getattr(self, name)
+            if not 1 <= low <= high or (parity is not None and not low % 2 == high % 2 == parity):
+                kind = {0: "even ", 1: "odd ", None: ""}[parity]
+                raise ValueError(f"guidance.{name}: expected two {kind}numbers >= 1, the smaller first, got {(low, high)}")
         if self.erosion not in ("released", "intended"):
             raise ValueError(f"guidance.erosion: expected released or intended, got {self.erosion!r}")

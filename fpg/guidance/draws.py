@@ -39,9 +39,15 @@ def draw_guidance(
     """
     config = config or GuidanceConfig()
     coin = bool(stream(seed, "magnitude", epoch, step).random() < config.step_probability)
+    ranges = {
+        "size": config.feather_size,
+        "kernel": config.feather_kernel,
+        "sigma": config.feather_sigma,
+        "erosion": config.erosion_kernel,
+    }
     uniforms, feathers = np.empty(len(sample_ids)), []
     for index, sample in enumerate(sample_ids):
         rng = stream(seed, "shape", epoch, int(sample))
         uniforms[index] = rng.random()
-        feathers.append(draw_refeather(rng))
+        feathers.append(draw_refeather(rng, **ranges))
     return GuidanceDraws(coin, uniforms, tuple(feathers))
