@@ -61,7 +61,9 @@ def test_ranges_come_from_the_config() -> None:
     assert set(draws.refeather) == {RefeatherParams(k_erode=2, height=64, width=64, k1=5, k2=5, sigma=3)}
 
 
-@pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"eps": -0.1}, {"step_probability": 2.0}, {"erosion": "other"}, {"feather_kernel": (17, 24)}])
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 1.5}, {"eps": -0.1}, {"step_probability": 2.0}, {"erosion": "other"}, {"feather_kernel": (17, 24)}]
+)
 def test_config_refuses(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"guidance.{next(iter(wrong))}: expected"):
         GuidanceConfig(**wrong)  # type: ignore[arg-type]
