@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fpg.augment.feathering import REFEATHER_EROSION, REFEATHER_KERNEL, REFEATHER_SIGMA, SIZE, Erosion
+from fpg.common.errors import UsageError
 
 
 @dataclass(frozen=True)
 class GuidanceConfig:
-    """What is done to the forgeries of a batch before the detector learns from them."""
+    """What is done to the forgeries of a batch before the detector learns from them.
+
+    Raises:
+        UsageError: a value out of its range.
+    """
 
     shape: bool = True
     """Shape refinement: take away the forged region that the detector already finds too easily."""
@@ -37,11 +42,11 @@ class GuidanceConfig:
     def __post_init__(self) -> None:
         for name in ("threshold", "certainty", "eps", "step_probability"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"guidance.{name}: expected 0 to 1, got {getattr(self, name)}")
+                raise UsageError(f"guidance.{name}: expected 0 to 1, got {getattr(self, name)}")
         for name, parity in (("erosion_kernel", 0), ("feather_size", None), ("feather_kernel", 1), ("feather_sigma", None)):
             low, high = getattr(self, name)
             if not 1 <= low <= high or (parity is not None and not low % 2 == high % 2 == parity):
                 kind = {0: "even ", 1: "odd ", None: ""}[parity]
-                raise ValueError(f"guidance.{name}: expected two {kind}numbers >= 1, the smaller first, got {(low, high)}")
+                raise UsageError(f"guidance.{name}: expected two {kind}numbers >= 1, the smaller first, got {(low, high)}")
         if self.erosion not in ("released", "intended"):
-            raise ValueError(f"guidance.erosion: expected released or intended, got {self.erosion!r}")
+            raise UsageError(f"guidance.erosion: expected released or intended, got {self.erosion!r}")

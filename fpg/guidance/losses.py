@@ -12,12 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fpg.common.errors import UsageError
 from fpg.guidance.response_map import at_least_float32
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses; the classification loss has weight 1."""
+    """Weights of the losses; the classification loss has weight 1.
+
+    Raises:
+        UsageError: a negative weight.
+    """
 
     similarity: float = 0.075
     """Weight of L_sim: features of a real face and its forgery, inside the forged region, are pushed apart."""
@@ -26,7 +31,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         if self.similarity < 0 or self.quality < 0:
-            raise ValueError(f"loss weights: expected >= 0, got similarity {self.similarity}, quality {self.quality}")
+            raise UsageError(f"loss weights: expected >= 0, got similarity {self.similarity}, quality {self.quality}")
 
 
 class Output(Protocol):

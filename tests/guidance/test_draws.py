@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fpg.augment.feathering import RefeatherParams
+from fpg.common.errors import UsageError
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import draw_guidance
 
@@ -65,5 +66,5 @@ def test_ranges_come_from_the_config() -> None:
     "wrong", [{"threshold": 1.5}, {"eps": -0.1}, {"step_probability": 2.0}, {"erosion": "other"}, {"feather_kernel": (17, 24)}]
 )
 def test_config_refuses(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"guidance.{next(iter(wrong))}: expected"):
+    with pytest.raises(UsageError, match=f"guidance.{next(iter(wrong))}: expected"):
         GuidanceConfig(**wrong)  # type: ignore[arg-type]

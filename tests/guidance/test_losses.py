@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fpg.common.errors import UsageError
 from fpg.guidance.losses import LossConfig, LossSums, fpg_loss, loss_sums, similarity_loss
 
 
@@ -85,7 +86,7 @@ def test_weights() -> None:
     assert losses.classification is not None
     assert losses.similarity is not None
     torch.testing.assert_close(losses.total, losses.classification + 0.5 * losses.similarity)
-    with pytest.raises(ValueError, match="expected >= 0"):
+    with pytest.raises(UsageError, match="expected >= 0"):
         LossConfig(similarity=-1)
 
 

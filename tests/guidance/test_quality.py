@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fpg.guidance.quality import AnalyticQuality, FiqaQuality, QualityTarget
+from fpg.models.fiqa import Fiqa
 
 
 @pytest.fixture(scope="module", params=["astronaut", "grace_hopper"])
@@ -116,6 +117,13 @@ def test_fiqa_divides_by_fifty() -> None:
     assert targets[1](images).shape == (4,)
     with pytest.raises(ValueError, match=r"expected \[4\] from the quality network, got \[4, 3\]"):
         FiqaQuality(lambda x: x.mean(dim=(2, 3)))(images)
+
+
+def test_fiqa_takes_the_network_as_it_is() -> None:
+    network, images = Fiqa().eval(), torch.rand(2, 3, 64, 64)
+    quality = FiqaQuality(network)(images)
+    assert not quality.requires_grad
+    torch.testing.assert_close(quality, network(images).detach() / 50)
 
 
 @pytest.mark.parametrize("target", [AnalyticQuality(), FiqaQuality(lambda x: x[:, 0, 0, 0])])
