@@ -1,0 +1,40 @@
+"""Ragged batches: what goes in comes out, at the stated offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fpg.ops.ragged import RaggedBatch
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_round_trip(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    shapes = [(1, 1), (7, 3), (2, 9)]
+    images = [rng.integers(0, 256, (*s, channels) if channels else s, dtype=np.uint8) for s in shapes]
+    batch = RaggedBatch.from_list(images)
+    assert len(batch) == 3
+    assert batch.max_size == (7, 9)
+    assert batch.sizes.tolist() == [list(s) for s in shapes]
+    for index, image in enumerate(images):
+        np.testing.assert_array_equal(batch.item(index).numpy(), image.squeeze(-1) if channels == 1 else image)
+        assert batch.item(index).data_ptr() == batch.data.data_ptr() + batch.offsets[index].item()
+
+
+def test_like_and_empty() -> None:
+    batch = RaggedBatch.from_list([np.zeros((2, 3, 3), np.uint8), np.zeros((4, 1, 3), np.uint8)])
+    mask = batch.like(channels=1, dtype=torch.float32)
+    assert mask.data.dtype == torch.float32
+    assert mask.offsets.tolist() == [0, 6]
+    assert len(RaggedBatch.empty([], 3)) == 0
+    assert RaggedBatch.empty([], 3).sizes.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "images", [[], [np.zeros((2, 2), np.float64)], [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.uint8)], [np.zeros(3, np.uint8)]]
+)
+def test_refuses(images: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="images: expected"):
+        RaggedBatch.from_list(images)
