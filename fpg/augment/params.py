@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from fpg.augment.feathering import odd_integer
+from fpg.augment.feathering import SIZE, odd_integer
 from fpg.augment.hulls import FAMILIES
 from fpg.common.crops import EVALUATION_DRAW
 
@@ -24,40 +24,70 @@ class AugmentConfig:
 
     # 1. mirror
     mirror_probability: float = 0.5
+    """Chance of mirroring the face."""
     # 3. mask
-    only_68_probability: float = 0.25  # leave the forehead out
-    families: tuple[str, ...] = FAMILIES  # hull families, drawn uniformly
-    # 4. colour of one of the two copies, and 8. of all images of the pair: what both share
-    recolor_source_probability: float = 0.5  # otherwise the background is recoloured
-    rgb_shift: int = 20  # per channel, integer in -20..20 of 255
+    only_68_probability: float = 0.25
+    """Chance of leaving the forehead points out."""
+    families: tuple[str, ...] = FAMILIES
+    """Hull families, drawn uniformly."""
+    # 4. colour of one of the two copies
+    recolor_source_probability: float = 0.5
+    """Chance that the source is recoloured; otherwise the background is."""
+    rgb_shift: int = 20
+    """Largest shift per channel, of 255, integer; here and in step 8."""
     rgb_shift_probability: float = 0.3
-    hsv_shift: float = 0.3  # per channel, of 255 (hue: of 180); in uint8 a change of 0 or -1
+    """Chance of the RGB shift; here and in step 8."""
+    hsv_shift: float = 0.3
+    """Largest shift of hue (of 180), saturation and value (of 255); in uint8 a change of 0 or -1; here and in step 8."""
     copy_hsv_probability: float = 1.0
-    copy_contrast: float = 0.1  # v -> a v + 255 b with a in 1 +- this
-    copy_brightness: float = 0.1  # and b in +- this
+    """Chance of the HSV shift of the copy."""
+    copy_contrast: float = 0.1
+    """a of v -> a v + 255 b lies within 1 +- this, for the copy."""
+    copy_brightness: float = 0.1
+    """b lies within +- this, for the copy."""
     copy_contrast_probability: float = 1.0
-    sharpen_probability: float = 0.5  # otherwise the copy is scaled down and up again
-    down_scales: tuple[int, ...] = (2, 4)  # drawn uniformly
-    sharpen_amount: tuple[float, float] = (0.2, 0.5)  # t: share of the sharpened image
-    sharpen_lightness: tuple[float, float] = (0.5, 1.0)  # l: the kernel's centre is 8 + l
+    """Chance of the change of contrast and brightness of the copy."""
+    sharpen_probability: float = 0.5
+    """Chance that the copy is sharpened; otherwise it is scaled down and up again."""
+    down_scales: tuple[int, ...] = (2, 4)
+    """Factors of that scaling, drawn uniformly."""
+    sharpen_amount: tuple[float, float] = (0.2, 0.5)
+    """Range of t, the share of the sharpened image."""
+    sharpen_lightness: tuple[float, float] = (0.5, 1.0)
+    """Range of l; the centre of the sharpening kernel is 8 + l."""
     # 5. geometry of source and mask
-    scale: tuple[float, float] = (0.95, 1 / 0.95)  # x and y apart
-    translate_x: float = 0.03  # +- this share of the width
-    translate_y: float = 0.015  # +- this share of the height
-    elastic_alpha: float = 50.0  # pixels; the mask moves by alpha x smoothed noise
-    elastic_sigma: float = 7.0  # pixels; deviation of the smoothing
+    scale: tuple[float, float] = (0.95, 1 / 0.95)
+    """Range of the scales of x and y, drawn apart."""
+    translate_x: float = 0.03
+    """Largest shift as a share of the width."""
+    translate_y: float = 0.015
+    """Largest shift as a share of the height."""
+    elastic_alpha: float = 50.0
+    """The mask moves by this many pixels x smoothed noise in [-1, 1]."""
+    elastic_sigma: float = 7.0
+    """Deviation of that smoothing, in pixels."""
     # 6. feathering
-    feather_size: tuple[int, int] = (192, 256)  # height and width at which the mask is blurred
-    feather_kernel: tuple[int, int] = (5, 25)  # odd, both blurs
-    feather_sigma: tuple[int, int] = (5, 45)  # integer, second blur
-    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # strength of the blend, drawn uniformly
+    feather_size: tuple[int, int] = SIZE
+    """Range of the height and width at which the mask is blurred."""
+    feather_kernel: tuple[int, int] = (5, 25)
+    """Range of both blur kernels, odd."""
+    feather_sigma: tuple[int, int] = (5, 45)
+    """Range of the deviation of the second blur, integer."""
+    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+    """Strengths of the blend, drawn uniformly."""
     # 8. the photometric change that forgery, background and source share
     shared_hsv_probability: float = 0.3
+    """Chance of the HSV shift of all three."""
     shared_contrast: float = 0.3
+    """a lies within 1 +- this, for all three."""
     shared_brightness: float = 0.3
+    """b lies within +- this, for all three."""
     shared_contrast_probability: float = 0.3
-    jpeg_quality: tuple[int, int] = (40, 100)  # integer
+    """Chance of the change of contrast and brightness of all three."""
+    jpeg_quality: tuple[int, int] = (40, 100)
+    """Range of the JPEG quality, integer."""
     jpeg_probability: float = 0.5
+    """Chance of JPEG compression."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
