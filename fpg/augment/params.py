@@ -14,6 +14,7 @@ import numpy as np
 from fpg.augment.feathering import SIZE, odd_integer
 from fpg.augment.hulls import FAMILIES
 from fpg.common.crops import EVALUATION_DRAW
+from fpg.common.errors import UsageError
 
 Copy = Literal["source", "background"]
 
@@ -90,12 +91,33 @@ class AugmentConfig:
     """Chance of JPEG compression."""
 
     def __post_init__(self) -> None:
+        """Refuse values that no pair can be made with.
+
+        Raises:
+            UsageError: naming the field, what was expected and what came.
+        """
+
+        def require(ok: bool, name: str, expected: str) -> None:
+            if not ok:
+                raise UsageError(f"augment.{name}: expected {expected}, got {getattr(self, name)}")
+
         for name, value in vars(self).items():
-            if name.endswith("_probability") and not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
-        unknown = set(self.families) - set(FAMILIES)
-        if unknown or not self.families:
-            raise ValueError(f"families: expected some of {', '.join(FAMILIES)}, got {', '.join(self.families) or 'none'}")
+            if name.endswith("_probability"):
+                require(0 <= value <= 1, name, "a probability in [0, 1]")
+        for name in ("sharpen_amount", "sharpen_lightness", "scale", "feather_size", "feather_kernel", "feather_sigma", "jpeg_quality"):
+            low, high = getattr(self, name)
+            require(low <= high, name, "the smaller end first")
+        for name in ("rgb_shift", "hsv_shift", "copy_contrast", "copy_brightness", "shared_contrast", "shared_brightness", "elastic_alpha"):
+            require(getattr(self, name) >= 0, name, "at least 0")
+        require(self.families != () and set(self.families) <= set(FAMILIES), "families", f"some of {', '.join(FAMILIES)}")
+        require(self.down_scales != () and min(self.down_scales) >= 1, "down_scales", "factors of at least 1")
+        require(self.ratios != () and 0 <= min(self.ratios) <= max(self.ratios) <= 1, "ratios", "some in [0, 1]")
+        require(self.scale[0] > 0, "scale", "more than 0")
+        require(self.elastic_sigma > 0, "elastic_sigma", "more than 0")
+        require(self.feather_size[0] >= 1, "feather_size", "at least 1")
+        require(all(k % 2 == 1 and k > 0 for k in self.feather_kernel), "feather_kernel", "odd numbers")
+        require(self.feather_sigma[0] >= 1, "feather_sigma", "at least 1")
+        require(self.jpeg_quality[0] >= 0 and self.jpeg_quality[1] <= 100, "jpeg_quality", "within 0..100")
 
 
 @dataclass(frozen=True)

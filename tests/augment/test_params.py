@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fpg.augment.params import AugmentConfig, PairParams, draw_pair
+from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 
 
@@ -105,8 +107,21 @@ def test_an_outcome_does_not_shift_later_draws() -> None:
         assert (a.geometry, a.feather, a.ratio, a.crop) == (b.geometry, b.feather, b.ratio, b.crop)
 
 
-def test_config_refuses_nonsense() -> None:
-    with pytest.raises(ValueError, match=r"jpeg_probability: expected a probability in \[0, 1\], got 1.5"):
-        AugmentConfig(jpeg_probability=1.5)
-    with pytest.raises(ValueError, match=r"families: expected some of .*, got oval"):
-        AugmentConfig(families=("oval",))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"jpeg_probability": 1.5}, r"jpeg_probability: expected a probability in \[0, 1\], got 1.5"),
+        ({"families": ("oval",)}, r"families: expected some of facehull, .*, got \('oval',\)"),
+        ({"families": ()}, "families: expected some of"),
+        ({"scale": (1.1, 0.9)}, r"scale: expected the smaller end first, got \(1.1, 0.9\)"),
+        ({"scale": (0.0, 0.9)}, "scale: expected more than 0"),
+        ({"feather_kernel": (4, 24)}, "feather_kernel: expected odd numbers"),
+        ({"ratios": (0.5, 1.5)}, "ratios: expected some in"),
+        ({"down_scales": (0,)}, "down_scales: expected factors of at least 1"),
+        ({"jpeg_quality": (40, 101)}, r"jpeg_quality: expected within 0..100, got \(40, 101\)"),
+        ({"rgb_shift": -1}, "rgb_shift: expected at least 0, got -1"),
+    ],
+)
+def test_config_refuses_nonsense(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        AugmentConfig(**values)
