@@ -34,8 +34,8 @@ class Perceiver(Protocol):
 def perception_mode(model: Perceiver) -> Iterator[None]:
     """Evaluation mode without parameter gradients; every module's mode and every parameter's flag return at the end.
 
-    That parameters do not require gradients saves their part of the backward pass, and keeps autocast from caching
-    casts of the weights that were made without a graph (the training pass in the same context would use them).
+    That parameters do not require gradients spares keeping what their gradients would need, and keeps autocast (of torch
+    versions where its cache ignores `no_grad`) from handing casts without a graph to a training pass in the same context.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")

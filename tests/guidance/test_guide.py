@@ -106,6 +106,29 @@ def test_model_and_input_are_left_alone(tiny: Any, make_pairs: MakePairs) -> Non
     assert guided.maps.shape == (4, 48, 48)
 
 
+@pytest.mark.parametrize("coin", [True, False])
+def test_passes_over_the_network(tiny: Any, make_pairs: MakePairs, coin: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only forgeries go through, once without a graph for the map and the probability, once more if the coin says so."""
+    seen: list[tuple[Tensor, bool]] = []
+    whole = tiny.last_block
+
+    def spy(images: Tensor) -> Tensor:
+        seen.append((images.detach().clone(), images.requires_grad))
+        features: Tensor = whole(images)
+        assert features.requires_grad == images.requires_grad
+        return features
+
+    monkeypatch.setattr(tiny, "last_block", spy)
+    pairs = make_pairs(4)
+    guided = refine(tiny, pairs, draws_with(coin, 4), GuidanceConfig(threshold=1.0))
+    assert guided.refined.any()
+    assert [graph for _, graph in seen] == ([False, True] if coin else [False])
+    assert torch.equal(seen[0][0], pairs.fake)
+    if coin:
+        shaped = refine(tiny, pairs, draws_with(False, 4), GuidanceConfig(threshold=1.0)).pairs.fake
+        assert torch.equal(seen[1][0], shaped)
+
+
 def assert_untouched(guided: Refined, pairs: Pairs) -> None:
     for name in ("real", "fake", "source", "mask"):
         assert torch.equal(getattr(guided.pairs, name), getattr(pairs, name))

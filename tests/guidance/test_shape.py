@@ -130,6 +130,11 @@ def test_conditions(case: tuple[Tensor, ...], refined: bool) -> None:
         assert result.mask is case[2]
 
 
+def test_share_must_be_below_the_threshold() -> None:
+    assert shape_refinement(*uniform_case(), identity, threshold=1e-9).refined.all()  # type: ignore[arg-type]
+    assert not shape_refinement(*uniform_case(), identity, threshold=0.0).refined.any()  # type: ignore[arg-type]
+
+
 def test_feathering_sees_only_what_is_refined() -> None:
     n = 5
     parts = [torch.cat([x] * n) for x in uniform_case()]
