@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -22,11 +23,24 @@ def progress(description: str = "", *, disable: bool = False) -> Progress:
     )
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table; the first column is left-aligned, the others right."""
+def table(title: str, columns: list[str], rows: list[list[str]], *, to: Console = console, text: bool = False) -> None:
+    """Print a table; the first column is left-aligned, the others right.
+
+    Args:
+        title: above the table.
+        columns: their names.
+        rows: one string per column, printed as it is (no markup).
+        to: where; `output()` for a result that belongs on stdout.
+        text: left-align every column.
+    """
     grid = Table(title=title, title_justify="left")
     for index, name in enumerate(columns):
-        grid.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        grid.add_column(name, justify="left" if text or index == 0 else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*row)
-    console.print(grid)
+        grid.add_row(*(Text(cell) for cell in row))
+    to.print(grid)
+
+
+def output() -> Console:
+    """A console on the present stdout, for tables that are the program's result."""
+    return Console(highlight=False, soft_wrap=True)

