@@ -32,9 +32,12 @@ __all__ = [
     "sample_indices",
 ]
 
-VIDEO_SUFFIXES = frozenset(
-    f".{name}" for name in "mp4 m4v mov avi mkv webm mpg mpeg ts m2ts mts flv wmv asf 3gp 3g2 ogv mxf vob y4m gif".split(" ")
-)
+# fmt: off
+VIDEO_SUFFIXES = frozenset([
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
+    ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".y4m", ".gif",
+])
+# fmt: on
 MAX_VIDEO_PIXELS = 40_000_000
 """Per frame (8K is 33 million); decoders keep many frames at once."""
 
