@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +170,39 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"is not a readable manifest: {error}") from error
     return Manifest(path.parent, faces, videos)
+
+
+def check_crops(manifest: Manifest) -> list[InputError]:
+    """Look at every crop's file (its first and last bytes): one error per crop that is missing, cut short or another picture."""
+    problems = []
+    for row in manifest.faces:
+        path = manifest.root / row.path
+        try:
+            with open(path, "rb") as file:
+                head = file.read(24)
+                file.seek(-min(12, file.seek(0, os.SEEK_END)), os.SEEK_END)
+                tail = file.read()
+        except OSError as error:
+            reason = "is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+            problems.append(InputError(path, reason))
+            continue
+        height, width = row.size
+        if head[:8] != b"\x89PNG\r\n\x1a\n" or tail[4:8] != b"IEND":
+            problems.append(InputError(path, "is not a whole PNG"))
+        elif head[16:24] != struct.pack(">II", width, height):
+            problems.append(InputError(path, f"is not the crop of {width} x {height} pixels that the manifest lists"))
+    return problems
+
+
+def require_crops(manifest: Manifest) -> None:
+    """Stop when the manifest lists crops that are not there.
+
+    Raises:
+        InputError: names the manifest, how many crops are missing or damaged, and the first of them.
+    """
+    if problems := check_crops(manifest):
+        count, total = len(problems), len(manifest.faces)
+        raise InputError(manifest.root / NAME, f"{count} of its {total} crops cannot be used; the first: {problems[0]}")
 
 
 def _row(values: dict[str, Any]) -> FaceRow:
