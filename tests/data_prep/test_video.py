@@ -187,7 +187,7 @@ def test_zero_frames(tmp_path: Path, name: str) -> None:
         ("a.mp4", {"container": {"movflags": "faststart"}, "sound": True}),
         ("b.mkv", {}),
         ("c.avi", {"codec": "mpeg4"}),
-        ("d.webm", {"codec": "libvpx"}),
+        ("d.webm", {"codec": "libvpx", "options": {"deadline": "realtime", "cpu-used": "8"}}),
         ("e.mp4", {}),  # the index is at the end: nothing is left to open
     ],
 )

@@ -1,0 +1,94 @@
+"""`fpg-prepare SOURCE OUT`: videos, frames or images to lossless face crops and one manifest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+
+from rich.markup import escape
+
+from fpg.cli.entry import run
+from fpg.common.console import console, table
+from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
+from fpg.data.prepare import FAILURES, FRAMES, prepare
+
+_EXAMPLES = """
+examples:
+  fpg-prepare videos/ data/             videos/ holds real/ and fake/, with train/, val/, test/ above or below, or not at all
+  fpg-prepare list.csv data/            columns path,label[,split,method]; paths relative to the list
+  fpg-prepare clips/ data/ --label real everything is real; splits by hash: 80 % train, 10 % val, 10 % test
+
+A run that was stopped goes on where it was when the same command is given again; what failed is then tried again.
+Exit code: 0 all inputs read, 1 some failed (listed, and in OUT/failures.csv), 2 wrong usage.
+"""
+_LISTED = 20
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    manifest = prepare(
+        options.source,
+        options.out,
+        frames=options.frames,
+        workers=options.workers,
+        dataset=options.dataset,
+        label={"real": REAL, "fake": FAKE, None: None}[options.label],
+        split=options.split,
+        quiet=options.quiet,
+    )
+    report(manifest)
+    return 1 if any(video.status == "failed" for video in manifest.videos) else 0
+
+
+def report(manifest: Manifest) -> None:
+    """Print what was prepared, what had no face, and what failed with its reason."""
+    _print_counts(manifest)
+    failed = [video for video in manifest.videos if video.status == "failed"]
+    if failed:
+        rows = [[escape(video.source), escape(video.reason)] for video in failed[:_LISTED]]
+        more = f" (the first {_LISTED} of {len(failed)}; all in {FAILURES})" if len(failed) > _LISTED else ""
+        table(f"Failed{more}", ["file", "reason"], rows)
+    warned = [video for video in manifest.videos if video.status != "failed" and video.reason]
+    for video in warned[:_LISTED]:
+        console.print(f"note: {video.source}: {video.reason}", markup=False, emoji=False)
+    console.print(f"{len(manifest.faces)} face crops in {manifest.root / NAME}", markup=False, emoji=False)
+
+
+def _print_counts(manifest: Manifest) -> None:
+    counts = Counter((video.split, video.label, video.status) for video in manifest.videos)
+    rows = []
+    for split in SPLITS:
+        for label, word in ((REAL, "real"), (FAKE, "fake")):
+            row = [counts[split, label, status] for status in STATUSES]
+            if any(row):
+                rows.append([f"{split} {word}", *map(str, row)])
+    rows.append(["all", *(str(sum(video.status == status for video in manifest.videos)) for status in STATUSES)])
+    table("Inputs", ["", "prepared", "without a face", "failed"], rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fpg-prepare",
+        description="Turn videos, folders of frames or images into lossless face crops and one manifest, for training and evaluation.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="folder, CSV list, video or image")
+    parser.add_argument("out", metavar="OUT", help="folder of the prepared data set")
+    parser.add_argument("--frames", type=int, default=FRAMES, help="frames per video, evenly spaced (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=None, help="processes (default: one per CPU; 0: in this process)")
+    parser.add_argument("--dataset", help="name of the data set (default: the name of SOURCE)")
+    parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
+    parser.add_argument("--split", choices=SPLITS, help="of everything, whatever SOURCE says")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""One video to its face crops: frames evenly, every large face, lossless files, one row each."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fpg.common.crops import context_crop
+from fpg.common.errors import InputError
+from fpg.data.manifest import REAL, FaceRow, VideoRecord
+from fpg.data.sources import Source, frame_files, split_of
+from fpg.data.video import map_frames, read_image, sample_indices
+from fpg.faces.types import Face
+
+Analyzer = Callable[[np.ndarray], Sequence[Face]]
+"""Gives the faces of an image, uint8 [H, W, 3] RGB, largest first."""
+
+LARGEST_SHARE = 0.5
+"""Faces whose box has at least this share of the largest box's area in their frame are kept (METHOD, evaluation)."""
+_PNG_LEVEL = 1
+_REASON_LIMIT = 3
+
+
+class OutputError(InputError):
+    """A crop cannot be written (full disk, no permission): no other video can be prepared either."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source with its label and split decided."""
+
+    source: Source
+    label: int
+
+    def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0) -> VideoRecord:
+        """What became of it."""
+        s = self.source
+        path = os.fsencode(os.path.abspath(s.path)).decode("utf-8", "backslashreplace")
+        return VideoRecord(s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face)
+
+
+def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:
+    """Crop the faces of one source into `out`; what fails leaves no file behind.
+
+    Args:
+        task: what to read.
+        out: the prepared data set's folder.
+        analyzer: finds faces.
+        frames: how many to look at, evenly over the video.
+        threads: of the video decoder, 0 chooses.
+
+    Returns:
+        The record (`prepared`, `no_face`, or `failed` with the reason) and a row per crop.
+
+    Raises:
+        OutputError: a crop cannot be written.
+    """
+    crops = _Crops(task, out, analyzer)
+    discard(task, out)
+    done = False
+    try:
+        per_frame = _visit_frames(task.source, frames, crops, threads)
+        rows = [row for frame_rows in per_frame for row in frame_rows]
+        _clear(task, out, {row.path for row in rows})  # crops of a pass that was repeated
+        done = True
+    except OutputError:
+        raise
+    except InputError as error:
+        path = "" if Path(error.path) == task.source.path else f"{Path(error.path).name} "
+        return task.record("failed", path + error.reason), []
+    except Exception as error:  # whatever a decoder or a face model throws at one input must not end the others
+        return task.record("failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"), []
+    finally:
+        if not done:
+            discard(task, out)
+    status, with_face = ("prepared" if rows else "no_face"), sum(bool(r) for r in per_frame)
+    return task.record(status, crops.rejections(), len(per_frame), with_face), rows
+
+
+def _visit_frames(source: Source, count: int, crops: _Crops, threads: int) -> list[list[FaceRow]]:
+    if source.kind == "video":
+        return map_frames(source.path, count, crops.visit, threads=threads)
+    files = frame_files(source.path) if source.kind == "frames" else [source.path]
+    if not files:
+        raise InputError(source.path, "holds no image")
+    # A folder of frames has no clock: one frame per second stands in for it.
+    return [crops.visit(i, float(i), read_image(files[i])) for i in sample_indices(len(files), count)]
+
+
+@dataclass
+class _Crops:
+    """Writes the crops of one source and remembers what it wrote and what it turned away."""
+
+    task: Task
+    out: Path
+    analyzer: Analyzer
+    rejected: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def visit(self, index: int, time_s: float, image: np.ndarray) -> list[FaceRow]:
+        """Crop the large faces of one frame, uint8 [H, W, 3]."""
+        usable = [face for number, face in enumerate(self.analyzer(image)) if self._usable(index, number, face, image)]
+        area = [float((f.box[2] - f.box[0]) * (f.box[3] - f.box[1])) for f in usable]
+        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= LARGEST_SHARE * max(area)]
+        return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(order)]
+
+    def _usable(self, index: int, number: int, face: Face, image: np.ndarray) -> bool:
+        reason = ""
+        if face.landmarks is None:
+            reason = "no landmarks"
+        elif not np.isfinite(face.box).all() or not (face.box[2:] > face.box[:2]).all():
+            reason = f"box is not a box: {np.asarray(face.box).tolist()}"
+        else:
+            try:
+                context_crop(face.landmarks, *image.shape[:2])
+            except ValueError as error:
+                reason = str(error)
+        if reason:
+            self.rejected[index, number] = reason
+        return not reason
+
+    def _crop(self, index: int, time_s: float, number: int, face: Face, image: np.ndarray) -> FaceRow:
+        assert face.landmarks is not None
+        height, width = image.shape[:2]
+        y0, y1, x0, x1 = context_crop(face.landmarks, height, width)
+        path = f"{crop_folder(self.task.source, self.task.label)}/{index:06d}_{number}.png"
+        _write_png(self.out / path, image[y0:y1, x0:x1])
+        s, shift = self.task.source, np.array([x0, y0], np.float32)
+        return FaceRow(
+            dataset=s.dataset,
+            method=s.method,
+            video=s.video,
+            frame=index,
+            time_s=time_s,
+            face=number,
+            label=self.task.label,
+            split=split_of(s),
+            path=path,
+            origin=(x0, y0),
+            frame_size=(height, width),
+            size=(y1 - y0, x1 - x0),
+            box=np.asarray(face.box, np.float32) - np.tile(shift, 2),
+            landmarks=np.asarray(face.landmarks, np.float32) - shift,
+            score=float(np.float32(face.score)),
+            pose=None if face.pose is None else (float(face.pose[0]), float(face.pose[1]), float(face.pose[2])),
+        )
+
+    def rejections(self) -> str:
+        """Faces that were turned away, the first few named."""
+        named = [f"frame {frame} face {number}: {reason}" for (frame, number), reason in sorted(self.rejected.items())]
+        more = f"; and {len(named) - _REASON_LIMIT} more" if len(named) > _REASON_LIMIT else ""
+        return f"{len(named)} faces rejected: {'; '.join(named[:_REASON_LIMIT])}{more}" if named else ""
+
+
+def discard(task: Task, out: Path) -> None:
+    """Delete the crops that a process left when it died on `task`."""
+    _clear(task, out, set())
+
+
+def _clear(task: Task, out: Path, keep: set[str]) -> None:
+    folder = out / crop_folder(task.source, task.label)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for file in list(folder.iterdir()):
+            if file.suffix == ".png" and file.is_file() and file.relative_to(out).as_posix() not in keep:
+                file.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only when empty
+
+
+def crop_folder(source: Source, label: int) -> str:
+    """Folder of a source's crops, relative to the manifest: `crops/<data set>/<method>/<id>`, made safe and unique."""
+    method = source.method or ("real" if label == REAL else "fake")
+    parts = [source.dataset, method, *source.video.split("/")]
+    safe = ["_" if part in ("", ".", "..") else part.replace("\\", "_").replace("\0", "_").replace("/", "_") for part in parts]
+    if safe != parts or (source.method or "real").lower() != method.lower():
+        safe[-1] += "-" + hashlib.sha256("\0".join(source.key).encode()).hexdigest()[:8]
+    return "/".join(["crops", *safe])
+
+
+def _write_png(path: Path, image: np.ndarray) -> None:
+    ok, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
+    if not ok:
+        raise RuntimeError(f"OpenCV could not encode a crop of {image.shape[1]} x {image.shape[0]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise OutputError(path, f"cannot be written: {error.strerror or error}") from error

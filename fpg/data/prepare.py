@@ -1,0 +1,246 @@
+"""`prepare`: videos, frames or images to lossless context crops and one manifest, in several processes, resumable.
+
+OUT/ holds `crops/`, `manifest.parquet` (with every video's fate in its metadata), `prepare.json` (the settings) and, when
+something failed, `failures.csv`. While it runs, each finished video leaves a small manifest of its own in `OUT/.progress/`,
+written atomically; a run that was stopped in any way goes on from there and ends with the same manifest. What failed is
+tried again when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fpg.common.console import progress
+from fpg.common.errors import InputError, UsageError
+from fpg.common.files import atomic_write, write_json
+from fpg.data.cropping import Analyzer, Task, discard, prepare_one
+from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
+from fpg.data.pool import WorkerDied, run_tasks
+from fpg.data.sources import Source, find_sources
+
+FRAMES = 32
+"""Frames per video (METHOD, evaluation)."""
+FAILURES = "failures.csv"
+_SETTINGS = "prepare.json"
+_PROGRESS = ".progress"
+_SCHEMA = "fpg.prepare/1"
+
+
+def default_faces() -> Analyzer:
+    """The default face analyzer, on one thread: processes share the CPU."""
+    from fpg.faces import default_analyzer
+
+    return default_analyzer(threads=1)
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    frames: int = FRAMES,
+    workers: int | None = None,
+    dataset: str | None = None,
+    label: int | None = None,
+    split: str | None = None,
+    analyzer: Callable[[], Analyzer] = default_faces,
+    quiet: bool = False,
+) -> Manifest:
+    """Prepare everything under `source` into `out`.
+
+    Args:
+        source: see `fpg.data.sources.find_sources`.
+        out: folder of the prepared data set; made if needed, continued if it was begun with the same settings.
+        frames: looked at per video, evenly.
+        workers: processes; None is one per CPU, 0 works in this process.
+        dataset: name of the data set; None is the name of `source`.
+        label: 0 real or 1 fake, for sources that say nothing about it; refused where they do.
+        split: overrides every source's split.
+        analyzer: picklable, builds the face analyzer once per process.
+        quiet: no progress bar, no lines about failures.
+
+    Returns:
+        The manifest as written; its videos say what was prepared, had no face, or failed and why.
+
+    Raises:
+        InputError: nothing to prepare, or `out` cannot be written.
+        UsageError: `out` was begun with other settings, lies inside `source`, or labels are missing.
+        MissingDependencyError: the face analyzer cannot be built.
+    """
+    if frames < 1 or (workers is not None and workers < 0):
+        raise UsageError(f"frames and workers: expected at least 1 and 0, got {frames} and {workers}")
+    source, root = Path(source), Path(out)
+    _check_places(source, root)
+    tasks = [_task(s, label, source) for s in find_sources(source, dataset=dataset, split=split)]
+    workers = usable_cpus() if workers is None else workers
+    job = _Job(root, frames, max(1, usable_cpus() // max(1, workers)), analyzer)
+    with _locked(root):
+        settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
+        _agree(root, settings)
+        records, rows = _finished(root, tasks)
+        _run(job, [t for t in tasks if t.source.key not in records], workers, len(tasks), records, rows, quiet)
+        faces = [face for task in tasks for face in rows[task.source.key]]
+        videos = [records[task.source.key] for task in tasks]
+        write_manifest(root, faces, videos)
+        _write_failures(root, videos)
+        shutil.rmtree(root / _PROGRESS, ignore_errors=True)
+    return read_manifest(root)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs; calling it builds the analyzer and gives the function that works on one task."""
+
+    root: Path
+    frames: int
+    threads: int
+    analyzer: Callable[[], Analyzer]
+
+    def __call__(self) -> Callable[[Task], tuple[VideoRecord, list[FaceRow]]]:
+        import cv2
+
+        cv2.setNumThreads(1)
+        analyzer = self.analyzer()
+
+        def work(task: Task) -> tuple[VideoRecord, list[FaceRow]]:
+            record, faces = prepare_one(task, self.root, analyzer, frames=self.frames, threads=self.threads)
+            if record.status != "failed":
+                write_manifest(_progress_folder(self.root, task), faces, [record])
+            return record, faces
+
+        return work
+
+
+_Records = dict[tuple[str, str, str], VideoRecord]
+_Rows = dict[tuple[str, str, str], list[FaceRow]]
+
+
+def _run(job: _Job, tasks: list[Task], workers: int, total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
+    with progress("Preparing", disable=quiet) as bar:
+        line = bar.add_task("videos", total=total, completed=total - len(tasks))
+        for index, outcome in run_tasks(tasks, job, workers):
+            task = tasks[index]
+            if isinstance(outcome, WorkerDied):
+                discard(task, job.root)
+                outcome = (task.record("failed", outcome.reason), [])
+            record, faces = outcome
+            records[task.source.key], rows[task.source.key] = record, faces
+            if record.status == "failed" and not quiet:
+                bar.console.print(f"failed: {record.source}: {record.reason}", markup=False, emoji=False)
+            bar.advance(line)
+
+
+def _check_places(source: Path, root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise InputError(root, "is not a folder")
+    inside = os.path.realpath(root)
+    if source.is_dir() and os.path.commonpath([inside, os.path.realpath(source)]) == os.path.realpath(source):
+        raise UsageError(f"OUT {root} lies inside SOURCE {source}: its crops would be taken for videos; choose another folder")
+
+
+def _task(source: Source, label: int | None, root: Path) -> Task:
+    if source.label is None and label is None:
+        raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or say --label real or fake for all")
+    if source.label is not None and label is not None:
+        raise UsageError(f"{root} states labels itself: --label {'fake' if label else 'real'} would contradict them")
+    value = source.label if source.label is not None else label
+    assert value in (REAL, FAKE)
+    method = "fake" if source.label is None and value == FAKE else source.method
+    return Task(replace(source, label=value, method=method), value)
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(root, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(root, f"cannot be written: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(root, "another fpg-prepare is writing here") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _agree(root: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new folder; compare those of one that was begun before."""
+    path = root / _SETTINGS
+    if not path.exists():
+        if (root / NAME).exists():
+            raise InputError(root / NAME, "was not made by fpg-prepare in this folder: choose another folder")
+        write_json(path, {"schema": _SCHEMA, **settings})
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        assert before.pop("schema", None) == _SCHEMA
+    except (OSError, ValueError, AttributeError, AssertionError) as error:
+        raise InputError(path, "is not fpg-prepare's record of its settings") from error
+    different = [f"{key} {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]
+    if different:
+        raise UsageError(f"{root} was begun with {'; '.join(different)}: give the same settings, or another folder")
+
+
+def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
+    """Videos that need no work, from the last manifest and from what an interrupted run left; labels and splits as they are now."""
+    done: dict[tuple[str, str, str], tuple[VideoRecord, list[FaceRow]]] = {}
+    if (root / NAME).exists():
+        manifest = read_manifest(root)
+        grouped: dict[tuple[str, str, str], list[FaceRow]] = {video.key: [] for video in manifest.videos}
+        for face in manifest.faces:
+            grouped[face.key].append(face)
+        done = {video.key: (video, grouped[video.key]) for video in manifest.videos}
+    for task in tasks:
+        folder = _progress_folder(root, task)
+        if (folder / NAME).exists():
+            part = read_manifest(folder)
+            done[task.source.key] = (part.videos[0], part.faces)
+    records: _Records = {}
+    rows: _Rows = {}
+    for task in tasks:
+        record, faces = done.get(task.source.key, (None, []))
+        now = task.record("prepared")
+        if record is None or record.status == "failed" or (record.source, record.label) != (now.source, now.label):
+            continue
+        if all((root / face.path).is_file() for face in faces):
+            records[task.source.key] = replace(record, split=now.split)
+            rows[task.source.key] = [replace(face, split=now.split) for face in faces]
+    return records, rows
+
+
+def _progress_folder(root: Path, task: Task) -> Path:
+    return root / _PROGRESS / hashlib.sha256("\0".join(task.source.key).encode()).hexdigest()[:24]
+
+
+def _write_failures(root: Path, videos: list[VideoRecord]) -> None:
+    failed = [video for video in videos if video.status == "failed"]
+    if not failed:
+        (root / FAILURES).unlink(missing_ok=True)
+        return
+    with atomic_write(root / FAILURES, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "reason"])
+        writer.writerows([video.source, video.reason] for video in failed)
+
+
+def _name_of(analyzer: Callable[[], Analyzer]) -> str:
+    inner = getattr(analyzer, "func", analyzer)
+    return f"{inner.__module__}.{inner.__qualname__}"
