@@ -49,7 +49,7 @@ def swap_face(image: np.ndarray, face: Face, donor: Donor, blend: Blend = "feath
         blend: `feather` mixes by a soft mask; `poisson` keeps the donor's gradients (Perez et al., SIGGRAPH 2003).
 
     Returns:
-        uint8 [H, W, 3] RGB, unchanged outside the face.
+        uint8 [H, W, 3] RGB, unchanged further than a sixth of the face's width from it.
     """
     if face.landmarks is None or face.landmarks.shape != (81, 2):
         raise ValueError(f"face: expected 81 landmarks, got {None if face.landmarks is None else list(face.landmarks.shape)}")
