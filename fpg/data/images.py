@@ -34,7 +34,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     check_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
             with Image.open(path, formats=_FORMATS) as image:
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
                 image.load()

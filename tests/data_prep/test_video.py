@@ -340,3 +340,28 @@ def test_no_image(tmp_path: Path) -> None:
         read_image(tmp_path / "text.png")
     with pytest.raises(InputError, match="no such file"):
         read_image(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "tif", "mp4", "mkv", "avi"])
+def test_damaged_bytes_end_in_a_reason_or_an_image(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    video = suffix in ("mp4", "mkv", "avi")
+    if video:
+        makers.write_video(path, 12, codec="mpeg4" if suffix == "avi" else "libx264")
+    else:
+        Image.fromarray(makers.picture()).save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng()
+    for _ in range(15):
+        data = bytearray(whole)
+        for at in rng.integers(0, rng.choice([100, len(data)]), rng.integers(1, 8)):
+            data[at] = rng.integers(256)
+        path.write_bytes(data)
+        text = ""
+        try:
+            shapes = map_frames(path, 4, lambda i, t, image: image.shape) if video else [read_image(path).shape]
+        except InputError as error:
+            shapes, text = [], str(error)
+        assert (text == "") == bool(shapes)
+        assert all(len(shape) == 3 and shape[2] == 3 for shape in shapes)
+        assert not text or (text.startswith(f"{path}: ") and "\n" not in text)
