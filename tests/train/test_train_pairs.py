@@ -1,0 +1,124 @@
+"""Which faces are used, in which order, with which draws; and what becomes of faces that cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fpg.augment.params import AugmentConfig
+from fpg.common.errors import InputError
+from fpg.data.dataset import RealFaces, fingerprint
+from fpg.data.manifest import FaceRow
+from fpg.train.pairs import PairDataset, Schedule, collate, loader, usable_workers
+
+
+def test_real_faces_of_the_split_evenly_spaced(prepare: Callable[..., Path]) -> None:
+    def change(rows: list[FaceRow]) -> list[FaceRow]:
+        second = [dataclasses.replace(rows[0], face=1)]
+        fakes = [dataclasses.replace(rows[1], label=1, method="swap", video="f")]
+        return rows + second + fakes
+
+    root = prepare(change=change, frames=5)
+    faces = RealFaces([root], "train", 3)
+    assert len(faces) == 12
+    assert faces.videos == 4
+    assert faces.fakes == 1
+    assert [entry.row.frame for entry in faces.entries[:3]] == [0, 20, 40]
+    assert {(entry.row.label, entry.row.face, entry.row.split) for entry in faces.entries} == {(0, 0, "train")}
+    assert len(RealFaces([root], "val", 100)) == 10
+    both = RealFaces([root, prepare("second")], "train", 3)
+    assert (len(both), both.videos) == (24, 8)
+
+
+def test_vanished_crops_are_an_error_at_the_start(prepare: Callable[..., Path]) -> None:
+    root = prepare()
+    for name in ("1_0.png", "1_1.png"):
+        (root / "crops/train" / name).unlink()
+    with pytest.raises(InputError, match=r"2 of 12 crops .* gone, the first is crops/train/1_0.png"):
+        RealFaces([root], "train")
+
+
+def test_fingerprint_follows_the_manifest(prepare: Callable[..., Path]) -> None:
+    a, b = prepare("a"), prepare("b")
+    c = prepare("c", change=lambda rows: rows[1:])
+    assert fingerprint([a]) == fingerprint([b]) != fingerprint([c])
+    with pytest.raises(InputError):
+        fingerprint([a.parent / "nothing"])
+
+
+def test_pairs_depend_on_seed_epoch_and_sample_alone(prepared: Path) -> None:
+    faces = RealFaces([prepared], "train")
+    one, other = (PairDataset(faces, AugmentConfig(), 64, seed) for seed in (3, 4))
+    again = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 64, 3)
+    for name in ("real", "fake", "source", "mask"):
+        first = one[0, 5][name]
+        assert first.dtype == torch.float32
+        assert first.shape == ((1 if name == "mask" else 3), 64, 64)
+        assert torch.equal(first, again[0, 5][name])
+    assert not torch.equal(one[0, 5]["fake"], one[1, 5]["fake"])
+    assert not torch.equal(one[0, 5]["fake"], other[0, 5]["fake"])
+    assert not torch.equal(one[0, 5]["fake"], one[0, 5 + len(faces)]["fake"])
+
+
+def test_validation_pairs_use_the_evaluation_crop(prepared: Path) -> None:
+    faces = RealFaces([prepared], "val")
+    pairs = PairDataset(faces, dataclasses.replace(AugmentConfig(), mirror_probability=1.0), 64, 3, "val")
+    means = {float(pairs[0, sample]["mask"].gt(0).float().mean()) for sample in range(6)}
+    assert len(means) > 1
+    assert pairs[0, 0]["pose"].tolist() == [10.0, 0.0, 5.0]
+    assert pairs[0, 3]["pose"].isnan().all()
+
+
+def test_every_sample_once_per_epoch_in_another_order() -> None:
+    schedule = Schedule(samples=10, pairs=3, epochs=2, seed=1)
+    batches = list(schedule)
+    assert len(batches) == len(schedule) == 6
+    first = [key for batch in batches[:3] for key in batch]
+    second = [key for batch in batches[3:] for key in batch]
+    assert {epoch for epoch, _ in first} == {0}
+    assert len(set(first)) == 9
+    assert [k for _, k in first] != [k for _, k in second]
+    assert list(dataclasses.replace(schedule, start=(1, 1))) == batches[4:]
+    assert list(dataclasses.replace(schedule, start=(0, 3))) == batches[3:]
+    assert [len(batch) for batch in Schedule(samples=2, pairs=3, epochs=1, seed=1)] == [2]
+
+
+def test_unusable_faces_are_named_and_left_out(prepare: Callable[..., Path]) -> None:
+    def change(rows: list[FaceRow]) -> list[FaceRow]:
+        nan = rows[2].landmarks.copy()
+        nan[7] = np.nan
+        return [rows[0], rows[1], dataclasses.replace(rows[2], landmarks=nan), dataclasses.replace(rows[3], size=(9, 9)), *rows[4:]]
+
+    root = prepare(change=change)
+    (root / "crops/train/0_0.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    (root / "crops/train/0_1.png").write_bytes(b"")
+    faces = RealFaces([root], "train")
+    batch = collate([PairDataset(faces, AugmentConfig(), 32, 0)[0, sample] for sample in range(6)])
+    assert batch["samples"] == [4, 5]
+    assert batch["real"].shape == (2, 3, 32, 32)
+    assert [failure.split(": ")[0] for failure in batch["failures"]] == [str(entry.path) for entry in faces.entries[:4]]
+    assert "expected finite" in batch["failures"][2]
+    assert "expected 9 x 9" in batch["failures"][3]
+
+
+def test_workers_make_the_same_batches(prepared: Path) -> None:
+    dataset = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 32, 7)
+    schedule = Schedule(samples=12, pairs=4, epochs=1, seed=7)
+    expected = list(loader(dataset, schedule, 0))
+    for got, wanted in zip(loader(dataset, schedule, 2), expected, strict=True):
+        assert got["samples"] == wanted["samples"]
+        assert all(torch.equal(got[name], wanted[name]) for name in ("real", "fake", "source", "mask"))
+
+
+def test_too_little_shared_memory_means_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**26, 0, 2**26))
+    assert usable_workers(2, 16, 380) == 0
+    assert usable_workers(2, 2, 64) == 2
+    assert usable_workers(0, 16, 380) == 0
