@@ -1,0 +1,54 @@
+"""One way to run a detector, whatever it was exported to: `load_engine(path)(images) -> EngineOutput`. Torch-free but for `torch.py`.
+
+A backend is one file here and one line in `_BACKENDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.spec import read_spec
+from fpg.engines.base import Engine, EngineOutput, fake_probability, reference_difference
+
+__all__ = ["Engine", "EngineOutput", "fake_probability", "load_engine", "reference_difference"]
+
+_BACKENDS = {
+    ".safetensors": ("torch", "fpg.engines.torch"),
+    ".onnx": ("onnx", "fpg.engines.onnxruntime"),
+    ".xml": ("openvino", "fpg.engines.openvino"),
+}
+"""Suffix of the model file -> (backend in its spec, module with `load(path, spec, device, threads) -> Engine`)."""
+
+
+def load_engine(path: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None, verify: bool = True) -> Engine:
+    """Load weights or an exported network by its sidecar.
+
+    Args:
+        path: `STEM.safetensors`, `STEM.onnx` or `STEM.xml`, with `STEM.spec.json` beside it.
+        device: `auto`, `cpu`, or what the backend has besides (`cuda` for torch and ONNX Runtime, `gpu` for OpenVINO).
+        threads: CPU threads; None leaves it to the backend.
+        verify: compare the hash of every file with the sidecar before anything is opened.
+
+    Raises:
+        InputError: no sidecar, a changed file, or a file that is not what the sidecar says.
+        MissingDependencyError: the backend is not installed, or comes in a later version.
+        UsageError: the backend has no such device.
+    """
+    path = Path(path)
+    if path.suffix == ".engine":
+        raise MissingDependencyError(f"{path}: TensorRT engines are not read by this version of fpg; export to onnx or openvino")
+    if path.suffix not in _BACKENDS:
+        raise InputError(
+            path, f"expected a model file ({', '.join(_BACKENDS)}); a published checkpoint is imported and saved with fpg first"
+        )
+    spec = read_spec(path)
+    backend, module = _BACKENDS[path.suffix]
+    if spec.backend != backend or spec.model_file != path.name:
+        raise InputError(path, f"its sidecar describes {spec.model_file} for {spec.backend}, expected {path.name} for {backend}")
+    if verify:
+        spec.verify(path.parent)
+    engine: Engine = importlib.import_module(module).load(path, spec, device, threads)
+    return engine

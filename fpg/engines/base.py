@@ -1,0 +1,125 @@
+"""What every engine is: a spec, and images in, logits and activation map out. NumPy only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fpg.common.errors import UsageError
+from fpg.common.spec import EngineSpec
+
+
+class EngineOutput(NamedTuple):
+    """What an engine answers for a batch."""
+
+    logits: np.ndarray
+    """float32 [B, 2]: real, fake."""
+    activation_map: np.ndarray
+    """float32 [B, h, w]: class activation of "fake"; its mean over space plus a constant is the logit of "fake"."""
+
+
+class Engine(Protocol):
+    """A loaded detector."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What was loaded."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, e.g. `cpu`, `cuda`."""
+
+    def __call__(self, images: np.ndarray) -> EngineOutput:
+        """RGB float32 [B, 3, S, S] in [0, 1] -> `EngineOutput`; any B >= 0 unless the spec bounds it."""
+
+
+class CheckedEngine(ABC):
+    """Base of the engines: checks the input once, so that every backend refuses the same things in the same words."""
+
+    def __init__(self, spec: EngineSpec, device: str) -> None:
+        self.spec = spec
+        self.device = device
+
+    def __call__(self, images: np.ndarray) -> EngineOutput:
+        """See `Engine`.
+
+        Raises:
+            ValueError: another shape, type or range, or NaN.
+        """
+        check_images(images, self.spec.image_size)
+        if len(images) == 0:
+            return EngineOutput(np.zeros((0, 2), np.float32), np.zeros((0, *self.spec.map_size), np.float32))
+        logits, activation_map = self._run(np.ascontiguousarray(images))
+        return EngineOutput(np.asarray(logits, np.float32), np.asarray(activation_map, np.float32))
+
+    @abstractmethod
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Checked, contiguous images -> (logits, activation map)."""
+
+
+def check_images(images: np.ndarray, size: int) -> None:
+    """Refuse what is not a batch for a network of that image size.
+
+    Raises:
+        ValueError: naming what was expected and what came.
+    """
+    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1:] != (3, size, size):
+        raise ValueError(f"images: expected float32 [B, 3, {size}, {size}], got {images.dtype} {list(images.shape)}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError(f"images: expected values in [0, 1], got [{images.min():g}, {images.max():g}]")
+
+
+def choose_device(wanted: str, available: Mapping[str, str], default: str, backend: str) -> str:
+    """The backend's own name for a device.
+
+    Args:
+        wanted: `auto` or a name in `available`.
+        available: name -> the backend's name.
+        default: the name that `auto` means.
+        backend: for the message.
+
+    Raises:
+        UsageError: the backend has no such device here.
+    """
+    name = default if wanted == "auto" else wanted.lower()
+    if name not in available:
+        raise UsageError(f"device: {backend} has {', '.join(['auto', *available])} here, got {wanted}")
+    return available[name]
+
+
+def fake_probability(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Softmax probability of "fake".
+
+    Args:
+        logits: float [B, 2].
+        temperature: > 0; logits are divided by it.
+
+    Returns:
+        float32 [B].
+
+    Raises:
+        ValueError: another shape, or a temperature that is not positive.
+    """
+    if logits.ndim != 2 or logits.shape[1] != 2:
+        raise ValueError(f"logits: expected [B, 2], got {list(logits.shape)}")
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected > 0, got {temperature}")
+    difference = (logits[:, 1].astype(np.float64) - logits[:, 0]) / temperature
+    return (0.5 * (1 + np.tanh(0.5 * difference))).astype(np.float32)
+
+
+def reference_difference(engine: Engine) -> float:
+    """Largest difference of probability between an engine and the reference output in its sidecar; 0 when it has none.
+
+    The sidecar's `tolerance` says what is acceptable.
+    """
+    reference = engine.spec.reference
+    if reference is None:
+        return 0.0
+    size = engine.spec.image_size
+    images = np.random.default_rng(reference["seed"]).random((reference["batch"], 3, size, size), dtype=np.float32)
+    expected = fake_probability(np.asarray(reference["logits"], np.float64))
+    return float(np.abs(fake_probability(engine(images).logits) - expected).max())

@@ -1,0 +1,36 @@
+"""Trained weights, run by torch: the engine that the others are compared with. The only torch import in this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fpg.common.spec import EngineSpec
+from fpg.engines.base import CheckedEngine, choose_device
+from fpg.models.detector import Detector, ExportModule, load_detector
+
+
+class TorchEngine(CheckedEngine):
+    """A detector in evaluation mode, float32, channels last (twice as fast on a CPU)."""
+
+    def __init__(self, detector: Detector, spec: EngineSpec, device: str) -> None:
+        super().__init__(spec, device)
+        self._module = ExportModule(detector).eval().to(device).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tensor = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
+        logits, activation_map = self._module(tensor)
+        return logits.cpu().numpy(), activation_map.cpu().numpy()
+
+
+def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> TorchEngine:
+    """See `fpg.engines.load_engine`, which has verified the files. `threads` sets torch's threads for the whole process."""
+    available = {"cpu": "cpu"} | ({"cuda": "cuda"} if torch.cuda.is_available() else {})
+    chosen = choose_device(device, available, "cuda" if "cuda" in available else "cpu", "torch")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    detector, _ = load_detector(path, verify=False)
+    return TorchEngine(detector, spec, chosen)
