@@ -1,0 +1,392 @@
+"""Scoring labelled videos by one protocol: prepared folders and raw ones, failures kept by name (METHOD of FPG and SBI, evaluation).
+
+The metrics are over the videos that have a score. The number as the method was released, where a video without a score counts
+as 0.5, stands beside them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from fpg.common.errors import InputError, UsageError
+from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
+from fpg.data.sources import Source, find_sources, split_of
+from fpg.data.video import read_image
+from fpg.engines.base import Engine
+from fpg.evaluate.metrics import Metrics, compute
+from fpg.runtime.pipeline import (
+    Analyzer,
+    FrameFaces,
+    Highlight,
+    Judgement,
+    choose_faces,
+    describe_protocol,
+    failure,
+    judge,
+    judge_frames,
+    printable,
+)
+from fpg.runtime.scores import faces_that_count
+
+RELEASED_SCORE = 0.5
+"""What the released evaluation gives a video that fails or has no face."""
+SPLITS = ("train", "val", "test", "all")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One labelled video to score. `run` judges it; it does not raise for bad input."""
+
+    dataset: str
+    method: str
+    video: str
+    label: int
+    source: str
+    run: Callable[[], Judgement]
+    looked: int | None = None
+    """Frames that preparation looked at; None for raw videos, whose judgement holds every frame."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A labelled video and what became of it."""
+
+    dataset: str
+    method: str
+    video: str
+    label: int
+    judgement: Judgement
+    looked: int | None = None
+    """As in `Item`."""
+
+    @property
+    def frames(self) -> int:
+        """Frames looked at."""
+        return len(self.judgement.frames) if self.looked is None else self.looked
+
+    def without_pictures(self) -> Result:
+        """The same without its highlights, which take memory."""
+        return replace(self, judgement=replace(self.judgement, highlights=()))
+
+    @property
+    def name(self) -> str:
+        """`dataset/method/video`, without empty parts."""
+        return "/".join(part for part in (self.dataset, self.method, self.video) if part)
+
+    @property
+    def status(self) -> str:
+        """`scored`, `no_face` or `failed`."""
+        return "scored" if self.judgement.score is not None else "no_face" if self.judgement.no_face else "failed"
+
+    @property
+    def margin(self) -> float:
+        """How wrong the score is: distance from the label, in [0, 1]; 0 without a score."""
+        return 0.0 if self.judgement.score is None else abs(self.judgement.score - self.label)
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of `per_video`."""
+        j = self.judgement
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "video": self.video,
+            "source": j.input,
+            "label": self.label,
+            "status": self.status,
+            "score": j.score,
+            "verdict": j.verdict,
+            "error": j.error,
+            "frames": self.frames,
+            "frames_with_face": j.frames_with_face,
+            "frame_scores": [[f.index, f.score] for f in j.frames if f.score is not None],
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be scored, and how it was chosen."""
+
+    items: list[Item]
+    notes: list[str]
+    """Sentences about the choice that belong to the protocol."""
+
+
+def plan(
+    folders: Sequence[str | os.PathLike[str]],
+    engine: Engine,
+    analyzer: Callable[[], Analyzer],
+    *,
+    split: str | None = None,
+    frames: int | None = 32,
+    batch: int = 16,
+    threshold: float | None = None,
+    highlights: int = 2,
+) -> Plan:
+    """Find the labelled videos of prepared folders (they hold a manifest) and raw ones (videos, frames, images).
+
+    Args:
+        folders: where to look.
+        engine: the detector.
+        analyzer: builds the face finder; called once, and only for raw folders.
+        split: `train`, `val`, `test` or `all`; None is `test`, but raw data that knows no splits is then taken whole. Asked for a
+            split, such data is divided as `fpg-prepare` does.
+        frames: per raw video; a prepared folder has its own number.
+        batch, threshold, highlights: as in `fpg.runtime.pipeline.judge`.
+
+    Raises:
+        InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.
+        UsageError: an unknown split, or the same video twice.
+    """
+    if split not in (None, *SPLITS):
+        raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
+    options = {"batch": batch, "threshold": threshold, "highlights": highlights}
+    items: list[Item] = []
+    notes: list[str] = []
+    built: list[Analyzer] = []
+
+    def shared() -> Analyzer:
+        if not built:
+            built.append(analyzer())
+        return built[0]
+
+    for folder in folders:
+        path = Path(folder)
+        if not path.exists():
+            raise InputError(path, "no such folder")
+        if path.name == NAME or (path / NAME).is_file():
+            found, note = _prepared(path, engine, split or "test", options)
+        else:
+            found, note = _raw(path, engine, shared, split, frames, options)
+        items += found
+        notes.append(note)
+    seen = Counter((item.source, item.dataset, item.method, item.video) for item in items)
+    twice = [key[0] for key, count in seen.items() if count > 1]
+    if twice:
+        raise UsageError(f"{printable(twice[0])} comes twice (as do {len(twice) - 1} others); give each folder and file once")
+    return Plan(items, notes)
+
+
+def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any]) -> tuple[list[Item], str]:
+    whole = read_manifest(path)
+    manifest = whole if split == "all" else whole.select(split=split)
+    if not manifest.videos:
+        have = ", ".join(f"{count} {name}" for name, count in sorted(Counter(v.split for v in whole.videos).items()))
+        raise InputError(path, f"has no {split} videos" + (f" (it has {have})" if have else ": the manifest is empty"))
+    if manifest.faces and not any((manifest.root / face.path).is_file() for face in manifest.faces):
+        raise InputError(manifest.root / NAME, f"lists {len(manifest.faces)} crops and none of them is there any more; prepare again")
+    faces: dict[tuple[str, str, str], list[FaceRow]] = {}
+    for face in manifest.faces:
+        faces.setdefault(face.key, []).append(face)
+
+    def item(record: VideoRecord) -> Item:
+        rows = faces.get(record.key, [])
+        return Item(*record.key, record.label, record.source, lambda: _judge_record(manifest, record, rows, engine, options), record.frames)
+
+    looked = sorted({v.frames for v in manifest.videos if v.status == "prepared"})
+    span = f"{looked[0]} to {looked[-1]}" if len(looked) > 1 else str(looked[0]) if looked else "no"
+    return [item(v) for v in manifest.videos], f"{printable(path)}: prepared, {split} split, {span} frames per video as prepared"
+
+
+def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: dict[str, Any]) -> Judgement:
+    threshold = options["threshold"]
+    if record.status == "failed":
+        return failure(record.source, InputError(record.source, f"failed in preparation: {record.reason}"), engine, threshold)
+    if not rows:
+        limit = engine.spec.threshold if threshold is None else threshold
+        return Judgement(record.source, None, None, limit, error=f"no face found in {record.frames} frames (in preparation)", no_face=True)
+    try:
+        frames = [list(group) for _, group in groupby(sorted(rows, key=lambda r: (r.frame, r.face)), key=lambda r: r.frame)]
+        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec.image_size), engine, **options)
+    except InputError as error:
+        return failure(record.source, error, engine, threshold)
+
+
+def _crops(root: Path, frames: Iterable[list[FaceRow]], size: int) -> Iterator[FrameFaces]:
+    """Prepared frames as the pipeline wants them; boxes are given in pixels of the whole frame."""
+    for rows in frames:
+        boxes: list[tuple[float, float, float, float]] = []
+        inputs: list[Any] = []
+        for row in counting(rows):
+            try:
+                (box,), (image,) = choose_faces(read_image(root / row.path), [row.box], size)
+            except ValueError as error:
+                raise InputError(root / row.path, f"does not fit its row of the manifest: {error}") from error
+            x, y = row.origin
+            boxes.append((box[0] + x, box[1] + y, box[2] + x, box[3] + y))
+            inputs.append(image)
+        yield FrameFaces(rows[0].frame, rows[0].time_s, tuple(boxes), tuple(inputs))
+
+
+def counting(rows: list[FaceRow]) -> list[FaceRow]:
+    """The faces of one frame that are judged (`fpg.runtime.scores`)."""
+    return [row for row, counts in zip(rows, faces_that_count([row.box.tolist() for row in rows]), strict=True) if counts]
+
+
+def _raw(
+    path: Path, engine: Engine, analyzer: Callable[[], Analyzer], split: str | None, frames: int | None, options: dict[str, Any]
+) -> tuple[list[Item], str]:
+    sources = find_sources(path)
+    if not sources:
+        raise InputError(path, "holds no videos, frames or images")
+    unlabelled = [s for s in sources if s.label not in (REAL, FAKE)]
+    if unlabelled:
+        raise InputError(path, f"{len(unlabelled)} of {len(sources)} inputs have no label: put them in real/ and fake/, or give a CSV")
+    if split is None:
+        chosen = [s for s in sources if s.split in (None, "test")]
+        what = (
+            "all of it, as it knows no splits (a model trained on part of it has seen that part)"
+            if chosen and chosen[0].split is None
+            else "test split"
+        )
+    else:
+        chosen = [s for s in sources if split in ("all", split_of(s))]
+        what = "all splits" if split == "all" else f"{split} split"
+    if not chosen:
+        raise InputError(path, f"has no {split or 'test'} videos among its {len(sources)}")
+    note = f"{printable(path)}: raw, {what}, {frames or 'all'} frames per video"
+
+    def item(source: Source) -> Item:
+        def run() -> Judgement:
+            return judge(source.path, engine, analyzer(), frames=frames, **options)
+
+        return Item(source.dataset, source.method, source.video, int(source.label or 0), str(source.path), run)
+
+    return [item(s) for s in chosen], note
+
+
+def score(items: Iterable[Item]) -> Iterator[Result]:
+    """Judge one item after the other."""
+    for item in items:
+        yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), item.looked)
+
+
+class Worst:
+    """Keeps the faces of the results that are furthest from their label, and lets go of all others."""
+
+    def __init__(self, number: int = 12) -> None:
+        self._number = number
+        self.kept: list[tuple[Result, tuple[Highlight, ...]]] = []
+
+    def offer(self, result: Result) -> None:
+        """Consider a result; scores only."""
+        if result.judgement.score is None:
+            return
+        self.kept.append((result.without_pictures(), result.judgement.highlights))
+        self.kept.sort(key=lambda pair: -pair[0].margin)
+        del self.kept[self._number :]
+
+
+def summarise(results: Sequence[Result], notes: Sequence[str], threshold: float, frames: int | None) -> dict[str, Any]:
+    """The content of `metrics.json`, without model and command.
+
+    Args:
+        results: of every video, failed ones included.
+        notes: of the plan.
+        threshold: probability from which a verdict says fake.
+        frames: asked for per raw video.
+    """
+    overall = _metrics(results, threshold)
+    count = Counter(r.status for r in results)
+    frame_pairs = [(r.label, f.score) for r in results for f in r.judgement.frames if r.status == "scored" and f.score is not None]
+    per_frame = compute([y for y, _ in frame_pairs], [s for _, s in frame_pairs], threshold)
+    released = compute([r.label for r in results], [_released(r) for r in results], threshold)
+    return {
+        "auc": overall.auc,
+        "ap": overall.ap,
+        "eer": overall.eer,
+        "accuracy": overall.accuracy,
+        "threshold": threshold,
+        "reason": overall.reason,
+        "videos": len(results),
+        "scored": count["scored"],
+        "real": sum(r.label == REAL for r in results),
+        "fake": sum(r.label == FAKE for r in results),
+        "failed": count["failed"],
+        "no_face": count["no_face"],
+        "failed_videos": [_named(r) for r in results if r.status == "failed"],
+        "no_face_videos": [_named(r) for r in results if r.status == "no_face"],
+        "protocol": _protocol(results, notes, threshold, frames),
+        "as_released": {
+            "auc": released.auc,
+            "ap": released.ap,
+            "eer": released.eer,
+            "accuracy": released.accuracy,
+            "reason": released.reason,
+            "videos": len(results),
+            "rule": f"a video that fails or has no face scores {RELEASED_SCORE}",
+        },
+        "frame_level": {"auc": per_frame.auc, "ap": per_frame.ap, "frames": len(frame_pairs), "reason": per_frame.reason},
+        "by_dataset": _by_dataset(results, threshold),
+        "by_method": _by_method(results, threshold),
+        "per_video": [r.to_json() for r in results],
+    }
+
+
+def _metrics(results: Iterable[Result], threshold: float) -> Metrics:
+    scored = [(r.label, r.judgement.score) for r in results if r.judgement.score is not None]
+    return compute([y for y, _ in scored], [s for _, s in scored], threshold)
+
+
+def _released(result: Result) -> float:
+    return RELEASED_SCORE if result.judgement.score is None else result.judgement.score
+
+
+def _named(result: Result) -> dict[str, str]:
+    return {"video": result.name, "source": result.judgement.input, "reason": result.judgement.error or ""}
+
+
+def _group(name: dict[str, str], results: Sequence[Result], threshold: float) -> dict[str, Any]:
+    metrics = _metrics(results, threshold)
+    unscored = sum(r.status != "scored" for r in results)
+    values = {key: value for key, value in metrics.to_json().items() if key != "threshold"}
+    return {**name, "videos": len(results), "without_score": unscored, **values}
+
+
+def _by_dataset(results: Sequence[Result], threshold: float) -> list[dict[str, Any]]:
+    names = sorted({r.dataset for r in results})
+    return [_group({"dataset": name}, [r for r in results if r.dataset == name], threshold) for name in names]
+
+
+def _by_method(results: Sequence[Result], threshold: float) -> list[dict[str, Any]]:
+    """Each manipulation against the real videos of its data set."""
+    pairs = sorted({(r.dataset, r.method) for r in results if r.label == FAKE})
+    return [
+        _group(
+            {"dataset": dataset, "method": method},
+            [r for r in results if r.dataset == dataset and (r.label == REAL or r.method == method)],
+            threshold,
+        )
+        for dataset, method in pairs
+    ]
+
+
+def _protocol(results: Sequence[Result], notes: Sequence[str], threshold: float, frames: int | None) -> dict[str, Any]:
+    count = Counter(r.status for r in results)
+    real, fake = (sum(r.label == label for r in results) for label in (REAL, FAKE))
+    used = sorted({r.frames for r in results if r.status == "scored"})
+    span = f"{used[0]} to {used[-1]}" if len(used) > 1 else str(used[0]) if used else "0"
+    text = (
+        f"per video; {len(results)} videos ({real} real, {fake} fake), {count['scored']} scored, {count['failed']} failed, "
+        f"{count['no_face']} without a face; {span} evenly spaced frames per video; "
+        "frame = max over faces, video = mean over frames with a face; compression unknown"
+    )
+    return {
+        **describe_protocol(frames),
+        "frames_per_video": [used[0], used[-1]] if used else None,
+        "videos": len(results),
+        "real": real,
+        "fake": fake,
+        "scored": count["scored"],
+        "failed": count["failed"],
+        "no_face": count["no_face"],
+        "threshold": threshold,
+        "unscored": "left out of the metrics and listed by name; `as_released` counts them as 0.5",
+        "data": list(notes),
+        "text": text,
+    }

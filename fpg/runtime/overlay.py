@@ -1,0 +1,43 @@
+"""Activation maps over faces: where the network found evidence, and in which direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from fpg.runtime.pipeline import Highlight
+
+FOR_FAKE = (225, 60, 20)
+FOR_REAL = (30, 110, 220)
+"""Colours (RGB) of evidence for fake and for real."""
+OPACITY = 0.65
+"""Of the strongest evidence; the rest in proportion."""
+
+
+def map_scale(highlights: Iterable[Highlight]) -> float:
+    """The largest magnitude among the maps: one scale for all faces of a report, so that they can be compared."""
+    return max((float(np.abs(h.activation_map).max()) for h in highlights if h.activation_map.size), default=0.0)
+
+
+def overlay(image: np.ndarray, activation_map: np.ndarray, scale: float) -> np.ndarray:
+    """Paint a map over a grey copy of a face: red where it speaks for fake, blue for real, more opaque the stronger.
+
+    Args:
+        image: uint8 [S, S, 3] RGB.
+        activation_map: float32 [h, w].
+        scale: magnitude shown at full strength, > 0 (else the image is returned as it is).
+
+    Returns:
+        uint8 [S, S, 3] RGB.
+    """
+    if not scale > 0:
+        return image
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    height, width = image.shape[:2]
+    strength = cv2.resize(np.asarray(activation_map, np.float32), (width, height), interpolation=cv2.INTER_CUBIC)[..., None] / scale
+    strength = np.clip(strength, -1, 1)
+    colour = np.where(strength > 0, np.array(FOR_FAKE, np.float32), np.array(FOR_REAL, np.float32))
+    alpha = OPACITY * np.abs(strength)
+    return np.rint(grey * (1 - alpha) + colour * alpha).astype(np.uint8)

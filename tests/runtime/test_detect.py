@@ -1,0 +1,186 @@
+"""fpg-detect from the command line with stand-ins for the networks: files, exit codes, report."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, face_image, lossless_video, save
+
+import fpg.cli.detect as detect
+from fpg.common.errors import InputError
+from fpg.runtime.pipeline import Highlight, Judgement
+from fpg.runtime.report import MAX_SECTIONS, let_go, short_names, write_detect_report
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "load_engine", lambda path, **options: BrightnessEngine())
+    monkeypatch.setattr(detect, "default_analyzer", GreenAnalyzer)
+
+
+def read(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(value, dict)
+    return value
+
+
+def test_good_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = lossless_video(tmp_path / "in" / "clip.mkv", [face_image(20 * i) for i in range(12)])
+    image = save(tmp_path / "in" / "photo.png", face_image(230))
+    out, report = tmp_path / "new" / "out.json", tmp_path / "new" / "out.html"
+    assert detect.main(["model.xml", str(video), str(image), "--json", str(out), "--report", str(report), "--frames", "6"]) == 0
+    value = read(out)
+    assert list(value) == ["model", "protocol", "results"]
+    assert [r["input"] for r in value["results"]] == [str(video), str(image)]
+    assert [r["verdict"] for r in value["results"]] == ["real", "fake"]
+    assert [len(r["frames"]) for r in value["results"]] == [6, 1]
+    assert value["results"][0]["score"] == pytest.approx(np.mean([0, 40, 80, 120, 160, 220]) / 255, abs=1e-3)
+    assert (value["protocol"]["frames"], value["protocol"]["unit"], value["model"]["backbone"]) == (6, "video", "brightness")
+    assert sorted(p.name for p in out.parent.iterdir()) == ["out.html", "out.json"]  # no temporary file
+    page = check_page(report)
+    assert "2 inputs: 1 judged fake, 1 judged real." in page.text
+    assert {"clip.mkv", "photo.png"} <= set(page.text.split())
+    assert page.tags.count("svg") == 1  # the image has no curve
+    assert len([r for r in page.references if r.startswith("data:image/jpeg")]) == 2 * (6 + 1)
+    printed = capsys.readouterr().out
+    assert "0.902  fake          1" in printed
+
+
+def test_a_bad_file_among_good_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    save(folder / "sub" / "good.png", face_image(230))
+    save(folder / "nobody.png", empty_image())
+    (folder / "empty.mp4").touch()
+    (folder / ".hidden.mp4").touch()
+    (folder / "notes.txt").write_text("not an input")
+    out, report = tmp_path / "out.json", tmp_path / "out.html"
+    missing = str(tmp_path / "missing.mp4")
+    assert detect.main(["m.xml", str(folder), missing, "--json", str(out), "--report", str(report)]) == 1
+    results = {Path(r["input"]).name: r for r in read(out)["results"]}
+    assert set(results) == {"good.png", "nobody.png", "empty.mp4", "missing.mp4"}
+    assert results["good.png"]["verdict"] == "fake"
+    for name, reason in [("nobody.png", "no face found in 1 frame"), ("empty.mp4", "is empty"), ("missing.mp4", "no such file")]:
+        assert reason in results[name]["error"]
+        assert (results[name]["score"], results[name]["verdict"]) == (None, None)
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("nobody.png", "empty.mp4", "missing.mp4"))
+    assert len(errors.strip().splitlines()) == 3
+    assert "3 inputs could not be judged" in check_page(report).text
+
+
+def test_a_folder_without_inputs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "void").mkdir()
+    assert detect.main(["m.xml", str(tmp_path / "void"), "--json", str(tmp_path / "o.json")]) == 1
+    (result,) = read(tmp_path / "o.json")["results"]
+    assert result["error"] == "the folder holds no videos or images"
+
+
+def test_an_input_given_twice_is_judged_once(tmp_path: Path) -> None:
+    image = save(tmp_path / "a.png", face_image(10))
+    assert detect.expand([str(image), str(tmp_path), str(image)]) == ([image], [])
+    names = [save(tmp_path / "n" / f"f{n}.png", face_image(10)) for n in (2, 10, 1)]
+    assert detect.expand([str(tmp_path / "n")])[0] == [names[2], names[0], names[1]]
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>.png", "a&b\"'.png", os.fsdecode(b"caf\xe9.png"), "line\nbreak.png"])
+def test_odd_names_are_escaped_everywhere(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name = name.replace("/", "\u2215")
+    folder = tmp_path / "<img src=x onerror=alert(1)>"
+    save(folder / name, face_image(230))
+    (folder / f"bad {name}").write_bytes(b"x")
+    assert detect.main(["m.xml", str(folder), "--json", str(tmp_path / "o.json"), "--report", str(tmp_path / "o.html")]) == 1
+    page = check_page(tmp_path / "o.html")
+    assert "onerror" in page.text
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(read(tmp_path / "o.json")["results"]) == 2
+
+
+def test_threshold_option(tmp_path: Path) -> None:
+    image = save(tmp_path / "a.png", face_image(153))
+    detect.main(["m.xml", str(image), "--json", str(tmp_path / "o.json"), "--threshold", "0.7"])
+    (result,) = read(tmp_path / "o.json")["results"]
+    assert (result["verdict"], result["threshold"]) == ("real", 0.7)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["m.xml"],
+        ["m.xml", "a.mp4", "--frames", "0"],
+        ["m.xml", "a.mp4", "--frames", "some"],
+        ["m.xml", "a.mp4", "--threshold", "1.5"],
+        ["m.xml", "a.mp4", "--threshold", "nan"],
+        ["m.xml", "a.mp4", "--batch", "-1"],
+        ["m.xml", "a.mp4", "--unknown"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        detect.main(arguments)
+    assert error.value.code == 2
+
+
+def test_output_that_is_a_folder_or_the_same_file_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert detect.main(["m.xml", "a.mp4", "--json", str(tmp_path)]) == 2
+    assert detect.main(["m.xml", "a.mp4", "--json", str(tmp_path / "o"), "--report", str(tmp_path / "o")]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(path: str, **options: Any) -> None:
+        raise InputError(path, "no such file")
+
+    monkeypatch.setattr(detect, "load_engine", refuse)
+    assert detect.main(["m.xml", "a.mp4"]) == 1
+    assert capsys.readouterr().err == "error: m.xml: no such file\n"
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = save(tmp_path / "a.png", face_image(10))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "o.json").write_text("old")
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fpg.common.files.os.fsync", full)
+    assert detect.main(["m.xml", str(image), "--json", str(tmp_path / "out" / "o.json")]) == 1
+    assert "o.json: cannot be written: No space left on device" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["o.json"]
+    assert (tmp_path / "out" / "o.json").read_text() == "old"
+
+
+def judged(name: str, score: float) -> Judgement:
+    highlight = Highlight(0, 0.0, score, np.zeros((8, 8, 3), np.uint8), np.zeros((2, 2), np.float32))
+    return Judgement(name, score, "real", 0.5, highlights=(highlight,))
+
+
+def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) -> None:
+    results: list[Judgement] = []
+    for i in range(3 * MAX_SECTIONS):
+        results.append(judged(f"v{i}", i / 100))
+        let_go(results)
+        assert sum(bool(r.highlights) for r in results) < 2 * MAX_SECTIONS
+    protocol = {"frames": 32, "sampling": "", "crop": "", "aggregation": "", "compression": "unknown"}
+    model = {"file": "m", "sha256": None, "backbone": "b", "image_size": 8, "precision": "fp32", "backend": "onnx"}
+    model |= {"threshold": 0.5, "temperature": 1.0, "provenance": {"notice": "A <demo>.", "seed": 3}}
+    write_detect_report(tmp_path / "o.html", results, model, protocol, 0.5)
+    page = check_page(tmp_path / "o.html")
+    assert page.tags.count("section") == MAX_SECTIONS
+    assert f"The {MAX_SECTIONS} most suspicious of {3 * MAX_SECTIONS} judged inputs" in page.text
+    assert "A <demo>." in page.text
+
+
+def test_short_names() -> None:
+    assert short_names(["/a/b/c.mp4"]) == ["c.mp4"]
+    assert short_names(["/a/b/c.mp4", "/a/d/c.mp4"]) == ["b/c.mp4", "d/c.mp4"]
+    assert short_names(["x.mp4", "y/x.mp4"]) == ["x.mp4", "y/x.mp4"]
+    assert short_names([]) == []
