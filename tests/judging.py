@@ -33,6 +33,7 @@ class BrightnessEngine:
 
     def __init__(self, **changes: Any) -> None:
         self.spec = spec(**changes)
+        self.device = "cpu"
         self.batches: list[int] = []
 
     def __call__(self, images: np.ndarray) -> EngineOutput:

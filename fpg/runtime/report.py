@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,8 @@ from fpg.runtime.pipeline import Highlight, Judgement
 
 MAX_SECTIONS = 24
 """Inputs shown in detail; the rest are in the table."""
+FEW_TRAINING_VIDEOS = 200
+"""A model trained on fewer is introduced as a demonstration; FF++ has 720 real training videos."""
 
 
 def write_detect_report(
@@ -124,15 +125,31 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def model_facts(model: dict[str, Any]) -> dict[str, Any]:
-    """The description of a model with its provenance as short lines, and its notice apart."""
+    """The description of a model with its provenance as short lines, and a notice when it should not be trusted at all."""
     provenance = dict(model.get("provenance") or {})
-    notice = provenance.pop("notice", None)
-    facts = [(key.replace("_", " ").capitalize(), _plain(value)) for key, value in provenance.items() if value not in (None, "", {}, [])]
+    notice = provenance.pop("notice", None) or _too_few(provenance.get("data"))
+    facts = [
+        (key.replace("_", " ").capitalize(), shorten(plain(value))) for key, value in provenance.items() if value not in (None, "", {}, [])
+    ]
     return {**model, "facts": facts, "notice": notice}
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict) and all(not isinstance(v, (dict, list)) for v in value.values()):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 600 else text[:600] + " …"
+def _too_few(data: Any) -> str | None:
+    videos = data.get("train_videos") if isinstance(data, dict) else None
+    if not isinstance(videos, int) or videos >= FEW_TRAINING_VIDEOS:
+        return None
+    return f"it was trained on {videos} videos or pictures. So few people make a demonstration that everything works, and no detector."
+
+
+def plain(value: Any) -> str:
+    """A JSON value as a line of text: `key value; key value`, lists with commas."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {plain(v)}" for key, v in value.items() if v is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def shorten(text: str, limit: int = 400) -> str:
+    """The text, cut with an ellipsis where it is longer than `limit`."""
+    return text if len(text) <= limit else text[:limit] + " …"

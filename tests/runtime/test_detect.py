@@ -14,7 +14,7 @@ from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, fa
 import fpg.cli.detect as detect
 from fpg.common.errors import InputError
 from fpg.runtime.pipeline import Highlight, Judgement
-from fpg.runtime.report import MAX_SECTIONS, let_go, short_names, write_detect_report
+from fpg.runtime.report import MAX_SECTIONS, let_go, model_facts, plain, short_names, shorten, write_detect_report
 
 
 @pytest.fixture(autouse=True)
@@ -184,3 +184,23 @@ def test_short_names() -> None:
     assert short_names(["/a/b/c.mp4", "/a/d/c.mp4"]) == ["b/c.mp4", "d/c.mp4"]
     assert short_names(["x.mp4", "y/x.mp4"]) == ["x.mp4", "y/x.mp4"]
     assert short_names([]) == []
+
+
+@pytest.mark.parametrize(
+    ("provenance", "expected"),
+    [
+        ({"notice": "Beware."}, "Beware."),
+        ({"data": {"train_videos": 12}}, "it was trained on 12 videos"),
+        ({"data": {"train_videos": 720}}, None),
+        ({"data": "unknown"}, None),
+        ({}, None),
+    ],
+)
+def test_a_model_of_a_few_people_is_introduced_as_a_demonstration(provenance: dict[str, Any], expected: str | None) -> None:
+    notice = model_facts({"provenance": provenance})["notice"]
+    assert notice is None if expected is None else notice.startswith(expected)
+
+
+def test_provenance_as_text() -> None:
+    assert plain({"a": [1, 2.5], "b": {"c": None, "d": "x"}}) == "a 1, 2.5; b d x"
+    assert shorten("x" * 500, 10) == "x" * 10 + " …"
