@@ -28,6 +28,9 @@ One line per input goes to the standard output: score, verdict, path. The exit c
 (damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
 
 
+FACES = "MediaPipe's face detector and mesh, in every frame looked at"
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of fpg-detect."""
     p = argparse.ArgumentParser(
@@ -51,7 +54,13 @@ def parser() -> argparse.ArgumentParser:
 
 def add_shared(p: argparse.ArgumentParser) -> None:
     """Options that fpg-detect and fpg-eval share."""
-    p.add_argument("--frames", type=frame_count, default=32, metavar="N|all", help="frames per video, evenly spaced (default: 32)")
+    p.add_argument(
+        "--frames",
+        type=frame_count,
+        default=32,
+        metavar="N|all",
+        help="frames per video, evenly spaced (default: 32); data prepared by fpg-prepare keeps its own",
+    )
     p.add_argument("--batch", type=positive, default=16, metavar="N", help="faces per call of the network (default: 16)")
     p.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda, ... (default: auto)")
     p.add_argument("--threads", type=positive, metavar="N", help="CPU threads of the network (default: all)")
@@ -97,10 +106,15 @@ def expand(inputs: Sequence[str]) -> tuple[list[Path], list[InputError]]:
 
     Returns:
         the files in order, and an error for each folder without any.
+
+    Raises:
+        UsageError: an empty name.
     """
     files: dict[Path, None] = {}
     errors: list[InputError] = []
     for name in inputs:
+        if not name:
+            raise UsageError("INPUT: expected a file or folder, got an empty name")
         path = Path(name)
         if not path.is_dir():
             files.setdefault(path)
@@ -144,7 +158,7 @@ def detect(arguments: argparse.Namespace, engine: Engine, analyzer: Analyzer) ->
             let_go(results)
             bar.advance(task)
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
-    model, protocol = describe_model(engine.spec, arguments.model), describe_protocol(arguments.frames)
+    model, protocol = describe_model(engine.spec, arguments.model), {**describe_protocol(arguments.frames), "faces": FACES}
     show(results)
     if arguments.json:
         write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})

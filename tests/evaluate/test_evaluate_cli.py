@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,8 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
         evaluate.main(arguments)
     assert error.value.code == 2
+
+
+def test_neither_program_needs_torch() -> None:
+    code = "import sys, fpg.cli.detect, fpg.cli.evaluate; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -132,6 +132,10 @@ def test_output_that_is_a_folder_or_the_same_file_is_wrong_usage(tmp_path: Path,
     assert "is a folder" in capsys.readouterr().err
 
 
+def test_an_empty_name_is_wrong_usage(tmp_path: Path) -> None:
+    assert detect.main(["m.xml", ""]) == 2
+
+
 def test_a_model_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(path: str, **options: Any) -> None:
         raise InputError(path, "no such file")
@@ -169,7 +173,7 @@ def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) ->
         results.append(judged(f"v{i}", i / 100))
         let_go(results)
         assert sum(bool(r.highlights) for r in results) < 2 * MAX_SECTIONS
-    protocol = {"frames": 32, "sampling": "", "crop": "", "aggregation": "", "compression": "unknown"}
+    protocol = {"frames": 32, "sampling": "", "faces": "", "crop": "", "aggregation": "", "compression": "unknown"}
     model = {"file": "m", "sha256": None, "backbone": "b", "image_size": 8, "precision": "fp32", "backend": "onnx"}
     model |= {"threshold": 0.5, "temperature": 1.0, "provenance": {"notice": "A <demo>.", "seed": 3}}
     write_detect_report(tmp_path / "o.html", results, model, protocol, 0.5)
