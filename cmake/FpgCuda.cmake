@@ -20,11 +20,6 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   endif()
 endif()
 
-# sm_80, sm_90 and sm_120 each with PTX. It has to be set before the language is enabled, which otherwise picks one.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
-  set(CMAKE_CUDA_ARCHITECTURES "80;90;120" CACHE STRING "GPU architectures to compile for")
-endif()
-
 include(CheckLanguage)
 check_language(CUDA)
 if(NOT CMAKE_CUDA_COMPILER)
@@ -32,6 +27,21 @@ if(NOT CMAKE_CUDA_COMPILER)
     message(FATAL_ERROR "FPG_CUDA=ON, but no working nvcc was found. Set CUDACXX to nvcc, or configure with -DFPG_CUDA=OFF.")
   endif()
   return()
+endif()
+
+# sm_80, sm_90 and sm_120, each with PTX, as far as this nvcc knows them. The list has to be there before the language is
+# enabled, which otherwise picks one.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+  execute_process(COMMAND "${CMAKE_CUDA_COMPILER}" --list-gpu-arch OUTPUT_VARIABLE _known ERROR_QUIET)
+  set(_architectures)
+  foreach(_architecture 80 90 120)
+    if(_known MATCHES "compute_${_architecture}([^0-9]|$)")
+      list(APPEND _architectures ${_architecture})
+    else()
+      message(STATUS "${CMAKE_CUDA_COMPILER} does not know sm_${_architecture}: left out")
+    endif()
+  endforeach()
+  set(CMAKE_CUDA_ARCHITECTURES "${_architectures}" CACHE STRING "GPU architectures to compile for")
 endif()
 
 enable_language(CUDA)

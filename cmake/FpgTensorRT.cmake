@@ -53,7 +53,7 @@ endif()
 mark_as_advanced(FPG_TENSORRT_INCLUDE FPG_TENSORRT_LIBRARY)
 
 if(NOT FPG_TENSORRT_INCLUDE OR NOT FPG_TENSORRT_LIBRARY)
-  set(_advice "TensorRT was not found (NvInfer.h: ${FPG_TENSORRT_INCLUDE}; nvinfer: ${FPG_TENSORRT_LIBRARY}). Set TensorRT_ROOT to its SDK, "
+  set(_advice "TensorRT was not found (NvInfer.h: ${FPG_TENSORRT_INCLUDE}, nvinfer: ${FPG_TENSORRT_LIBRARY}). Set TensorRT_ROOT to its SDK, "
               "or build without it: -DFPG_TENSORRT=OFF.")
   string(CONCAT _advice ${_advice})
   if(FPG_TENSORRT STREQUAL "ON")

@@ -5,6 +5,13 @@
 #include "cpu/reduce.h"
 
 namespace fpg::cpu {
+namespace {
+
+FPG_CPU_CLONES void first_pass(const PerceptionSum& sum, int64_t item, int64_t pixels) { reduce_item(sum, item, pixels); }
+
+FPG_CPU_CLONES void second_pass(const PerceptionSplit& split, int64_t item, int64_t pixels) { reduce_item(split, item, pixels); }
+
+}  // namespace
 
 void perception_statistics(const PerceptionInput& in, const PerceptionOutput& out, const Execution& execution) {
   const int64_t pixels = in.maps.shape[1] * in.maps.shape[2];
@@ -14,9 +21,9 @@ void perception_statistics(const PerceptionInput& in, const PerceptionOutput& ou
                               out.remaining.data, out.dominant.data, out.masked.data};
   // Both passes of one item follow each other while it is in the cache.
   parallel_for(in.maps.shape[0], execution.threads, [&](int64_t item) {
-    reduce_item(sum, item, pixels);
+    first_pass(sum, item, pixels);
     threshold(item);
-    reduce_item(split, item, pixels);
+    second_pass(split, item, pixels);
   });
 }
 
