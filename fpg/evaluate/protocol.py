@@ -210,17 +210,17 @@ def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], 
 def _crops(root: Path, frames: Iterable[list[FaceRow]], size: int) -> Iterator[FrameFaces]:
     """Prepared frames as the pipeline wants them; boxes are given in pixels of the whole frame."""
     for rows in frames:
-        boxes: list[tuple[float, float, float, float]] = []
-        inputs: list[Any] = []
-        for row in counting(rows):
-            try:
-                (box,), (image,) = choose_faces(read_image(root / row.path), [row.box], size)
-            except ValueError as error:
-                raise InputError(root / row.path, f"does not fit its row of the manifest: {error}") from error
-            x, y = row.origin
-            boxes.append((box[0] + x, box[1] + y, box[2] + x, box[3] + y))
-            inputs.append(image)
-        yield FrameFaces(rows[0].frame, rows[0].time_s, tuple(boxes), tuple(inputs))
+        try:
+            kept = [(row, choose_faces(read_image(root / row.path), [row.box], size)) for row in counting(rows)]
+        except ValueError as error:
+            raise InputError(root / NAME, f"frame {rows[0].frame} does not fit its crops: {error}") from error
+        boxes = tuple(_shift(box, row.origin) for row, ((box,), _) in kept)
+        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, tuple(image for _, (_, (image,)) in kept))
+
+
+def _shift(box: tuple[float, float, float, float], origin: tuple[int, int]) -> tuple[float, float, float, float]:
+    (x0, y0, x1, y1), (x, y) = box, origin
+    return x0 + x, y0 + y, x1 + x, y1 + y
 
 
 def counting(rows: list[FaceRow]) -> list[FaceRow]:

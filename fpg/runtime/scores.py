@@ -27,13 +27,15 @@ def faces_that_count(boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarra
         bool [N].
 
     Raises:
-        ValueError: not [N, 4].
+        ValueError: not [N, 4], or not finite.
     """
     values = np.asarray(boxes, np.float64)
     if values.size == 0:
         return np.zeros(0, bool)
     if values.ndim != 2 or values.shape[1] != 4:
         raise ValueError(f"boxes: expected [N, 4], got {list(values.shape)}")
+    if not np.isfinite(values).all():
+        raise ValueError("boxes: expected finite coordinates, got NaN or infinity")
     area = np.maximum(values[:, 2] - values[:, 0], 0) * np.maximum(values[:, 3] - values[:, 1], 0)
     return area >= AREA_SHARE * area.max()
 

@@ -119,6 +119,19 @@ def test_failed_and_faceless_videos_are_listed_and_left_out(tmp_path: Path) -> N
     assert metrics["as_released"]["auc"] == pytest.approx(wins / 16)
 
 
+def test_a_box_that_is_not_finite_or_outside_its_crop_fails_that_video(tmp_path: Path) -> None:
+    root = prepared(tmp_path, {**GOOD, "nan": (0, [[10], [20]]), "far": (1, [[10]])})
+    manifest = read_manifest(root)
+    boxes = {"nan": [np.nan, 8, 48, 40], "far": [900, 900, 950, 950]}
+    faces = [replace(f, box=np.array(boxes[f.video], np.float32)) if f.video in boxes and f.frame == 0 else f for f in manifest.faces]
+    write_manifest(root, faces, manifest.videos)
+    _, metrics = run(root)
+    assert (metrics["scored"], metrics["failed"]) == (4, 2)
+    reasons = {v["video"]: v["reason"] for v in metrics["failed_videos"]}
+    assert "frame 0 does not fit its crops: boxes: expected finite" in reasons["set/nan"]
+    assert "expected to meet the image" in reasons["set/blend/far"]
+
+
 def test_all_failed_and_one_class_have_no_auc(tmp_path: Path) -> None:
     _, metrics = run(prepared(tmp_path / "n", {"x": (0, [[]]), "y": (1, [[]])}))
     assert (metrics["auc"], metrics["accuracy"], metrics["reason"]) == (None, None, "nothing was scored")

@@ -31,6 +31,11 @@ def test_wrong_shape_is_refused() -> None:
         faces_that_count([[1, 2, 3]])
 
 
+def test_boxes_that_are_not_finite_are_refused_and_not_dropped() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        faces_that_count([box(10, 10), [0, 0, np.nan, 5]])
+
+
 def test_frame_is_the_maximum_and_video_the_mean_over_frames_with_a_face() -> None:
     frames = [frame_score([0.2, 0.9, 0.1]), frame_score([]), frame_score([0.3])]
     assert frames == [0.9, None, 0.3]
