@@ -65,8 +65,8 @@ def _main(args: argparse.Namespace) -> int:
 def _crops(data: Path, size: int, count: int) -> np.ndarray:
     """Evaluation crops of a prepared data set, evenly chosen: float32 [N, 3, size, size]."""
     from fpg.common.crops import face_input
+    from fpg.data.images import read_image
     from fpg.data.manifest import read_manifest
-    from fpg.data.video import read_image
 
     manifest = read_manifest(data)
     if not manifest.faces:

@@ -66,10 +66,9 @@ def export_detector(
     final = out / (stem + writer.SUFFIX)
     _refuse_foreign_sidecar(final)
     detector, trained = load_detector(checkpoint)
-    made = not out.exists()
     with ExitStack() as cleanup:
-        if made:
-            cleanup.callback(_remove_if_empty, out)
+        for parent in reversed([folder for folder in (out, *out.parents) if not folder.exists()]):
+            cleanup.callback(_remove_if_empty, parent)
         folder = Path(cleanup.enter_context(_hidden_folder(out, stem)))
         draft = folder / final.name
         try:
