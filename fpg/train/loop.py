@@ -221,11 +221,13 @@ class Run:
 
     def _examples(self) -> tuple[Batch, list[str]] | None:
         """A fixed batch for the picture grid: validation faces, or training faces where there are none; spread over the people."""
+        if not self.config.pictures:
+            return None
         faces = self.val_faces if self.val_faces.entries else self.faces
         dataset = PairDataset(faces, self.config.augment, self.config.model.image_size, self.config.seed, "picture")
-        chosen = np.unique(np.linspace(0, len(faces) - 1, max(1, self.config.pictures)).astype(int))
+        chosen = np.unique(np.linspace(0, len(faces) - 1, self.config.pictures).astype(int))
         batch = collate([dataset[0, int(sample)] for sample in chosen])
-        if not self.config.pictures or not batch["samples"]:
+        if not batch["samples"]:
             return None
         return cast(Batch, batch), [faces.entries[sample].name for sample in batch["samples"]]
 

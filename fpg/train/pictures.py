@@ -86,11 +86,11 @@ def _draw(rows: list[list[np.ndarray]], captions: list[str], title: str) -> np.n
             canvas[top + r * step : top + r * step + CELL, left + c * step : left + c * step + CELL] = cell
     figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
     figure.figimage(canvas)
-    figure.text(8 / width, 1 - 18 / height, title, fontsize=10, weight="bold", va="center")
+    figure.text(8 / width, 1 - 18 / height, title, fontsize=12, weight="bold", va="center")
     for c, name in enumerate(COLUMNS):
-        figure.text((left + c * step + CELL / 2) / width, 1 - (top - 12) / height, name, fontsize=9, ha="center", va="center")
+        figure.text((left + c * step + CELL / 2) / width, 1 - (top - 12) / height, name, fontsize=10, ha="center", va="center")
     for r, caption in enumerate(captions):
-        figure.text(8 / width, 1 - (top + r * step + CELL / 2) / height, caption, fontsize=7.5, va="center", linespacing=1.5)
+        figure.text(8 / width, 1 - (top + r * step + CELL / 2) / height, caption, fontsize=9, va="center", linespacing=1.5)
     agg = FigureCanvasAgg(figure)
     agg.draw()
     return np.asarray(agg.buffer_rgba())[..., :3].copy()
