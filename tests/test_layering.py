@@ -95,7 +95,9 @@ def test_only_the_torch_engine_imports_torch() -> None:
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"}), ids=lambda p: str(p.name))
+@pytest.mark.parametrize(
+    "path", sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"}), ids=lambda p: str(p.name)
+)
 def test_cpp_arrows(path: Path) -> None:
     part = path.relative_to(ROOT / "csrc").parts[0]
     for name in INCLUDE.findall(path.read_text()):

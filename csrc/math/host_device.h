@@ -3,6 +3,9 @@
 
 #ifdef __CUDACC__
 #define FPG_HD __host__ __device__ __forceinline__
+#elif defined(__GNUC__)
+// Inlined always, so that the loop it stands in is vectorised and compiled for each instruction set (cpu/hot.h).
+#define FPG_HD inline __attribute__((always_inline))
 #else
 #define FPG_HD inline
 #endif

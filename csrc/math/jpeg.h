@@ -1,7 +1,7 @@
-// Baseline JPEG without entropy coding (ITU-T T.81): RGB -> YCbCr (JFIF), 4:2:0, 8 x 8 DCT, quantisation, and back with triangle-filter
-// chroma upsampling. Arithmetic and rounding are those of the Independent JPEG Group's accurate integer path, so that the result is what a
-// file written and read by its descendants holds: 16-bit fixed-point colour, 13-bit fixed-point DCT (Loeffler, Ligtenberg and
-// Moschytz, ICASSP 1989: 12 multiplications), coefficients rounded half away from zero.
+// Baseline JPEG without entropy coding (ITU-T T.81): RGB -> YCbCr (JFIF), 4:2:0, 8 x 8 DCT, quantisation, and back with
+// triangle-filter chroma upsampling. Arithmetic and rounding are those of the Independent JPEG Group's accurate integer path, so
+// that the result is what a file written and read by its descendants holds: 16-bit fixed-point colour, 13-bit fixed-point DCT
+// (Loeffler, Ligtenberg and Moschytz, ICASSP 1989: 12 multiplications), coefficients rounded half away from zero.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +13,14 @@ namespace fpg {
 // ITU-T T.81, tables K.1 and K.2, row by row.
 struct JpegTables {
   FPG_HD static int base(int chroma, int k) {
-    constexpr uint8_t luma_table[64] = {
-        16, 11, 10, 16, 24,  40,  51,  61,  12, 12, 14, 19, 26,  58,  60,  55,   //
-        14, 13, 16, 24, 40,  57,  69,  56,  14, 17, 22, 29, 51,  87,  80,  62,   //
-        18, 22, 37, 56, 68,  109, 103, 77,  24, 35, 55, 64, 81,  104, 113, 92,   //
-        49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99};
-    constexpr uint8_t chroma_table[64] = {
-        17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,  //
-        24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,  //
-        99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,  //
-        99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99};
+    constexpr uint8_t luma_table[64] = {16, 11, 10, 16, 24,  40,  51,  61,  12, 12, 14, 19, 26,  58,  60,  55,  //
+                                        14, 13, 16, 24, 40,  57,  69,  56,  14, 17, 22, 29, 51,  87,  80,  62,  //
+                                        18, 22, 37, 56, 68,  109, 103, 77,  24, 35, 55, 64, 81,  104, 113, 92,  //
+                                        49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99};
+    constexpr uint8_t chroma_table[64] = {17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,  //
+                                          24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,  //
+                                          99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,  //
+                                          99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99};
     return chroma ? chroma_table[k] : luma_table[k];
   }
 
@@ -112,8 +110,8 @@ FPG_HD void jpeg_block(int32_t* block, const int32_t* divisors) {
   jpeg_transpose(block);
   for (int lane = 0; lane < 8; ++lane) jpeg_forward8(block + lane, 8, false);
   for (int i = 0; i < 64; ++i) {
-    // The transform scales by 8: divide by 8 q, rounding half away from zero. Values stay below 2^15, where a float quotient of whole
-    // numbers is exact enough for its floor.
+    // The transform scales by 8: divide by 8 q, rounding half away from zero. Values stay below 2^15, where a float quotient of
+    // whole numbers is exact enough for its floor.
     const int32_t value = block[i], q = divisors[i] * 8;
     const int32_t magnitude = (value < 0 ? -value : value) + q / 2;
     const int32_t level = static_cast<int32_t>((static_cast<float>(magnitude) + 0.5f) / static_cast<float>(q));
@@ -158,7 +156,16 @@ struct JpegCode {
     const int32_t x0 = unit_x * 16;
     const bool inside = x0 + 16 <= width;
     for (int y = 0; y < 16; ++y) {
-      const int32_t row = unit_y * 16 + y < height ? unit_y * 16 + y : height - 1;  // edges repeat
+      const int32_t row = unit_y * 16 + y;
+      if (row >= height) {  // below the image its last row repeats, in chroma the last row after subsampling
+        const int back = height % 2 == 0 ? 32 : 16;
+        for (int i = 16 * y; i < 16 * y + 16; ++i) {
+          luma[i] = luma[i - 16];
+          blue[i] = blue[i - back];
+          red[i] = red[i - back];
+        }
+        continue;
+      }
       const uint8_t* line = image + int64_t{3} * row * width;
       uint8_t copied[48];
       const uint8_t* pixels = line + int64_t{3} * x0;
@@ -202,7 +209,8 @@ struct JpegCode {
   }
 };
 
-// Second stage, per row: chroma upsampled with the triangle filter (3/4 of the nearer sample, 1/4 of the farther, both ways), YCbCr -> RGB.
+// Second stage, per row: chroma upsampled with the triangle filter (3/4 of the nearer sample, 1/4 of the farther, both ways; up
+// to two chroma columns are repeated instead), YCbCr -> RGB. x0 is even.
 struct JpegDecode {
   uint8_t* images;
   const int64_t* offsets;
@@ -210,30 +218,46 @@ struct JpegDecode {
   const uint8_t* planes;
   const int64_t* plane_offsets;
 
+  static constexpr int32_t kColumns = 32;  // chroma columns at a time
+
+  // c - 128 at the pixels of columns [first, first + count), from the nearer and the farther row of chroma samples.
+  FPG_HD static void upsample(const uint8_t* near, const uint8_t* far, int32_t first, int32_t count, int32_t last, int32_t* out) {
+    int32_t sums[kColumns + 2];  // of the columns first - 1 .. first + count
+    for (int32_t i = 0; i < count; ++i) sums[i + 1] = 3 * near[first + i] + far[first + i];
+    sums[0] = first > 0 ? 3 * near[first - 1] + far[first - 1] : sums[1];
+    sums[count + 1] = first + count <= last ? 3 * near[first + count] + far[first + count] : sums[count];
+    const int32_t here = last > 1 ? 3 : 4, there = last > 1 ? 1 : 0;
+    for (int32_t i = 0; i < count; ++i) {
+      out[2 * i] = ((here * sums[i + 1] + there * sums[i] + 8) >> 4) - 128;
+      out[2 * i + 1] = ((here * sums[i + 1] + there * sums[i + 2] + 7) >> 4) - 128;
+    }
+  }
+
   FPG_HD void operator()(int64_t item, int32_t y, int32_t x0, int32_t x1) const {
     const int32_t height = sizes[2 * item], width = sizes[2 * item + 1];
     const JpegPlanes layout(height, width);
-    const uint8_t* plane = planes + plane_offsets[item];
-    const uint8_t* luma = plane + static_cast<int64_t>(y) * layout.luma_stride();
     const int32_t last_row = (height + 1) / 2 - 1, last_column = (width + 1) / 2 - 1;
     const int32_t near = y / 2, other = y % 2 ? near + 1 : near - 1;
-    const int32_t far = other < 0 ? 0 : (other > last_row ? last_row : other);
-    const uint8_t* near_blue = plane + layout.chroma(0) + static_cast<int64_t>(near) * layout.chroma_stride();
-    const uint8_t* far_blue = plane + layout.chroma(0) + static_cast<int64_t>(far) * layout.chroma_stride();
-    const uint8_t* near_red = plane + layout.chroma(1) + static_cast<int64_t>(near) * layout.chroma_stride();
-    const uint8_t* far_red = plane + layout.chroma(1) + static_cast<int64_t>(far) * layout.chroma_stride();
-    uint8_t* out = images + offsets[item] + int64_t{3} * y * width;
-    for (int32_t x = x0; x < x1; ++x) {
-      const int32_t here = x >> 1, odd = x & 1;
-      const int32_t beside = here + 2 * odd - 1;
-      const int32_t there = beside < 0 ? 0 : (beside > last_column ? last_column : beside);
-      const int32_t bias = 8 - odd;
-      const int32_t cb = ((3 * (3 * near_blue[here] + far_blue[here]) + 3 * near_blue[there] + far_blue[there] + bias) >> 4) - 128;
-      const int32_t cr = ((3 * (3 * near_red[here] + far_red[here]) + 3 * near_red[there] + far_red[there] + bias) >> 4) - 128;
-      const int32_t v = luma[x];
-      out[3 * x] = jpeg_clamp(v + ((91881 * cr + 32768) >> 16));
-      out[3 * x + 1] = jpeg_clamp(v + ((-22554 * cb - 46802 * cr + 32768) >> 16));
-      out[3 * x + 2] = jpeg_clamp(v + ((116130 * cb + 32768) >> 16));
+    const int32_t far = last_column > 1 ? (other < 0 ? 0 : (other > last_row ? last_row : other)) : near;
+    const int64_t near_row = static_cast<int64_t>(near) * layout.chroma_stride();
+    const int64_t far_row = static_cast<int64_t>(far) * layout.chroma_stride();
+    const uint8_t* plane = planes + plane_offsets[item];
+    const uint8_t* blue_plane = plane + layout.chroma(0);
+    const uint8_t* red_plane = plane + layout.chroma(1);
+    for (int32_t start = x0; start < x1; start += 2 * kColumns) {
+      const int32_t pixels = x1 - start < 2 * kColumns ? x1 - start : 2 * kColumns;
+      const int32_t first = start / 2, count = (pixels + 1) / 2;
+      int32_t blue[2 * kColumns], red[2 * kColumns];
+      upsample(blue_plane + near_row, blue_plane + far_row, first, count, last_column, blue);
+      upsample(red_plane + near_row, red_plane + far_row, first, count, last_column, red);
+      const uint8_t* luma = plane + static_cast<int64_t>(y) * layout.luma_stride() + start;
+      uint8_t* out = images + offsets[item] + 3 * (static_cast<int64_t>(y) * width + start);
+      for (int32_t i = 0; i < pixels; ++i) {
+        const int32_t v = luma[i], cb = blue[i], cr = red[i];
+        out[3 * i] = jpeg_clamp(v + ((91881 * cr + 32768) >> 16));
+        out[3 * i + 1] = jpeg_clamp(v + ((-22554 * cb - 46802 * cr + 32768) >> 16));
+        out[3 * i + 2] = jpeg_clamp(v + ((116130 * cb + 32768) >> 16));
+      }
     }
   }
 };

@@ -5,6 +5,7 @@
 #include <array>
 #include <sstream>
 
+#include "bindings.h"
 #include "fpg/error.h"
 #include "fpg/ops.h"
 
@@ -12,10 +13,7 @@ namespace py = pybind11;
 
 namespace {
 
-template <class T, size_t Rank>
-fpg::TensorView<T, Rank> view(std::uintptr_t address, std::array<int64_t, Rank> shape, fpg::Device device) {
-  return {reinterpret_cast<T*>(address), shape, device};
-}
+using fpg::python::view;
 
 void perception_statistics(std::uintptr_t maps, std::uintptr_t masks, int64_t batch, int64_t height, int64_t width,
                            std::uintptr_t threshold, std::uintptr_t dominant, std::uintptr_t masked, std::uintptr_t remaining,
@@ -59,6 +57,8 @@ PYBIND11_MODULE(_C, module) {
         return py::make_tuple(status.devices, status.reason);
       },
       "(number of usable GPUs, the reason when there is none).");
+  fpg::python::bind_shared(module);
+  fpg::python::bind_jpeg(module);
   module.def("perception_statistics", &perception_statistics, py::kw_only(), py::arg("maps"), py::arg("masks"), py::arg("batch"),
              py::arg("height"), py::arg("width"), py::arg("threshold"), py::arg("dominant"), py::arg("masked"),
              py::arg("remaining"), py::arg("sum"), py::arg("positive"), py::arg("cuda_device") = -1, py::arg("stream") = 0,

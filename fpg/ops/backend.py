@@ -12,7 +12,9 @@ import importlib.util
 import logging
 import os
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from fpg.common.errors import MissingDependencyError, UsageError
 
@@ -83,3 +85,10 @@ def _unsupported(device_type: str) -> str:
     if device_type != "cuda":
         return f"fpg has no kernels for {device_type}"
     return "" if native_module().build_info()["cuda"] else "fpg._C was built without CUDA (install it with nvcc on PATH)"
+
+
+def native_target(device: torch.device) -> Any:
+    """Device, current stream and thread number as the compiled module takes them."""
+    on_gpu = device.type == "cuda"
+    stream = torch.cuda.current_stream(device).cuda_stream if on_gpu else 0
+    return native_module().Target(device.index if on_gpu else -1, stream, torch.get_num_threads())

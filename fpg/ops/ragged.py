@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from fpg.ops.backend import native_module
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,9 @@ class RaggedBatch:
         start = sum(h * w for h, w in self.host_sizes[:index]) * self.channels
         view = self.data[start : start + height * width * self.channels]
         return view.view(height, width) if self.channels == 1 else view.view(height, width, self.channels)
+
+    def native(self) -> Any:
+        """The batch as the compiled module takes it: addresses and sizes."""
+        height, width = self.max_size
+        pointers = self.data.data_ptr(), self.offsets.data_ptr(), self.sizes.data_ptr()
+        return native_module().Ragged(*pointers, len(self), self.channels, height, width)

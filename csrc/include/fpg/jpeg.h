@@ -7,15 +7,14 @@
 namespace fpg {
 
 struct JpegInput {
-  RaggedView<uint8_t> images;           // RGB, changed in place
+  RaggedView<uint8_t> images;            // RGB, changed in place
   TensorView<const int32_t, 1> quality;  // [items], 1..100 as libjpeg scales its tables; 0 leaves the item as it is
 };
 
-// Scratch of the size of the padded planes: item i has its luma (16-aligned height x width) at 2 offsets[i]... see
-// jpeg_scratch_sizes.
+// Room for the planes between the stages: item i has jpeg_scratch_bytes of its size at planes + offsets[i].
 struct JpegScratch {
-  uint8_t* planes = nullptr;         // luma, then both chroma planes, of each item
-  const int64_t* offsets = nullptr;  // [items] of each item's luma plane, in bytes
+  uint8_t* planes = nullptr;
+  const int64_t* offsets = nullptr;  // [items], in bytes, where the images live
 };
 
 // Bytes of scratch that an image needs.
