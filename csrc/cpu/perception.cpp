@@ -7,9 +7,9 @@
 namespace fpg::cpu {
 namespace {
 
-FPG_CPU_CLONES void first_pass(const PerceptionSum& sum, int64_t item, int64_t pixels) { reduce_item(sum, item, pixels); }
+FPG_HOT void first_pass(const PerceptionSum& sum, int64_t item, int64_t pixels) { reduce_item(sum, item, pixels); }
 
-FPG_CPU_CLONES void second_pass(const PerceptionSplit& split, int64_t item, int64_t pixels) { reduce_item(split, item, pixels); }
+FPG_HOT void second_pass(const PerceptionSplit& split, int64_t item, int64_t pixels) { reduce_item(split, item, pixels); }
 
 }  // namespace
 
