@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fpg.common.errors import InputError
 from fpg.common.files import sha256, write_json
@@ -47,8 +50,8 @@ class EngineSpec:
     temperature: float = 1.0
     """Logits are divided by it before the softmax."""
     reference: dict[str, Any] | None = None
-    """`{"seed": int, "batch": int, "logits": [[..]], "tolerance": float}`: the answer to `numpy.random.default_rng(seed)
-    .random((batch, 3, S, S), dtype=float32)`; the tolerance is a difference of probability."""
+    """`{"seed": int, "batch": int, "logits": [[..]], "tolerance": float}`: the answer to `reference_input(seed, batch, S)`; the
+    tolerance is a difference of probability."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Free-form: run, commit, seed, method, quality model, data, creation time, versions, parity table."""
     schema: str = SCHEMA
@@ -69,6 +72,11 @@ class EngineSpec:
                 raise InputError(path, f"does not match its sidecar (SHA-256 {actual[:12]}..., expected {expected[:12]}...)")
 
 
+def reference_input(seed: int, batch: int, size: int) -> np.ndarray:
+    """The input that a sidecar's reference output answers to: float32 [batch, 3, size, size] in [0, 1)."""
+    return np.random.default_rng(seed).random((batch, 3, size, size), dtype=np.float32)
+
+
 def sidecar(path: str | os.PathLike[str]) -> Path:
     """Path of the sidecar of a model file: `STEM.spec.json` beside it."""
     path = Path(path)
@@ -79,7 +87,7 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     """The spec of a model file (the path of the model, not of the sidecar). Hashes are not checked here.
 
     Raises:
-        InputError: no sidecar, not JSON, another schema, missing or unknown fields.
+        InputError: no sidecar, not JSON, another schema, missing or unknown fields, or values that give no usable scores.
     """
     path = sidecar(model)
     if not Path(model).is_file():
@@ -103,4 +111,23 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
         raise InputError(path, f"backend: expected one of {', '.join(BACKENDS)}, got {spec.backend}")
     if any(Path(name).name != name for name in (spec.model_file, *spec.files)) or spec.model_file not in spec.files:
         raise InputError(path, "files: expected plain names, with a hash for the model file")
+    for name, expected, ok in (
+        ("labels", "real, fake", spec.labels == ("real", "fake")),
+        ("crop", "evaluation", spec.crop == "evaluation"),
+        ("image_size", "an integer >= 1", _is_count(spec.image_size)),
+        ("map_size", "two integers >= 1", len(spec.map_size) == 2 and all(map(_is_count, spec.map_size))),
+        ("batch", "three integers >= 1", spec.batch is None or (len(spec.batch) == 3 and all(map(_is_count, spec.batch)))),
+        ("threshold", "a number in [0, 1]", _is_number(spec.threshold) and 0 <= spec.threshold <= 1),
+        ("temperature", "a number > 0", _is_number(spec.temperature) and spec.temperature > 0),
+    ):
+        if not ok:
+            raise InputError(path, f"{name}: expected {expected}, got {getattr(spec, name)}")
     return spec
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fpg.common.errors import UsageError
-from fpg.common.spec import EngineSpec
+from fpg.common.spec import EngineSpec, reference_input
 
 
 class EngineOutput(NamedTuple):
@@ -119,7 +119,6 @@ def reference_difference(engine: Engine) -> float:
     reference = engine.spec.reference
     if reference is None:
         return 0.0
-    size = engine.spec.image_size
-    images = np.random.default_rng(reference["seed"]).random((reference["batch"], 3, size, size), dtype=np.float32)
+    images = reference_input(reference["seed"], reference["batch"], engine.spec.image_size)
     expected = fake_probability(np.asarray(reference["logits"], np.float64))
     return float(np.abs(fake_probability(engine(images).logits) - expected).max())

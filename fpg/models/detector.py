@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import safetensors.torch
 import timm
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, sha256
-from fpg.common.spec import EngineSpec, read_spec, sidecar
+from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
 from fpg.models.backbones import create_net, normalization_buffers, resolve, split
 from fpg.models.config import DEFAULT_BACKBONE, DetectorConfig
 from fpg.models.pretrained import Pretrained, create_pretrained_net
@@ -34,7 +33,6 @@ __all__ = [
     "ExportModule",
     "build_detector",
     "load_detector",
-    "reference_input",
     "save_detector",
 ]
 
@@ -158,11 +156,6 @@ def build_detector(config: DetectorConfig = DetectorConfig(), pretrained: Pretra
         UsageError, InputError, MissingDependencyError: naming the backbone or the file, and what to do.
     """
     return Detector(config, create_pretrained_net(config, pretrained))
-
-
-def reference_input(seed: int, batch: int, size: int) -> np.ndarray:
-    """The input that a sidecar's reference output answers to: float32 [batch, 3, size, size] in [0, 1)."""
-    return np.random.default_rng(seed).random((batch, 3, size, size), dtype=np.float32)
 
 
 @torch.no_grad()

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from fpg.common.errors import InputError, UsageError
-from fpg.common.spec import sidecar
-from fpg.models.detector import Detector, DetectorConfig, ExportModule, build_detector, load_detector, reference_input, save_detector
+from fpg.common.spec import reference_input, sidecar
+from fpg.models.detector import Detector, DetectorConfig, ExportModule, build_detector, load_detector, save_detector
 
 SMALL = DetectorConfig(backbone="resnet18", image_size=64, quality_width=16, attention_width=8)
 
