@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from fpg.cli.entry import run
 from fpg.common.console import progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import write_json
+from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
@@ -26,7 +26,6 @@ EXAMPLES = """examples:
 
 One line per input goes to the standard output: score, verdict, path. The exit code is 1 when an input could not be judged
 (damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
-
 
 FACES = "MediaPipe's face detector and mesh, in every frame looked at"
 
@@ -125,11 +124,6 @@ def expand(inputs: Sequence[str]) -> tuple[list[Path], list[InputError]]:
         if not found:
             errors.append(InputError(path, "the folder holds no videos or images"))
     return list(files), errors
-
-
-def natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key by which `frame_2` comes before `frame_10`."""
-    return [(0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part) for part in re.split(r"([0-9]+)", path.as_posix())]
 
 
 def _hidden(path: Path, root: Path) -> bool:

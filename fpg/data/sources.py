@@ -209,14 +209,16 @@ LAYOUTS: tuple[Layout, ...] = (CsvList(), RealFake(), Plain())
 
 def frame_files(folder: Path) -> list[Path]:
     """The images of a folder of frames in natural order (`2.png` before `10.png`)."""
-
-    def natural(path: Path) -> list[tuple[int, str]]:
-        return [(int(part), part) if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name.lower())]
-
     try:
-        return sorted((p for p in folder.iterdir() if _is_media(p, IMAGE_SUFFIXES)), key=lambda p: (natural(p), p.name))
+        return sorted((p for p in folder.iterdir() if _is_media(p, IMAGE_SUFFIXES)), key=natural)
     except OSError as error:
         raise InputError(folder, error.strerror or str(error)) from error
+
+
+def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key by which `frame_2` comes before `frame_10`, whatever the case of letters."""
+    parts = re.split(r"([0-9]+)", path.as_posix().lower())
+    return [(0, int(part), "") if number % 2 else (1, 0, part) for number, part in enumerate(parts)], path.as_posix()
 
 
 def _kind(path: Path) -> Kind:

@@ -25,6 +25,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "FrameCountError",
     "VideoInfo",
+    "decodable",
     "map_frames",
     "probe",
     "read_frames",
@@ -152,15 +153,22 @@ def map_frames(path: str | os.PathLike[str], count: int, visit: Callable[[int, f
         InputError: as `probe` and `read_frames`; also when over a tenth of the frames is missing.
     """
     packets = probe(path).frames
-    total = packets
-    for last in (False, True):
-        try:
-            return [visit(*frame) for frame in read_frames(path, sample_indices(total, count), threads=threads)]
-        except FrameCountError as error:
-            if last or error.decoded < max(1, int(0.9 * packets)):
-                raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode") from error
-            total = error.decoded
-    raise AssertionError("unreachable")
+    try:
+        return [visit(*frame) for frame in read_frames(path, sample_indices(packets, count), threads=threads)]
+    except FrameCountError as error:
+        total = decodable(path, error, packets)
+    return [visit(*frame) for frame in read_frames(path, sample_indices(total, count), threads=threads)]
+
+
+def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int) -> int:
+    """How many frames of a video to count on, after a pass that met fewer than it has packets.
+
+    Raises:
+        InputError: over a tenth is missing, which no hidden frames explain.
+    """
+    if error.decoded < max(1, int(0.9 * packets)):
+        raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode") from error
+    return error.decoded
 
 
 @contextlib.contextmanager

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from fpg.common.crops import face_input
-from fpg.common.errors import InputError
+from fpg.common.errors import FpgError, InputError
 from fpg.common.spec import EngineSpec
 from fpg.data.sources import frame_files
-from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, probe, read_frames, read_image, sample_indices
+from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, sample_indices
 from fpg.engines.base import Engine, fake_probability
 from fpg.runtime.scores import TEXT, faces_that_count, frame_score, video_score
 
@@ -163,6 +163,9 @@ def judge(
 
     Returns:
         A judgement; an input that cannot be read or has no face carries `error` and no score.
+
+    Raises:
+        MissingDependencyError: a part that judging needs is not installed.
     """
 
     options: dict[str, Any] = {"batch": batch, "threshold": threshold, "highlights": highlights}
@@ -175,11 +178,13 @@ def judge(
         try:
             return attempt()
         except FrameCountError as error:  # the codec hides frames: spread the wanted ones over those that decode
-            if error.decoded < max(1, int(0.9 * probe(path).frames)):
-                raise
-            return attempt(error.decoded)
+            return attempt(decodable(path, error, probe(path).frames))
     except InputError as error:
         return failure(path, error, engine, threshold)
+    except FpgError:
+        raise
+    except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
+        return failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"), engine, threshold)
 
 
 def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engine, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:

@@ -201,3 +201,5 @@ def test_splits_by_hash(tmp_path: Path) -> None:
 def test_frames_in_natural_order(tmp_path: Path) -> None:
     touch(tmp_path, "f10.png", "f2.png", "F1.PNG", "readme.txt", ".f0.png")
     assert [p.name for p in frame_files(tmp_path)] == ["F1.PNG", "f2.png", "f10.png"]
+    (tmp_path / "f1²3.png").touch()  # a digit to Unicode, no number to int()
+    assert [p.name for p in frame_files(tmp_path)] == ["F1.PNG", "f1²3.png", "f2.png", "f10.png"]

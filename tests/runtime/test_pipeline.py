@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lossless_video, save
 
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, MissingDependencyError
+from fpg.data.video import probe
 from fpg.engines.base import EngineOutput
 from fpg.runtime.pipeline import FrameFaces, judge, judge_frames, judge_many, printable
 
@@ -146,3 +149,37 @@ def test_json_has_exactly_the_fields_of_the_contract(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_can_be_written() -> None:
     name = printable(os.fsdecode(b"caf\xe9.mp4"))
     assert name.encode("utf-8") == "caf�.mp4".encode()
+
+
+class BrokenEngine(BrightnessEngine):
+    """Fails on dark faces as a backend does: with an error of its own."""
+
+    def __call__(self, images: np.ndarray) -> EngineOutput:
+        if images[:, 0].mean() < 0.1:
+            raise RuntimeError("inference failed\nin the plugin")
+        return super().__call__(images)
+
+
+def test_an_unexpected_error_costs_one_input_not_the_others(tmp_path: Path) -> None:
+    paths = [save(tmp_path / "dark.png", face_image(5)), save(tmp_path / "bright.png", face_image(200))]
+    dark, bright = judge_many(paths, BrokenEngine(), GreenAnalyzer())
+    assert (dark.score, dark.verdict) == (None, None)
+    assert dark.error == "unexpected RuntimeError: inference failed in the plugin"
+    assert bright.verdict == "fake"
+
+
+def test_what_is_not_installed_stops_everything(tmp_path: Path) -> None:
+    def missing(image: np.ndarray) -> list[Any]:
+        raise MissingDependencyError("pip install it")
+
+    with pytest.raises(MissingDependencyError):
+        judge(save(tmp_path / "a.png", face_image(5)), BrightnessEngine(), missing)
+
+
+def test_hidden_frames_do_not_fail_a_video_but_missing_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = lossless_video(tmp_path / "v.mkv", [face_image(10 * i) for i in range(20)])
+    honest = probe(video)
+    monkeypatch.setattr("fpg.runtime.pipeline.probe", lambda path: replace(honest, frames=22))
+    assert [f.index for f in judge(video, BrightnessEngine(), GreenAnalyzer(), frames=5).frames] == [0, 4, 9, 14, 19]
+    monkeypatch.setattr("fpg.runtime.pipeline.probe", lambda path: replace(honest, frames=40))
+    assert judge(video, BrightnessEngine(), GreenAnalyzer(), frames=5).error == "is truncated or damaged: only 20 of 40 frames decode"
