@@ -17,6 +17,10 @@ EVALUATION_DRAW = (0.5, 0.5, 0.5, 0.5)
 """The margin draws of evaluation and deployment: factor 0.6 x 0.5 + 0.2 = 0.5 on every side."""
 
 
+AREA_SHARE = 0.5
+"""A face counts when its box has at least this share of the area of the largest box in its frame (FPG and SBI, evaluation)."""
+
+
 def _bounds(x0: float, y0: float, x1: float, y1: float, height: int, width: int) -> Crop:
     crop = (max(0, int(y0)), min(height, int(y1) + 1), max(0, int(x0)), min(width, int(x1) + 1))
     if crop[0] >= crop[1] or crop[2] >= crop[3]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fpg.common.crops import context_crop
+from fpg.common.crops import AREA_SHARE, context_crop
 from fpg.common.errors import InputError
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
 from fpg.data.sources import Source, frame_files, split_of
@@ -22,8 +22,6 @@ from fpg.faces.types import Face
 Analyzer = Callable[[np.ndarray], Sequence[Face]]
 """Gives the faces of an image, uint8 [H, W, 3] RGB, largest first."""
 
-LARGEST_SHARE = 0.5
-"""Faces whose box has at least this share of the largest box's area in their frame are kept (METHOD, evaluation)."""
 _PNG_LEVEL = 1
 _REASON_LIMIT = 3
 
@@ -107,7 +105,7 @@ class _Crops:
         """Crop the large faces of one frame, uint8 [H, W, 3]."""
         usable = [face for number, face in enumerate(self.analyzer(image)) if self._usable(index, number, face, image)]
         area = [float((f.box[2] - f.box[0]) * (f.box[3] - f.box[1])) for f in usable]
-        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= LARGEST_SHARE * max(area)]
+        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_SHARE * max(area)]
         return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(order)]
 
     def _usable(self, index: int, number: int, face: Face, image: np.ndarray) -> bool:

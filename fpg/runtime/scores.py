@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-AREA_SHARE = 0.5
-"""A face counts when its box has at least this share of the area of the largest box in its frame."""
+from fpg.common.crops import AREA_SHARE
 
 TEXT = "frame score = maximum over the faces with at least half the area of the frame's largest; video score = mean over frames with a face"
 """The rules above in words, printed beside every number."""
