@@ -6,8 +6,6 @@ import argparse
 import sys
 from collections import Counter
 
-from rich.markup import escape
-
 from fpg.cli.entry import run
 from fpg.common.console import console, table
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
@@ -51,7 +49,7 @@ def report(manifest: Manifest) -> None:
     _print_counts(manifest)
     failed = [video for video in manifest.videos if video.status == "failed"]
     if failed:
-        rows = [[escape(video.source), escape(video.reason)] for video in failed[:_LISTED]]
+        rows = [[video.source, video.reason] for video in failed[:_LISTED]]
         more = f" (the first {_LISTED} of {len(failed)}; all in {FAILURES})" if len(failed) > _LISTED else ""
         table(f"Failed{more}", ["file", "reason"], rows)
     warned = [video for video in manifest.videos if video.status != "failed" and video.reason]

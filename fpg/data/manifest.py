@@ -169,6 +169,10 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
         faces = [_row(values) for values in table.to_pylist()]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"is not a readable manifest: {error}") from error
+    items: list[FaceRow | VideoRecord] = [*faces, *videos]
+    for item in items:
+        if item.label not in (REAL, FAKE) or item.split not in SPLITS or getattr(item, "status", STATUSES[0]) not in STATUSES:
+            raise InputError(path, f"{'/'.join(item.key)}: label, split or status has an unknown value: {item.label}, {item.split}")
     return Manifest(path.parent, faces, videos)
 
 

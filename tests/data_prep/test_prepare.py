@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import makers
@@ -21,7 +22,7 @@ from fpg.cli.prepare import main
 from fpg.common.crops import context_crop
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.data import cropping
-from fpg.data.manifest import NAME, Manifest, check_crops, read_manifest, require_crops
+from fpg.data.manifest import NAME, Manifest, VideoRecord, check_crops, read_manifest, require_crops, write_manifest
 from fpg.data.prepare import prepare
 from fpg.data.video import read_frames, read_image
 
@@ -454,6 +455,14 @@ def test_vanished_crops_are_one_clear_error(tmp_path: Path) -> None:
         require_crops(manifest)
 
 
+@pytest.mark.parametrize(("name", "value"), [("label", 2), ("split", "holdout"), ("status", "skipped")])
+def test_a_manifest_with_unknown_values_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    record = VideoRecord("d", "", "v", 0, "test", "v.mp4", "no_face")
+    write_manifest(tmp_path, [], [replace(record, **{name: value})])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"manifest\.parquet: d//v: label, split or status"):
+        read_manifest(tmp_path)
+
+
 def test_vanished_crops_are_made_again(tmp_path: Path) -> None:
     source = small_set(tmp_path / "set", videos=1)
     manifest = prepare_here(source, tmp_path / "out")
@@ -474,6 +483,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: py
     error = capfd.readouterr().err
     assert f"failed: {tmp_path}/set/real/[b].mp4: is empty (0 bytes)" in error
     assert "without a face" in error
+    assert "\\[b]" not in error  # the table prints names as they are
     (tmp_path / "set" / "real" / "[b].mp4").unlink()
     assert main(arguments) == 0
     assert main([*arguments[:-1], "4"]) == 2
