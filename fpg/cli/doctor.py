@@ -257,11 +257,12 @@ def examine_engines(cuda: dict[str, Any], broken: dict[str, str]) -> list[Engine
     torch_detail = broken.get("torch") or ("CPU and CUDA" if has_gpu else "CPU")
     states = [EngineState("torch", "torch" not in broken, "torch" not in broken, torch_detail)]
 
-    exporters = {name: import_failure(name) for name in ("onnx", "onnxscript")}
+    exporters = {name: import_failure(name) for name in ("onnx", "onnxscript", "onnxconverter_common")}
     exports = not any(exporters.values()) and "torch" not in broken
     why_not = "".join(f"; export needs {name}: {reason}" for name, reason in exporters.items() if reason)
     states.append(_runner("onnxruntime", "ONNX Runtime", exports, why_not, lambda m: ", ".join(m.get_available_providers())))
-    states.append(_runner("openvino", "OpenVINO", exports, why_not, lambda m: ", ".join(m.Core().available_devices)))
+    exports = not {"torch", "openvino"} & broken.keys()  # straight from torch's graph: no ONNX package is needed
+    states.append(_runner("openvino", "OpenVINO", exports, "", lambda m: ", ".join(m.Core().available_devices)))
     for name, module in (("TensorRT", "tensorrt"), ("TensorRT for RTX", "tensorrt_rtx")):
         states.append(EngineState(name, False, False, f"{_presence(module)}; {'' if has_gpu else 'no GPU; '}{LATER}"))
     return states

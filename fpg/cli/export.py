@@ -9,7 +9,7 @@ import numpy as np
 
 from fpg.cli.entry import run
 from fpg.common.console import console, table
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
 
 EXAMPLES = """examples:
@@ -44,9 +44,11 @@ def _parser() -> argparse.ArgumentParser:
 def _main(args: argparse.Namespace) -> int:
     from fpg.export.exporter import export_detector  # imports torch: not for --help
 
+    if args.images < 1:
+        raise UsageError(f"--images: expected at least 1, got {args.images}")
     images, source = None, "random images"
     if args.check is not None:
-        images = _crops(args.check, read_spec(args.checkpoint).image_size, max(1, args.images))
+        images = _crops(args.check, read_spec(args.checkpoint).image_size, args.images)
         source = f"crops of {args.check.name}"
     exported = export_detector(args.checkpoint, args.to, args.out, precision=args.precision, name=args.name, images=images, source=source)
     parity = exported.parity
@@ -72,8 +74,13 @@ def _crops(data: Path, size: int, count: int) -> np.ndarray:
     if not manifest.faces:
         raise InputError(data, "holds no faces to compare on")
     chosen = np.unique(np.linspace(0, len(manifest.faces) - 1, count).astype(int))
-    rows = [manifest.faces[i] for i in chosen]
-    return np.stack([face_input(read_image(manifest.root / row.path), row.box, size) for row in rows])
+    crops = []
+    for row in (manifest.faces[i] for i in chosen):
+        try:
+            crops.append(face_input(read_image(manifest.root / row.path), row.box, size))
+        except ValueError as error:
+            raise InputError(manifest.root / row.path, str(error)) from error
+    return np.stack(crops)
 
 
 if __name__ == "__main__":

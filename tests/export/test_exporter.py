@@ -225,6 +225,7 @@ def test_check_on_prepared_crops(checkpoint: Path, tmp_path: Path, capsys: pytes
         (["--to", "tensorrt-rtx"], "--to tensorrt-rtx: not in this version"),
         (["--to", "coreml"], "--to: expected one of onnx, openvino"),
         (["--to", "onnx", "--precision", "int3"], "--precision: onnx has fp32, fp16"),
+        (["--to", "onnx", "--images", "0"], "--images: expected at least 1, got 0"),
     ],
 )
 def test_wrong_usage(checkpoint: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
