@@ -1,0 +1,1 @@
+"""Evaluation: metrics, the protocol behind them, the report. Needs no torch."""
