@@ -31,6 +31,7 @@ def perception_statistics(
     threads: int = 1,
 ) -> None: ...
 
+<<<<<<< HEAD
 class Ragged:
     def __init__(self, data: int, offsets: int, sizes: int, items: int, channels: int, max_height: int, max_width: int) -> None: ...
 
@@ -38,3 +39,99 @@ class Target:
     def __init__(self, cuda_device: int, stream: int, threads: int) -> None: ...
 
 def jpeg_round_trip(*, images: Ragged, quality: int, planes: int, plane_offsets: int, target: Target) -> None: ...
+=======
+Ragged = tuple[int, int, int, int, int, int, int]  # data, offsets, sizes, items, channels, largest height, largest width
+Dense = tuple[int, tuple[int, int, int, int]]  # data, shape
+
+def change_color(*, images: Ragged, changes: int, out: int, cuda_device: int = -1, stream: int = 0, threads: int = 1) -> None: ...
+def resample(
+    *,
+    images: Ragged,
+    windows: int,
+    out: Ragged,
+    out_windows: int,
+    changes: int,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def warp(
+    *,
+    images: Ragged,
+    windows: int,
+    out: Ragged,
+    out_windows: int,
+    affine: int,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def blend(
+    *,
+    source: Ragged,
+    background: Ragged,
+    masks: Ragged,
+    out: int,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def reblend(
+    *,
+    source: Dense,
+    background: Dense,
+    mask: Dense,
+    out: Dense,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def reblend_backward(
+    *,
+    gradient: Dense,
+    source: Dense,
+    background: Dense,
+    mask: Dense,
+    source_gradient: Dense,
+    background_gradient: Dense,
+    mask_gradient: Dense,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def magnitude_vote(
+    *,
+    gradient: Dense,
+    source: Dense,
+    background: Dense,
+    votes: int,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def magnitude_step(
+    *,
+    source: Dense,
+    background: Dense,
+    fake: Dense,
+    mask: Dense,
+    votes: int,
+    eps: float,
+    out: Dense,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+def crop_resize(
+    *,
+    images: list[Ragged],
+    masks: Ragged,
+    crops: int,
+    out: list[int],
+    masks_out: int,
+    side: int,
+    cuda_device: int = -1,
+    stream: int = 0,
+    threads: int = 1,
+) -> None: ...
+>>>>>>> 291b80e (Image chain: colour, resampling, warp, blend, detection crop as kernels (CPU), with references)

@@ -5,7 +5,11 @@
 #include <array>
 #include <sstream>
 
+<<<<<<< HEAD
 #include "bindings.h"
+=======
+#include "bind_image.h"
+>>>>>>> 291b80e (Image chain: colour, resampling, warp, blend, detection crop as kernels (CPU), with references)
 #include "fpg/error.h"
 #include "fpg/ops.h"
 
@@ -63,4 +67,8 @@ PYBIND11_MODULE(_C, module) {
              py::arg("height"), py::arg("width"), py::arg("threshold"), py::arg("dominant"), py::arg("masked"),
              py::arg("remaining"), py::arg("sum"), py::arg("positive"), py::arg("cuda_device") = -1, py::arg("stream") = 0,
              py::arg("threads") = 1, "Arguments are addresses of dense arrays (see fpg/ops.h); cuda_device -1 is the CPU.");
+  fpg::python::bind_photometry(module);
+  fpg::python::bind_warp(module);
+  fpg::python::bind_blend(module);
+  fpg::python::bind_crop(module);
 }

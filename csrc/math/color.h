@@ -1,0 +1,98 @@
+// Colour changes of 8-bit RGB, per pixel: shift of R, G, B; shift in OpenCV's 8-bit HSV; contrast and brightness. SBI (CVPR 2022).
+//
+// Each step ends in integers 0..255. Everything is computed in 32-bit lanes without branches or tables, so that loops over planes are
+// vectorised; the divisions that OpenCV has in tables are exact here too (no quotient lies halfway between two integers).
+#pragma once
+
+#include <cstdint>
+
+#include "fpg/photometry.h"
+#include "math/host_device.h"
+
+namespace fpg {
+
+struct Rgb {
+  int32_t r, g, b;
+};
+
+FPG_HD int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+FPG_HD int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+FPG_HD int32_t clamp_level(int32_t value) { return smaller(larger(value, 0), 255); }
+
+// 8-bit HSV as OpenCV has it: hue in steps of 2 degrees (0..179), saturation and value 0..255; 12-bit fixed-point quotients.
+struct Hsv {
+  int32_t h, s, v;
+};
+
+// round(numerator / n), 0 for n = 0; numerator / n has no fraction of 1/2.
+FPG_HD int32_t fixed_quotient(float numerator, int32_t n) {
+  const auto quotient = static_cast<int32_t>(numerator / static_cast<float>(larger(n, 1)) + 0.5f);
+  return n > 0 ? quotient : 0;
+}
+
+FPG_HD Hsv rgb_to_hsv(Rgb p) {
+  const int32_t v = larger(larger(p.r, p.g), p.b);
+  const int32_t range = v - smaller(smaller(p.r, p.g), p.b);
+  const int32_t s = (range * fixed_quotient(1044480.0f, v) + 2048) >> 12;         // 255 / v
+  const int32_t g_or_b = v == p.g ? p.b - p.r + 2 * range : p.r - p.g + 4 * range;  // in sixths of the circle, times range
+  const int32_t sixths = v == p.r ? p.g - p.b : g_or_b;
+  const int32_t h = (sixths * fixed_quotient(122880.0f, range) + 2048) >> 12;  // 30 / range
+  return {h < 0 ? h + 180 : h, s, v};
+}
+
+// One channel: v (1 - s c) with c = 0, the fraction, 1, 1 or one minus the fraction in the six sectors from `sector` = 0 on.
+FPG_HD int32_t hsv_channel(int32_t sector, float fraction, float s, float v) {
+  const float rising = sector == 0 ? fraction : 1.0f;
+  const float falling = sector == 3 ? 1.0f - fraction : 0.0f;
+  const float c = sector < 3 ? rising : falling;
+  return static_cast<int32_t>(v * (1.0f - s * c) * 255.0f);
+}
+
+// Truncates, as OpenCV does for 8-bit images.
+FPG_HD Rgb hsv_to_rgb(Hsv p) {
+  const float turn = static_cast<float>(p.h) * (6.0f / 180.0f);
+  const auto sector = static_cast<int32_t>(turn);
+  const float fraction = turn - static_cast<float>(sector);
+  const float s = static_cast<float>(p.s) * (1.0f / 255.0f);
+  const float v = static_cast<float>(p.v) * (1.0f / 255.0f);
+  const int32_t red = sector + 5, green = sector + 3, blue = sector + 1;
+  return {hsv_channel(red >= 6 ? red - 6 : red, fraction, s, v), hsv_channel(green >= 6 ? green - 6 : green, fraction, s, v),
+          hsv_channel(blue >= 6 ? blue - 6 : blue, fraction, s, v)};
+}
+
+// The drawn change of one item (see fpg/photometry.h). The HSV step is a choice per item, because even without a shift it changes colours.
+struct ColorStep {
+  int32_t red, green, blue;       // added
+  int32_t hue, saturation, value;  // added; hue in 0..179
+  float contrast, brightness;     // v -> contrast v + brightness
+
+  FPG_HD explicit ColorStep(const float* fields)
+      : red(static_cast<int32_t>(fields[0])),
+        green(static_cast<int32_t>(fields[1])),
+        blue(static_cast<int32_t>(fields[2])),
+        hue(static_cast<int32_t>(fields[4])),
+        saturation(static_cast<int32_t>(fields[5])),
+        value(static_cast<int32_t>(fields[6])),
+        contrast(fields[7]),
+        brightness(fields[8]) {}
+
+  FPG_HD bool shifts_rgb() const { return (red | green | blue) != 0; }
+  FPG_HD static bool shifts_hsv(const float* fields) { return fields[3] != 0.0f; }
+  FPG_HD bool changes_contrast() const { return contrast != 1.0f || brightness != 0.0f; }
+
+  FPG_HD Rgb shift_rgb(Rgb p) const { return {clamp_level(p.r + red), clamp_level(p.g + green), clamp_level(p.b + blue)}; }
+
+  FPG_HD Rgb shift_hsv(Rgb p) const {
+    const Hsv hsv = rgb_to_hsv(p);
+    const int32_t h = hsv.h + hue;
+    return hsv_to_rgb({h >= 180 ? h - 180 : h, clamp_level(hsv.s + saturation), clamp_level(hsv.v + value)});
+  }
+
+  FPG_HD int32_t change_contrast(int32_t level) const {
+    const float changed = static_cast<float>(level) * contrast + brightness;
+    const float above = changed > 0.0f ? changed : 0.0f;
+    return static_cast<int32_t>(above < 255.0f ? above : 255.0f);
+  }
+};
+
+}  // namespace fpg

@@ -1,0 +1,99 @@
+"""What every call of the compiled image operations has in common: checks, descriptions of batches, where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fpg.ops.ragged import RaggedBatch
+
+Ragged = tuple[int, int, int, int, int, int, int]
+Dense = tuple[int, tuple[int, int, int, int]]
+
+
+def describe(tensor: Tensor) -> str:
+    """dtype and shape, as error messages show them."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
+def check_batch(name: str, batch: RaggedBatch, dtype: torch.dtype, channels: int, like: RaggedBatch | None = None) -> None:
+    """Refuse another dtype or number of channels, and, beside `like`, another device or other sizes.
+
+    Raises:
+        ValueError: naming the batch, what was expected and what came.
+    """
+    if batch.data.dtype != dtype or batch.data.dim() != 1 or batch.channels != channels:
+        kind = str(dtype).removeprefix("torch.")
+        raise ValueError(f"{name}: expected flat {kind} with {channels} channels, got {describe(batch.data)} with {batch.channels}")
+    if like is None:
+        return
+    if batch.data.device != like.data.device:
+        raise ValueError(f"{name}: expected device {like.data.device}, got {batch.data.device}")
+    if batch.host_sizes != like.host_sizes:
+        raise ValueError(f"{name}: expected {len(like)} items of sizes {_brief(like)}, got {len(batch)} of {_brief(batch)}")
+
+
+def _brief(batch: RaggedBatch) -> str:
+    shown = ", ".join(f"{h} x {w}" for h, w in batch.host_sizes[:4])
+    return shown + (", ..." if len(batch) > 4 else "")
+
+
+def check_rows(name: str, rows: Tensor, batch: RaggedBatch, columns: int, dtype: torch.dtype) -> Tensor:
+    """One row of parameters per item, contiguous.
+
+    Raises:
+        ValueError: another shape, dtype or device.
+    """
+    if rows.dtype != dtype or rows.shape != (len(batch), columns):
+        raise ValueError(f"{name}: expected {str(dtype).removeprefix('torch.')} {[len(batch), columns]}, got {describe(rows)}")
+    if rows.device != batch.data.device:
+        raise ValueError(f"{name}: expected device {batch.data.device}, got {rows.device}")
+    return rows.contiguous()
+
+
+def whole_images(batch: RaggedBatch) -> Tensor:
+    """Windows of items that are images of their own: int32 [B, 4] = (0, 0, height, width)."""
+    return torch.cat([torch.zeros_like(batch.sizes), batch.sizes], dim=1)
+
+
+def flat_sizes(batch: RaggedBatch) -> list[int]:
+    """Heights and widths as a custom operator takes them: h0, w0, h1, w1, ..."""
+    return [side for size in batch.host_sizes for side in size]
+
+
+def ragged(data: Tensor, offsets: Tensor, sizes: Tensor, channels: int, host_sizes: Sequence[int]) -> Ragged:
+    """A ragged batch for the compiled module."""
+    return (
+        data.data_ptr(),
+        offsets.data_ptr(),
+        sizes.data_ptr(),
+        len(host_sizes) // 2,
+        channels,
+        max(host_sizes[0::2], default=0),
+        max(host_sizes[1::2], default=0),
+    )
+
+
+def dense(tensor: Tensor) -> Dense:
+    """A contiguous [B, C, H, W] for the compiled module."""
+    b, c, h, w = tensor.shape
+    return tensor.data_ptr(), (b, c, h, w)
+
+
+def where(device: torch.device) -> dict[str, Any]:
+    """The device, its current stream and the number of threads."""
+    on_gpu = device.type == "cuda"
+    return {
+        "cuda_device": device.index if on_gpu else -1,
+        "stream": torch.cuda.current_stream(device).cuda_stream if on_gpu else 0,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def views(data: Tensor, offsets: Tensor, host_sizes: Sequence[int], channels: int) -> list[Tensor]:
+    """The items as views [H, W, C] (reads the offsets: waits for a GPU)."""
+    items = zip(offsets.tolist(), host_sizes[0::2], host_sizes[1::2], strict=True)
+    return [data[start : start + h * w * channels].view(h, w, channels) for start, h, w in items]

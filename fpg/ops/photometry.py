@@ -1,0 +1,196 @@
+"""Photometric changes of ragged uint8 images: colour, and resampling or sharpening (SBI, CVPR 2022, the two steps of a copy).
+
+`change_color` is pointwise; `resample` looks at neighbours and therefore knows windows: an item may be part of a larger image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fpg.ops import reference_photometry
+from fpg.ops.backend import backend, native_module
+from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views, where, whole_images
+from fpg.ops.ragged import RaggedBatch
+
+COLOR_FIELDS = 9
+RESAMPLE_FIELDS = 3
+RESAMPLE_HALO = 8
+"""Pixels around the result that `resample` needs with factors 2 and 4 in images of at least 16 pixels per side; sharpening needs 1."""
+
+
+def color_fields(
+    rgb_shift: tuple[int, int, int] | None = None,
+    hsv_shift: tuple[float, float, float] | None = None,
+    contrast: tuple[float, float] | None = None,
+) -> tuple[float, ...]:
+    """One item's row of `change_color`'s parameters; None leaves a step out.
+
+    Args:
+        rgb_shift: added to R, G and B, of 255.
+        hsv_shift: added to hue (of 180), saturation and value (of 255) in uint8 HSV, truncated: a fraction counts as its floor.
+        contrast: (a, b) of v -> a v + 255 b.
+    """
+    red, green, blue = rgb_shift or (0, 0, 0)
+    hue, saturation, value = (math.floor(v) for v in hsv_shift or (0, 0, 0))
+    a, b = contrast or (1.0, 0.0)
+    return (red, green, blue, float(hsv_shift is not None), hue % 180, saturation, value, float(np.float32(a)), float(np.float32(255 * b)))
+
+
+def resample_fields(down_scale: int | None = None, sharpen: tuple[float, float] | None = None) -> tuple[float, float, float]:
+    """One item's row of `resample`'s parameters: a factor, or (t, l) of v -> (1 - t) v + t K v with 8 + l in the middle of K; or neither."""
+    if down_scale is not None:
+        return float(down_scale), 0.0, 0.0
+    amount, lightness = sharpen or (0.0, 0.0)
+    return 0.0, float(np.float32(-amount)), float(np.float32((1 - amount) + amount * (8 + lightness)))
+
+
+def change_color(images: RaggedBatch, changes: Tensor) -> RaggedBatch:
+    """RGB shift, HSV shift, contrast and brightness, each ending in uint8 as OpenCV's 8-bit arithmetic has it; one pass over memory.
+
+    Args:
+        images: uint8, 3 channels, RGB.
+        changes: float32 [B, 9], rows from `color_fields`. An item whose row changes nothing is copied.
+
+    Returns:
+        uint8, 3 channels, the same sizes and offsets.
+
+    Raises:
+        ValueError: wrong dtype, number of channels, shape or device.
+
+    Source: SBI (CVPR 2022), source-target augmentation; OpenCV's documented 8-bit HSV.
+    """
+    check_batch("images", images, torch.uint8, 3)
+    changes = check_rows("changes", changes, images, COLOR_FIELDS, torch.float32)
+    data = _change_color(images.data, images.offsets, images.sizes, flat_sizes(images), changes)
+    return RaggedBatch(data, images.offsets, images.sizes, 3, images.host_sizes)
+
+
+@torch.library.custom_op("fpg::change_color", mutates_args=())
+def _change_color(data: Tensor, offsets: Tensor, sizes: Tensor, host_sizes: Sequence[int], changes: Tensor) -> Tensor:
+    if backend(data.device.type) == "reference":
+        result = torch.empty_like(data)
+        pairs = zip(views(data, offsets, host_sizes, 3), views(result, offsets, host_sizes, 3), changes.tolist(), strict=True)
+        for image, out, fields in pairs:
+            out.copy_(reference_photometry.change_color(image, fields))
+        return result
+    data = data.contiguous()
+    result = torch.empty_like(data)
+    batch = ragged(data, offsets, sizes, 3, host_sizes)
+    native_module().change_color(images=batch, changes=changes.data_ptr(), out=result.data_ptr(), **where(data.device))
+    return result
+
+
+@_change_color.register_fake
+def _(data: Tensor, offsets: Tensor, sizes: Tensor, host_sizes: Sequence[int], changes: Tensor) -> Tensor:
+    return torch.empty_like(data, memory_format=torch.contiguous_format)
+
+
+def resample(
+    images: RaggedBatch,
+    changes: Tensor,
+    *,
+    windows: Tensor | None = None,
+    out: RaggedBatch | None = None,
+    out_windows: Tensor | None = None,
+) -> RaggedBatch:
+    """Down by a factor (nearest) and back up (bilinear, 11-bit weights), or sharpen 3 x 3, or copy, per item; as OpenCV rounds uint8.
+
+    Args:
+        images: uint8, 3 channels, no item empty.
+        changes: float32 [B, 3], rows from `resample_fields`.
+        windows: int32 [B, 4] = (y0, x0, full height, full width): where each item lies in its full image. By default items are images.
+        out: a batch whose sizes the result gets (its data is not touched); by default that of `images`.
+        out_windows: int32 [B, 4], the windows of the result; by default `windows`, which then are those of `out` too.
+            Pixels beyond the input window (see `RESAMPLE_HALO`) are taken from its nearest pixel.
+
+    Returns:
+        uint8, 3 channels, laid out as `out`.
+
+    Raises:
+        ValueError: wrong dtype, number of channels, shape, device, an empty item, or `out` without `out_windows`.
+
+    Source: SBI (CVPR 2022), source-target augmentation.
+    """
+    changes = check_rows("changes", changes, images, RESAMPLE_FIELDS, torch.float32)
+    layout, windows, out_windows = check_windows(images, windows, out, out_windows)
+    inputs = (images.data, images.offsets, images.sizes, flat_sizes(images), windows)
+    data = _resample(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), out_windows, changes)
+    return RaggedBatch(data, layout.offsets, layout.sizes, 3, layout.host_sizes)
+
+
+def check_windows(
+    images: RaggedBatch, windows: Tensor | None, out: RaggedBatch | None, out_windows: Tensor | None
+) -> tuple[RaggedBatch, Tensor, Tensor]:
+    """Input and output windows of an operation that looks at neighbours: the layout of the result, and both windows in full.
+
+    Raises:
+        ValueError: wrong dtype, number of channels, shape or device, an empty item, or `out` without `out_windows`.
+    """
+    check_batch("images", images, torch.uint8, 3)
+    if any(0 in size for size in images.host_sizes):
+        raise ValueError(f"images: expected no empty item, got sizes {list(images.host_sizes)}")
+    if out is not None and (out_windows is None or out.channels != 3 or len(out) != len(images)):
+        given = "no out_windows" if out_windows is None else f"{len(out)} of {out.channels}"
+        raise ValueError(f"out: expected {len(images)} items of 3 channels with their windows, got {given}")
+    windows = whole_images(images) if windows is None else check_rows("windows", windows, images, 4, torch.int32)
+    layout = images if out is None else out
+    if layout.offsets.device != images.data.device:
+        raise ValueError(f"out: expected device {images.data.device}, got {layout.offsets.device}")
+    return layout, windows, windows if out_windows is None else check_rows("out_windows", out_windows, images, 4, torch.int32)
+
+
+@torch.library.custom_op("fpg::resample", mutates_args=())
+def _resample(
+    data: Tensor,
+    offsets: Tensor,
+    sizes: Tensor,
+    host_sizes: Sequence[int],
+    windows: Tensor,
+    out_offsets: Tensor,
+    out_sizes: Tensor,
+    out_host_sizes: Sequence[int],
+    out_windows: Tensor,
+    changes: Tensor,
+) -> Tensor:
+    result = data.new_empty(elements(out_host_sizes))
+    if backend(data.device.type) == "reference":
+        images, outs = views(data, offsets, host_sizes, 3), views(result, out_offsets, out_host_sizes, 3)
+        for image, out, a, b, fields in zip(images, outs, windows.tolist(), out_windows.tolist(), changes.tolist(), strict=True):
+            out.copy_(reference_photometry.resample(image, a, (out.shape[0], out.shape[1]), b, fields))
+        return result
+    data = data.contiguous()
+    native_module().resample(
+        images=ragged(data, offsets, sizes, 3, host_sizes),
+        windows=windows.data_ptr(),
+        out=ragged(result, out_offsets, out_sizes, 3, out_host_sizes),
+        out_windows=out_windows.data_ptr(),
+        changes=changes.data_ptr(),
+        **where(data.device),
+    )
+    return result
+
+
+@_resample.register_fake
+def _(
+    data: Tensor,
+    offsets: Tensor,
+    sizes: Tensor,
+    host_sizes: Sequence[int],
+    windows: Tensor,
+    out_offsets: Tensor,
+    out_sizes: Tensor,
+    out_host_sizes: Sequence[int],
+    out_windows: Tensor,
+    changes: Tensor,
+) -> Tensor:
+    return data.new_empty(elements(out_host_sizes))
+
+
+def elements(host_sizes: Sequence[int]) -> int:
+    """Elements of a batch of these sizes with 3 channels."""
+    return 3 * sum(h * w for h, w in zip(host_sizes[0::2], host_sizes[1::2], strict=True))
