@@ -16,7 +16,7 @@ constexpr int64_t kSpan = 1 << 14;  // elements of a plane that one call of a fu
 FPG_HOT void blend_pixels(const uint8_t* s, const uint8_t* b, const float* __restrict mask, int count, uint8_t* out) {
   alignas(64) float weights[3 * kBlock];
   alignas(64) uint8_t result[3 * kBlock];
-  for (int i = 0; i < count; ++i) weights[3 * i] = weights[3 * i + 1] = weights[3 * i + 2] = mask[i];
+  for (int i = 0; i < count; ++i) weights[3 * i] = weights[3 * i + 1] = weights[3 * i + 2] = blend_weight(mask[i]);
   for (int i = 0; i < 3 * count; ++i) result[i] = blend_level(weights[i], s[i], b[i]);
   std::copy_n(result, 3 * count, out);
 }

@@ -1,6 +1,7 @@
 #include "math/crop.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "backends_image.h"
 #include "cpu/bilinear.h"
@@ -14,9 +15,11 @@ namespace {
 FPG_HOT void store_planes(const uint8_t* __restrict bytes, int count, float* __restrict red, float* __restrict green,
                           float* __restrict blue) {
   for (int i = 0; i < count; ++i) {
-    red[i] = unit_level(bytes[4 * i]);
-    green[i] = unit_level(bytes[4 * i + 1]);
-    blue[i] = unit_level(bytes[4 * i + 2]);
+    uint32_t pixel;  // little-endian, as everything that FPG_HOT and CUDA run on
+    std::memcpy(&pixel, bytes + 4 * i, 4);
+    red[i] = unit_level(static_cast<int32_t>(pixel & 255));
+    green[i] = unit_level(static_cast<int32_t>(pixel >> 8 & 255));
+    blue[i] = unit_level(static_cast<int32_t>(pixel >> 16 & 255));
   }
 }
 
@@ -75,7 +78,8 @@ void crop_resize(const CropInput& in, const CropOutput& out, const Execution& ex
     const int64_t item = index / parts;
     const auto part = static_cast<size_t>(index % parts);
     const int32_t* crop = in.crops + 4 * item;
-    const CropAxis axis_x(crop[2], crop[3], side), axis_y(crop[0], crop[1], side);
+    const int32_t* size = in.images[0].sizes + 2 * item;
+    const CropAxis axis_x(crop[2], crop[3], size[1], side), axis_y(crop[0], crop[1], size[0], side);
     if (part == static_cast<size_t>(in.count)) {
       const auto masks = layout(in.masks);
       resize_mask(masks.item(item), masks.width(item), axis_x, axis_y, side, out.masks.data + item * plane);

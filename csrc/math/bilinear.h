@@ -38,14 +38,16 @@ FPG_HD Tap resize_tap(int32_t d, double scale, int32_t count) {
   return {clamp_index(tap.first, count), clamp_index(tap.second, count), tap.weight};
 }
 
-// One axis of the detection crop: `count` pixels from `start`, resized.
+// One axis of the detection crop: pixels low..high - 1 of `limit`, cut off where they stick out and at least one, resized to `size`.
 struct CropAxis {
   int32_t start;
   int32_t count;
   double scale;
 
-  FPG_HD CropAxis(int32_t low, int32_t high, int32_t size)
-      : start(low), count(high - low), scale(1.0 / (static_cast<double>(size) / (high - low))) {}
+  FPG_HD CropAxis(int32_t low, int32_t high, int32_t limit, int32_t size)
+      : start(clamp_index(low, limit)),
+        count((high > start + 1 ? (high < limit ? high : limit) : start + 1) - start),
+        scale(1.0 / (static_cast<double>(size) / count)) {}
 
   FPG_HD Tap operator()(int32_t d) const {
     const Tap tap = resize_tap(d, scale, count);

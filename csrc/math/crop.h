@@ -9,7 +9,7 @@
 
 namespace fpg {
 
-FPG_HD float unit_level(uint32_t level) { return static_cast<float>(level) / 255.0f; }
+FPG_HD float unit_level(int32_t level) { return static_cast<float>(level) / 255.0f; }
 
 // As resize_tap, but with the exact fraction: the weight of `second`.
 struct FloatTap {

@@ -21,7 +21,7 @@ def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch) -> R
 
     Args:
         source, background: uint8, 3 channels, of the same sizes.
-        masks: float32, 1 channel, in [0, 1], of the same sizes.
+        masks: float32, 1 channel, of the same sizes; clipped to [0, 1], NaN counts as 0.
 
     Returns:
         uint8, 3 channels, laid out as `background`.
@@ -56,6 +56,8 @@ def _blend(
         batches = ((source, source_offsets, 3), (background, offsets, 3), (masks, mask_offsets, 1), (result, offsets, 3))
         for s, b, m, out in zip(*(views(data, start, host_sizes, channels) for data, start, channels in batches), strict=True):
             out.copy_(reference_blend.blend(s, b, m))
+        return result
+    if background.numel() == 0:
         return result
     native_module().blend(
         source=ragged(source, source_offsets, sizes, 3, host_sizes),

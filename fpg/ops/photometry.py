@@ -80,6 +80,8 @@ def _change_color(data: Tensor, offsets: Tensor, sizes: Tensor, host_sizes: Sequ
         return result
     data = data.contiguous()
     result = torch.empty_like(data)
+    if data.numel() == 0:
+        return result
     batch = ragged(data, offsets, sizes, 3, host_sizes)
     native_module().change_color(images=batch, changes=changes.data_ptr(), out=result.data_ptr(), **where(data.device))
     return result

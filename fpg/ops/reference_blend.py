@@ -8,7 +8,8 @@ from torch import Tensor
 
 def blend(source: Tensor, background: Tensor, mask: Tensor) -> Tensor:
     """uint8 [H, W, 3] twice and float32 [H, W, 1] -> uint8 [H, W, 3], truncated."""
-    return (mask * source + (1 - mask) * background).clamp(0, 255).to(torch.uint8)
+    mask = mask.nan_to_num(nan=0.0).clamp(0, 1)
+    return (mask * source + (1 - mask) * background).to(torch.uint8)
 
 
 def reblend(source: Tensor, background: Tensor, mask: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ struct CropInput {
   std::array<RaggedView<const uint8_t>, kMaxCropImages> images{};
   int count = 0;                  // of images in use
   RaggedView<const float> masks;  // no mask where data is null
-  const int32_t* crops = nullptr;  // [items, 4] = (y0, y1, x0, x1), half open, inside the item, not empty; on the device
+  const int32_t* crops = nullptr;  // [items, 4] = (y0, y1, x0, x1), half open; cut off at the item, at least one pixel
 };
 
 struct CropOutput {

@@ -1,0 +1,35 @@
+#include "backends_image.h"
+#include "cuda/launch_ragged.h"
+#include "math/bilinear.h"
+
+namespace fpg::cuda {
+namespace {
+
+struct Warp {
+  RaggedLayout<const uint8_t> images;
+  const Window* windows;
+  RaggedLayout<uint8_t> out;
+  const Window* out_windows;
+  const double* affine;
+
+  __device__ void operator()(int64_t item, int32_t y, int32_t x) const {
+    const Window from = windows[item], to = out_windows[item];
+    const double* a = affine + 4 * item;
+    const int32_t width = images.width(item);
+    const Tap tap_x = AffineAxis(a[0], a[1], from.x0, width, to.x0)(x);
+    const Tap tap_y = AffineAxis(a[2], a[3], from.y0, images.height(item), to.y0)(y);
+    uint8_t* target = out.row(item, y, 3) + 3 * x;
+    for (int c = 0; c < 3; ++c) target[c] = sample_at(images.item(item) + c, width, tap_x, tap_y);
+  }
+};
+
+}  // namespace
+
+void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out, const Window* out_windows,
+          const double* affine, const Execution& execution) {
+  const DeviceGuard guard(images.device.index);
+  launch_pixels(Warp{layout(images), windows, layout(out), out_windows, affine}, out, static_cast<cudaStream_t>(execution.stream),
+                "warp");
+}
+
+}  // namespace fpg::cuda
