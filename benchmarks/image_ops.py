@@ -135,30 +135,34 @@ def float_cases(batch: int, size: int) -> list[Case]:
     mask = torch.rand(batch, 1, size, size)
     grad = grad - 0.5
     votes = magnitude_vote(grad, source, background)
-    return [
-        Case(
-            "reblend: torch-eager",
-            lambda: [reblend(source, background, mask).numpy()],
-            lambda: [reference_blend.reblend(source, background, mask).numpy()],
-            1e-6,
-        ),
-        Case(
-            "magnitude vote: torch-eager",
-            lambda: [magnitude_vote(grad, source, background).numpy()],
-            lambda: [reference_blend.magnitude_vote(grad, source, background).numpy()],
-            0,
-        ),
-        Case(
-            "magnitude refinement: torch-eager",
-            lambda: [magnitude_refinement(source, background, fake, mask, grad, 0.01)[0].numpy()],
-            lambda: [
-                reference_blend.magnitude_step(
-                    source, background, fake, mask, reference_blend.magnitude_vote(grad, source, background), 0.01
-                ).numpy()
-            ],
-            1e-5,
-        ),
-    ] if len(votes) else []
+    return (
+        [
+            Case(
+                "reblend: torch-eager",
+                lambda: [reblend(source, background, mask).numpy()],
+                lambda: [reference_blend.reblend(source, background, mask).numpy()],
+                1e-6,
+            ),
+            Case(
+                "magnitude vote: torch-eager",
+                lambda: [magnitude_vote(grad, source, background).numpy()],
+                lambda: [reference_blend.magnitude_vote(grad, source, background).numpy()],
+                0,
+            ),
+            Case(
+                "magnitude refinement: torch-eager",
+                lambda: [magnitude_refinement(source, background, fake, mask, grad, 0.01)[0].numpy()],
+                lambda: [
+                    reference_blend.magnitude_step(
+                        source, background, fake, mask, reference_blend.magnitude_vote(grad, source, background), 0.01
+                    ).numpy()
+                ],
+                1e-5,
+            ),
+        ]
+        if len(votes)
+        else []
+    )
 
 
 def check(case: Case) -> None:

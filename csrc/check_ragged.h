@@ -36,7 +36,8 @@ void check_ragged(const char* name, const RaggedView<T>& view, int64_t items, in
   if (view.channels != channels)
     throw InvalidArgument(prefix + std::to_string(channels) + " channels, got " + std::to_string(view.channels));
   if (view.max_height < 0 || view.max_width < 0)
-    throw InvalidArgument(prefix + "non-negative sizes, got " + std::to_string(view.max_height) + " x " + std::to_string(view.max_width));
+    throw InvalidArgument(prefix + "non-negative sizes, got " + std::to_string(view.max_height) + " x " +
+                          std::to_string(view.max_width));
   if (view.device != device) throw InvalidArgument(prefix + "device " + text(device) + ", got " + text(view.device));
   if (items == 0 || view.max_height == 0 || view.max_width == 0) return;
   check_pointer(name, view.data);
@@ -45,7 +46,8 @@ void check_ragged(const char* name, const RaggedView<T>& view, int64_t items, in
 }
 
 template <class T, size_t Rank>
-void check_tensor(const char* name, const TensorView<T, Rank>& view, const std::array<int64_t, Rank>& shape, const Device& device) {
+void check_tensor(const char* name, const TensorView<T, Rank>& view, const std::array<int64_t, Rank>& shape,
+                  const Device& device) {
   if (view.shape != shape) throw InvalidArgument(std::string(name) + ": expected " + text(shape) + ", got " + text(view.shape));
   if (view.device != device)
     throw InvalidArgument(std::string(name) + ": expected device " + text(device) + ", got " + text(view.device));

@@ -63,7 +63,8 @@ void reblend_backward(const TensorView<const float, 4>& gradient, const TensorVi
 }
 
 void magnitude_vote(const TensorView<const float, 4>& gradient, const TensorView<const float, 4>& source,
-                    const TensorView<const float, 4>& background, const TensorView<int64_t, 1>& votes, const Execution& execution) {
+                    const TensorView<const float, 4>& background, const TensorView<int64_t, 1>& votes,
+                    const Execution& execution) {
   check_image(source);
   check_tensor("gradient", gradient, source.shape, source.device);
   check_tensor("background", background, source.shape, source.device);

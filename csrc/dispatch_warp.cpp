@@ -3,8 +3,8 @@
 
 namespace fpg {
 
-void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out, const Window* out_windows,
-          const double* affine, const Execution& execution) {
+void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,
+          const Window* out_windows, const double* affine, const Execution& execution) {
   if (images.items < 0) throw InvalidArgument("images: expected a number of items, got " + std::to_string(images.items));
   check_ragged("images", images, images.items, 3, images.device);
   check_ragged("out", out, images.items, 3, images.device);

@@ -31,7 +31,6 @@ def perception_statistics(
     threads: int = 1,
 ) -> None: ...
 
-<<<<<<< HEAD
 class Ragged:
     def __init__(self, data: int, offsets: int, sizes: int, items: int, channels: int, max_height: int, max_width: int) -> None: ...
 
@@ -39,11 +38,9 @@ class Target:
     def __init__(self, cuda_device: int, stream: int, threads: int) -> None: ...
 
 def jpeg_round_trip(*, images: Ragged, quality: int, planes: int, plane_offsets: int, target: Target) -> None: ...
-=======
-Ragged = tuple[int, int, int, int, int, int, int]  # data, offsets, sizes, items, channels, largest height, largest width
 Dense = tuple[int, tuple[int, int, int, int]]  # data, shape
 
-def change_color(*, images: Ragged, changes: int, out: int, cuda_device: int = -1, stream: int = 0, threads: int = 1) -> None: ...
+def change_color(*, images: Ragged, changes: int, out: int, target: Target) -> None: ...
 def resample(
     *,
     images: Ragged,
@@ -51,9 +48,7 @@ def resample(
     out: Ragged,
     out_windows: int,
     changes: int,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def warp(
     *,
@@ -62,9 +57,7 @@ def warp(
     out: Ragged,
     out_windows: int,
     affine: int,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def blend(
     *,
@@ -72,9 +65,7 @@ def blend(
     background: Ragged,
     masks: Ragged,
     out: int,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def reblend(
     *,
@@ -82,9 +73,7 @@ def reblend(
     background: Dense,
     mask: Dense,
     out: Dense,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def reblend_backward(
     *,
@@ -95,9 +84,7 @@ def reblend_backward(
     source_gradient: Dense,
     background_gradient: Dense,
     mask_gradient: Dense,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def magnitude_vote(
     *,
@@ -105,9 +92,7 @@ def magnitude_vote(
     source: Dense,
     background: Dense,
     votes: int,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def magnitude_step(
     *,
@@ -118,20 +103,15 @@ def magnitude_step(
     votes: int,
     eps: float,
     out: Dense,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
 def crop_resize(
     *,
     images: list[Ragged],
-    masks: Ragged,
+    masks: Ragged | None,
     crops: int,
     out: list[int],
     masks_out: int,
     side: int,
-    cuda_device: int = -1,
-    stream: int = 0,
-    threads: int = 1,
+    target: Target,
 ) -> None: ...
->>>>>>> 291b80e (Image chain: colour, resampling, warp, blend, detection crop as kernels (CPU), with references)

@@ -21,8 +21,8 @@ void gather(const uint8_t* row, const int32_t* offsets, const uint32_t* masks, i
   }
 }
 
-FPG_HOT void lerp_pixels(const uint8_t* __restrict p0, const uint8_t* __restrict p1, const int16_t* __restrict weights, int values,
-                         int16_t* __restrict out) {
+FPG_HOT void lerp_pixels(const uint8_t* __restrict p0, const uint8_t* __restrict p1, const int16_t* __restrict weights,
+                         int values, int16_t* __restrict out) {
   for (int i = 0; i < values; ++i) out[i] = lerp_columns(p0[i], p1[i], weights[i]);
 }
 
@@ -37,7 +37,8 @@ void lerp_tile_row(const uint8_t* row, const ColumnTile& tile, int16_t* out) {
   alignas(64) uint32_t first[kTile], second[kTile];
   gather(row, tile.first, tile.first_mask, tile.count, tile.safe, first);
   gather(row, tile.second, tile.second_mask, tile.count, tile.safe, second);
-  lerp_pixels(reinterpret_cast<const uint8_t*>(first), reinterpret_cast<const uint8_t*>(second), tile.weights, 4 * tile.count, out);
+  lerp_pixels(reinterpret_cast<const uint8_t*>(first), reinterpret_cast<const uint8_t*>(second), tile.weights, 4 * tile.count,
+              out);
 }
 
 void lerp_tile_rows(const int16_t* first, const int16_t* second, int count, int32_t weight, uint8_t* out) {
@@ -45,7 +46,8 @@ void lerp_tile_rows(const int16_t* first, const int16_t* second, int count, int3
 }
 
 void store_rgb(const uint8_t* pixels, int count, uint8_t* out) {
-  for (int i = 0; i + 1 < count; ++i) std::memcpy(out + 3 * i, pixels + 4 * i, 4);  // the fourth byte is overwritten by the next pixel
+  for (int i = 0; i + 1 < count; ++i)
+    std::memcpy(out + 3 * i, pixels + 4 * i, 4);  // the fourth byte is overwritten by the next pixel
   if (count > 0) std::memcpy(out + 3 * (count - 1), pixels + 4 * (count - 1), 3);
 }
 

@@ -1,5 +1,5 @@
-// Bilinear sampling on the CPU: the arithmetic of math/bilinear.h, a tile of columns at a time, so that weights and both rows that an
-// output row needs stay on the stack. Downwards, a row that was interpolated for one output row is kept for the next.
+// Bilinear sampling on the CPU: the arithmetic of math/bilinear.h, a tile of columns at a time, so that weights and both rows
+// that an output row needs stay on the stack. Downwards, a row that was interpolated for one output row is kept for the next.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct ColumnTile {
   int safe = 0;  // leading columns whose pixels can be read as 4 bytes
   int32_t first[kTile];
   int32_t second[kTile];
-  uint32_t first_mask[kTile];   // 0x00ffffff, or 0 for black
+  uint32_t first_mask[kTile];  // 0x00ffffff, or 0 for black
   uint32_t second_mask[kTile];
   int16_t weights[4 * kTile];  // one per byte of a pixel
 

@@ -10,7 +10,7 @@
 namespace fpg::cpu {
 namespace {
 
-constexpr int kBlock = 256;        // pixels
+constexpr int kBlock = 256;         // pixels
 constexpr int64_t kSpan = 1 << 14;  // elements of a plane that one call of a functor takes: they stay in the cache
 
 FPG_HOT void blend_pixels(const uint8_t* s, const uint8_t* b, const float* __restrict mask, int count, uint8_t* out) {
@@ -65,15 +65,16 @@ void blend(const RaggedView<const uint8_t>& source, const RaggedView<const uint8
   parallel_for(source.items, execution.threads, [&](int64_t item) {
     const int64_t pixels = static_cast<int64_t>(b.height(item)) * b.width(item);
     for (int64_t i = 0; i < pixels; i += kBlock)
-      blend_pixels(s.item(item) + 3 * i, b.item(item) + 3 * i, m.item(item) + i, static_cast<int>(std::min<int64_t>(kBlock, pixels - i)),
-                   out + b.offsets[item] + 3 * i);
+      blend_pixels(s.item(item) + 3 * i, b.item(item) + 3 * i, m.item(item) + i,
+                   static_cast<int>(std::min<int64_t>(kBlock, pixels - i)), out + b.offsets[item] + 3 * i);
   });
 }
 
 void reblend(const TensorView<const float, 4>& source, const TensorView<const float, 4>& background,
              const TensorView<const float, 4>& mask, const TensorView<float, 4>& out, const Execution& execution) {
   const auto& shape = source.shape;
-  run_spans(Reblend{source.data, background.data, mask.data, out.data, shape[1]}, shape[0] * shape[1], shape[2] * shape[3], execution);
+  run_spans(Reblend{source.data, background.data, mask.data, out.data, shape[1]}, shape[0] * shape[1], shape[2] * shape[3],
+            execution);
 }
 
 void reblend_backward(const TensorView<const float, 4>& gradient, const TensorView<const float, 4>& source,
@@ -86,7 +87,8 @@ void reblend_backward(const TensorView<const float, 4>& gradient, const TensorVi
 }
 
 void magnitude_vote(const TensorView<const float, 4>& gradient, const TensorView<const float, 4>& source,
-                    const TensorView<const float, 4>& background, const TensorView<int64_t, 1>& votes, const Execution& execution) {
+                    const TensorView<const float, 4>& background, const TensorView<int64_t, 1>& votes,
+                    const Execution& execution) {
   const int64_t count = source.shape[1] * source.shape[2] * source.shape[3];
   parallel_for(source.shape[0], execution.threads, [&](int64_t item) {
     votes.data[item] = vote(gradient.data + item * count, source.data + item * count, background.data + item * count, count);
@@ -95,8 +97,9 @@ void magnitude_vote(const TensorView<const float, 4>& gradient, const TensorView
 
 void magnitude_step(const MagnitudeStep& in, const TensorView<float, 4>& out, const Execution& execution) {
   const auto& shape = in.source.shape;
-  run_spans(MagnitudeUpdate{in.source.data, in.background.data, in.fake.data, in.mask.data, in.votes.data, out.data, in.eps, shape[1]},
-            shape[0] * shape[1], shape[2] * shape[3], execution);
+  run_spans(
+      MagnitudeUpdate{in.source.data, in.background.data, in.fake.data, in.mask.data, in.votes.data, out.data, in.eps, shape[1]},
+      shape[0] * shape[1], shape[2] * shape[3], execution);
 }
 
 }  // namespace fpg::cpu

@@ -38,7 +38,8 @@ FPG_HOT void lerp_mask_rows(const float* __restrict first, const float* __restri
   for (int i = 0; i < count; ++i) out[i] = clamp_unit(lerp(first[i], second[i], weight));
 }
 
-void resize_mask(const float* mask, int32_t row_pixels, const CropAxis& axis_x, const CropAxis& axis_y, int32_t side, float* out) {
+void resize_mask(const float* mask, int32_t row_pixels, const CropAxis& axis_x, const CropAxis& axis_y, int32_t side,
+                 float* out) {
   FloatTile tile;
   alignas(64) float rows[2][kTile];
   for (int32_t x0 = 0; x0 < side; x0 += kTile) {

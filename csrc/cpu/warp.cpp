@@ -5,8 +5,8 @@
 
 namespace fpg::cpu {
 
-void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out, const Window* out_windows,
-          const double* affine, const Execution& execution) {
+void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,
+          const Window* out_windows, const double* affine, const Execution& execution) {
   const auto in = layout(images);
   const auto result = layout(out);
   parallel_for(images.items, execution.threads, [&](int64_t item) {

@@ -51,21 +51,22 @@ void reblend_backward(const TensorView<const float, 4>& gradient, const TensorVi
 }
 
 void magnitude_vote(const TensorView<const float, 4>& gradient, const TensorView<const float, 4>& source,
-                    const TensorView<const float, 4>& background, const TensorView<int64_t, 1>& votes, const Execution& execution) {
+                    const TensorView<const float, 4>& background, const TensorView<int64_t, 1>& votes,
+                    const Execution& execution) {
   const DeviceGuard guard(source.device.index);
   const auto& shape = source.shape;
   check(cudaMemsetAsync(votes.data, 0, static_cast<size_t>(shape[0]) * sizeof(int64_t), stream_of(execution)),
         "magnitude_vote: memset");
-  launch_reduction(MagnitudeVote{gradient.data, source.data, background.data, votes.data}, shape[0], shape[1] * shape[2] * shape[3],
-                   stream_of(execution), "magnitude_vote");
+  launch_reduction(MagnitudeVote{gradient.data, source.data, background.data, votes.data}, shape[0],
+                   shape[1] * shape[2] * shape[3], stream_of(execution), "magnitude_vote");
 }
 
 void magnitude_step(const MagnitudeStep& in, const TensorView<float, 4>& out, const Execution& execution) {
   const DeviceGuard guard(in.source.device.index);
   const auto& shape = in.source.shape;
-  launch_planes(MagnitudeUpdate{in.source.data, in.background.data, in.fake.data, in.mask.data, in.votes.data, out.data, in.eps,
-                                shape[1]},
-                shape[0] * shape[1], shape[2] * shape[3], stream_of(execution), "magnitude_step");
+  launch_planes(
+      MagnitudeUpdate{in.source.data, in.background.data, in.fake.data, in.mask.data, in.votes.data, out.data, in.eps, shape[1]},
+      shape[0] * shape[1], shape[2] * shape[3], stream_of(execution), "magnitude_step");
 }
 
 }  // namespace fpg::cuda

@@ -28,8 +28,9 @@ struct CropResize {
       const FloatTap tap_x = float_tap(axis_x, x), tap_y = float_tap(axis_y, y);
       const float* top = masks.row(item, tap_y.first, 1);
       const float* bottom = masks.row(item, tap_y.second, 1);
-      masks_out[item * plane + pixel] = clamp_unit(lerp(lerp(top[tap_x.first], top[tap_x.second], tap_x.weight),
-                                                        lerp(bottom[tap_x.first], bottom[tap_x.second], tap_x.weight), tap_y.weight));
+      masks_out[item * plane + pixel] =
+          clamp_unit(lerp(lerp(top[tap_x.first], top[tap_x.second], tap_x.weight),
+                          lerp(bottom[tap_x.first], bottom[tap_x.second], tap_x.weight), tap_y.weight));
       return;
     }
     const Tap tap_x = axis_x(x), tap_y = axis_y(y);

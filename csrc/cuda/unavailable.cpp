@@ -1,7 +1,7 @@
 // Stands in for cuda/*.cu in a build without CUDA.
 #include "backends.h"
-#include "backends_jpeg.h"
 #include "backends_image.h"
+#include "backends_jpeg.h"
 #include "fpg/error.h"
 
 namespace fpg {
@@ -26,7 +26,9 @@ void resample(const Images&, const Window*, const RaggedView<uint8_t>&, const Wi
 void warp(const Images&, const Window*, const RaggedView<uint8_t>&, const Window*, const double*, const Execution&) {
   throw DeviceError(kReason);
 }
-void blend(const Images&, const Images&, const RaggedView<const float>&, uint8_t*, const Execution&) { throw DeviceError(kReason); }
+void blend(const Images&, const Images&, const RaggedView<const float>&, uint8_t*, const Execution&) {
+  throw DeviceError(kReason);
+}
 void reblend(const Floats&, const Floats&, const Floats&, const FloatsOut&, const Execution&) { throw DeviceError(kReason); }
 void reblend_backward(const Floats&, const Floats&, const Floats&, const Floats&, const ReblendGradients&, const Execution&) {
   throw DeviceError(kReason);

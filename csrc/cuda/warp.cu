@@ -25,8 +25,8 @@ struct Warp {
 
 }  // namespace
 
-void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out, const Window* out_windows,
-          const double* affine, const Execution& execution) {
+void warp(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,
+          const Window* out_windows, const double* affine, const Execution& execution) {
   const DeviceGuard guard(images.device.index);
   launch_pixels(Warp{layout(images), windows, layout(out), out_windows, affine}, out, static_cast<cudaStream_t>(execution.stream),
                 "warp");

@@ -1,7 +1,8 @@
 // Bilinear sampling of 8-bit images, separable: columns first, then rows, as OpenCV resizes them.
 //
-// Coordinates are pixel centres: pixel i of n covers [i - 1/2, i + 1/2]; resizing maps d to (d + 1/2) n_in / n_out - 1/2. Weights are 11-bit
-// integers. Between the two passes a value is kept as 128 times itself, truncated (15 bits), so that both passes fit 16-bit lanes.
+// Coordinates are pixel centres: pixel i of n covers [i - 1/2, i + 1/2]; resizing maps d to (d + 1/2) n_in / n_out - 1/2. Weights
+// are 11-bit integers. Between the two passes a value is kept as 128 times itself, truncated (15 bits), so that both passes fit
+// 16-bit lanes.
 #pragma once
 
 #include <cmath>
@@ -38,7 +39,8 @@ FPG_HD Tap resize_tap(int32_t d, double scale, int32_t count) {
   return {clamp_index(tap.first, count), clamp_index(tap.second, count), tap.weight};
 }
 
-// One axis of the detection crop: pixels low..high - 1 of `limit`, cut off where they stick out and at least one, resized to `size`.
+// One axis of the detection crop: pixels low..high - 1 of `limit`, cut off where they stick out and at least one, resized to
+// `size`.
 struct CropAxis {
   int32_t start;
   int32_t count;
@@ -55,7 +57,8 @@ struct CropAxis {
   }
 };
 
-// One axis of scaling down by a factor (nearest) and back up (bilinear): the tap in the small image, moved to where its pixels came from.
+// One axis of scaling down by a factor (nearest) and back up (bilinear): the tap in the small image, moved to where its pixels
+// came from.
 struct ResampleAxis {
   int32_t full, small_;
   int32_t in_start, in_count, out_start;

@@ -17,7 +17,8 @@ FPG_HD float blend_weight(float mask) {
 
 // Truncates.
 FPG_HD uint8_t blend_level(float weight, uint8_t source, uint8_t background) {
-  return static_cast<uint8_t>(static_cast<int32_t>(blend_value(weight, static_cast<float>(source), static_cast<float>(background))));
+  return static_cast<uint8_t>(
+      static_cast<int32_t>(blend_value(weight, static_cast<float>(source), static_cast<float>(background))));
 }
 
 FPG_HD float clamp_unit(float value) {

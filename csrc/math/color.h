@@ -1,7 +1,8 @@
-// Colour changes of 8-bit RGB, per pixel: shift of R, G, B; shift in OpenCV's 8-bit HSV; contrast and brightness. SBI (CVPR 2022).
+// Colour changes of 8-bit RGB, per pixel: shift of R, G, B; shift in OpenCV's 8-bit HSV; contrast and brightness. SBI (CVPR
+// 2022).
 //
-// Each step ends in integers 0..255. Everything is computed in 32-bit lanes without branches or tables, so that loops over planes are
-// vectorised; the divisions that OpenCV has in tables are exact here too (no quotient lies halfway between two integers).
+// Each step ends in integers 0..255. Everything is computed in 32-bit lanes without branches or tables, so that loops over planes
+// are vectorised; the divisions that OpenCV has in tables are exact here too (no quotient lies halfway between two integers).
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ FPG_HD int32_t fixed_quotient(float numerator, int32_t n) {
 FPG_HD Hsv rgb_to_hsv(Rgb p) {
   const int32_t v = larger(larger(p.r, p.g), p.b);
   const int32_t range = v - smaller(smaller(p.r, p.g), p.b);
-  const int32_t s = (range * fixed_quotient(1044480.0f, v) + 2048) >> 12;         // 255 / v
+  const int32_t s = (range * fixed_quotient(1044480.0f, v) + 2048) >> 12;           // 255 / v
   const int32_t g_or_b = v == p.g ? p.b - p.r + 2 * range : p.r - p.g + 4 * range;  // in sixths of the circle, times range
   const int32_t sixths = v == p.r ? p.g - p.b : g_or_b;
   const int32_t h = (sixths * fixed_quotient(122880.0f, range) + 2048) >> 12;  // 30 / range
@@ -60,11 +61,12 @@ FPG_HD Rgb hsv_to_rgb(Hsv p) {
           hsv_channel(blue >= 6 ? blue - 6 : blue, fraction, s, v)};
 }
 
-// The drawn change of one item (see fpg/photometry.h). The HSV step is a choice per item, because even without a shift it changes colours.
+// The drawn change of one item (see fpg/photometry.h). The HSV step is a choice per item, because even without a shift it changes
+// colours.
 struct ColorStep {
-  int32_t red, green, blue;       // added
+  int32_t red, green, blue;        // added
   int32_t hue, saturation, value;  // added; hue in 0..179
-  float contrast, brightness;     // v -> contrast v + brightness
+  float contrast, brightness;      // v -> contrast v + brightness
 
   FPG_HD explicit ColorStep(const float* fields)
       : red(static_cast<int32_t>(fields[0])),

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <tuple>
 
 #include "fpg/ops.h"
 #include "fpg/ragged.h"
@@ -36,6 +37,19 @@ struct Ragged {
   }
 };
 
+template <class T>
+T* pointer(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+// A dense array of four dimensions: its address and shape.
+using Dense = std::tuple<std::uintptr_t, std::array<int64_t, 4>>;
+
+template <class T>
+TensorView<T, 4> tensor(const Dense& dense, Device device) {
+  return view<T, 4>(std::get<0>(dense), std::get<1>(dense), device);
+}
+
 // Device (cuda_device -1 is the CPU), stream and threads of a call.
 struct Target {
   Device device;
@@ -44,5 +58,9 @@ struct Target {
 
 void bind_shared(pybind11::module_& module);
 void bind_jpeg(pybind11::module_& module);
+void bind_photometry(pybind11::module_& module);
+void bind_warp(pybind11::module_& module);
+void bind_blend(pybind11::module_& module);
+void bind_crop(pybind11::module_& module);
 
 }  // namespace fpg::python

@@ -5,11 +5,7 @@
 #include <array>
 #include <sstream>
 
-<<<<<<< HEAD
 #include "bindings.h"
-=======
-#include "bind_image.h"
->>>>>>> 291b80e (Image chain: colour, resampling, warp, blend, detection crop as kernels (CPU), with references)
 #include "fpg/error.h"
 #include "fpg/ops.h"
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fpg.guidance.response_map import FAKE, Perceiver, perception_mode
+from fpg.ops import blend
 
 
 class MagnitudeRefinement(NamedTuple):
@@ -65,8 +66,4 @@ def magnitude_refinement(source: Tensor, background: Tensor, fake: Tensor, mask:
     if mask.shape != (n, 1, height, width):
         raise ValueError(f"mask: expected {[n, 1, height, width]}, got {list(mask.shape)}")
 
-    residual = fake - (source * mask + background * (1 - mask))
-    growth = (grad * (source - background)).flatten(1)
-    direction = torch.where((growth > 0).sum(dim=1) > (growth < 0).sum(dim=1), 1, -1)
-    stepped = (mask * (1 + eps * direction.to(mask.dtype).view(n, 1, 1, 1))).clamp(0, 1)
-    return MagnitudeRefinement((source * stepped + background * (1 - stepped) + residual).clamp(0, 1), direction)
+    return MagnitudeRefinement(*blend.magnitude_refinement(source, background, fake, mask, grad, eps))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from fpg.ops import reference_blend
-from fpg.ops.backend import backend, native_module
-from fpg.ops.launch import check_batch, dense, describe, flat_sizes, ragged, views, where
+from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.launch import check_batch, dense, describe, flat_sizes, ragged, views
 from fpg.ops.ragged import RaggedBatch
 
 
@@ -64,7 +64,7 @@ def _blend(
         background=ragged(background, offsets, sizes, 3, host_sizes),
         masks=ragged(masks, mask_offsets, sizes, 1, host_sizes),
         out=result.data_ptr(),
-        **where(source.device),
+        target=native_target(source.device),
     )
     return result
 
@@ -131,7 +131,7 @@ def _reblend(source: Tensor, background: Tensor, mask: Tensor) -> Tensor:
     source, background, mask = source.contiguous(), background.contiguous(), mask.contiguous()
     out = torch.empty_like(source)
     native_module().reblend(
-        source=dense(source), background=dense(background), mask=dense(mask), out=dense(out), **where(source.device)
+        source=dense(source), background=dense(background), mask=dense(mask), out=dense(out), target=native_target(source.device)
     )
     return out
 
@@ -155,7 +155,7 @@ def _reblend_backward(gradient: Tensor, source: Tensor, background: Tensor, mask
         source_gradient=dense(outs[0]),
         background_gradient=dense(outs[1]),
         mask_gradient=dense(outs[2]),
-        **where(source.device),
+        target=native_target(source.device),
     )
     return outs
 
@@ -167,11 +167,11 @@ def _(gradient: Tensor, source: Tensor, background: Tensor, mask: Tensor) -> tup
     return next(like), next(like), next(like)
 
 
-def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     ctx.save_for_backward(*inputs)
 
 
-def _backward(ctx, gradient):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _backward(ctx, gradient):  # type: ignore[no-untyped-def]
     return _reblend_backward(gradient, *ctx.saved_tensors)
 
 
@@ -203,7 +203,11 @@ def _magnitude_vote(grad: Tensor, source: Tensor, background: Tensor) -> Tensor:
     grad, source, background = grad.contiguous(), source.contiguous(), background.contiguous()
     votes = source.new_empty(source.shape[0], dtype=torch.int64)
     native_module().magnitude_vote(
-        gradient=dense(grad), source=dense(source), background=dense(background), votes=votes.data_ptr(), **where(source.device)
+        gradient=dense(grad),
+        source=dense(source),
+        background=dense(background),
+        votes=votes.data_ptr(),
+        target=native_target(source.device),
     )
     return votes
 
@@ -213,9 +217,7 @@ def _(grad: Tensor, source: Tensor, background: Tensor) -> Tensor:
     return source.new_empty(source.shape[0], dtype=torch.int64)
 
 
-def magnitude_refinement(
-    source: Tensor, background: Tensor, fake: Tensor, mask: Tensor, grad: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
+def magnitude_refinement(source: Tensor, background: Tensor, fake: Tensor, mask: Tensor, grad: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Move the blend by eps in the direction of the vote; what no blend explains stays. Two passes over the data.
 
     v = +1 if `magnitude_vote` is positive, else -1; m'' = clip(m (1 + eps v), 0, 1);
@@ -255,7 +257,7 @@ def _magnitude_step(source: Tensor, background: Tensor, fake: Tensor, mask: Tens
         votes=votes.data_ptr(),
         eps=eps,
         out=dense(out),
-        **where(source.device),
+        target=native_target(source.device),
     )
     return out
 

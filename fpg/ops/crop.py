@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fpg.ops import reference_crop
-from fpg.ops.backend import backend, native_module
-from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views, where
+from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views
 from fpg.ops.ragged import RaggedBatch
 
 MAX_IMAGES = 4
@@ -74,12 +74,12 @@ def _crop_resize(
     count = len(data) - masked
     native_module().crop_resize(
         images=batches[:count],
-        masks=batches[-1] if masked else (0, 0, 0, 0, 1, 0, 0),
+        masks=batches[-1] if masked else None,
         crops=crops.data_ptr(),
         out=[r.data_ptr() for r in results[:count]],
         masks_out=results[-1].data_ptr() if masked else 0,
         side=size,
-        **where(crops.device),
+        target=native_target(crops.device),
     )
     return results
 

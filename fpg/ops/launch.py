@@ -1,4 +1,4 @@
-"""What every call of the compiled image operations has in common: checks, descriptions of batches, where it runs."""
+"""What every call of the compiled image operations has in common: checks, descriptions of batches."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fpg.ops.backend import native_module
 from fpg.ops.ragged import RaggedBatch
 
-Ragged = tuple[int, int, int, int, int, int, int]
 Dense = tuple[int, tuple[int, int, int, int]]
 
 
@@ -64,33 +64,17 @@ def flat_sizes(batch: RaggedBatch) -> list[int]:
     return [side for size in batch.host_sizes for side in size]
 
 
-def ragged(data: Tensor, offsets: Tensor, sizes: Tensor, channels: int, host_sizes: Sequence[int]) -> Ragged:
-    """A ragged batch for the compiled module."""
-    return (
-        data.data_ptr(),
-        offsets.data_ptr(),
-        sizes.data_ptr(),
-        len(host_sizes) // 2,
-        channels,
-        max(host_sizes[0::2], default=0),
-        max(host_sizes[1::2], default=0),
-    )
+def ragged(data: Tensor, offsets: Tensor, sizes: Tensor, channels: int, host_sizes: Sequence[int]) -> Any:
+    """A ragged batch for the compiled module, from what custom operators take."""
+    pointers = data.data_ptr(), offsets.data_ptr(), sizes.data_ptr()
+    heights, widths = host_sizes[0::2], host_sizes[1::2]
+    return native_module().Ragged(*pointers, len(heights), channels, max(heights, default=0), max(widths, default=0))
 
 
 def dense(tensor: Tensor) -> Dense:
     """A contiguous [B, C, H, W] for the compiled module."""
     b, c, h, w = tensor.shape
     return tensor.data_ptr(), (b, c, h, w)
-
-
-def where(device: torch.device) -> dict[str, Any]:
-    """The device, its current stream and the number of threads."""
-    on_gpu = device.type == "cuda"
-    return {
-        "cuda_device": device.index if on_gpu else -1,
-        "stream": torch.cuda.current_stream(device).cuda_stream if on_gpu else 0,
-        "threads": torch.get_num_threads(),
-    }
 
 
 def views(data: Tensor, offsets: Tensor, host_sizes: Sequence[int], channels: int) -> list[Tensor]:

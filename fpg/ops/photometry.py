@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from fpg.ops import reference_photometry
-from fpg.ops.backend import backend, native_module
-from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views, where, whole_images
+from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views, whole_images
 from fpg.ops.ragged import RaggedBatch
 
 COLOR_FIELDS = 9
@@ -42,7 +42,7 @@ def color_fields(
 
 
 def resample_fields(down_scale: int | None = None, sharpen: tuple[float, float] | None = None) -> tuple[float, float, float]:
-    """One item's row of `resample`'s parameters: a factor, or (t, l) of v -> (1 - t) v + t K v with 8 + l in the middle of K; or neither."""
+    """One item's row of `resample`'s parameters: a factor, or (t, l) of v -> (1 - t) v + t K v with 8 + l amid K; or neither."""
     if down_scale is not None:
         return float(down_scale), 0.0, 0.0
     amount, lightness = sharpen or (0.0, 0.0)
@@ -51,6 +51,9 @@ def resample_fields(down_scale: int | None = None, sharpen: tuple[float, float] 
 
 def change_color(images: RaggedBatch, changes: Tensor) -> RaggedBatch:
     """RGB shift, HSV shift, contrast and brightness, each ending in uint8 as OpenCV's 8-bit arithmetic has it; one pass over memory.
+
+    On the way back from HSV levels are truncated, as OpenCV's vectorised loop does; the last columns of a row, which OpenCV handles
+    one by one (up to 31, depending on its build), it rounds instead, so that there it may be one level higher.
 
     Args:
         images: uint8, 3 channels, RGB.
@@ -83,7 +86,7 @@ def _change_color(data: Tensor, offsets: Tensor, sizes: Tensor, host_sizes: Sequ
     if data.numel() == 0:
         return result
     batch = ragged(data, offsets, sizes, 3, host_sizes)
-    native_module().change_color(images=batch, changes=changes.data_ptr(), out=result.data_ptr(), **where(data.device))
+    native_module().change_color(images=batch, changes=changes.data_ptr(), out=result.data_ptr(), target=native_target(data.device))
     return result
 
 
@@ -172,7 +175,7 @@ def _resample(
         out=ragged(result, out_offsets, out_sizes, 3, out_host_sizes),
         out_windows=out_windows.data_ptr(),
         changes=changes.data_ptr(),
-        **where(data.device),
+        target=native_target(data.device),
     )
     return result
 

@@ -50,9 +50,7 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
     return (corners.gather(-1, order[sector.long()]) * 255).long()
 
 
-def resample(
-    image: Tensor, window: Sequence[int], size: tuple[int, int], out_window: Sequence[int], fields: Sequence[float]
-) -> Tensor:
+def resample(image: Tensor, window: Sequence[int], size: tuple[int, int], out_window: Sequence[int], fields: Sequence[float]) -> Tensor:
     """One item: uint8 [h, w, 3] at `window` of its full image -> uint8 [*size, 3] at `out_window`."""
     rows = torch.arange(size[0], device=image.device) + out_window[0]
     columns = torch.arange(size[1], device=image.device) + out_window[1]
@@ -94,9 +92,7 @@ def linear_taps(pixels: Tensor, out_count: int, in_count: int) -> tuple[Tensor, 
 def blend_taps(pixel_at, first: Sequence[Tensor], second: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:  # type: ignore[no-untyped-def]
     """OpenCV's 8-bit bilinear: columns with 11-bit weights, 4 bits dropped, rows with 16 bits dropped from each product, rounded."""
     wy, wx = weights[0][:, None, None], weights[1][None, :, None]
-    top, bottom = (
-        (pixel_at(y, first[1]) * (2048 - wx) + pixel_at(y, second[1]) * wx) >> 4 for y in (first[0], second[0])
-    )
+    top, bottom = ((pixel_at(y, first[1]) * (2048 - wx) + pixel_at(y, second[1]) * wx) >> 4 for y in (first[0], second[0]))
     return (((top * (2048 - wy) >> 16) + (bottom * wy >> 16) + 2) >> 2).to(torch.uint8)
 
 

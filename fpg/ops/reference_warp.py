@@ -20,6 +20,10 @@ def warp(image: Tensor, window: Sequence[int], size: tuple[int, int], out_window
         for index, weight in ((low, 1 - (position - low)), (low + 1, position - low)):
             inside = (index >= 0) & (index < image.shape[axis])
             kept = result.index_select(axis, index.clamp(0, image.shape[axis] - 1).long())
-            taps.append(kept * torch.where(inside, weight, 0.0).view(-1, 1, 1) if axis == 0 else kept * torch.where(inside, weight, 0.0).view(1, -1, 1))
+            taps.append(
+                kept * torch.where(inside, weight, 0.0).view(-1, 1, 1)
+                if axis == 0
+                else kept * torch.where(inside, weight, 0.0).view(1, -1, 1)
+            )
         result = taps[0] + taps[1]
     return result.round().to(torch.uint8)

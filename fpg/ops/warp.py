@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fpg.ops import reference_warp
-from fpg.ops.backend import backend, native_module
-from fpg.ops.launch import check_rows, flat_sizes, ragged, views, where
+from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.launch import check_rows, flat_sizes, ragged, views
 from fpg.ops.photometry import check_windows, elements
 from fpg.ops.ragged import RaggedBatch
 
@@ -109,7 +109,7 @@ def _warp(
         out=ragged(result, out_offsets, out_sizes, 3, out_host_sizes),
         out_windows=out_windows.data_ptr(),
         affine=affine.data_ptr(),
-        **where(data.device),
+        target=native_target(data.device),
     )
     return result
 

@@ -183,7 +183,10 @@ def test_empty_batches_and_items(any_backend: str) -> None:
         (lambda b: change_color(b, torch.zeros(2, 9)), r"changes: expected float32 \[1, 9\], got float32 \[2, 9\]"),
         (lambda b: change_color(b, torch.zeros(1, 9).double()), r"got float64 \[1, 9\]"),
         (lambda b: change_color(b, torch.zeros(1, 9, device="meta")), "changes: expected device cpu, got meta"),
-        (lambda b: change_color(b.like(channels=1), torch.zeros(1, 9)), r"images: expected flat uint8 with 3 channels, got uint8 \[4\] with 1"),
+        (
+            lambda b: change_color(b.like(channels=1), torch.zeros(1, 9)),
+            r"images: expected flat uint8 with 3 channels, got uint8 \[4\] with 1",
+        ),
         (lambda b: resample(b.like(dtype=torch.float32), torch.zeros(1, 3)), "images: expected flat uint8"),
         (lambda b: resample(RaggedBatch.empty([(0, 3)], 3), torch.zeros(1, 3)), "images: expected no empty item"),
         (lambda b: resample(b, torch.zeros(1, 3), out=b), "out: expected 1 items of 3 channels with their windows, got no out_windows"),

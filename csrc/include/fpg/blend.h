@@ -8,7 +8,8 @@
 
 namespace fpg {
 
-// out = m s + (1 - m) b, truncated to uint8, m clipped to [0, 1] (NaN is 0). All of one size per item; `out` has the layout of `background` and may be its memory.
+// out = m s + (1 - m) b, truncated to uint8, m clipped to [0, 1] (NaN is 0). All of one size per item; `out` has the layout of
+// `background` and may be its memory.
 void blend(const RaggedView<const uint8_t>& source, const RaggedView<const uint8_t>& background,
            const RaggedView<const float>& masks, uint8_t* out, const Execution& execution = {});
 

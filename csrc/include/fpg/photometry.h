@@ -24,8 +24,8 @@ void change_color(const RaggedView<const uint8_t>& images, const float* changes,
 // At most one of both. Borders of the full image are mirrored without the edge pixel; the result is rounded to nearest.
 constexpr int kResampleFields = 3;
 
-// Items are windows of larger images; sizes and the down-scaling grid are those of the full image. What a result needs outside its input
-// window is taken from the nearest pixel inside. `changes` is [items, kResampleFields].
+// Items are windows of larger images; sizes and the down-scaling grid are those of the full image. What a result needs outside
+// its input window is taken from the nearest pixel inside. `changes` is [items, kResampleFields].
 void resample(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,
               const Window* out_windows, const float* changes, const Execution& execution = {});
 
