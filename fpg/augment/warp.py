@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fpg.augment.params import GeometryParams
+from fpg.common.landmarks import FOREHEAD_ALONG_HULL
 from fpg.common.philox import noise_field
 
 # dlib's 68 points after mirroring: entry i is the index whose point takes place i
@@ -19,13 +20,11 @@ _PAIRS = (
     *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),  # eyes
     *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67)),  # mouth
 )
-FOREHEAD_ORDER = (77, 75, 76, 68, 69, 70, 71, 80, 72, 73, 79, 74, 78)
-"""The 13 forehead points read along the hull, from one temple to the other."""
 
 
 def _mirror_order() -> np.ndarray:
     order = np.arange(81)
-    for a, b in (*_PAIRS, *zip(FOREHEAD_ORDER, reversed(FOREHEAD_ORDER), strict=True)):
+    for a, b in (*_PAIRS, *zip(FOREHEAD_ALONG_HULL, reversed(FOREHEAD_ALONG_HULL), strict=True)):
         order[a], order[b] = b, a
     order.setflags(write=False)
     return order

@@ -16,7 +16,7 @@ from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
-from fpg.runtime.pipeline import Analyzer, Judgement, describe_model, describe_protocol, judge, printable
+from fpg.runtime.pipeline import Analyzer, Judgement, describe_model, describe_protocol, judge_many, printable
 from fpg.runtime.report import let_go, write_detect_report
 
 EXAMPLES = """examples:
@@ -137,18 +137,10 @@ def detect(arguments: argparse.Namespace, engine: Engine, analyzer: Analyzer) ->
     results: list[Judgement] = []
     with progress("judging", disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=len(files))
-        for path in files:
-            results.append(
-                judge(
-                    path,
-                    engine,
-                    analyzer,
-                    frames=arguments.frames,
-                    batch=arguments.batch,
-                    threshold=threshold,
-                    highlights=6 * bool(arguments.report),
-                )
-            )
+        highlights = 6 * bool(arguments.report)
+        options = {"frames": arguments.frames, "batch": arguments.batch, "threshold": threshold, "highlights": highlights}
+        for result in judge_many(files, engine, analyzer, **options):
+            results.append(result)
             let_go(results)
             bar.advance(task)
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-FOREHEAD_ALONG_HULL = (77, 75, 76, 68, 69, 70, 71, 80, 72, 73, 79, 74, 78)
-"""The forehead points in the order in which the outline of the face meets them, from the left temple to the right."""
+from fpg.common.landmarks import FOREHEAD_ALONG_HULL
 
 JAW = (127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356)
 BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)

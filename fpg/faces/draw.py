@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from fpg.faces.dlib import FOREHEAD_ALONG_HULL
+from fpg.common.landmarks import FOREHEAD_ALONG_HULL
 from fpg.faces.types import Face, Pose, check_image
 
 _LINES = (

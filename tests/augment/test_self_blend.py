@@ -12,7 +12,6 @@ import pytest
 
 from fpg.augment.params import AugmentConfig, PairParams, draw_pair
 from fpg.augment.photometry import change_color, compress_jpeg
-from fpg.augment.preview import pair_grid, picture_grid
 from fpg.augment.self_blend import Pair, blend, evaluation_face, make_copies, make_pair
 from fpg.common.crops import context_crop, detection_crop, network_input
 from fpg.common.rng import stream
@@ -196,18 +195,3 @@ def test_evaluation_face_is_the_validation_crop(face: Sample) -> None:
     params = dataclasses.replace(draw_pair(stream(0, 2), training=False), recolored="source", jpeg_quality=None)
     params = dataclasses.replace(params, photometric=dataclasses.replace(params.photometric, rgb_shift=None, hsv_shift=None, contrast=None))
     np.testing.assert_array_equal(made(face, params).real, evaluation_face(face.image, face.box, SIZE))
-
-
-def test_pictures(face: Sample) -> None:
-    pairs = [made(face, draw_pair(stream(i, "picture"))) for i in range(3)]
-    grid = pair_grid(pairs, side=40)
-    assert grid.dtype == np.uint8
-    assert grid.shape == (20 + 4 + 3 * 44, 4 + 5 * 44, 3)
-    plain = picture_grid([[pairs[0].real, pairs[0].mask], [pairs[1].mask[0]]], side=SIZE, gap=2)
-    assert plain.shape == (2 + 2 * 50, 2 + 2 * 50, 3)
-    np.testing.assert_array_equal(plain[2:50, 2:50], np.rint(255 * pairs[0].real).transpose(1, 2, 0))
-    assert (plain[52:100, 52:100] == 255).all()
-    with pytest.raises(ValueError, match="rows: expected at least one picture"):
-        picture_grid([[]])
-    with pytest.raises(ValueError, match="picture: expected"):
-        picture_grid([[np.zeros((2, 4, 4))]])

@@ -12,7 +12,6 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from fpg.augment.params import GeometryParams
 from fpg.augment.warp import (
-    FOREHEAD_ORDER,
     MIRROR_ORDER,
     affine_matrix,
     deform_mask,
@@ -22,6 +21,7 @@ from fpg.augment.warp import (
     warp_image,
     warp_mask,
 )
+from fpg.common.landmarks import FOREHEAD_ALONG_HULL
 from fpg.common.philox import noise_field
 
 
@@ -57,7 +57,7 @@ def test_mirroring_twice_restores(points: int) -> None:
 def test_points_keep_their_meaning(vectors: Path) -> None:
     """A symmetric face mirrored about its own axis is itself, point by point; a turned one has its eyes on the right sides."""
     assert sorted(MIRROR_ORDER) == list(range(81))
-    assert sorted(FOREHEAD_ORDER) == list(range(68, 81))
+    assert sorted(FOREHEAD_ALONG_HULL) == list(range(68, 81))
     assert MIRROR_ORDER[[8, 27, 30, 33, 51, 57, 62, 66, 71]].tolist() == [8, 27, 30, 33, 51, 57, 62, 66, 71]
     assert MIRROR_ORDER[[77, 75, 76, 68, 69, 70]].tolist() == [78, 74, 79, 73, 72, 80]
     landmarks = np.array(json.loads((vectors / "crops.json").read_text())[0]["landmarks"])[:68]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from fpg.faces.dlib import FOREHEAD_ALONG_HULL, MESH_TO_81
+from fpg.common.landmarks import FOREHEAD_ALONG_HULL
+from fpg.faces.dlib import MESH_TO_81
 from fpg.faces.geometry import Roi, crop_upright, iou, letterbox, pose_of_mesh, suppress
 from fpg.faces.types import Detection
 
