@@ -117,11 +117,9 @@ def forbidden_includes(part: str, text: str) -> list[str]:
     """What a source in csrc/`part` includes and must not."""
     names = INCLUDE.findall(text)
     foreign = [name for _, name in names if part != "python" and name.startswith(FOREIGN)]
-    ours = [
-        name
-        for quote, name in names
-        if quote == '"' and not name.startswith(CPP_ARROWS.get(part, ("fpg/", "math/", "cpu/", "cuda/", "backends")))
-    ]
+    quoted = [name for quote, name in names if quote == '"']
+    allowed = CPP_ARROWS.get(part)
+    ours = [name for name in quoted if (not name.startswith(allowed) if allowed else name.startswith("python/"))]
     return foreign + ours + [name for _, name in names if name.startswith(DEPLOY_ONLY)]
 
 
