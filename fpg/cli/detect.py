@@ -135,7 +135,7 @@ def detect(arguments: argparse.Namespace, engine: Engine, analyzer: Analyzer) ->
     files, errors = expand(arguments.inputs)
     threshold = engine.spec.threshold if arguments.threshold is None else arguments.threshold
     results: list[Judgement] = []
-    with progress("judging", disable=not sys.stderr.isatty()) as bar:
+    with progress("judging") as bar:
         task = bar.add_task("", total=len(files))
         highlights = 6 * bool(arguments.report)
         options = {"frames": arguments.frames, "batch": arguments.batch, "threshold": threshold, "highlights": highlights}

@@ -60,7 +60,7 @@ def evaluate(arguments: argparse.Namespace, engine: Engine, command: str) -> int
     )
     results: list[Result] = []
     worst = Worst()
-    with progress("scoring", disable=not sys.stderr.isatty()) as bar:
+    with progress("scoring") as bar:
         task = bar.add_task("", total=len(chosen.items))
         for result in score(chosen.items):
             worst.offer(result)

@@ -11,7 +11,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def progress(description: str = "", *, disable: bool = False) -> Progress:
-    """A progress bar with counts, elapsed and remaining time; use as a context manager and `add_task`."""
+    """A progress bar with counts, elapsed and remaining time; use as a context manager. Silent where stderr is no terminal."""
     return Progress(
         TextColumn("{task.description}" if not description else description + " {task.description}"),
         BarColumn(),
@@ -19,7 +19,7 @@ def progress(description: str = "", *, disable: bool = False) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=disable,
+        disable=disable or not console.is_terminal,
     )
 
 
