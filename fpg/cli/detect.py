@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fpg.cli.entry import run
-from fpg.common.console import progress
+from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import write_json
 from fpg.data.sources import natural
@@ -62,7 +62,7 @@ def add_shared(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--batch", type=positive, default=16, metavar="N", help="faces per call of the network (default: 16)")
     p.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda, ... (default: auto)")
-    p.add_argument("--threads", type=positive, metavar="N", help="CPU threads of the network (default: all)")
+    p.add_argument("--threads", type=thread_count, metavar="N", help="CPU threads of the network (default: all)")
 
 
 def probability(text: str) -> float:
@@ -74,10 +74,18 @@ def probability(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """argparse type: an integer of at least 1."""
+    """argparse type: a whole number from 1 to a million."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 1000000, got {text}")
+    return value
+
+
+def thread_count(text: str) -> int:
+    """argparse type: a whole number from 1 to 1024."""
+    value = int(text)
+    if not 1 <= value <= 1024:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 1024, got {text}")
     return value
 
 
@@ -115,7 +123,7 @@ def expand(inputs: Sequence[str]) -> tuple[list[Path], list[InputError]]:
         if not name:
             raise UsageError("INPUT: expected a file or folder, got an empty name")
         path = Path(name)
-        if not path.is_dir():
+        if not os.path.isdir(path):
             files.setdefault(path)
             continue
         found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES and not _hidden(p, path) and p.is_file()]
@@ -145,11 +153,13 @@ def detect(arguments: argparse.Namespace, engine: Engine, analyzer: Analyzer) ->
             bar.advance(task)
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
     model, protocol = describe_model(engine.spec, arguments.model), {**describe_protocol(arguments.frames), "faces": FACES}
-    show(results)
-    if arguments.json:
-        write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})
-    if arguments.report:
-        write_detect_report(arguments.report, results, model, protocol, threshold)
+    try:
+        if arguments.json:
+            write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})
+        if arguments.report:
+            write_detect_report(arguments.report, results, model, protocol, threshold)
+    finally:  # a file that cannot be written does not hide the verdicts, and `| head` does not stop the files
+        show(results)
     return 1 if any(r.error for r in results) else 0
 
 
@@ -159,14 +169,9 @@ def show(results: Sequence[Judgement]) -> None:
     for r in results:
         if r.score is None:
             print(f"    -  -             -  {one_line(r.input)}", flush=True)
-            print(f"error: {one_line(r.input)}: {r.error}", file=sys.stderr, flush=True)
+            print(f"error: {one_line(r.input)}: {one_line(r.error or '')}", file=sys.stderr, flush=True)
         else:
             print(f"{r.score:5.3f}  {r.verdict:<7}  {r.frames_with_face:>6}  {one_line(r.input)}", flush=True)
-
-
-def one_line(name: str) -> str:
-    """A file name for the terminal: line breaks and control sequences replaced."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,9 +8,9 @@ import sys
 from functools import partial
 from typing import Any
 
-from fpg.cli.detect import add_shared, check_outputs, one_line
+from fpg.cli.detect import add_shared, check_outputs
 from fpg.cli.entry import run
-from fpg.common.console import progress, table
+from fpg.common.console import one_line, progress, table
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.engines import Engine, load_engine
@@ -68,11 +68,13 @@ def evaluate(arguments: argparse.Namespace, engine: Engine, command: str) -> int
             bar.advance(task)
     metrics = summarise(results, chosen.notes, engine.spec.threshold, arguments.frames)
     model = describe_model(engine.spec, arguments.model)
-    show(metrics)
-    if arguments.json:
-        write_json(arguments.json, {**metrics, "model": model, "command": command})
-    if arguments.report:
-        write_evaluation_report(arguments.report, metrics, results, worst, model, command)
+    try:
+        if arguments.json:
+            write_json(arguments.json, {**metrics, "model": model, "command": command})
+        if arguments.report:
+            write_evaluation_report(arguments.report, metrics, results, worst, model, command)
+    finally:  # a file that cannot be written does not hide the numbers, and `| head` does not stop the files
+        show(metrics)
     return 1 if metrics["failed"] or metrics["no_face"] else 0
 
 
@@ -100,7 +102,7 @@ def show(m: dict[str, Any]) -> None:
         ]
         table("by data set and manipulation", ["data set", "manipulation", "real", "fake", "AUC", "AP", "EER"], rows)
     for v in m["failed_videos"] + m["no_face_videos"]:
-        print(f"error: {one_line(v['source'])}: {v['reason']}", file=sys.stderr, flush=True)
+        print(f"error: {one_line(v['source'])}: {one_line(v['reason'])}", file=sys.stderr, flush=True)
 
 
 def _line(m: dict[str, Any]) -> str:

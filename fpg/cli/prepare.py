@@ -7,7 +7,8 @@ import sys
 from collections import Counter
 
 from fpg.cli.entry import run
-from fpg.common.console import console, table
+from fpg.common.console import console, one_line, table
+from fpg.common.errors import UsageError
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = _parser().parse_args(argv)
+    if not options.source or not options.out:
+        raise UsageError("SOURCE and OUT: expected names, got an empty one")
     manifest = prepare(
         options.source,
         options.out,
@@ -54,7 +57,7 @@ def report(manifest: Manifest) -> None:
         table(f"Failed{more}", ["file", "reason"], rows)
     warned = [video for video in manifest.videos if video.status != "failed" and video.reason]
     for video in warned[:_LISTED]:
-        console.print(f"note: {video.source}: {video.reason}", markup=False, emoji=False)
+        console.print(one_line(f"note: {video.source}: {video.reason}"), markup=False, emoji=False)
     console.print(f"{len(manifest.faces)} face crops in {manifest.root / NAME}", markup=False, emoji=False)
 
 

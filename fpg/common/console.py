@@ -37,10 +37,15 @@ def table(title: str, columns: list[str], rows: list[list[str]], *, to: Console 
     for index, name in enumerate(columns):
         grid.add_column(name, justify="left" if text or index == 0 else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(one_line(cell)) for cell in row))
     to.print(grid)
 
 
 def output() -> Console:
     """A console on the present stdout, for tables that are the program's result."""
     return Console(highlight=False, soft_wrap=True)
+
+
+def one_line(text: str) -> str:
+    """Text that may hold a file name, for the terminal: line breaks, control sequences and undecodable bytes replaced."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

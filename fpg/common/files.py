@@ -18,6 +18,8 @@ from fpg.common.errors import InputError
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its place on success and vanishes on any failure.
 
+    A link is followed. What is no file (`/dev/stdout`, `/dev/null`, a pipe) is written to as it is, and never replaced.
+
     Args:
         path: the final name; missing parent folders are created.
         mode: `"wb"` or `"w"` (UTF-8).
@@ -27,10 +29,16 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     """
     target = Path(path)
     temporary: str | None = None
+    encoding = None if "b" in mode else "utf-8"
     try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with open(target, mode, encoding=encoding) as stream:
+                yield stream
+            return
+        target = Path(os.path.realpath(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        with os.fdopen(fd, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with os.fdopen(fd, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -40,7 +48,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
-        raise InputError(target, f"cannot be written: {error.strerror or error}") from error
+        raise InputError(path, f"cannot be written: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):

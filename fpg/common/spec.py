@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from fpg.common.errors import InputError
 from fpg.common.files import sha256, write_json
 
 SCHEMA = "fpg.engine/1"
+LARGEST_SIDE = 4096
+"""Image sizes beyond it are taken for damage."""
 BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
 
 
@@ -87,7 +90,7 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     """The spec of a model file (the path of the model, not of the sidecar). Hashes are not checked here.
 
     Raises:
-        InputError: no sidecar, not JSON, another schema, missing or unknown fields, or values that give no usable scores.
+        InputError: no sidecar, not JSON, another schema, missing or unknown fields, values that mean nothing.
     """
     path = sidecar(model)
     if not Path(model).is_file():
@@ -96,7 +99,7 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(model, f"has no sidecar {path.name}; export or save it with fpg, or import it first") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"is not a readable sidecar: {error}") from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise InputError(path, f"schema: expected {SCHEMA}, got {value.get('schema') if isinstance(value, dict) else type(value).__name__}")
@@ -107,27 +110,51 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
         spec = EngineSpec(**value)
     except TypeError as error:
         raise InputError(path, f"fields do not fit: {error}") from error
-    if spec.backend not in BACKENDS:
-        raise InputError(path, f"backend: expected one of {', '.join(BACKENDS)}, got {spec.backend}")
-    if any(Path(name).name != name for name in (spec.model_file, *spec.files)) or spec.model_file not in spec.files:
-        raise InputError(path, "files: expected plain names, with a hash for the model file")
-    for name, expected, ok in (
-        ("labels", "real, fake", spec.labels == ("real", "fake")),
-        ("crop", "evaluation", spec.crop == "evaluation"),
-        ("image_size", "an integer >= 1", _is_count(spec.image_size)),
-        ("map_size", "two integers >= 1", len(spec.map_size) == 2 and all(map(_is_count, spec.map_size))),
-        ("batch", "three integers >= 1", spec.batch is None or (len(spec.batch) == 3 and all(map(_is_count, spec.batch)))),
-        ("threshold", "a number in [0, 1]", _is_number(spec.threshold) and 0 <= spec.threshold <= 1),
-        ("temperature", "a number > 0", _is_number(spec.temperature) and spec.temperature > 0),
-    ):
+    for name, expected, ok in _expectations(spec):
         if not ok:
-            raise InputError(path, f"{name}: expected {expected}, got {getattr(spec, name)}")
+            raise InputError(path, f"{name}: expected {expected}, got {json.dumps(getattr(spec, name))[:80]}")
     return spec
 
 
-def _is_count(value: Any) -> bool:
+def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
+    """(field, what it has to be, whether it is): everything that a program relies on after reading."""
+    files = spec.files if isinstance(spec.files, dict) else {}
+    plain = all(isinstance(name, str) and Path(name).name == name and isinstance(value, str) for name, value in files.items())
+    yield "backend", f"one of {', '.join(BACKENDS)}", spec.backend in BACKENDS
+    yield "files", "plain names, each with its SHA-256", bool(files) and plain
+    yield "model_file", "one of the names in files", isinstance(spec.model_file, str) and spec.model_file in files
+    yield "detector", "an object", isinstance(spec.detector, dict)
+    yield "image_size", f"an integer from 1 to {LARGEST_SIDE}", _whole(spec.image_size) and spec.image_size <= LARGEST_SIDE
+    yield "map_size", "two integers >= 1", _wholes(spec.map_size, 2)
+    yield "precision", "a name", isinstance(spec.precision, str)
+    yield "batch", "null or three integers >= 1 in rising order", spec.batch is None or (_wholes(spec.batch, 3) and _rises(spec.batch))
+    yield "crop", "evaluation", spec.crop == "evaluation"
+    yield "labels", "real, fake", spec.labels == ("real", "fake")
+    yield "threshold", "a number in [0, 1]", _number(spec.threshold) and 0 <= spec.threshold <= 1
+    yield "temperature", "a number > 0", _number(spec.temperature) and 0 < spec.temperature < math.inf
+    yield "reference", "null or an object", spec.reference is None or isinstance(spec.reference, dict)
+    yield "provenance", "an object without NaN or infinity", isinstance(spec.provenance, dict) and _is_json(spec.provenance)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _wholes(values: object, count: int) -> bool:
+    return isinstance(values, tuple) and len(values) == count and all(map(_whole, values))
+
+
+def _rises(values: tuple[int, int, int]) -> bool:
+    return values[0] <= values[1] <= values[2]
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True

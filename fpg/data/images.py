@@ -52,8 +52,9 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Raises `InputError` unless `path` is a file with something in it."""
     try:
         size = os.stat(path).st_size
-    except OSError as error:
-        raise InputError(path, "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(path, "no such file" if isinstance(error, FileNotFoundError) else reason) from error
     if not Path(path).is_file():
         raise InputError(path, "is not a file")
     if size == 0:

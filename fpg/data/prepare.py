@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fpg.common.console import progress
+from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
@@ -140,7 +140,7 @@ def _run(job: _Job, tasks: list[Task], workers: int, total: int, records: _Recor
             record, faces = outcome
             records[task.source.key], rows[task.source.key] = record, faces
             if record.status == "failed" and not quiet:
-                bar.console.print(f"failed: {record.source}: {record.reason}", markup=False, emoji=False)
+                bar.console.print(one_line(f"failed: {record.source}: {record.reason}"), markup=False, emoji=False)
             bar.advance(line)
 
 

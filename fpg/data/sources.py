@@ -79,7 +79,7 @@ def find_sources(path: str | os.PathLike[str], *, dataset: str | None = None, sp
     path = Path(path)
     if split is not None and split not in SPLITS:
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(path, "no such file or folder")
     layout = next(layout for layout in LAYOUTS if layout.matches(path))
     sources = sorted(layout.find(path, _text(dataset or path.resolve().stem) or "data"), key=lambda s: s.key)
@@ -142,7 +142,7 @@ class CsvList:
         if split is not None and split.lower() not in SPLIT_WORDS:
             raise InputError(path, f"line {number}: split: expected train, val or test, got {split!r}")
         listed = path.parent / values["path"]
-        if not listed.exists():  # lists written on Windows
+        if not os.path.exists(listed):  # lists written on Windows
             listed = path.parent / values["path"].replace("\\", "/")
         identifier = os.path.splitext(os.path.normpath(values["path"].replace("\\", "/")))[0]
         method = values.get("method") or ("" if label == REAL else "fake")
@@ -222,7 +222,7 @@ def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def _kind(path: Path) -> Kind:
-    if path.is_dir():
+    if os.path.isdir(path):
         return "frames"
     return "image" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
 

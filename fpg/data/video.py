@@ -82,6 +82,8 @@ def sample_indices(n_frames: int, count: int) -> list[int]:
         raise ValueError(f"count: expected at least 1, got {count}")
     if n_frames < 1:
         return []
+    if count > n_frames:  # steps below one reach every frame
+        return list(range(n_frames))
     return [int(i) for i in np.unique(np.linspace(0, n_frames - 1, count).astype(np.int64))]
 
 

@@ -157,7 +157,7 @@ def plan(
 
     for folder in folders:
         path = Path(folder)
-        if not path.exists():
+        if not os.path.exists(path):
             raise InputError(path, "no such folder")
         if path.name == NAME or (path / NAME).is_file():
             found, note = _prepared(path, engine, split or "test", options)

@@ -50,6 +50,8 @@ class DetectorConfig:
         Raises:
             UsageError: naming the field, what was expected and what came.
         """
+        if not isinstance(self.backbone, str):
+            raise UsageError(f"backbone: expected a name, got {self.backbone!r}")
         for name, low in (("image_size", 32), ("quality_width", 1), ("attention_width", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name}: expected at least {low}, got {getattr(self, name)}")

@@ -241,5 +241,9 @@ def load_detector(path: str | os.PathLike[str], *, verify: bool = True) -> tuple
         model = Detector(DetectorConfig.from_dict(spec.detector))
     except UsageError as error:
         raise InputError(sidecar(path), str(error)) from error
+    except RuntimeError as error:  # torch: widths that no memory holds
+        raise InputError(sidecar(path), f"detector: cannot be built: {str(error).splitlines()[0]}") from error
+    if model.config.image_size != spec.image_size:
+        raise InputError(sidecar(path), f"image_size: {spec.image_size}, its detector takes {model.config.image_size}")
     load_exactly(model, read_checkpoint(path), path, f"a detector on {spec.detector.get('backbone')} ({model.config.heads} heads)")
     return model.eval(), spec

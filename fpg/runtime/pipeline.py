@@ -17,6 +17,7 @@ import numpy as np
 from fpg.common.crops import face_input
 from fpg.common.errors import FpgError, InputError
 from fpg.common.spec import EngineSpec
+from fpg.data.images import check_file
 from fpg.data.sources import frame_files
 from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, sample_indices
 from fpg.engines.base import Engine, fake_probability
@@ -250,14 +251,13 @@ def open_frames(
         InputError: not there, not a video or image, or without frames; the iterator raises it where decoding fails.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         names = frame_files(path)
         if not names:
             raise InputError(path, "the folder holds no images")
         wanted = _wanted(len(names), frames)
         return len(wanted), ((i, 0.0, read_image(names[i])) for i in wanted)
-    if not path.exists():
-        raise InputError(path, "no such file or folder")
+    check_file(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return 1, ((0, 0.0, read_image(path)) for _ in range(1))
     wanted = _wanted(probe(path).frames if total is None else total, frames)
@@ -276,6 +276,10 @@ def _analysed(
             boxes, inputs = choose_faces(image, (face.box for face in analyzer(image)), size)
         except ValueError as error:
             raise InputError(path, f"frame {index}: {error}") from error
+        except FpgError:
+            raise
+        except Exception as error:  # whatever a face model throws at one input must not end the others
+            raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}") from error
         yield FrameFaces(index, float(time_s), boxes, inputs)
 
 
