@@ -24,6 +24,7 @@ import fpg
 from fpg.cli.entry import run
 from fpg.common.console import output, table
 from fpg.common.errors import MissingDependencyError
+from fpg.common.openvino import core
 from fpg.ops.backend import BUILD_COMMAND, backend, native_built, native_module
 
 EPILOG = """examples:
@@ -262,7 +263,7 @@ def examine_engines(cuda: dict[str, Any], broken: dict[str, str]) -> list[Engine
     why_not = "".join(f"; export needs {name}: {reason}" for name, reason in exporters.items() if reason)
     states.append(_runner("onnxruntime", "ONNX Runtime", exports, why_not, lambda m: ", ".join(m.get_available_providers())))
     exports = not {"torch", "openvino"} & broken.keys()  # straight from torch's graph: no ONNX package is needed
-    states.append(_runner("openvino", "OpenVINO", exports, "", lambda m: ", ".join(m.Core().available_devices)))
+    states.append(_runner("openvino", "OpenVINO", exports, "", lambda _: ", ".join(core().available_devices)))
     for name, module in (("TensorRT", "tensorrt"), ("TensorRT for RTX", "tensorrt_rtx")):
         states.append(EngineState(name, False, False, f"{_presence(module)}; {'' if has_gpu else 'no GPU; '}{LATER}"))
     return states

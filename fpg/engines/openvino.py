@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.openvino import core
 from fpg.common.spec import EngineSpec
 from fpg.engines.base import CheckedEngine, choose_device
 
 try:
-    import openvino as ov
+    import openvino  # noqa: F401  (only to say at once that it is missing)
 except ImportError as error:
     raise MissingDependencyError("OpenVINO is not installed: pip install openvino") from error
 
@@ -33,18 +34,18 @@ def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> Open
     """See `fpg.engines.load_engine`, which has verified the files."""
     if path.with_suffix(".bin").name not in spec.files:
         raise InputError(path, f"its sidecar has no hash of {path.with_suffix('.bin').name}")
-    core = ov.Core()
-    available = {name.lower(): name for name in core.available_devices}
+    plugins = core()
+    available = {name.lower(): name for name in plugins.available_devices}
     chosen = choose_device(device, available, "cpu", "OpenVINO")
     # Without the hint the plugin may compute in 16 bits where the processor can, and answer differently from machine to machine.
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads is not None and chosen == "CPU":
         options["INFERENCE_NUM_THREADS"] = threads
     try:
-        model = core.read_model(path)
+        model = plugins.read_model(path)
         shape = str(model.input("images").partial_shape)
         if shape != f"[?,3,{spec.image_size},{spec.image_size}]":
             raise InputError(path, f"takes images of {shape}, its sidecar says side {spec.image_size}")
-        return OpenVinoEngine(core.compile_model(model, chosen, options), spec, chosen)
+        return OpenVinoEngine(plugins.compile_model(model, chosen, options), spec, chosen)
     except RuntimeError as error:
         raise InputError(path, f"OpenVINO cannot load it: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import MissingDependencyError
+from fpg.common.openvino import core
 from fpg.faces.dlib import landmarks_of_mesh
 from fpg.faces.geometry import Roi, crop_upright, letterbox, pose_of_mesh, roi_around, suppress, tight_box
 from fpg.faces.types import Detection, Face, check_image
@@ -70,14 +71,13 @@ class _Network:
 
     def _compile(self) -> Any:
         try:
-            import openvino
+            openvino = core()
         except ImportError as error:
             raise MissingDependencyError(
                 f"the face models run on OpenVINO, which does not import ({error}): pip install openvino"
             ) from error
         options = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        core = openvino.Core()
-        return core.compile_model(core.read_model(model_path(self.name)), "CPU", options).create_infer_request()
+        return openvino.compile_model(openvino.read_model(model_path(self.name)), "CPU", options).create_infer_request()
 
 
 class BlazeFaceDetector:
