@@ -24,6 +24,7 @@ import torch
 
 from fpg.augment.params import ColorParams, ResampleParams
 from fpg.augment.photometry import change_color as change_color_opencv
+from fpg.augment.photometry import compress_jpeg
 from fpg.augment.photometry import resample as resample_opencv
 from fpg.augment.self_blend import blend as blend_opencv
 from fpg.common.crops import network_input
@@ -31,6 +32,7 @@ from fpg.ops import reference_blend
 from fpg.ops.backend import backend
 from fpg.ops.blend import blend, magnitude_refinement, magnitude_vote, reblend
 from fpg.ops.crop import crop_resize
+from fpg.ops.jpeg import jpeg_round_trip
 from fpg.ops.photometry import change_color, color_fields, resample, resample_fields
 from fpg.ops.ragged import RaggedBatch
 from fpg.ops.warp import affine_fields, warp
@@ -111,6 +113,15 @@ def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) ->
             lambda: items(blend(batch, background, masks)),
             lambda: [blend_opencv(images[0], images[1], mask)],
             0,
+        )
+    )
+    quality = torch.tensor([75], dtype=torch.int32)
+    cases.append(
+        Case(
+            "JPEG round trip: opencv (encode and decode)",
+            lambda: items(jpeg_round_trip(batch, quality)),
+            lambda: [compress_jpeg(images[0], 75)],
+            2,
         )
     )
     crop = (13, window[0] - 11, 10, window[1] - 9)
