@@ -55,6 +55,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
                 os.unlink(temporary)
 
 
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Remove what `atomic_write` left anywhere below `folder` when its process was killed; only one process may be writing there."""
+    for path in Path(folder).rglob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN is refused: write `None` for what is undefined."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

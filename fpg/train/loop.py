@@ -21,7 +21,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 from fpg.common.console import console, progress
 from fpg.common.errors import FpgError, InputError, UsageError
-from fpg.common.files import atomic_write, write_json
+from fpg.common.files import atomic_write, remove_unfinished, write_json
 from fpg.data.dataset import RealFaces, fingerprint
 from fpg.models.detector import Detector, build_detector, save_detector
 from fpg.train.config import TrainConfig, learning_rate
@@ -316,13 +316,15 @@ class Run:
 
 
 def _claim(out: Path, resume: bool) -> None:
-    used = out.is_dir() and any(out.iterdir())
+    used = out.is_dir() and any(not path.match(".*.part") for path in out.iterdir())
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out: expected a folder, {out} is a file")
     if used and not resume:
         raise UsageError(f"--out: {out} is not empty; go on with --resume, or choose another folder")
     if resume and not (out / "config.yaml").is_file():
         raise UsageError(f"--resume: {out} holds no run (no config.yaml)")
+    if out.is_dir():
+        remove_unfinished(out)
 
 
 def _device(name: str) -> torch.device:

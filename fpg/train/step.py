@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from fpg.common.errors import FpgError
+from fpg.common.errors import FpgError, InputError
+from fpg.common.files import atomic_write
 from fpg.common.rng import stream
 from fpg.guidance.draws import draw_guidance
 from fpg.guidance.guide import Pairs, Refined, refine
@@ -100,11 +101,9 @@ def train_step(
     values = _values(losses)
     if losses.total is not None:
         if not all(math.isfinite(value) for value in values.values()):
-            _save_batch(dump, refined, target, output)
+            kept = _save_batch(dump, refined, target, output)
             parts = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise NonFiniteLoss(
-                f"step {step} (epoch {epoch}): the loss is not finite ({parts}); the batch is in {dump}, the last checkpoint is as it was"
-            )
+            raise NonFiniteLoss(f"step {step} (epoch {epoch}): the loss is not finite ({parts}); {kept}, the last checkpoint is as it was")
         optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         optimizer.step()
@@ -126,12 +125,17 @@ def _values(losses: Losses) -> dict[str, float]:
     return {name: float(part.detach()) for name, part in zip(LOSS_PARTS, parts, strict=True) if part is not None}
 
 
-def _save_batch(path: Path, refined: Refined, target: Tensor, output: DetectorOutput) -> None:
+def _save_batch(path: Path, refined: Refined, target: Tensor, output: DetectorOutput) -> str:
+    """Save for inspection; says where the batch is, or why it could not be saved."""
     pairs = refined.pairs
     tensors = {"real": pairs.real, "fake": pairs.fake, "source": pairs.source, "mask": pairs.mask, "quality_target": target}
     tensors |= {"logits": output.logits, "quality": output.quality}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}, str(path))
+    try:
+        with atomic_write(path) as file:
+            file.write(tensors_to_bytes({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}))
+    except InputError as error:
+        return f"the batch could not be saved ({error})"
+    return f"the batch is in {path}"
 
 
 class _Clock:

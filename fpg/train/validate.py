@@ -7,11 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
+from fpg.common.errors import FpgError
 from fpg.models.detector import Detector
 from fpg.train.pairs import open_batches
 
@@ -54,7 +54,11 @@ class Remembered:
 
 
 def validate(model: Detector, batches: Remembered, device: torch.device, precision: str) -> Validation | None:
-    """AUC and loss over the pairs of the validation frames, in evaluation mode; None when not one pair could be read."""
+    """AUC and loss over the pairs of the validation frames, in evaluation mode; None when not one pair could be read.
+
+    Raises:
+        FpgError: an answer of the network is NaN or infinite.
+    """
     logits: list[torch.Tensor] = []
     labels: list[torch.Tensor] = []
     failures: list[str] = []
@@ -71,5 +75,7 @@ def validate(model: Detector, batches: Remembered, device: torch.device, precisi
     if not logits:
         return None
     y, truth = torch.cat(logits), torch.cat(labels)
-    scores = np.nan_to_num(y.softmax(1)[:, 1].double().numpy(), nan=0.5)
+    if broken := int((~torch.isfinite(y)).any(1).sum()):
+        raise FpgError(f"validation: the network's answer is not finite for {broken} of {len(y)} images; the last checkpoint is as it was")
+    scores = y.softmax(1)[:, 1].double().numpy()
     return Validation(float(roc_auc_score(truth.numpy(), scores)), float(F.cross_entropy(y, truth)), len(truth), failures)

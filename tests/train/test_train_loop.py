@@ -7,7 +7,7 @@ import json
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from fpg.cli.train import main
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.data.manifest import FaceRow
 from fpg.guidance.config import GuidanceConfig
-from fpg.models.detector import load_detector
+from fpg.models.detector import Detector, DetectorOutput, load_detector
 from fpg.train import loop, step
 from fpg.train.config import TrainConfig
 from fpg.train.loop import train
@@ -175,6 +175,49 @@ def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(tiny: Tiny, monkeyp
     assert last["position"]["step"] == 2
     assert all(x.isfinite().all() for x in last["model"].values() if x.is_floating_point())
     assert not (Path(config.out) / "model.safetensors").exists()
+
+
+def test_a_full_disk_does_not_hide_why_the_loss_stopped(tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nan:
+        name, description = "nan", "always NaN"
+
+        def __call__(self, images: Tensor, pose: Tensor | None = None, face_size: Tensor | None = None) -> Tensor:
+            return torch.full((len(images),), float("nan"))
+
+    def full(path: Path) -> NoReturn:
+        raise InputError(path, "cannot be written: No space left on device")
+
+    monkeypatch.setattr(loop, "quality_target", lambda quality, device: Nan())
+    monkeypatch.setattr(step, "atomic_write", full)
+    with pytest.raises(step.NonFiniteLoss, match=r"loss is not finite .*could not be saved .*No space left"):
+        train(tiny())
+
+
+def test_validation_answers_that_are_not_finite_stop_the_run(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny()
+    evaluate = Detector.forward
+
+    def forward(self: Detector, x: Tensor) -> DetectorOutput:
+        output = evaluate(self, x)
+        return output if self.training else output._replace(logits=output.logits * float("nan"))
+
+    monkeypatch.setattr(Detector, "forward", forward)
+    with pytest.raises(FpgError, match=r"validation: the network's answer is not finite for \d+ of \d+ images"):
+        train(config)
+    assert not (Path(config.out) / "model.safetensors").exists()
+
+
+def test_what_a_kill_left_half_written_does_not_block_a_run(tiny: Tiny) -> None:
+    config = tiny()
+    out = Path(config.out)
+    (out / "checkpoints").mkdir(parents=True)
+    (out / ".config.yaml.abc.part").write_text("half")
+    with pytest.raises(UsageError, match="is not empty"):  # the folder checkpoints is somebody's
+        train(config)
+    assert (out / ".config.yaml.abc.part").exists()
+    (out / "checkpoints").rmdir()
+    assert train(config).exists()
+    assert not list(out.rglob(".*.part"))
 
 
 def test_no_selected_pair_means_no_update(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_sigkill_and_resume_give_the_weights_of_an_uninterrupted_run(tiny: Tiny,
     out = tmp_path / "killed"
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({**config.as_dict(), "out": str(out)}))
     process = start(["--config", str(tmp_path / "c.yaml")])
-    steps, delay = random.SystemRandom().randrange(1, 11), random.SystemRandom().uniform(0, 0.1)
+    steps, delay = random.SystemRandom().randrange(1, 9), random.SystemRandom().uniform(0, 0.05)
     wait_for_steps(process, out, steps)
     time.sleep(delay)
     process.kill()
