@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fpg.common.errors import UsageError
+from fpg.common.spec import LARGEST_SIDE
 
 DEFAULT_BACKBONE = "tf_efficientnet_b4.ap_in1k"
 """EfficientNet-B4 with AdvProp ImageNet weights, TensorFlow "same" padding, batch normalisation with eps 1e-3 (FPG, ACM MM 2024)."""
@@ -55,6 +56,8 @@ class DetectorConfig:
         for name, low in (("image_size", 32), ("quality_width", 1), ("attention_width", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name}: expected at least {low}, got {getattr(self, name)}")
+        if self.image_size > LARGEST_SIDE:
+            raise UsageError(f"image_size: expected at most {LARGEST_SIDE}, got {self.image_size}")
         for name in ("dropout", "drop_connect"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(f"{name}: expected within [0, 1), got {getattr(self, name)}")

@@ -135,6 +135,7 @@ def test_sidecars_that_were_tampered_with(model: Path, field: str, value: object
         ({"backbone": "no_such_net"}, "backbone: expected a timm model name"),
         ({"attention_width": 10**10}, "detector: cannot be built"),
         ({"image_size": 96}, "image_size: 64, its detector takes 96"),
+        ({"image_size": 10**8}, "image_size: expected at most 4096"),
         ({"more": 1}, "unknown fields more"),
     ],
 )
