@@ -67,8 +67,10 @@ def parse(argv: list[str] | None = None) -> tuple[TrainConfig, bool]:
     early.add_argument("--out")
     early.add_argument("--resume", action="store_true")
     known, _ = early.parse_known_args(argv)
-    if known.resume and known.out and (Path(known.out) / "config.yaml").is_file():
-        parser.default_config_files = [str(Path(known.out) / "config.yaml")]
+    if known.resume and known.out:
+        if not (written := Path(known.out) / "config.yaml").is_file():
+            raise UsageError(f"--resume: {known.out} holds no run (no config.yaml)")
+        parser.default_config_files = [str(written)]
     try:
         values = parser.instantiate(parser.parse_args(argv))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:

@@ -113,8 +113,9 @@ class TrainConfig:
         require(self.batch >= 2 and self.batch % 2 == 0, "batch", "an even number >= 2", self.batch)
         for name in ("epochs", "frames_per_video", "val_frames_per_video", "repeat", "checkpoint_steps", "log_steps", "picture_epochs"):
             require(getattr(self, name) >= 1, name, "a number >= 1", getattr(self, name))
-        for name in ("workers", "threads", "pictures", "seed"):
-            require(getattr(self, name) >= 0, name, "a number >= 0", getattr(self, name))
+        require(bool(self.out), "out", "a folder to write into (--out RUN)", self.out)
+        for name, limit in (("workers", 1024), ("threads", 1024), ("pictures", 1024), ("seed", 2**63 - 1)):
+            require(0 <= getattr(self, name) <= limit, name, f"a number in 0..{limit}", getattr(self, name))
         require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
         require(0 <= self.optim.constant <= 1, "optim.constant", "a share in [0, 1]", self.optim.constant)
 
