@@ -2,6 +2,7 @@
 #include "backends.h"
 #include "backends_image.h"
 #include "backends_jpeg.h"
+#include "backends_masks.h"
 #include "fpg/error.h"
 
 namespace fpg {
@@ -38,6 +39,14 @@ void magnitude_vote(const Floats&, const Floats&, const Floats&, const TensorVie
 }
 void magnitude_step(const MagnitudeStep&, const FloatsOut&, const Execution&) { throw DeviceError(kReason); }
 void crop_resize(const CropInput&, const CropOutput&, const Execution&) { throw DeviceError(kReason); }
+void face_masks(const MaskChain&, const RaggedView<uint8_t>&, const Execution&) { throw DeviceError(kReason); }
+void warp_masks(const MaskChain&, const RaggedView<const uint8_t>&, const RaggedView<uint8_t>&, const Execution&) {
+  throw DeviceError(kReason);
+}
+void feather_masks(const MaskChain&, const RaggedView<const uint8_t>&, const RaggedView<float>&, const Execution&) {
+  throw DeviceError(kReason);
+}
+void soft_masks(const MaskChain&, const RaggedView<float>&, const Execution&) { throw DeviceError(kReason); }
 }  // namespace cuda
 
 }  // namespace fpg

@@ -62,5 +62,6 @@ void bind_photometry(pybind11::module_& module);
 void bind_warp(pybind11::module_& module);
 void bind_blend(pybind11::module_& module);
 void bind_crop(pybind11::module_& module);
+void bind_masks(pybind11::module_& module);
 
 }  // namespace fpg::python

@@ -59,6 +59,7 @@ PYBIND11_MODULE(_C, module) {
       "(number of usable GPUs, the reason when there is none).");
   fpg::python::bind_shared(module);
   fpg::python::bind_jpeg(module);
+  fpg::python::bind_masks(module);
   module.def("perception_statistics", &perception_statistics, py::kw_only(), py::arg("maps"), py::arg("masks"), py::arg("batch"),
              py::arg("height"), py::arg("width"), py::arg("threshold"), py::arg("dominant"), py::arg("masked"),
              py::arg("remaining"), py::arg("sum"), py::arg("positive"), py::arg("cuda_device") = -1, py::arg("stream") = 0,

@@ -17,7 +17,8 @@ from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws
 from fpg.guidance.magnitude import input_gradient, magnitude_refinement
 from fpg.guidance.response_map import Perceiver, response_map
-from fpg.guidance.shape import opencv_feathering, shape_refinement
+from fpg.guidance.shape import kernel_feathering, opencv_feathering, shape_refinement
+from fpg.ops.backend import backend
 
 
 @dataclass
@@ -97,6 +98,7 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
     kept_unrefined = 0
     if config.shape:
         maps, probability = response_map(model, pairs.fake)
+        feathering = kernel_feathering if backend(device.type) == "native" else opencv_feathering
         shape = shape_refinement(
             pairs.real,
             pairs.fake,
@@ -104,7 +106,7 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
             maps,
             probability,
             torch.from_numpy(draws.refine_u).to(device),
-            opencv_feathering(draws.refeather, config.erosion),
+            feathering(draws.refeather, config.erosion),
             threshold=config.threshold,
             certainty=config.certainty,
         )

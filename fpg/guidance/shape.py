@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fpg.augment.feathering import Erosion, RefeatherParams, refeather
+from fpg.ops.masks import refeather as refeather_batch
 from fpg.ops.perception import perception_statistics
 
 Feathering = Callable[[Tensor, Tensor], Tensor]
@@ -94,6 +95,21 @@ def opencv_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "rel
         hard = regions.cpu().numpy().astype(np.float32)
         soft = [_feather_one(region, params[index], erosion) for region, index in zip(hard, samples.tolist(), strict=True)]
         return torch.from_numpy(np.stack(soft)[:, None]).to(regions.device)
+
+    return feathering
+
+
+def kernel_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "released") -> Feathering:
+    """feather' with the compiled kernels, all regions at once on their device; `opencv_feathering` is its yardstick.
+
+    Args:
+        params: one set of draws for every sample of the batch.
+        erosion: see `GuidanceConfig.erosion`.
+    """
+
+    def feathering(regions: Tensor, samples: Tensor) -> Tensor:
+        chosen = [params[index] for index in samples.tolist()]
+        return refeather_batch(regions, [(p.k_erode, p.height, p.width, p.k1, p.k2, p.sigma) for p in chosen], erosion)
 
     return feathering
 

@@ -203,7 +203,8 @@ def test_modes_return_when_guidance_fails(tiny: Any, make_pairs: MakePairs, monk
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("feathering failed")
 
-    monkeypatch.setattr("fpg.guidance.shape.refeather", fail)
+    monkeypatch.setattr("fpg.guidance.shape.refeather", fail)  # OpenCV
+    monkeypatch.setattr("fpg.guidance.shape.refeather_batch", fail)  # kernels
     with pytest.raises(RuntimeError, match="feathering failed"):
         refine(tiny, make_pairs(3), draws_with(True, 3), GuidanceConfig(threshold=1.0))
     assert all(module.training for module in tiny.modules())

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from fpg.augment.feathering import RefeatherParams, refeather
-from fpg.guidance.shape import opencv_feathering, shape_refinement
+from fpg.guidance.shape import kernel_feathering, opencv_feathering, shape_refinement
+from fpg.ops.backend import native_built
 
 H, W = 40, 52
 
@@ -89,6 +90,20 @@ def test_against_numpy(seed: int, threshold: float) -> None:
     assert emptied[3]
     assert 3 <= sum(refined) < n - 3
     assert torch.equal(tensors["f"], torch.from_numpy(case["f"]))
+
+
+@pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
+@pytest.mark.parametrize("erosion", ["released", "intended"])
+def test_kernels_feather_as_opencv_does(erosion: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FPG_BACKEND", "native")
+    rng = np.random.default_rng()
+    regions = torch.zeros(3, 90, 110, dtype=torch.uint8)
+    regions[0, 20:70, 15:100] = 1
+    regions[1, 5:85, 30:80] = 1
+    samples = torch.tensor([4, 0, 2])
+    draws = [RefeatherParams(12, *rng.integers(192, 257, 2).tolist(), 17, 21, 15 + i) for i in range(5)]
+    expected = opencv_feathering(draws, erosion)(regions, samples)  # type: ignore[arg-type]
+    torch.testing.assert_close(kernel_feathering(draws, erosion)(regions, samples), expected, rtol=0, atol=2e-3)  # type: ignore[arg-type]
 
 
 def uniform_case(p: float = 0.8, u: float = 0.0, covered: int = 0, pixels: int = 10) -> tuple[Tensor, ...]:

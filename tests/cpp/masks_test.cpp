@@ -1,0 +1,140 @@
+// The mask chain from C++ on random sizes and landmarks, tight memory around everything: what the sanitizers are for. Results
+// stay in range, the fused operation equals its parts, threads do not matter, and errors name what is wrong.
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "check.h"
+#include "fpg/error.h"
+#include "fpg/masks.h"
+
+namespace {
+
+std::mt19937 generator(7);
+
+int32_t integer(int32_t low, int32_t high) { return std::uniform_int_distribution<int32_t>(low, high)(generator); }
+double uniform(double low, double high) { return std::uniform_real_distribution<double>(low, high)(generator); }
+
+void gaussian(float* weights, int32_t radius, double sigma) {
+  double sum = 0;
+  for (int32_t i = -radius; i <= radius; ++i) sum += std::exp(-0.5 * i * i / (sigma * sigma));
+  for (int32_t i = 0; i <= radius; ++i) weights[i] = static_cast<float>(std::exp(-0.5 * i * i / (sigma * sigma)) / sum);
+}
+
+fpg::MaskItem random_item(int32_t largest) {
+  fpg::MaskItem m{};
+  m.scale_x = uniform(0.9, 1.1), m.scale_y = uniform(0.9, 1.1);
+  m.shift_x = uniform(-20, 20), m.shift_y = uniform(-20, 20);
+  const double spread = uniform(1, 300);
+  for (float& v : m.landmarks) v = static_cast<float>(uniform(-spread, largest + spread));
+  m.family = integer(0, 3);
+  m.points = integer(0, 1) == 0 ? 68 : 81;
+  m.height = integer(1, largest), m.width = integer(1, largest);
+  m.key_low = static_cast<uint32_t>(generator()), m.key_high = static_cast<uint32_t>(generator());
+  m.erode_up = integer(0, 7), m.erode_down = integer(0, 6), m.erode_left = integer(0, 7), m.erode_right = integer(0, 6);
+  m.small_height = integer(1, 90), m.small_width = integer(1, 90);
+  m.radius1 = integer(0, fpg::kFeatherRadius), m.radius2 = integer(0, fpg::kFeatherRadius);
+  gaussian(m.weights1, m.radius1, uniform(0.5, 9));
+  gaussian(m.weights2, m.radius2, uniform(0.5, 40));
+  m.ratio = 1.0f;
+  return m;
+}
+
+template <class T>
+struct Images {
+  std::vector<int64_t> offsets;
+  std::vector<int32_t> sizes;
+  std::vector<T> data;
+  int32_t height = 1, width = 1;
+
+  void add(int32_t h, int32_t w) {
+    offsets.push_back(static_cast<int64_t>(data.size()));
+    sizes.insert(sizes.end(), {h, w});
+    data.resize(data.size() + static_cast<size_t>(h * w), T(9));
+    height = std::max(height, h), width = std::max(width, w);
+  }
+  template <class U>
+  fpg::RaggedView<U> view() {
+    return {data.data(), offsets.data(), sizes.data(), static_cast<int64_t>(offsets.size()), 1, height, width, {}};
+  }
+};
+
+void test_random_batch(int32_t largest, float amplitude, int32_t radius) {
+  std::vector<fpg::MaskItem> items;
+  Images<uint8_t> hard, warped;
+  Images<float> soft;
+  fpg::MaskLimits limits;
+  for (int i = 0; i < 6; ++i) {
+    fpg::MaskItem m = random_item(largest);
+    m.y0 = integer(0, m.height - 1), m.x0 = integer(0, m.width - 1);
+    hard.add(m.height, m.width);
+    warped.add(m.height, m.width);
+    soft.add(integer(1, m.height - m.y0), integer(1, m.width - m.x0));
+    limits.small_height = std::max(limits.small_height, m.small_height);
+    limits.small_width = std::max(limits.small_width, m.small_width);
+    items.push_back(m);
+  }
+  limits.height = hard.height, limits.width = hard.width, limits.out_height = soft.height, limits.out_width = soft.width;
+
+  fpg::MaskChain chain;
+  chain.items = items.data();
+  chain.count = 6;
+  chain.limits = limits;
+  chain.elastic.amplitude = amplitude;
+  chain.elastic.radius = radius;
+  gaussian(chain.elastic.weights, radius, radius / 4.0 + 0.1);
+  const size_t bytes = fpg::mask_scratch_bytes(limits, chain.elastic);
+  std::vector<std::vector<float>> results;
+  for (int threads : {1, 3}) {
+    std::vector<unsigned char> scratch(bytes * static_cast<size_t>(threads), 0xFF);  // NaN wherever it was not written
+    chain.scratch = scratch.data();
+    chain.scratch_slots = threads;
+    fpg::face_masks(chain, hard.view<uint8_t>(), {threads, nullptr});
+    fpg::warp_masks(chain, hard.view<const uint8_t>(), warped.view<uint8_t>(), {threads, nullptr});
+    fpg::soft_masks(chain, soft.view<float>(), {threads, nullptr});
+    const std::vector<float> fused = soft.data;
+    fpg::feather_masks(chain, warped.view<const uint8_t>(), soft.view<float>(), {threads, nullptr});  // with erosion
+    results.push_back(soft.data);
+    for (fpg::MaskItem& m : items) m.erode_up = m.erode_down = m.erode_left = m.erode_right = 0;
+    fpg::feather_masks(chain, warped.view<const uint8_t>(), soft.view<float>(), {threads, nullptr});
+    CHECK(soft.data == fused, "sides up to " + std::to_string(largest));
+    results.push_back(fused);
+    bool binary = true, in_range = true;
+    for (uint8_t v : warped.data) binary = binary && v <= 1;
+    for (const auto& values : results)
+      for (float v : values) in_range = in_range && v >= 0.0f && v <= 1.000001f;  // NaN is not
+    CHECK(binary, "");
+    CHECK(in_range, "");
+  }
+  CHECK(results[1] == results[3], "threads");
+}
+
+void test_errors() {
+  fpg::MaskItem item = random_item(9);
+  Images<uint8_t> out;
+  out.add(item.height, item.width);
+  fpg::MaskChain chain;
+  chain.items = &item;
+  chain.count = 1;
+  chain.limits = {item.height, item.width, 1, 1, 1, 1};
+  std::vector<unsigned char> scratch(fpg::mask_scratch_bytes(chain.limits, chain.elastic));
+  chain.scratch = scratch.data();
+  const auto message = [&](const fpg::MaskChain& c, int threads) {
+    return check::message<fpg::InvalidArgument>([&] { fpg::face_masks(c, out.view<uint8_t>(), {threads, nullptr}); });
+  };
+  CHECK(message(chain, 1) == "scratch: expected 1 slots, got 0", "");
+  chain.scratch_slots = 1;
+  CHECK(message(chain, 0) == "threads: expected at least 1, got 0", "");
+  chain.elastic.radius = 65;
+  CHECK(message(chain, 1) == "elastic: expected a radius of 0 to 64, got 65", "");
+}
+
+}  // namespace
+
+int main() {
+  for (int round = 0; round < 40; ++round) test_random_batch(integer(1, 120), static_cast<float>(uniform(0, 60)), integer(0, 20));
+  test_random_batch(1, 25.0f, 14);
+  test_random_batch(40, 300.0f, 64);
+  test_errors();
+  return check::result();
+}

@@ -1,0 +1,277 @@
+"""The mask chain: kernels against the NumPy reference and OpenCV, the published vectors, shapes and values at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fpg.augment import feathering, hulls, warp
+from fpg.augment.params import PairParams, draw_pair
+from fpg.ops import masks as ops
+from fpg.ops.backend import native_built
+from fpg.ops.mask_table import FAMILIES, MaskTable, gaussian_weights
+from fpg.ops.ragged import RaggedBatch
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native_built():
+        pytest.skip("fpg._C is not built")
+    monkeypatch.setenv("FPG_BACKEND", "native")
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+class Batch:
+    """Faces of different sizes, their draws, and the table that says so."""
+
+    def __init__(self, count: int, vectors: Path, seed: int | None = None, wild: bool = False) -> None:
+        rng = np.random.default_rng(seed)
+        data = np.load(vectors / "hulls.npz")
+        self.sizes, self.landmarks, self.params = [], [], [draw_pair(rng) for _ in range(count)]
+        for index in range(count):
+            height, width = map(int, data[f"shape{index % 3}"])
+            marks, scale, angle = data[f"lm{index % 3}"], rng.uniform(0.4, 0.9), rng.normal(0, 0.2)
+            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            marks = ((marks - marks.mean(0)) @ turn + marks.mean(0) + rng.normal(0, 2, marks.shape)) * scale
+            height, width = int(height * scale), int(width * scale)
+            if wild:
+                height, width = (int(v) for v in rng.integers(1, 90, 2))
+                marks = rng.uniform(-60, 150, (81, 2))
+            self.sizes.append((height, width))
+            self.landmarks.append(marks[: 68 if index % 4 == 3 else 81])
+        self.table = MaskTable(self.sizes)
+        self.table.set_hulls(self.landmarks, [p.family for p in self.params], [p.points for p in self.params])
+        self.set_draws()
+
+    def set_draws(self) -> None:
+        geometry = [p.geometry for p in self.params]
+        self.table.set_warp([g.scale for g in geometry], [g.translate for g in geometry], [g.noise_key for g in geometry])
+        self.table.set_feather([feather_draws(p) for p in self.params], [p.ratio for p in self.params])
+
+
+def feather_draws(params: PairParams) -> tuple[int, int, int, int, int]:
+    f = params.feather
+    return f.height, f.width, f.k1, f.k2, f.sigma
+
+
+def by_reference(monkeypatch: pytest.MonkeyPatch, call: object) -> RaggedBatch:
+    with monkeypatch.context() as patch:
+        patch.setenv("FPG_BACKEND", "reference")
+        return call()  # type: ignore[operator]
+
+
+def blobs(rng: np.random.Generator, sizes: list[tuple[int, int]]) -> RaggedBatch:
+    import cv2
+
+    return RaggedBatch.from_list([(cv2.GaussianBlur(rng.random(s), (0, 0), 5) > 0.5).astype(np.uint8) for s in sizes])
+
+
+@pytest.mark.parametrize("wild", [False, True])
+def test_chain_matches_the_reference(native: None, monkeypatch: pytest.MonkeyPatch, vectors: Path, wild: bool) -> None:
+    batch = Batch(10, vectors, wild=wild)
+    hard = ops.face_masks(batch.table)
+    assert torch.equal(hard.data, by_reference(monkeypatch, lambda: ops.face_masks(batch.table)).data)
+    warped = ops.warp_masks(batch.table, hard)
+    expected = by_reference(monkeypatch, lambda: ops.warp_masks(batch.table, hard))
+    assert (warped.data != expected.data).sum() <= 3  # a coordinate that is a tie in float32
+    soft = ops.feather_masks(batch.table, warped)
+    torch.testing.assert_close(soft.data, by_reference(monkeypatch, lambda: ops.feather_masks(batch.table, warped)).data, rtol=0, atol=1e-6)
+    assert torch.equal(ops.soft_masks(batch.table).data, soft.data)
+
+
+def test_chain_matches_opencv(native: None, vectors: Path) -> None:
+    batch = Batch(12, vectors)
+    hard = ops.face_masks(batch.table)
+    warped = ops.warp_masks(batch.table, hard)
+    soft = ops.feather_masks(batch.table, warped)
+    for index, (params, size) in enumerate(zip(batch.params, batch.sizes, strict=True)):
+        mask = hard.item(index).numpy()
+        expected = hulls.face_mask(batch.landmarks[index], params.family, *size, params.points)
+        assert (mask & expected).sum() >= 0.999 * (mask | expected).sum()
+        moved = warp.warp_mask(mask, warp.affine_matrix(params.geometry, *size))
+        moved = warp.deform_mask(moved, params.geometry.noise_key, 50, 7)
+        assert (warped.item(index).numpy() != moved).sum() <= 3
+        expected = feathering.feather(warped.item(index).numpy(), *feather_draws(params)) * np.float32(params.ratio)
+        np.testing.assert_allclose(soft.item(index).numpy(), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("points", [81, 68])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_hull_vectors(native: None, vectors: Path, family: str, points: int) -> None:
+    data = np.load(vectors / "hulls.npz")
+    cases = sorted(int(name[2:]) for name in data.files if name.startswith("lm"))
+    table = MaskTable([tuple(map(int, data[f"shape{i}"])) for i in cases])
+    table.set_hulls([data[f"lm{i}"] for i in cases], [family] * len(cases), [points] * len(cases))
+    out = ops.face_masks(table)
+    for index, i in enumerate(cases):
+        mask, expected = out.item(index).numpy().astype(bool), data[f"{family}_{points}_{i}"] > 127
+        assert (mask & expected).sum() >= 0.999 * (mask | expected).sum()
+
+
+def test_feathering_vectors(native: None, vectors: Path) -> None:
+    data = np.load(vectors / "feathering.npz")
+    for case in [name[:-4] for name in data.files if name.endswith("_out")]:
+        expected, draw = data[f"{case}_out"], [int(v) for v in data[f"{case}_draw"]]
+        mask = np.unpackbits(data[f"{case}_in"])[: expected.size].reshape(expected.shape)
+        if case.startswith("simple"):
+            soft = ops.refeather(torch.from_numpy(mask)[None], [draw])[0, 0]
+        else:
+            table = MaskTable([mask.shape])
+            table.set_feather([draw])
+            soft = ops.feather_masks(table, RaggedBatch.from_list([mask])).item(0)
+        np.testing.assert_allclose(soft.numpy(), expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("erosion", ["released", "intended"])
+def test_refeather_matches_opencv(native: None, erosion: str) -> None:
+    rng = np.random.default_rng()
+    regions = torch.stack([blobs(rng, [(120, 131)]).item(0) for _ in range(5)])
+    regions[3], regions[4] = 0, 1
+    draws = [(12, 200, 210, 17, 21, 20), (14, 256, 192, 25, 25, 45), (10, 220, 230, 19, 17, 15), (10, 200, 200, 17, 17, 15)] * 2
+    soft = ops.refeather(regions, draws[:5], erosion)
+    assert soft.shape == (5, 1, 120, 131)
+    for region, draw, out in zip(regions.numpy(), draws, soft[:, 0].numpy(), strict=False):
+        np.testing.assert_allclose(out, feathering.refeather(region, *draw, erosion=erosion), atol=2e-3)  # type: ignore[arg-type]
+
+
+def test_windows_are_parts_of_the_whole(native: None, vectors: Path) -> None:
+    batch = Batch(8, vectors)
+    whole = ops.soft_masks(batch.table)
+    rng = np.random.default_rng()
+    windows = []
+    for height, width in batch.sizes:
+        y0, x0 = int(rng.integers(height)), int(rng.integers(width))
+        windows.append((y0, x0, int(rng.integers(1, height - y0 + 1)), int(rng.integers(1, width - x0 + 1))))
+    batch.table.set_windows(windows)
+    parts = ops.soft_masks(batch.table)
+    for index, (y, x, h, w) in enumerate(windows):
+        assert torch.equal(parts.item(index), whole.item(index)[y : y + h, x : x + w])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_same_bits_with_any_number_of_threads(native: None, threads: None, vectors: Path, count: int) -> None:
+    batch = Batch(7, vectors)
+    torch.set_num_threads(1)
+    one = ops.soft_masks(batch.table)
+    torch.set_num_threads(count)
+    assert torch.equal(ops.soft_masks(batch.table).data, one.data)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (2, 2), (3, 300)])
+def test_tiny_images(native: None, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    batch = RaggedBatch.from_list([np.zeros(size, np.uint8), np.ones(size, np.uint8), rng.integers(0, 2, size, dtype=np.uint8)])
+    table = MaskTable([size] * 3)
+    table.set_warp([(1, 1), (0.95, 1.05), (1.02, 0.97)], [(0, 0), (0.03, -0.015), (0, 0)], [1, 2, 3])
+    table.set_feather([(192, 256, 5, 25, 45), (1, 1, 5, 5, 5), (200, 3, 25, 7, 9)])
+    for call in (lambda: ops.warp_masks(table, batch), lambda: ops.feather_masks(table, batch)):
+        torch.testing.assert_close(call().data, by_reference(monkeypatch, call).data, rtol=0, atol=1e-6)
+
+
+def test_thin_masks_at_the_border(native: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing survives the first blur whole here, and the mirrored border puts its maximum outside of the mask's box."""
+    rng = np.random.default_rng()
+    images = []
+    for index in range(24):
+        mask = np.zeros(rng.integers(20, 90, 2), np.uint8)
+        height, width = mask.shape
+        y, x = [(0, 1), (2, 5), (height - 3, width - 4), (height // 2, 0)][index % 4]
+        mask[y : y + (height if index % 4 == 0 else 2), x : x + 1 + index % 3] = 1
+        images.append(mask)
+    masks = RaggedBatch.from_list(images)
+    table = MaskTable(masks.host_sizes)
+    sizes, kernels, sigmas = rng.integers(20, 257, (24, 2)), 2 * rng.integers(2, 13, (24, 2)) + 1, rng.integers(5, 46, (24, 1))
+    table.set_feather(np.hstack([sizes, kernels, sigmas]))
+    expected = by_reference(monkeypatch, lambda: ops.feather_masks(table, masks))
+    torch.testing.assert_close(ops.feather_masks(table, masks).data, expected.data, rtol=0, atol=1e-6)
+
+
+def test_other_elastic_fields(native: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [(60, 71), (33, 90)]
+    masks = blobs(np.random.default_rng(), sizes)
+    table = MaskTable(sizes)
+    table.set_warp([(1, 1)] * 2, [(0, 0)] * 2, [5, 6])
+    assert torch.equal(ops.warp_masks(table, masks, alpha=0).data, masks.data)
+    for alpha, sigma in [(400, 7), (20, 1), (200, 32)]:
+        call = lambda a=alpha, s=sigma: ops.warp_masks(table, masks, alpha=a, sigma=s)  # noqa: E731
+        assert (call().data != by_reference(monkeypatch, call).data).sum() <= 3
+
+
+def test_weights_are_opencvs() -> None:
+    import cv2
+
+    for side in range(1, 66, 2):
+        for sigma in (0.0, 5.0, 33.0):
+            half = cv2.getGaussianKernel(side, sigma, cv2.CV_32F)[side // 2 :, 0]
+            np.testing.assert_allclose(gaussian_weights(side, sigma), half, rtol=2e-7)
+
+
+def test_empty_batch_and_refusals(vectors: Path) -> None:
+    assert ops.soft_masks(MaskTable([])).data.numel() == 0
+    table = MaskTable([(10, 20)])
+    with pytest.raises(ValueError, match="landmarks of item 0: expected finite"):
+        table.set_hulls([np.full((68, 2), np.nan)], ["facehull"], [68])
+    with pytest.raises(ValueError, match=r"landmarks of item 0: expected \[68 or 81, 2\], got \[5, 2\]"):
+        table.set_hulls([np.zeros((5, 2))], ["facehull"], [68])
+    with pytest.raises(ValueError, match="family of item 0: expected one of"):
+        table.set_hulls([np.zeros((68, 2))], ["oval"], [68])
+    with pytest.raises(ValueError, match="odd kernel sides"):
+        table.set_feather([(200, 200, 4, 5, 5)])
+    with pytest.raises(ValueError, match="window of item 0: expected one within 10 x 20"):
+        table.set_windows([(5, 5, 6, 5)])
+    with pytest.raises(ValueError, match="scale: expected more than 0"):
+        table.set_warp([(0, 1)], [(0, 0)], [1])
+    with pytest.raises(ValueError, match="sigma: expected"):
+        ops.soft_masks(table, sigma=50)
+    with pytest.raises(ValueError, match="masks: expected sizes"):
+        ops.warp_masks(table, RaggedBatch.from_list([np.zeros((10, 21), np.uint8)]))
+    with pytest.raises(ValueError, match="masks: expected uint8"):
+        ops.warp_masks(table, RaggedBatch.from_list([np.zeros((10, 20), np.float32)]))
+
+
+def test_registered_with_torch(native: None, vectors: Path) -> None:
+    table = Batch(2, vectors).table
+    out = RaggedBatch.empty([w[2:] for w in table.windows], 1, torch.float32)
+    weights = ops._elastic_weights(50, 7)
+    args = (table.records(), out.data.zero_(), out.offsets, out.sizes, table.limits(), [50.0, 7.0], weights)
+    torch.library.opcheck(ops._soft_masks, args, test_utils=("test_schema", "test_faketensor"))
+    hard = RaggedBatch.empty(table.sizes, 1)
+    torch.library.opcheck(
+        ops._face_masks,
+        (table.records(), hard.data.zero_(), hard.offsets, hard.sizes, table.limits()),
+        test_utils=("test_schema", "test_faketensor"),
+    )
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("wild", [False, True])
+def test_cuda_matches_the_cpu(native: None, vectors: Path, wild: bool) -> None:
+    batch = Batch(9, vectors, wild=wild)
+    hard, on_gpu = ops.face_masks(batch.table), ops.face_masks(batch.table, "cuda")
+    assert torch.equal(on_gpu.data.cpu(), hard.data)
+    warped, moved = ops.warp_masks(batch.table, hard), ops.warp_masks(batch.table, on_gpu)
+    assert (moved.data.cpu() != warped.data).sum() <= 3
+    torch.testing.assert_close(
+        ops.feather_masks(batch.table, warped.to("cuda")).data.cpu(), ops.feather_masks(batch.table, warped).data, rtol=0, atol=1e-5
+    )
+    soft, fused = ops.feather_masks(batch.table, moved), ops.soft_masks(batch.table, device="cuda")
+    assert torch.equal(soft.data, fused.data)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("erosion", ["released", "intended"])
+def test_cuda_refeather(native: None, erosion: str) -> None:
+    regions = torch.stack([blobs(np.random.default_rng(i), [(120, 131)]).item(0) for i in range(3)])
+    draws = [(12, 200, 210, 17, 21, 20), (14, 256, 192, 25, 25, 45), (10, 220, 230, 19, 17, 15)]
+    cpu, gpu = ops.refeather(regions, draws, erosion), ops.refeather(regions.cuda(), draws, erosion)
+    torch.testing.assert_close(gpu.cpu(), cpu, rtol=0, atol=1e-5)
