@@ -88,7 +88,7 @@ def test_gradients_reach_the_response_map_layer() -> None:
     assert gradient.abs().max() > 0
 
 
-def test_normalization_is_inside_and_resolved() -> None:
+def test_normalization_is_inside_the_network() -> None:
     assert Detector(DetectorConfig(image_size=64)).config.normalization == "none"  # B4, as released
     model = Detector(dataclasses.replace(SMALL, backbone="tf_efficientnet_lite0")).eval()
     assert model.config.mean == (0.5, 0.5, 0.5)
