@@ -193,7 +193,8 @@ def _opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[An
         context = stream.codec_context
         check_pixels(path, context.width, context.height, MAX_VIDEO_PIXELS)
         context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
-        context.thread_type = "AUTO"
+        # Slices, not frames: with frame threads a damaged frame can come out before another thread has marked it as damaged.
+        context.thread_type = "SLICE"
         context.thread_count = threads
         yield container, stream
 
