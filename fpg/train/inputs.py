@@ -1,0 +1,85 @@
+"""What a run learns from: the faces of its splits, and the batches of pairs made from them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from fpg.common.console import console
+from fpg.common.errors import InputError
+from fpg.data.dataset import RealFaces, fingerprint
+from fpg.train.config import TrainConfig
+from fpg.train.pairs import Batch, PairDataset, Schedule, collate, loader, usable_workers
+from fpg.train.validate import Remembered
+
+
+class Inputs:
+    """Faces of the training and validation splits, and the batches made from them.
+
+    Args:
+        config: checked.
+
+    Raises:
+        InputError: data that cannot be used, or no real face to train on.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.faces = RealFaces(config.data, "train", config.frames_per_video)
+        self.val_faces = RealFaces(config.data, "val", config.val_frames_per_video)
+        self.fingerprint = fingerprint(config.data)
+        if not self.faces.entries:
+            fakes = f" ({self.faces.fakes} fake ones are there, and not used)" if self.faces.fakes else ""
+            raise InputError(config.data[0], f"no real faces in split train{fakes}; training needs real videos in the training split")
+        self.pairs = config.batch // 2
+        self.workers = usable_workers(config.workers, self.pairs, config.model.image_size)
+
+    def schedule(self, start: tuple[int, int]) -> Schedule:
+        """The run's batches from (epoch, step within it)."""
+        config = self.config
+        return Schedule(len(self.faces) * config.repeat, self.pairs, config.epochs, config.seed, start)
+
+    def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[dict[str, Any]]:
+        """Batches of a schedule."""
+        return loader(self._dataset(self.faces, "pair"), schedule, self.workers, pin=pin)
+
+    def validation(self) -> Remembered | None:
+        """The validation pairs, None (and a message) without validation faces."""
+        if not self.val_faces.entries:
+            console.print(
+                "validation: no real faces in split val; nothing is validated, and the last weights become the final ones", style="yellow"
+            )
+            return None
+        keys = [(0, sample) for sample in range(len(self.val_faces))]
+        batches = [keys[start : start + self.pairs] for start in range(0, len(keys), self.pairs)]
+        size = len(keys) * 10 * self.config.model.image_size**2 * 4
+        return Remembered(loader(self._dataset(self.val_faces, "val"), batches, self.workers), size)
+
+    def examples(self) -> tuple[Batch, list[str]] | None:
+        """A fixed batch for the picture grid: validation faces, or training faces where there are none; spread over the people."""
+        if not self.config.pictures:
+            return None
+        faces = self.val_faces if self.val_faces.entries else self.faces
+        dataset = self._dataset(faces, "picture")
+        chosen = np.unique(np.linspace(0, len(faces) - 1, self.config.pictures).astype(int))
+        batch = collate([dataset[0, int(sample)] for sample in chosen])
+        if not batch["samples"]:
+            return None
+        return cast(Batch, batch), [faces.entries[sample].name for sample in batch["samples"]]
+
+    def describe(self) -> dict[str, Any]:
+        """For the record of the run."""
+        train, val = self.faces, self.val_faces
+        return {
+            "fingerprint": self.fingerprint,
+            "folders": self.config.data,
+            "train_faces": len(train),
+            "train_videos": train.videos,
+            "val_faces": len(val),
+            "val_videos": val.videos,
+        }
+
+    def _dataset(self, faces: RealFaces, purpose: str) -> PairDataset:
+        return PairDataset(faces, self.config.augment, self.config.model.image_size, self.config.seed, purpose)
