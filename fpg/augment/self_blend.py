@@ -11,17 +11,12 @@ import cv2
 import numpy as np
 
 from fpg.augment.feathering import feather
-from fpg.augment.hulls import COORDINATE_LIMIT, face_mask, integer_landmarks
+from fpg.augment.hulls import face_mask
 from fpg.augment.params import AugmentConfig, PairParams
 from fpg.augment.photometry import change_color, compress_jpeg, resample
-from fpg.augment.warp import affine_matrix, deform_mask, mirror_box, mirror_landmarks, warp_image, warp_mask
-from fpg.common.crops import Crop, context_crop, detection_crop, face_input, network_input
-
-evaluation_face = face_input
-"""`face_input` under the name used beside `make_pair`: float32 [3, S, S] of the evaluation crop."""
-
-_BLOCK = 16
-"""Side of a JPEG coding unit with 4:2:0 chroma, in pixels."""
+from fpg.augment.plan import PairPlan, cut_context, plan_pair
+from fpg.augment.warp import affine_matrix, deform_mask, warp_image, warp_mask
+from fpg.common.crops import network_input
 
 
 @dataclass(frozen=True)
@@ -55,25 +50,29 @@ def make_pair(
     Raises:
         ValueError: not such an image, landmarks or box; the message says which and why.
     """
-    config = config or AugmentConfig()
-    _check(image, landmarks, box, size)
-    landmarks, box = np.array(landmarks, np.float64), np.array(box, np.float64)
-    if params.mirror:  # 1
-        image = np.ascontiguousarray(image[:, ::-1])
-        landmarks, box = mirror_landmarks(landmarks, image.shape[1]), mirror_box(box, image.shape[1])
-    y0, y1, x0, x1 = context_crop(landmarks, *image.shape[:2])  # 2
-    image = np.ascontiguousarray(image[y0:y1, x0:x1])
-    landmarks, box = landmarks - (x0, y0), box - (x0, y0, x0, y0)
-    height, width = image.shape[:2]
-    crop = detection_crop(box, height, width, params.crop)
-    source, background, mask = make_copies(image, landmarks, params, config)  # 3 to 6
-    y0, y1, x0, x1 = coded_region(crop, height, width)
+    if size < 1:
+        raise ValueError(f"size: expected at least 1 pixel, got {size}")
+    plan = plan_pair(image, landmarks, box, params)
+    return make_planned(cut_context(image, plan), plan, config or AugmentConfig(), size)
+
+
+def make_planned(image: np.ndarray, plan: PairPlan, config: AugmentConfig, size: int) -> Pair:
+    """Steps 3 to 9 of a planned pair.
+
+    Args:
+        image: uint8 [H, W, 3], the context crop as `cut_context` gives it. Pixels outside `plan.window` may have any value.
+        config: only the elastic field's two constants are used.
+        size: S, in pixels.
+    """
+    source, background, mask = make_copies(image, plan.landmarks, plan.params, config)  # 3 to 6
+    y0, y1, x0, x1 = plan.coded
     source, background, mask = source[y0:y1, x0:x1], background[y0:y1, x0:x1], mask[y0:y1, x0:x1]
-    inner = (crop[0] - y0, crop[1] - y0, crop[2] - x0, crop[3] - x0)
     fake, real, copy = (  # 7 and 8, of which only the surroundings of the detection crop are computed
-        network_input(change_photometry(part, params), inner, size) for part in (blend(source, background, mask), background, source)
+        network_input(change_photometry(part, plan.params), plan.crop, size)
+        for part in (blend(source, background, mask), background, source)
     )
-    soft = cv2.resize(mask[inner[0] : inner[1], inner[2] : inner[3]], (size, size), interpolation=cv2.INTER_LINEAR)  # 9
+    y0, y1, x0, x1 = plan.crop
+    soft = cv2.resize(mask[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)  # 9
     return Pair(fake, real, copy, np.clip(soft, 0, 1)[None])
 
 
@@ -111,28 +110,3 @@ def change_photometry(image: np.ndarray, params: PairParams) -> np.ndarray:
     """Step 8: the change that forgery, background and source share. uint8 [H, W, 3] -> uint8 [H, W, 3]."""
     changed = change_color(image, params.photometric)
     return changed if params.jpeg_quality is None else compress_jpeg(changed, params.jpeg_quality)
-
-
-def coded_region(crop: Crop, height: int, width: int) -> Crop:
-    """The part of the image that steps 7 and 8 have to see for the pixels of `crop`.
-
-    It consists of whole JPEG coding units of the image (16 x 16 with 4:2:0 chroma) and one more on each side, because decoders smooth
-    chroma across them; clipped to the image. Compressing this part gives the pixels of the crop that compressing everything gives.
-    """
-
-    def widen(low: int, high: int, limit: int) -> tuple[int, int]:
-        return max(0, low // _BLOCK - 1) * _BLOCK, min(limit, (-(-high // _BLOCK) + 1) * _BLOCK)
-
-    return *widen(crop[0], crop[1], height), *widen(crop[2], crop[3], width)
-
-
-def _check(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, size: int) -> None:
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ValueError(f"image: expected uint8 [H, W, 3], not empty, got {getattr(image, 'dtype', type(image))} {list(np.shape(image))}")
-    if max(image.shape) > COORDINATE_LIMIT:
-        raise ValueError(f"image: expected sides up to {COORDINATE_LIMIT} pixels, got {list(image.shape)}")
-    integer_landmarks(landmarks)
-    if np.shape(box) != (4,):
-        raise ValueError(f"box: expected [4], got {list(np.shape(box))}")
-    if size < 1:
-        raise ValueError(f"size: expected at least 1 pixel, got {size}")

@@ -8,7 +8,7 @@ import pytest
 
 from fpg.augment.params import ColorParams, ResampleParams
 from fpg.augment.photometry import change_color, change_contrast, compress_jpeg, resample, scale_down_and_up, sharpen, shift_hsv, shift_rgb
-from fpg.augment.self_blend import coded_region
+from fpg.augment.plan import coded_region
 
 
 def picture(seed: int, height: int = 37, width: int = 53) -> np.ndarray:

@@ -12,8 +12,8 @@ import pytest
 
 from fpg.augment.params import AugmentConfig, PairParams, draw_pair
 from fpg.augment.photometry import change_color, compress_jpeg
-from fpg.augment.self_blend import Pair, blend, evaluation_face, make_copies, make_pair
-from fpg.common.crops import context_crop, detection_crop, network_input
+from fpg.augment.self_blend import Pair, blend, make_copies, make_pair
+from fpg.common.crops import context_crop, detection_crop, face_input, network_input
 from fpg.common.rng import stream
 
 SIZE = 48
@@ -194,4 +194,4 @@ def test_68_points_are_enough(face: Sample) -> None:
 def test_evaluation_face_is_the_validation_crop(face: Sample) -> None:
     params = dataclasses.replace(draw_pair(stream(0, 2), training=False), recolored="source", jpeg_quality=None)
     params = dataclasses.replace(params, photometric=dataclasses.replace(params.photometric, rgb_shift=None, hsv_shift=None, contrast=None))
-    np.testing.assert_array_equal(made(face, params).real, evaluation_face(face.image, face.box, SIZE))
+    np.testing.assert_array_equal(made(face, params).real, face_input(face.image, face.box, SIZE))

@@ -1,0 +1,151 @@
+"""Where everything of a pair lies, decided before a pixel is touched (METHOD 2.1, 2.2, 2.5 and 2.9; SBI, CVPR 2022, as FPG uses it).
+
+A plan says which window of the image its pair depends on, so that whoever reads the image can cut that window and forget the rest.
+Crops are (y0, y1, x0, x1), half open, in pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fpg.augment.hulls import COORDINATE_LIMIT, integer_landmarks
+from fpg.augment.params import PairParams, ResampleParams
+from fpg.augment.warp import affine_matrix, mirror_box, mirror_landmarks
+from fpg.common.crops import Crop, context_crop, detection_crop
+
+_BLOCK = 16
+"""Side of a JPEG coding unit with 4:2:0 chroma, in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairPlan:
+    """The geometry of one pair. What is said to lie "in the context crop" is relative to its first pixel, mirrored if the pair is."""
+
+    params: PairParams
+    context: Crop
+    """The context crop in the image, or in the mirrored image."""
+    landmarks: np.ndarray
+    """float64 [68 or 81, 2] in the context crop."""
+    affine: tuple[float, float, float, float]
+    """(scale x, shift x, scale y, shift y) of source and mask, in pixels of the context crop."""
+    coded: Crop
+    """What steps 7 and 8 compute, in the context crop."""
+    warped: Crop
+    """What the affine change reads for `coded`, in the context crop."""
+    window: Crop
+    """What the whole pair reads, in the context crop."""
+    crop: Crop
+    """The detection crop, in `coded`."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the context crop."""
+        return self.context[1] - self.context[0], self.context[3] - self.context[2]
+
+
+def plan_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params: PairParams) -> PairPlan:
+    """Plan the pair that `params` describe.
+
+    Args:
+        image: uint8 [H, W, 3]; only its type and shape are looked at.
+        landmarks: [68 or 81, 2], (x, y) in its pixels.
+        box: face box (x0, y0, x1, y1) in its pixels.
+        params: from `draw_pair`.
+
+    Raises:
+        ValueError: not such an image, landmarks or box; the message says which and why.
+    """
+    _check(image, landmarks, box)
+    landmarks, box = np.array(landmarks, np.float64), np.array(box, np.float64)
+    if params.mirror:
+        landmarks, box = mirror_landmarks(landmarks, image.shape[1]), mirror_box(box, image.shape[1])
+    context = context_crop(landmarks, *image.shape[:2])
+    y0, x0 = context[0], context[2]
+    landmarks, box = landmarks - (x0, y0), box - (x0, y0, x0, y0)
+    height, width = context[1] - y0, context[3] - x0
+    crop = detection_crop(box, height, width, params.crop)
+    coded = coded_region(crop, height, width)
+    matrix = affine_matrix(params.geometry, height, width)
+    affine = (float(matrix[0, 0]), float(matrix[0, 2]), float(matrix[1, 1]), float(matrix[1, 2]))
+    warped = warp_region(affine, coded, height, width)
+    recolored, untouched = (warped, coded) if params.recolored == "source" else (coded, warped)
+    around = resample_region(params.resample, recolored, height, width)
+    low = np.minimum(around, untouched)
+    high = np.maximum(around, untouched)
+    return PairPlan(
+        params=params,
+        context=context,
+        landmarks=landmarks,
+        affine=affine,
+        coded=coded,
+        warped=warped,
+        window=(int(low[0]), int(high[1]), int(low[2]), int(high[3])),
+        crop=(crop[0] - coded[0], crop[1] - coded[0], crop[2] - coded[2], crop[3] - coded[2]),
+    )
+
+
+def cut_context(image: np.ndarray, plan: PairPlan) -> np.ndarray:
+    """The context crop, mirrored if the pair is: uint8 [H, W, 3], contiguous."""
+    return _cut(image, plan.context, plan.params.mirror)
+
+
+def cut_window(image: np.ndarray, plan: PairPlan) -> np.ndarray:
+    """All that the pair needs of the image, mirrored if the pair is: uint8 [h, w, 3] of `plan.window`, contiguous."""
+    top, left = plan.context[0], plan.context[2]
+    y0, y1, x0, x1 = plan.window
+    return _cut(image, (y0 + top, y1 + top, x0 + left, x1 + left), plan.params.mirror)
+
+
+def coded_region(crop: Crop, height: int, width: int) -> Crop:
+    """The part of the image that steps 7 and 8 have to see for the pixels of `crop`.
+
+    It consists of whole JPEG coding units of the image (16 x 16 with 4:2:0 chroma) and one more on each side, because decoders smooth
+    chroma across them; clipped to the image. Compressing this part gives the pixels of the crop that compressing everything gives.
+    """
+
+    def widen(low: int, high: int, limit: int) -> tuple[int, int]:
+        return max(0, low // _BLOCK - 1) * _BLOCK, min(limit, (-(-high // _BLOCK) + 1) * _BLOCK)
+
+    return *widen(crop[0], crop[1], height), *widen(crop[2], crop[3], width)
+
+
+def warp_region(affine: tuple[float, float, float, float], region: Crop, height: int, width: int) -> Crop:
+    """The part of the image that its affine change reads for the pixels of `region`; never empty."""
+
+    def reach(low: int, high: int, scale: float, shift: float, limit: int) -> tuple[int, int]:
+        first = min(max(math.floor((low - shift) / scale) - 1, 0), limit - 1)
+        last = min(max(math.floor((high - 1 - shift) / scale) + 3, 0), limit)
+        return first, max(last, first + 1)
+
+    scale_x, shift_x, scale_y, shift_y = affine
+    return *reach(region[0], region[1], scale_y, shift_y, height), *reach(region[2], region[3], scale_x, shift_x, width)
+
+
+def resample_region(params: ResampleParams, region: Crop, height: int, width: int) -> Crop:
+    """The part of the image that resampling or sharpening reads for the pixels of `region`."""
+
+    def reach(low: int, high: int, limit: int) -> tuple[int, int]:
+        factor = params.down_scale
+        around = 1 if factor is None else 2 * factor if limit >= 4 * factor else limit
+        return max(0, low - around), min(limit, high + around)
+
+    return *reach(region[0], region[1], height), *reach(region[2], region[3], width)
+
+
+def _cut(image: np.ndarray, crop: Crop, mirror: bool) -> np.ndarray:
+    y0, y1, x0, x1 = crop
+    width = image.shape[1]
+    return np.ascontiguousarray(image[y0:y1, width - x1 : width - x0][:, ::-1] if mirror else image[y0:y1, x0:x1])
+
+
+def _check(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> None:
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ValueError(f"image: expected uint8 [H, W, 3], not empty, got {getattr(image, 'dtype', type(image))} {list(np.shape(image))}")
+    if max(image.shape) > COORDINATE_LIMIT:
+        raise ValueError(f"image: expected sides up to {COORDINATE_LIMIT} pixels, got {list(image.shape)}")
+    integer_landmarks(landmarks)
+    if np.shape(box) != (4,):
+        raise ValueError(f"box: expected [4], got {list(np.shape(box))}")
