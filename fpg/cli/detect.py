@@ -105,7 +105,7 @@ def check_outputs(*paths: str | None) -> None:
         if os.path.isdir(path):
             raise UsageError(f"{path} is a folder: name the file to write")
     if len(set(given)) < len(given):
-        raise UsageError("--json and --report name the same file")
+        raise UsageError("two outputs name the same file")
 
 
 def expand(inputs: Sequence[str]) -> tuple[list[Path], list[InputError]]:

@@ -39,3 +39,8 @@ def detect() -> int:
 def doctor() -> int:
     """`fpg-doctor`."""
     return _launch("doctor")
+
+
+def compare() -> int:
+    """`fpg-compare`."""
+    return _launch("compare")

@@ -10,7 +10,7 @@ import pytest
 
 from fpg.cli import launch
 
-PROGRAMS = ("prepare", "train", "evaluate", "export", "detect", "doctor")
+PROGRAMS = ("prepare", "train", "evaluate", "export", "detect", "doctor", "compare")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
