@@ -130,3 +130,19 @@ def face_masks(*, chain: MaskChain, out: Ragged, target: Target) -> None: ...
 def warp_masks(*, chain: MaskChain, masks: Ragged, out: Ragged, target: Target) -> None: ...
 def feather_masks(*, chain: MaskChain, masks: Ragged, out: Ragged, target: Target) -> None: ...
 def soft_masks(*, chain: MaskChain, out: Ragged, target: Target) -> None: ...
+
+SELF_BLEND_ITEM_BYTES: int
+
+def self_blend_scratch_bytes(*, windows: int, bytes: int, items: int, masks: MaskChain) -> int: ...
+def self_blend(
+    *,
+    windows: int,
+    bytes: int,
+    items: int,
+    masks: MaskChain,
+    out: list[int],
+    side: int,
+    scratch: int,
+    slots: int,
+    target: Target,
+) -> None: ...

@@ -1,52 +1,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
-#include <vector>
-
+#include "bind_masks.h"
 #include "bindings.h"
-#include "fpg/error.h"
-#include "fpg/masks.h"
 
 namespace py = pybind11;
 
 namespace fpg::python {
 namespace {
-
-MaskLimits limits_of(const std::array<int32_t, 6>& v) { return {v[0], v[1], v[2], v[3], v[4], v[5]}; }
-
-Elastic elastic_of(float amplitude, const std::vector<float>& weights) {
-  if (weights.empty() || weights.size() > kElasticRadius + 1)
-    throw InvalidArgument("elastic: expected 1 to " + std::to_string(kElasticRadius + 1) + " weights, got " +
-                          std::to_string(weights.size()));
-  Elastic elastic;
-  elastic.amplitude = amplitude;
-  elastic.radius = static_cast<int32_t>(weights.size()) - 1;
-  std::copy(weights.begin(), weights.end(), elastic.weights);
-  return elastic;
-}
-
-struct Chain {
-  std::uintptr_t items;
-  int64_t count;
-  std::array<int32_t, 6> limits;
-  float amplitude;
-  std::vector<float> weights;
-  std::uintptr_t scratch;
-  int64_t slots;
-
-  MaskChain view(const Target& target) const {
-    MaskChain chain;
-    chain.items = reinterpret_cast<const MaskItem*>(items);
-    chain.count = count;
-    chain.limits = limits_of(limits);
-    chain.elastic = elastic_of(amplitude, weights);
-    chain.scratch = reinterpret_cast<void*>(scratch);
-    chain.scratch_slots = slots;
-    chain.device = target.device;
-    return chain;
-  }
-};
 
 void face_masks(const Chain& chain, const Ragged& out, const Target& target) {
   const py::gil_scoped_release release;

@@ -63,5 +63,6 @@ void bind_warp(pybind11::module_& module);
 void bind_blend(pybind11::module_& module);
 void bind_crop(pybind11::module_& module);
 void bind_masks(pybind11::module_& module);
+void bind_self_blend(pybind11::module_& module);
 
 }  // namespace fpg::python

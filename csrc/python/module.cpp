@@ -68,4 +68,5 @@ PYBIND11_MODULE(_C, module) {
   fpg::python::bind_warp(module);
   fpg::python::bind_blend(module);
   fpg::python::bind_crop(module);
+  fpg::python::bind_self_blend(module);
 }

@@ -19,14 +19,10 @@ from fpg.augment.plan import PairPlan, cut_window, plan_pair
 from fpg.augment.self_blend import make_planned
 from fpg.common.crops import Crop
 from fpg.ops.backend import backend
-from fpg.ops.blend import blend
-from fpg.ops.crop import crop_resize
-from fpg.ops.jpeg import jpeg_round_trip
 from fpg.ops.mask_table import MaskTable
-from fpg.ops.masks import soft_masks
-from fpg.ops.photometry import change_color, color_fields, resample, resample_fields
+from fpg.ops.photometry import color_fields, resample_fields
 from fpg.ops.ragged import RaggedBatch
-from fpg.ops.warp import warp
+from fpg.ops.self_blend import PAIR_RECORD, self_blend
 
 
 class PairBatch(NamedTuple):
@@ -57,6 +53,9 @@ class PreparedBatch:
     plans: tuple[PairPlan, ...]
     windows: RaggedBatch
     """uint8, 3 channels: `PreparedPair.pixels` of each."""
+    records: np.ndarray
+    """[N] of `fpg.ops.self_blend.PAIR_RECORD`."""
+    masks: MaskTable
 
     def __len__(self) -> int:
         return len(self.plans)
@@ -74,7 +73,8 @@ def prepare_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, para
 
 def collate_pairs(pairs: Sequence[PreparedPair]) -> PreparedBatch:
     """A batch of prepared pairs, at least one."""
-    return PreparedBatch(tuple(pair.plan for pair in pairs), RaggedBatch.from_list([pair.pixels for pair in pairs]))
+    plans, windows = tuple(pair.plan for pair in pairs), RaggedBatch.from_list([pair.pixels for pair in pairs])
+    return PreparedBatch(plans, windows, _records(plans, windows), _masks(plans))
 
 
 class SelfBlend:
@@ -153,74 +153,45 @@ class SelfBlend:
         return PairBatch(*(x.to(self.device) for x in stacked))
 
     def _native(self, batch: PreparedBatch) -> PairBatch:
-        plans, params = batch.plans, [plan.params for plan in batch.plans]
-        count = len(plans)
         windows = batch.windows.to(self.device)
-        from_source = [p.recolored == "source" for p in params]
-        frames = self._frames(plans, [p.window for p in plans])
-        coded = [p.coded for p in plans]
-        out = RaggedBatch.empty([_size(c) for c in coded], 3, torch.uint8, self.device)
-        out_frames = self._frames(plans, coded)
+        constants = {"alpha": self.config.elastic_alpha, "sigma": self.config.elastic_sigma}
+        return PairBatch(*self_blend(windows, batch.records, batch.masks, self.size, **constants))
 
-        colored = change_color(windows, self._rows([_color(p.color) for p in params], torch.float32))
-        regions = [p.warped if source else p.coded for p, source in zip(plans, from_source, strict=True)]
-        region_frames = self._frames(plans, regions)
-        layout = RaggedBatch.empty([_size(r) for r in regions], 3, torch.uint8, self.device)
-        changes = self._rows([resample_fields(p.resample.down_scale, p.resample.sharpen) for p in params], torch.float32)
-        changed = resample(colored, changes, windows=frames, out=layout, out_windows=region_frames)
 
-        both = torch.cat([windows.data, changed.data])
-        moved_offsets = changed.offsets + windows.data.numel()
-        flags = self._rows(from_source, torch.bool)
-
-        def select(first: torch.Tensor) -> tuple[RaggedBatch, Tensor]:
-            sizes = tuple(b if pick else a for a, b, pick in zip(windows.host_sizes, changed.host_sizes, first.tolist(), strict=True))
-            chosen = first.to(self.device)
-            offsets = torch.where(chosen, moved_offsets, windows.offsets)
-            batch = RaggedBatch(both, offsets, torch.where(chosen[:, None], changed.sizes, windows.sizes), 3, sizes)
-            return batch, torch.where(chosen[:, None], region_frames, frames)
-
-        source_in, source_frames = select(flags)
-        affine = self._rows([p.affine for p in plans], torch.float64)
-        source = warp(source_in, affine, windows=source_frames, out=out, out_windows=out_frames)
-        background_in, background_frames = select(~flags)
-        background = resample(background_in, torch.zeros_like(changes), windows=background_frames, out=out, out_windows=out_frames)
-
-        table = MaskTable([p.size for p in plans])
-        table.set_hulls([p.landmarks for p in plans], [p.family for p in params], [p.points for p in params])
-        table.set_warp([p.geometry.scale for p in params], [p.geometry.translate for p in params], [p.geometry.noise_key for p in params])
-        feather = [(p.feather.height, p.feather.width, p.feather.k1, p.feather.k2, p.feather.sigma) for p in params]
-        table.set_feather(feather, [p.ratio for p in params])
-        table.set_windows([(c[0], c[2], c[1] - c[0], c[3] - c[2]) for c in coded])
-        masks = soft_masks(table, alpha=self.config.elastic_alpha, sigma=self.config.elastic_sigma, device=self.device)
-        fake = blend(source, background, masks)
-
-        images = torch.cat([fake.data, background.data, source.data])
-        step = fake.data.numel()
-        every = RaggedBatch(
-            images,
-            torch.cat([out.offsets + k * step for k in range(3)]),
-            out.sizes.repeat(3, 1),
-            3,
-            out.host_sizes * 3,
+def _records(plans: Sequence[PairPlan], windows: RaggedBatch) -> np.ndarray:
+    """The plans as `fpg.ops.self_blend` reads them."""
+    records = np.zeros(len(plans), PAIR_RECORD)
+    for index, (plan, start) in enumerate(zip(plans, windows.offsets.tolist(), strict=True)):
+        params, regions = plan.params, (_region(crop) for crop in (plan.window, plan.warped, plan.coded))
+        records[index] = (
+            plan.affine,
+            start,
+            plan.size,
+            *regions,
+            plan.crop,
+            params.recolored == "source",
+            params.jpeg_quality or 0,
+            _color(params.color),
+            resample_fields(params.resample.down_scale, params.resample.sharpen),
+            _color(params.photometric),
+            0,
         )
-        every = change_color(every, self._rows([_color(p.photometric) for p in params] * 3, torch.float32))
-        every = jpeg_round_trip(every, torch.tensor([p.jpeg_quality or 0 for p in params] * 3, dtype=torch.int32))
-        parts = [RaggedBatch(every.data, every.offsets[k * count : (k + 1) * count], out.sizes, 3, out.host_sizes) for k in range(3)]
-        crops = crop_resize(parts, masks, self._rows([p.crop for p in plans], torch.int32), self.size)
-        assert crops.masks is not None
-        fake_crop, real_crop, source_crop = crops.images
-        return PairBatch(fake_crop, real_crop, source_crop, crops.masks)
-
-    def _frames(self, plans: Sequence[PairPlan], regions: Sequence[Crop]) -> Tensor:
-        return self._rows([(r[0], r[2], *p.size) for p, r in zip(plans, regions, strict=True)], torch.int32)
-
-    def _rows(self, rows: Sequence[object], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(rows, dtype=dtype).to(self.device, non_blocking=True)
+    return records
 
 
-def _size(crop: Crop) -> tuple[int, int]:
-    return crop[1] - crop[0], crop[3] - crop[2]
+def _masks(plans: Sequence[PairPlan]) -> MaskTable:
+    table, params = MaskTable([plan.size for plan in plans]), [plan.params for plan in plans]
+    table.set_hulls([plan.landmarks for plan in plans], [p.family for p in params], [p.points for p in params])
+    table.set_warp([p.geometry.scale for p in params], [p.geometry.translate for p in params], [p.geometry.noise_key for p in params])
+    feather = [(p.feather.height, p.feather.width, p.feather.k1, p.feather.k2, p.feather.sigma) for p in params]
+    table.set_feather(feather, [p.ratio for p in params])
+    table.set_windows([_region(plan.coded) for plan in plans])
+    return table
+
+
+def _region(crop: Crop) -> tuple[int, int, int, int]:
+    """(y0, y1, x0, x1) as (y0, x0, height, width)."""
+    return crop[0], crop[2], crop[1] - crop[0], crop[3] - crop[2]
 
 
 def _color(params: ColorParams) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.memory import to_device
 from fpg.ops.ragged import RaggedBatch
 
 
@@ -45,9 +46,9 @@ def jpeg_round_trip(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
     if backend(device.type) == "reference":
         return _reference(out, quality)
     units = np.array([((h + 15) // 16) * ((w + 15) // 16) * 384 for h, w in images.host_sizes], np.int64)
-    starts = torch.from_numpy(np.cumsum(units) - units).to(device, non_blocking=True)
+    starts = to_device(torch.from_numpy(np.cumsum(units) - units), device)
     planes = torch.empty(int(units.sum()), dtype=torch.uint8, device=device)
-    on_device = quality.to(device, non_blocking=True).contiguous()
+    on_device = to_device(quality.contiguous(), device)
     native_module().jpeg_round_trip(
         images=out.native(),
         quality=on_device.data_ptr(),

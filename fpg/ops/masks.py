@@ -7,6 +7,7 @@ landmarks to the soft mask without any full-size mask leaving the cache, and com
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from fpg.ops import reference_masks
 from fpg.ops.backend import backend, native_module, native_target
 from fpg.ops.mask_table import MaskTable, gaussian_weights
+from fpg.ops.memory import to_device
 from fpg.ops.ragged import RaggedBatch
 
 ELASTIC_RADIUS = 64
@@ -38,7 +40,7 @@ def face_masks(table: MaskTable, device: torch.device | str = "cpu") -> RaggedBa
         MissingDependencyError: `FPG_BACKEND=native` without kernels for this device.
     """
     out = RaggedBatch.empty(table.sizes, 1, torch.uint8, device)
-    _face_masks(table.records().to(out.data.device), out.data, out.offsets, out.sizes, table.limits())
+    _face_masks(to_device(table.records(), out.data.device), out.data, out.offsets, out.sizes, table.limits())
     return out
 
 
@@ -63,7 +65,7 @@ def warp_masks(table: MaskTable, masks: RaggedBatch, *, alpha: float = 50.0, sig
     out = masks.like()
     elastic = [alpha, sigma]
     weights = _elastic_weights(alpha, sigma)
-    records = table.records().to(masks.data.device)
+    records = to_device(table.records(), masks.data.device)
     _warp_masks(records, masks.data, out.data, out.offsets, out.sizes, table.limits(), elastic, weights)
     return out
 
@@ -85,7 +87,7 @@ def feather_masks(table: MaskTable, masks: RaggedBatch) -> RaggedBatch:
     """
     _check_masks(table, masks)
     out = RaggedBatch.empty([w[2:] for w in table.windows], 1, torch.float32, masks.data.device)
-    records = table.records().to(masks.data.device)
+    records = to_device(table.records(), masks.data.device)
     _feather_masks(records, masks.data, masks.offsets, masks.sizes, out.data, out.offsets, out.sizes, table.limits())
     return out
 
@@ -135,9 +137,15 @@ def soft_masks(table: MaskTable, *, alpha: float = 50.0, sigma: float = 7.0, dev
     """
     out = RaggedBatch.empty([w[2:] for w in table.windows], 1, torch.float32, device)
     weights = _elastic_weights(alpha, sigma)
-    records = table.records().to(out.data.device)
+    records = to_device(table.records(), out.data.device)
     _soft_masks(records, out.data, out.offsets, out.sizes, table.limits(), [alpha, sigma], weights)
     return out
+
+
+def mask_chain(records: Tensor, limits: Sequence[int], alpha: float, sigma: float) -> Any:
+    """Records on the CPU and the elastic field as the compiled module takes them, for an operation that has scratch memory of its own."""
+    _check_records(records)
+    return native_module().MaskChain(records.data_ptr(), len(records), limits, alpha / 2, _elastic_weights(alpha, sigma), 0, 0)
 
 
 def _elastic_weights(alpha: float, sigma: float) -> list[float]:
@@ -243,9 +251,14 @@ def _ragged(data: Tensor, offsets: Tensor, sizes: Tensor, largest: Sequence[int]
 def _chain(records: Tensor, limits: Sequence[int], amplitude: float, weights: Sequence[float]) -> tuple[object, Tensor]:
     """The arguments that all operations share, and the scratch memory that has to outlive the call."""
     native = native_module()
-    if records.shape[1] != native.MASK_ITEM_BYTES:
-        raise RuntimeError(f"fpg._C: expected records of {native.MASK_ITEM_BYTES} bytes, got {records.shape[1]}; build it again")
+    _check_records(records)
     slots = len(records) if records.is_cuda else min(len(records), torch.get_num_threads())
     scratch = torch.empty(slots * native.mask_scratch_bytes(limits, amplitude, weights), dtype=torch.uint8, device=records.device)
     chain = native.MaskChain(records.data_ptr(), len(records), limits, amplitude, weights, scratch.data_ptr(), slots)
     return chain, scratch
+
+
+def _check_records(records: Tensor) -> None:
+    expected = native_module().MASK_ITEM_BYTES
+    if records.shape[1] != expected:
+        raise RuntimeError(f"fpg._C: expected records of {expected} bytes, got {records.shape[1]}; build it again")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fpg.ops.backend import native_module
+from fpg.ops.memory import to_device
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class RaggedBatch:
         offsets = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if host else np.zeros(0, np.int64)
         return cls(
             torch.empty(int(counts.sum()), dtype=dtype, device=device),
-            torch.from_numpy(offsets).to(device, non_blocking=True),
-            torch.tensor(host, dtype=torch.int32).reshape(-1, 2).to(device, non_blocking=True),
+            to_device(torch.from_numpy(offsets), device),
+            to_device(torch.tensor(host, dtype=torch.int32).reshape(-1, 2), device),
             channels,
             host,
         )
@@ -77,7 +78,7 @@ class RaggedBatch:
 
     def to(self, device: torch.device | str) -> RaggedBatch:
         """The same batch on another device."""
-        move = {name: getattr(self, name).to(device, non_blocking=True) for name in ("data", "offsets", "sizes")}
+        move = {name: to_device(getattr(self, name), device) for name in ("data", "offsets", "sizes")}
         return RaggedBatch(**move, channels=self.channels, host_sizes=self.host_sizes)
 
     def item(self, index: int) -> Tensor:

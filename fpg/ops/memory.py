@@ -1,0 +1,58 @@
+"""Memory: large results on the CPU, and the way to a GPU.
+
+Blocks for large results on the CPU are used again when nobody holds them any more. A fresh batch of pairs is tens of megabytes, and a
+system hands out new memory page by page, each cleared: that takes longer than computing what is written there. A block comes back by
+itself when the last tensor on it is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ALIGNMENT = 64
+"""Of the first byte."""
+IDLE_LIMIT = 1 << 28
+"""Bytes that are kept for later."""
+
+_idle: dict[int, np.ndarray] = {}  # its operations are atomic, so that no lock can be left behind by a fork or taken twice
+
+
+def recycled(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor on the CPU, in memory that an earlier one no longer needs where there is such."""
+    count = math.prod(shape)
+    needed = max(1, count * dtype.itemsize) + ALIGNMENT
+    block = _take(needed)
+    start = -block.ctypes.data % ALIGNMENT
+    part = block[start : start + count * dtype.itemsize]
+    weakref.finalize(part, _give, block).atexit = False
+    return torch.from_numpy(part).view(dtype).view(tuple(shape))
+
+
+def _take(needed: int) -> np.ndarray:
+    fitting = sorted((len(block), key) for key, block in list(_idle.items()) if needed <= len(block) <= 4 * needed)
+    for _, key in fitting:
+        if (block := _idle.pop(key, None)) is not None:
+            return block
+    return np.empty(needed, np.uint8)
+
+
+def _give(block: np.ndarray) -> None:
+    _idle[id(block)] = block
+    for key in list(_idle)[:-1]:  # the oldest first
+        if sum(len(other) for other in list(_idle.values())) <= IDLE_LIMIT:
+            break
+        _idle.pop(key, None)
+
+
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor on a device; from the CPU to a GPU through page-locked memory, so that nobody waits for what the GPU still does."""
+    device = torch.device(device)
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor if tensor.is_pinned() else tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
