@@ -17,7 +17,7 @@ from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws
 from fpg.guidance.magnitude import input_gradient, magnitude_refinement
 from fpg.guidance.response_map import Perceiver, response_map
-from fpg.guidance.shape import kernel_feathering, opencv_feathering, shape_refinement
+from fpg.guidance.shape import Feathering, kernel_feathering, opencv_feathering, shape_refinement
 from fpg.ops.backend import backend
 
 
@@ -67,8 +67,8 @@ class Refined(NamedTuple):
     """Probability of "fake" of the forgeries before refinement, float32 [N]; None without shape refinement."""
     refined: Tensor
     """bool [N]: the shape was refined."""
-    kept_unrefined: int
-    """Forgeries kept as they were because refinement would have left nothing of their mask."""
+    kept_unrefined: Tensor
+    """int64 scalar: forgeries kept as they were because refinement would have left nothing of their mask."""
     direction: Tensor
     """int64 [N]: +1 blended more, -1 blended less, 0 no magnitude step in this batch."""
 
@@ -76,7 +76,8 @@ class Refined(NamedTuple):
 def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: GuidanceConfig | None = None) -> Refined:
     """Shape refinement, then magnitude refinement of what it left; all perception in evaluation mode.
 
-    The model is left as it was: modes, BN statistics, `requires_grad`, `.grad`; on errors too.
+    The model is left as it was: modes, BN statistics, `requires_grad`, `.grad`; on errors too. With the compiled kernels nothing here
+    waits for a GPU or copies from it.
 
     Args:
         model: a detector (see `fpg.guidance.response_map.Perceiver`), not wrapped for distributed training.
@@ -95,22 +96,21 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
     maps = probability = None
     refined = torch.zeros(n, dtype=torch.bool, device=device)
     direction = torch.zeros(n, dtype=torch.int64, device=device)
-    kept_unrefined = 0
+    kept_unrefined = torch.zeros((), dtype=torch.int64, device=device)
     if config.shape:
         maps, probability = response_map(model, pairs.fake)
-        feathering = kernel_feathering if backend(device.type) == "native" else opencv_feathering
         shape = shape_refinement(
             pairs.real,
             pairs.fake,
             pairs.mask,
             maps,
             probability,
-            torch.from_numpy(draws.refine_u).to(device),
-            feathering(draws.refeather, config.erosion),
+            torch.from_numpy(draws.refine_u).to(device, non_blocking=True),
+            _feathering(draws, config, device),
             threshold=config.threshold,
             certainty=config.certainty,
         )
-        refined, kept_unrefined = shape.refined, int(shape.emptied.sum())
+        refined, kept_unrefined = shape.refined, shape.emptied.sum()
         pairs = replace(pairs, fake=shape.fake.detach(), mask=shape.mask.detach())
     if config.magnitude and draws.step_coin and config.eps > 0:
         gradient = input_gradient(model, pairs.fake)
@@ -118,3 +118,9 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
         direction = magnitude.direction
         pairs = replace(pairs, fake=magnitude.fake)
     return Refined(pairs, maps, probability, refined, kept_unrefined, direction)
+
+
+def _feathering(draws: GuidanceDraws, config: GuidanceConfig, device: torch.device) -> Feathering:
+    if backend(device.type) != "native":
+        return opencv_feathering(draws.refeather, config.erosion)
+    return kernel_feathering(draws.refeather, config.erosion, only_wanted=device.type == "cpu")

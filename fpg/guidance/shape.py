@@ -14,7 +14,8 @@ from fpg.ops.masks import refeather as refeather_batch
 from fpg.ops.perception import perception_statistics
 
 Feathering = Callable[[Tensor, Tensor], Tensor]
-"""feather': hard regions uint8 [M, H, W] and the indices int64 [M] of their samples in the batch -> soft masks [M, 1, H, W] in [0, 1]."""
+"""feather': hard regions uint8 [N, H, W] and which of them are wanted, bool [N] -> soft masks [N, 1, H, W] in [0, 1]; what it gives for the
+others is not looked at."""
 
 
 class ShapeRefinement(NamedTuple):
@@ -47,7 +48,8 @@ def shape_refinement(
     """Remove from each mask the dominant region D = {c > mean of c over c > 0} within {m > 0}, and blend again.
 
     A forgery is a candidate if r < t, p > 0.5 and |{m > 0}| > 1, and a candidate is refined with probability p. A map
-    without response has an empty D, hence r = 0: such a candidate is feathered anew with nothing taken away.
+    without response has an empty D, hence r = 0: such a candidate is feathered anew with nothing taken away. Nothing here waits for
+    the device: which samples are refined is decided and applied there.
 
     Args:
         background: b, float32 [N, 3, H, W] in [0, 1]: the real faces.
@@ -56,7 +58,7 @@ def shape_refinement(
         maps: response maps of the forgeries, float32 [N, H, W], >= 0; divided by their maxima here.
         probability: p, probability of "fake", [N].
         refine_u: one uniform draw in [0, 1) per forgery, [N]; it refines if it is below p.
-        feathering: feather', called once with the regions of the refined forgeries alone, and not at all if there are none.
+        feathering: feather', called once.
         threshold: t.
         certainty: the bound on p.
 
@@ -70,52 +72,57 @@ def shape_refinement(
     candidate = (share < threshold) & (probability > certainty) & (statistics.masked > 1)
     chosen = candidate & (refine_u.to(probability.device) < probability)
 
-    refined, emptied = torch.zeros_like(chosen), torch.zeros_like(chosen)
-    rows = chosen.nonzero()[:, 0]
-    if len(rows):
-        soft = feathering(statistics.remaining[rows], rows).to(mask)
-        alive = (soft > 0).flatten(1).any(dim=1)
-        emptied[rows] = ~alive
-        refined[rows] = alive
-        rows, soft = rows[alive], soft[alive]
-        fake = fake.index_copy(0, rows, (1 - soft) * background[rows] + soft * fake[rows])
-        mask = mask.index_copy(0, rows, soft)
+    soft = feathering(statistics.remaining, chosen).to(mask)
+    alive = (soft > 0).flatten(1).any(dim=1)
+    refined, emptied = chosen & alive, chosen & ~alive
+    where = refined.view(-1, 1, 1, 1)
+    fake = torch.where(where, (1 - soft) * background + soft * fake, fake)
+    mask = torch.where(where, soft, mask)
     return ShapeRefinement(fake, mask, refined, emptied, share)
 
 
 def opencv_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "released") -> Feathering:
-    """feather' with OpenCV on the host, one region after the other.
+    """feather' with OpenCV on the host, one wanted region after the other.
 
     Args:
         params: one set of draws for every sample of the batch.
         erosion: see `GuidanceConfig.erosion`.
     """
 
-    def feathering(regions: Tensor, samples: Tensor) -> Tensor:
-        hard = regions.cpu().numpy().astype(np.float32)
-        soft = [_feather_one(region, params[index], erosion) for region, index in zip(hard, samples.tolist(), strict=True)]
-        return torch.from_numpy(np.stack(soft)[:, None]).to(regions.device)
+    def feathering(regions: Tensor, wanted: Tensor) -> Tensor:
+        soft = np.zeros((len(regions), 1, *regions.shape[1:]), np.float32)
+        for index in wanted.nonzero()[:, 0].tolist():
+            hard = regions[index].cpu().numpy().astype(np.float32)
+            soft[index, 0] = refeather(hard, *_draws(params[index]), erosion=erosion)
+        return torch.from_numpy(soft).to(regions.device)
 
     return feathering
 
 
-def kernel_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "released") -> Feathering:
-    """feather' with the compiled kernels, all regions at once on their device; `opencv_feathering` is its yardstick.
+def kernel_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "released", *, only_wanted: bool = True) -> Feathering:
+    """feather' with the compiled kernels on the device of the regions; `opencv_feathering` is its yardstick.
 
     Args:
         params: one set of draws for every sample of the batch.
         erosion: see `GuidanceConfig.erosion`.
+        only_wanted: spare what is not wanted. On a GPU that is a loss: a kernel over regions that nobody wants costs less than
+            asking the GPU which ones are.
     """
 
-    def feathering(regions: Tensor, samples: Tensor) -> Tensor:
-        chosen = [params[index] for index in samples.tolist()]
-        return refeather_batch(regions, [(p.k_erode, p.height, p.width, p.k1, p.k2, p.sigma) for p in chosen], erosion)
+    def feathering(regions: Tensor, wanted: Tensor) -> Tensor:
+        if not only_wanted:
+            return refeather_batch(regions, [_draws(p) for p in params], erosion)
+        rows = wanted.nonzero()[:, 0]
+        soft = regions.new_zeros(len(regions), 1, *regions.shape[1:], dtype=torch.float32)
+        if len(rows):
+            soft[rows] = refeather_batch(regions[rows], [_draws(params[index]) for index in rows.tolist()], erosion)
+        return soft
 
     return feathering
 
 
-def _feather_one(region: np.ndarray, draw: RefeatherParams, erosion: Erosion) -> np.ndarray:
-    return refeather(region, draw.k_erode, draw.height, draw.width, draw.k1, draw.k2, draw.sigma, erosion=erosion)
+def _draws(p: RefeatherParams) -> tuple[int, int, int, int, int, int]:
+    return p.k_erode, p.height, p.width, p.k1, p.k2, p.sigma
 
 
 def _check_shapes(background: Tensor, fake: Tensor, mask: Tensor, maps: Tensor, probability: Tensor, refine_u: Tensor) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fpg.guidance.shape import shape_refinement
 
 
-def identity(regions: Tensor, samples: Tensor) -> Tensor:
+def identity(regions: Tensor, wanted: Tensor) -> Tensor:
     return regions[:, None].float()
 
 

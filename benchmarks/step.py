@@ -1,0 +1,367 @@
+"""What guidance costs: a guided training step against a plain one, and against the guided step as it was first released.
+
+    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda --precision bf16]
+
+One run measures, one after another in every round: a plain step (forward, losses, backward, AdamW), fpg's guided step with the coin of
+the magnitude step on and off, and the released step (all its passes, host copies, NumPy loop; see `alternatives/released_step.py`).
+`ratio` is the median over the rounds of the quotient in the case's name, with fpg's step the mean of both sides of the coin; `low` and
+`high` are the quartiles. The quality network runs apart from all of them. Half of the forgeries are refined in shape, by construction
+and the same ones in both implementations, whose results are compared before anything is timed. Weights are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from alternatives.released_step import Plain, released_step
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from fpg.guidance import guide
+from fpg.guidance.config import GuidanceConfig
+from fpg.guidance.draws import GuidanceDraws, draw_guidance
+from fpg.guidance.guide import Pairs, Refined, refine
+from fpg.guidance.losses import LossConfig, fpg_loss
+from fpg.guidance.quality import AnalyticQuality, FiqaQuality
+from fpg.models.config import DetectorConfig
+from fpg.models.detector import Detector
+from fpg.models.fiqa import Fiqa
+from fpg.ops.backend import backend
+
+SETTINGS = (("tf_efficientnet_b0", 224, 32, 7), ("tf_efficientnet_b4", 380, 8, 3))
+"""Backbone, image size, images of a batch, rounds."""
+PARTS = ("perception", "feathering", "magnitude gradient", "refinement", "step")
+
+
+@dataclass
+class Subject:
+    """One network with its optimiser and one batch, on the device."""
+
+    model: Detector
+    optimizer: torch.optim.Optimizer
+    pairs: Pairs
+    draws: dict[bool, GuidanceDraws]
+    """By coin."""
+    quality: Tensor
+    config: GuidanceConfig
+    losses: LossConfig
+    autocast: Callable[[], contextlib.AbstractContextManager[Any]]
+    device: torch.device
+
+    def learn(self, pairs: Pairs) -> None:
+        """Forward, losses, backward, AdamW: a plain step, and what follows guidance in a guided one."""
+        self.model.train()
+        torch.manual_seed(0)
+        with self.autocast():
+            output = self.model(pairs.images())
+        total = fpg_loss(output, pairs.mask, self.quality, self.losses).total
+        assert total is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+
+    def plain(self) -> None:
+        self.learn(self.pairs)
+
+    def guided(self, coin: bool) -> Refined:
+        with self.autocast():
+            refined = refine(self.model, self.pairs, self.draws[coin], self.config)
+        self.learn(refined.pairs)
+        return refined
+
+    def released(self, coin: bool) -> Plain:
+        with self.autocast():
+            return released_step(self.model, self.pairs, self.draws[coin], self.quality, self.config, self.losses, self.optimizer)
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def make_pairs(count: int, size: int) -> Pairs:
+    """Smooth random faces, soft discs as masks, a little noise as JPEG leaves it."""
+    coarse = torch.rand(2, count, 3, 9, 9)
+    real, source = (F.interpolate(x, size=(size, size), mode="bicubic").clamp(0, 1) for x in coarse)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size), indexing="ij")
+    radius = torch.rand(count, 1, 1, 1) * 0.3 + 0.5
+    mask = (8 * (1 - (x**2 + y**2).sqrt() / radius)).clamp(0, 1)
+    fake = (mask * source + (1 - mask) * real + 0.01 * torch.randn_like(real)).clamp(0, 1)
+    return Pairs(real, fake, source, mask)
+
+
+def make_subject(backbone: str, size: int, batch: int, device: torch.device, precision: str) -> Subject:
+    """A network with random weights and settled statistics; draws that refine every second forgery."""
+    count = batch // 2
+    torch.manual_seed(0)
+    pairs = make_pairs(count, size)
+    model = Detector(DetectorConfig(backbone=backbone, image_size=size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pairs = Pairs(*(x.to(device) for x in (pairs.real, pairs.fake, pairs.source, pairs.mask)))
+    _settle(model, pairs.images())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2)
+    config = GuidanceConfig(threshold=1.0, certainty=0.0)
+    drawn = replace(draw_guidance(0, 0, 0, range(count), config), refine_u=np.arange(count) % 2 * 1.0)
+    draws = {coin: replace(drawn, step_coin=coin) for coin in (True, False)}
+    enabled = precision == "bf16"
+
+    def autocast() -> contextlib.AbstractContextManager[Any]:
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    quality = torch.linspace(0, 2, 2 * count, device=device)
+    return Subject(model, optimizer, pairs, draws, quality, config, LossConfig(), autocast, device)
+
+
+@torch.no_grad()
+def _settle(model: torch.nn.Module, images: Tensor) -> None:
+    """Running statistics of these images: with those of a new network activations shrink to denormal numbers, which are slow."""
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()
+    model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def check(subject: Subject, precision: str) -> int:
+    """Both implementations refine the same forgeries to the same images; how many in shape."""
+    state = {name: value.clone() for name, value in subject.model.state_dict().items()}
+    with subject.autocast():
+        ours = refine(subject.model, subject.pairs, subject.draws[True], subject.config)
+        other = released_step(subject.model, subject.pairs, subject.draws[True], subject.quality, subject.config, subject.losses)
+    subject.model.load_state_dict(state)
+    count = int(ours.refined.sum())
+    if not count:
+        raise RuntimeError("no forgery is refined in shape; nothing that is timed would mean anything")
+    if precision == "fp32":
+        assert ours.refined.tolist() == other.refined
+        agreeing = (ours.direction.cpu() == torch.tensor(other.direction)).float().mean()
+        assert agreeing >= 0.5, "the magnitude gradients disagree"
+        different = (ours.pairs.fake - other.fake).abs().flatten(1).amax(1).median()
+        assert different < 2e-2, f"the refined forgeries differ by {different}"
+    return count
+
+
+def time_rounds(subject: Subject, calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call in each round, one after another, after one round that does not count; the order alternates."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for index in range(rounds + 1):
+        for name in list(calls)[:: -1 if index % 2 else 1]:
+            subject.wait()
+            start = time.perf_counter()
+            calls[name]()
+            subject.wait()
+            if index:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+@contextlib.contextmanager
+def watched(subject: Subject, seconds: dict[str, float]) -> Iterator[None]:
+    """While open, the parts of `refine` add their seconds to `seconds`."""
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            subject.wait()
+            start = time.perf_counter()
+            result = call(*args, **options)
+            subject.wait()
+            seconds[name] += time.perf_counter() - start
+            return result
+
+        return wrapper
+
+    originals = {name: getattr(guide, name) for name in ("response_map", "input_gradient", "kernel_feathering", "opencv_feathering")}
+    guide.response_map = timed("perception", guide.response_map)
+    guide.input_gradient = timed("magnitude gradient", guide.input_gradient)
+    for name in ("kernel_feathering", "opencv_feathering"):
+        setattr(guide, name, lambda *args, make=originals[name], **options: timed("feathering", make(*args, **options)))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(guide, name, original)
+
+
+def shares(subject: Subject, rounds: int) -> dict[str, float]:
+    """Share of each part in a guided step, both sides of the coin averaged; sums to 1."""
+    seconds = dict.fromkeys(PARTS, 0.0)
+    with watched(subject, seconds):
+        for _ in range(max(1, rounds // 2)):
+            for coin in (True, False):
+                before = sum(seconds[name] for name in PARTS[:3])
+                start = time.perf_counter()
+                with subject.autocast():
+                    refined = refine(subject.model, subject.pairs, subject.draws[coin], subject.config)
+                subject.wait()
+                middle = time.perf_counter()
+                subject.learn(refined.pairs)
+                subject.wait()
+                seconds["refinement"] += middle - start - (sum(seconds[name] for name in PARTS[:3]) - before)
+                seconds["step"] += time.perf_counter() - middle
+    whole = sum(seconds.values())
+    return {name: value / whole for name, value in seconds.items()}
+
+
+class Flops(TorchDispatchMode):
+    """Adds up convolutions and matrix products with the formulas of torch's flop counter, but for the backward pass of convolutions.
+
+    torch counts the gradient of a depthwise convolution's weights once per group too often; and `FlopCounterMode` follows modules with
+    hooks that refuse `autograd.grad` to what goes into a module, which is how guidance perceives.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func._overloadpacket is torch.ops.aten.convolution_backward:
+            gradient, _, weight, *_, (to_input, to_weight, _) = args
+            self.total += 2 * gradient.numel() * weight[0].numel() * (to_input + to_weight)
+        elif func._overloadpacket in flop_registry:
+            self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def flops(call: Callable[[], object]) -> int:
+    """Floating-point operations of convolutions and matrix products, two for a multiplication with an addition."""
+    with Flops() as counter:
+        call()
+    return counter.total
+
+
+def case(name: str, ratios: list[float], **more: Any) -> dict[str, Any]:
+    """The median quotient with its quartiles."""
+    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+    return {"name": name, "ratio": middle, "low": low, "high": high, **more}
+
+
+def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The cases of one backbone."""
+    device = torch.device(args.device)
+    subject = make_subject(backbone, size, batch, device, args.precision)
+    count = check(subject, args.precision)
+    fiqa = FiqaQuality(Fiqa().eval().to(device))
+    calls: dict[str, Callable[[], object]] = {
+        "plain": subject.plain,
+        "on": lambda: subject.guided(True),
+        "off": lambda: subject.guided(False),
+        "released": lambda: subject.released(True),
+    }
+    counted = {name: flops(call) for name, call in calls.items()}
+    images = subject.pairs.images()
+    analytic = AnalyticQuality()
+    apart = {} if args.no_quality else {"network": lambda: fiqa(images), "analytic": lambda: analytic(images)}
+    seconds = time_rounds(subject, {**calls, **apart}, rounds)
+    ours = [(on + off) / 2 for on, off in zip(seconds["on"], seconds["off"], strict=True)]
+    ms = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+    ours_flops = (counted["on"] + counted["off"]) / 2
+
+    def over(one: list[float], other: list[float]) -> list[float]:
+        return [a / b for a, b in zip(one, other, strict=True)]
+
+    label = f"{backbone} at {size}"
+    cases = [
+        case(
+            f"fpg / plain, {label}",
+            over(ours, seconds["plain"]),
+            ms=1e3 * statistics.median(ours),
+            plain_ms=ms["plain"],
+            coin_on=statistics.median(over(seconds["on"], seconds["plain"])),
+            coin_off=statistics.median(over(seconds["off"], seconds["plain"])),
+            gflops=ours_flops / 1e9,
+            plain_gflops=counted["plain"] / 1e9,
+            flop_ratio=ours_flops / counted["plain"],
+            shares=shares(subject, rounds),
+            batch=batch,
+            refined_in_shape=count,
+        ),
+        case(
+            f"released / ours, {label}",
+            over(seconds["released"], ours),
+            ms=ms["released"],
+            ours_ms=1e3 * statistics.median(ours),
+            gflops=counted["released"] / 1e9,
+            flop_ratio=counted["released"] / ours_flops,
+            batch=batch,
+            refined_in_shape=count,
+        ),
+    ]
+    if apart:
+        network = case(f"quality network / fpg step, {label}", over(seconds["network"], ours), ms=ms["network"], analytic_ms=ms["analytic"])
+        cases.append({**network, "gflops": flops(apart["network"]) / 1e9})
+    return cases
+
+
+def table(cases: list[dict[str, Any]]) -> str:
+    """The cases for people."""
+    lines = []
+    for entry in cases:
+        lines.append(f"  {entry['name']:50s} {entry['ratio']:5.2f}  ({entry['low']:.2f} to {entry['high']:.2f}; {entry['ms']:.0f} ms)")
+        if "shares" in entry:
+            lines[-1] = lines[-1][:-1] + f", plain {entry['plain_ms']:.0f} ms)"
+            lines.append(
+                f"    coin on {entry['coin_on']:.2f}, off {entry['coin_off']:.2f}; {entry['refined_in_shape']} forgeries refined in shape"
+            )
+            lines.append("    share of the step: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items()))
+        if "flop_ratio" in entry:
+            lines.append(f"    by floating-point operations {entry['flop_ratio']:.2f} ({entry['gflops']:.0f} GFLOP)")
+        if "analytic_ms" in entry:
+            lines.append(f"    the analytic measure instead of the network: {entry['analytic_ms']:.1f} ms")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--backbone", help="a timm model; default: " + ", ".join(f"{s[0]} at {s[1]}" for s in SETTINGS))
+    parser.add_argument("--size", type=int, default=224, help="side of the images in pixels (with --backbone)")
+    parser.add_argument("--batch", type=int, default=8, help="images of a batch, half of them forgeries (with --backbone)")
+    parser.add_argument("--rounds", type=int, help="rounds of everything; default: " + ", ".join(str(s[3]) for s in SETTINGS))
+    parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--no-quality", action="store_true", help="leave the quality network out")
+    args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cv2.setNumThreads(torch.get_num_threads())
+    chosen = [(args.backbone, args.size, args.batch, args.rounds or 5)] if args.backbone else SETTINGS
+
+    setting = {
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
+        "precision": args.precision,
+        "backend": backend(args.device),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+    }
+    cases = []
+    for backbone, size, batch, rounds in chosen:
+        found = measure(backbone, size, batch, args.rounds or rounds, args)
+        cases += found
+        if not args.json:
+            print(f"{backbone}, {batch} images of {size} x {size}, {', '.join(f'{k} {v}' for k, v in setting.items())}")
+            print(table(found))
+    if args.json:
+        print(json.dumps({"benchmark": "step", **setting, "cases": cases}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
