@@ -44,3 +44,8 @@ def doctor() -> int:
 def compare() -> int:
     """`fpg-compare`."""
     return _launch("compare")
+
+
+def import_weights() -> int:
+    """`fpg-import`."""
+    return _launch("import_weights")

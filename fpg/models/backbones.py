@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from typing import Any
 
 import timm
 import torch
-from timm.layers import LayerNorm2d, RmsNorm2d
+from timm.layers import Conv2dSame, LayerNorm2d, RmsNorm2d
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
@@ -172,9 +173,38 @@ def split(net: Any, config: DetectorConfig) -> Backbone:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = module.momentum if config.bn_momentum is None else config.bn_momentum
             module.eps = module.eps if config.bn_eps is None else config.bn_eps
+    if config.padding == "deepfakebench":
+        _pad_as_deepfakebench(net, config)
     if isinstance(net, EfficientNet):
         return EfficientNetBackbone(net)
     return TokenBackbone(net) if _takes_tokens(net) else Backbone(net)
+
+
+class _FixedPadding(nn.Conv2d):
+    """A convolution's weights with zeros added around the image: `before` to the left and above, `after` to the right and below."""
+
+    def __init__(self, conv: nn.Conv2d, before: int, after: int) -> None:
+        size, stride = conv.kernel_size[0], conv.stride[0]
+        super().__init__(conv.in_channels, conv.out_channels, size, stride, groups=conv.groups, bias=False, device="meta")
+        self.weight = conv.weight
+        self.around = (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, out, h, w]."""
+        return super().forward(nn.functional.pad(x, self.around))
+
+
+def _pad_as_deepfakebench(net: nn.Module, config: DetectorConfig) -> None:
+    """Replace the strided convolutions: the stem without padding, the others padded as TensorFlow's "same" pads for a 380 px image."""
+    strided = [(name, module) for name, module in net.named_modules() if isinstance(module, Conv2dSame)]
+    if not isinstance(net, EfficientNet) or not strided:
+        raise UsageError(f"padding: deepfakebench is for tf_efficientnet backbones, got {config.backbone}")
+    side = 380
+    for name, conv in strided:
+        out = math.ceil(side / conv.stride[0])
+        total = 0 if name == "conv_stem" else max((out - 1) * conv.stride[0] + conv.kernel_size[0] - side, 0)
+        net.set_submodule(name, _FixedPadding(conv, total // 2, total - total // 2))
+        side = out
 
 
 def normalization_buffers(config: DetectorConfig) -> tuple[Tensor, Tensor] | None:

@@ -44,6 +44,9 @@ class DetectorConfig:
     """Per channel (RGB); only with `given`."""
     std: tuple[float, float, float] | None = None
     """Per channel (RGB); only with `given`."""
+    padding: Literal["backbone", "deepfakebench"] = "backbone"
+    """Of an EfficientNet's strided convolutions. `deepfakebench`: as that benchmark's EfficientNet-B4 pads them whatever the image size
+    (the stem not at all, the others as a 380 px image needs it); its weights answer as published only with it."""
 
     def __post_init__(self) -> None:
         """Refuse values that build no network.
@@ -61,7 +64,8 @@ class DetectorConfig:
         for name in ("dropout", "drop_connect"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(f"{name}: expected within [0, 1), got {getattr(self, name)}")
-        for name, values in (("heads", ("fpg", "plain")), ("normalization", ("auto", "none", "given"))):
+        choices = {"heads": ("fpg", "plain"), "normalization": ("auto", "none", "given"), "padding": ("backbone", "deepfakebench")}
+        for name, values in choices.items():
             if getattr(self, name) not in values:
                 raise UsageError(f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)}")
         given = self.mean is not None and self.std is not None and len(self.mean) == len(self.std) == 3

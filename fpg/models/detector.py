@@ -22,6 +22,7 @@ from fpg.common.files import atomic_write, sha256
 from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
 from fpg.models.backbones import create_net, normalization_buffers, resolve, split
 from fpg.models.config import DEFAULT_BACKBONE, DetectorConfig
+from fpg.models.hub import HubMixin
 from fpg.models.pretrained import Pretrained, create_pretrained_net
 from fpg.models.weights import load_exactly, read_checkpoint
 
@@ -48,7 +49,7 @@ class DetectorOutput(NamedTuple):
     """float32 [B, C, h, w]: output of the last block, for the response map and the similarity loss."""
 
 
-class Detector(nn.Module):
+class Detector(nn.Module, HubMixin):
     """The network of FPG over a timm backbone.
 
     Args:
@@ -65,6 +66,7 @@ class Detector(nn.Module):
     def __init__(self, config: DetectorConfig = DetectorConfig(), net: nn.Module | None = None) -> None:  # noqa: B008 (frozen)
         super().__init__()
         self.config = resolve(config)
+        self.spec = None
         buffers = normalization_buffers(self.config)
         self.register_buffer("mean", buffers[0] if buffers else None, persistent=False)
         self.register_buffer("std", buffers[1] if buffers else None, persistent=False)
@@ -246,4 +248,5 @@ def load_detector(path: str | os.PathLike[str], *, verify: bool = True) -> tuple
     if model.config.image_size != spec.image_size:
         raise InputError(sidecar(path), f"image_size: {spec.image_size}, its detector takes {model.config.image_size}")
     load_exactly(model, read_checkpoint(path), path, f"a detector on {spec.detector.get('backbone')} ({model.config.heads} heads)")
+    model.spec = spec
     return model.eval(), spec

@@ -6,7 +6,7 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,15 @@ from torch import Tensor, nn
 
 from fpg.common.errors import InputError
 
+_NESTED = ("model", "state_dict", "net", "model_state_dict")
+"""Names under which checkpoints keep their state dict."""
+_STAND_INS = {
+    b"<!doctype html": "it is a web page; download the file itself",
+    b"<html": "it is a web page; download the file itself",
+    b"version https://git-lfs": "it is a pointer of Git LFS; fetch the file itself with `git lfs pull`",
+}
+"""How files begin that are no weights -> what they are."""
+
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     """What a `.safetensors` or a torch file holds, on the CPU. Torch files are read with `weights_only=True`: no code in them runs.
@@ -27,8 +36,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "no such file")
+        raise InputError(path, "is a folder, expected a file of weights" if path.is_dir() else "no such file")
     try:
+        _refuse_stand_ins(path)
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
@@ -45,6 +55,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
         raise InputError(path, f"is not a readable checkpoint: {error}") from error
 
 
+def _refuse_stand_ins(path: Path) -> None:
+    """Refuse what a failed download leaves under the name of a weight file."""
+    with open(path, "rb") as file:
+        start = file.read(256).lstrip().lower()
+    for opening, what in _STAND_INS.items():
+        if start.startswith(opening):
+            raise InputError(path, f"is not a readable checkpoint: {what}")
+
+
 def _first_reason(message: str) -> str:
     """torch's explanation without its advice to turn the protection off."""
     lines = [line.strip() for line in message.splitlines()]
@@ -53,18 +72,16 @@ def _first_reason(message: str) -> str:
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The state dict in a file: bare, or under `model` or `state_dict`; the prefix `module.` of data-parallel training is taken off.
+    """The state dict in a file: bare, or under one of `_NESTED`; the prefix `module.` of data-parallel training is taken off.
 
     Raises:
         InputError: as `read_checkpoint`, or there is no state dict in it.
     """
     value = read_checkpoint(path)
-    for name in ("model", "state_dict"):
-        if isinstance(value, Mapping) and isinstance(value.get(name), Mapping):
-            value = value[name]
-            break
+    if isinstance(value, Mapping):
+        value = next((value[name] for name in _NESTED if isinstance(value.get(name), Mapping)), value)
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
-        raise InputError(path, "holds no state dict (expected tensors by name, bare or under 'model' or 'state_dict')")
+        raise InputError(path, f"holds no state dict (expected tensors by name, bare or under {', '.join(_NESTED)})")
     return {str(name).removeprefix("module."): tensor for name, tensor in value.items()}
 
 
@@ -78,6 +95,10 @@ class KeyReport:
     """In the file, not in the network."""
     mismatched: tuple[str, ...] = ()
     """In both with different shapes, as `name [file] != [network]`."""
+
+    def lines(self) -> list[str]:
+        """One line per key, all of them."""
+        return [f"{kind}: {name}" for kind, names in self._named() for name in names]
 
     @property
     def exact(self) -> bool:
@@ -94,9 +115,16 @@ class KeyReport:
         return ("missing", self.missing), ("extra", self.extra), ("of another shape", self.mismatched)
 
 
-def compare(module: nn.Module, state: Mapping[str, Tensor]) -> KeyReport:
-    """Account of `state` against the module's state dict, in the module's order."""
-    own = module.state_dict()
+class KeysError(InputError):
+    """A file's tensors do not fit a network; `keys` has a line for each that does not."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str, keys: Sequence[str] = ()) -> None:
+        super().__init__(path, reason)
+        self.keys = list(keys)
+
+
+def compare(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> KeyReport:
+    """Account of a file's `state` against a network's `own` tensors by the same names, in the network's order."""
     return KeyReport(
         missing=tuple(name for name in own if name not in state),
         extra=tuple(name for name in state if name not in own),
@@ -120,7 +148,7 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: str | os.
     Raises:
         InputError: a key is missing, extra or of another shape; the module is left as it was.
     """
-    report = compare(module, state)
+    report = compare(module.state_dict(), state)
     if not report.exact:
-        raise InputError(path, f"does not fit {what}: {report}")
+        raise KeysError(path, f"does not fit {what}: {report}", report.lines())
     module.load_state_dict(dict(state))

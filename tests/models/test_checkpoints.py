@@ -87,7 +87,8 @@ def test_missing_extra_and_mismatched_keys_are_named(tmp_path: Path, fiqa_state:
     broken["quality.3.weight"] = torch.zeros(1, 7)
     torch.save(broken, path)
     with pytest.raises(
-        InputError, match=r"FIQA network: 5 missing \(body\.4\.res_layer\.0\.weight, .*1 of another shape \(quality\.3\.weight \[1, 7\]"
+        InputError,
+        match=r"SDD-FIQA \(CVPR 2021\): 5 missing \(body\.4\.res_layer\.0\.weight, .*1 of another shape \(quality\.3\.weight \[1, 7\]",
     ):
         import_checkpoint(path)
 
@@ -100,7 +101,7 @@ def test_a_published_detector_without_a_head_is_refused(tmp_path: Path, vectors:
     shapes = json.loads((vectors / "detector_state_keys.json").read_text())
     state = fill({name: shape for name, shape in shapes.items() if not name.startswith("c_attn") and "_blocks.9." not in name}, 1)
     torch.save({"model": state, "epoch": 1}, tmp_path / "fpg.tar")
-    with pytest.raises(InputError, match=r"published FPG network: \d+ missing \(net\._blocks\.9\."):
+    with pytest.raises(InputError, match=r"network of FPG \(ACM MM 2024\): \d+ missing \(net\._blocks\.9\."):
         import_checkpoint(tmp_path / "fpg.tar")
 
 

@@ -1,0 +1,135 @@
+"""fpg-import: weights that others published, or that are on the Hugging Face Hub, as files that every program here reads."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fpg.cli.entry import run
+from fpg.common.console import console, one_line
+from fpg.common.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from fpg.models.checkpoints import Layout
+    from fpg.models.weights import KeyReport
+
+HUB = "hf:"
+KINDS = ("auto", "fiqa", "fpg", "sbi", "deepfakebench")
+EXAMPLES = """examples:
+  fpg-import FFc23.tar effnb4_best.pth --out weights/
+  fpg-import sdd_fiqa.pth --out fiqa.safetensors      then: fpg-train --quality fiqa.safetensors ...
+  fpg-import hf:owner/name                            then: fpg-detect name.safetensors clip.mp4
+
+One line per result goes to the standard output. What a network expects of an image, and every key that does not fit, is said on
+the standard error. The exit code is 1 when an input could not be imported: it is named, and the others are still imported."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of fpg-import."""
+    p = argparse.ArgumentParser(
+        prog="fpg-import",
+        description="Turn published weights (FPG, SBI, DeepfakeBench's EfficientNet-B4, SDD-FIQA) into .safetensors files, detectors with "
+        "their .spec.json. Nothing in a file is run: one that holds code is refused.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("inputs", metavar="FILE", nargs="+", help="a .tar, .pth, .pt or .safetensors file, or hf:OWNER/NAME[@REVISION]")
+    p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: beside it)")
+    p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: told by the names in them)")
+    p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and say so in the result")
+    p.add_argument("--verbose", action="store_true", help="name every key that was missing, extra or of another shape")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; exit code 0 all imported, 1 an input could not be, 2 wrong usage."""
+    return run(lambda: _main(parser().parse_args(argv)))
+
+
+def _main(args: argparse.Namespace) -> int:
+    results = _results(args.inputs, args.out)
+    failed = 0
+    for name, out in results.items():
+        try:
+            what = _fetch(name, out) if name.startswith(HUB) else _import(name, out, args)
+        except InputError as error:
+            failed += 1
+            lines = [f"error: {error}", *(f"  {line}" for line in getattr(error, "keys", []) if args.verbose)]
+            print(*map(one_line, lines), sep="\n", file=sys.stderr, flush=True)
+        else:
+            print(one_line(f"{out}  {what}"), flush=True)
+    return 1 if failed else 0
+
+
+def _results(inputs: Sequence[str], out: Path | None) -> dict[str, Path]:
+    """Input -> file to write, each input once.
+
+    Raises:
+        UsageError: an empty name, several inputs for one file.
+    """
+    names = dict.fromkeys(inputs)
+    if "" in names:
+        raise UsageError("FILE: expected a file, got an empty name")
+    is_file = out is not None and out.suffix == ".safetensors" and not out.is_dir()
+    if is_file and len(names) > 1:
+        raise UsageError(f"--out: {out} is one file, for {len(names)} inputs; name a folder")
+    if out is not None and not is_file and out.exists() and not out.is_dir():
+        raise UsageError(f"--out: expected a folder or a .safetensors file, got {out}")
+    results: dict[str, Path] = {}
+    for name in names:
+        results[name] = out if out is not None and is_file else _result(name, out)
+        if clash := [other for other in results if other != name and results[other] == results[name]]:
+            raise UsageError(f"{clash[0]} and {name} would both become {results[name]}: import them one by one, with --out FILE")
+    return results
+
+
+def _result(name: str, folder: Path | None) -> Path:
+    if name.startswith(HUB):
+        stem, here = name.partition("@")[0].rsplit("/", 1)[-1].removeprefix(HUB), Path()
+    else:
+        stem, here = Path(name).stem, Path(name).parent
+    return (here if folder is None else folder) / f"{stem}.safetensors"
+
+
+def _import(name: str, out: Path, args: argparse.Namespace) -> str:
+    """Import one published file; what it is, in a few words."""
+    from fpg.models.checkpoints import fit, identify, save_imported  # import torch: not for --help
+    from fpg.models.weights import read_state
+
+    if out.exists() and out.resolve() == Path(name).resolve():
+        raise InputError(name, "the result would take its place: name another with --out")
+    state = read_state(name)
+    layout = identify(state, name, None if args.kind == "auto" else args.kind)
+    model, report = fit(layout, state, name, allow_missing=args.allow_missing)
+    save_imported(out, model, layout, report, name)
+    _tell(name, layout, report, args.verbose)
+    return layout.title
+
+
+def _tell(name: str, layout: Layout, report: KeyReport, verbose: bool) -> None:
+    lines = [f"{name}: {layout.title}; keys: {report}", f"  images: {layout.preprocessing}", "  classes: 0 real, 1 fake, as here"]
+    if report.missing:
+        lines.append(f"  {len(report.missing)} missing tensors have random numbers or, if they are counters, zero")
+    if verbose:
+        lines += [f"  {line}" for line in report.lines()]
+    for line in lines[: None if layout.config else 2]:
+        console.print(one_line(line), markup=False)
+
+
+def _fetch(name: str, out: Path) -> str:
+    """A detector of the Hub under the name of `out`; what it is, in a few words."""
+    from fpg.models.detector import load_detector, save_detector
+    from fpg.models.hub import fetch
+
+    repository, _, revision = name.removeprefix(HUB).partition("@")
+    model, spec = load_detector(fetch(repository, revision=revision or None))
+    source = {"hub": {"repository": repository, "revision": revision or "main"}}
+    save_detector(out, model, provenance={**spec.provenance, **source}, threshold=spec.threshold, temperature=spec.temperature)
+    return f"{spec.provenance.get('method', 'a detector')} on {model.config.backbone}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Detectors on the Hugging Face Hub: weights and sidecar as everywhere else, a model card beside them.
+
+A repository (or a folder) holds `model.safetensors`, `model.spec.json`, `config.json` (the detector's config; the Hub counts its
+downloads) and the card `README.md`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import ModelCard, ModelHubMixin, errors, hf_hub_download
+
+from fpg.common.errors import FpgError, InputError
+from fpg.common.files import write_json
+from fpg.common.spec import EngineSpec, sidecar
+from fpg.models.model_card import model_card
+
+if TYPE_CHECKING:
+    from fpg.models.detector import Detector
+
+MODEL = "model.safetensors"
+"""Name of the weights in a repository."""
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (errors.GatedRepoError, "its owner grants access: ask on its page, then log in (hf auth login)"),
+    (errors.RepositoryNotFoundError, "the Hub has no such repository, or it is private: check the name, or log in (hf auth login)"),
+    (errors.RevisionNotFoundError, "the repository has no such revision"),
+)
+_OFFLINE = "the Hub cannot be reached and its cache does not hold the model: fetch it where there is a network and give the folder"
+
+
+class HubMixin(ModelHubMixin, library_name="fpg"):
+    """`from_pretrained`, `save_pretrained` and `push_to_hub` of a `Detector`."""
+
+    spec: EngineSpec | None
+    """The sidecar it was loaded with: threshold, temperature and provenance are kept when it is saved again."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any) -> Detector:
+        """A detector from the Hub or from the disk, on the CPU in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: `owner/name` on the Hub; or a folder with `model.safetensors` (a run, a download), or with one
+                `.safetensors` file of another name; or such a file. What is on the disk needs no network.
+            options: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` of huggingface_hub.
+
+        Raises:
+            InputError: no such path or repository, no network, or files that do not fit each other.
+        """
+        return cls._from_pretrained(model_id=os.fspath(pretrained_model_name_or_path), **options)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Detector:
+        from fpg.models.detector import load_detector  # which needs this module for its base class
+
+        return load_detector(locate(model_id) if os.path.exists(model_id) else fetch(model_id, **options))[0]
+
+    def _save_pretrained(self: Any, save_directory: Path) -> None:
+        from fpg.models.detector import save_detector
+
+        kept = {"threshold": self.spec.threshold, "temperature": self.spec.temperature} if self.spec else {}
+        provenance = publishable(self.spec.provenance) if self.spec else {}
+        self.spec = save_detector(save_directory / MODEL, self, provenance=provenance, **kept)
+        write_json(save_directory / "config.json", self.config.to_dict())
+
+    def generate_model_card(self: Any, metrics: Mapping[str, Any] | None = None, license: str = "other", **_: Any) -> ModelCard:
+        """The card of a detector that was saved or loaded; see `fpg.models.model_card.model_card`."""
+        return ModelCard(model_card(self.config, self.spec, metrics=metrics, license=license))
+
+
+def push_to_hub(
+    path: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    metrics: str | os.PathLike[str] | None = None,
+    license: str = "other",
+    private: bool | None = None,
+    token: str | None = None,
+    commit_message: str = "Detector saved by fpg",
+) -> str:
+    """Publish saved weights with a model card; the repository is made if it does not exist.
+
+    Folders of the machine and its command lines, which the sidecar's provenance may hold, are not published.
+
+    Args:
+        path: `STEM.safetensors` with its sidecar, or a folder as in `Detector.from_pretrained`.
+        repo_id: `owner/name`.
+        metrics: what `fpg-eval --json` wrote for these weights; its numbers and protocol go into the card.
+        license: of the weights, an identifier of the Hub (`other`: the card says that none is stated).
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        InputError: the files cannot be used, the evaluation is another model's, or the Hub refuses.
+    """
+    from fpg.models.detector import load_detector
+
+    model, spec = load_detector(locate(path) if os.path.isdir(path) else path)
+    card = {"metrics": _read_metrics(metrics, spec) if metrics is not None else None, "license": license}
+    with _explained(repo_id):
+        return str(model.push_to_hub(repo_id, private=private, token=token, commit_message=commit_message, model_card_kwargs=card))
+
+
+def _read_metrics(path: str | os.PathLike[str], spec: EngineSpec) -> dict[str, Any]:
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(path, f"is not a readable evaluation: {error}") from error
+    model = value.get("model") if isinstance(value, dict) else None
+    if not isinstance(model, dict) or "auc" not in value:
+        raise InputError(path, "is no evaluation: expected what fpg-eval --json wrote")
+    if model.get("backend") == "torch" and model.get("sha256") != spec.files[spec.model_file]:
+        raise InputError(path, f"is the evaluation of another model ({model.get('file')})")
+    return value
+
+
+def publishable(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Provenance without what describes the machine: command line and platform left out, folders by their last name."""
+    kept = {name: value for name, value in provenance.items() if name not in ("command", "platform", "how_to_use")}
+    data = kept.get("data")
+    if isinstance(data, dict) and isinstance(data.get("folders"), list):
+        kept["data"] = data | {"folders": [os.path.basename(os.path.normpath(str(folder))) for folder in data["folders"]]}
+    return kept
+
+
+def locate(path: str | os.PathLike[str]) -> Path:
+    """The weights in a folder: `model.safetensors`, else the only `.safetensors` file. A file is returned as it is.
+
+    Raises:
+        InputError: none, or several and none of that name.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = sorted(file for file in path.glob("*.safetensors") if sidecar(file).is_file())
+    if path / MODEL in found:
+        return path / MODEL
+    if len(found) != 1:
+        raise InputError(path, f"expected {MODEL} or one .safetensors file with its .spec.json, found {len(found)}")
+    return found[0]
+
+
+def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
+    """Weights and sidecar of a repository, from the Hub or its cache, both of the same commit.
+
+    Args:
+        repo_id: `owner/name`.
+        revision: branch, tag or commit; None is the newest.
+        options: `token`, `cache_dir`, `force_download`, `local_files_only` of huggingface_hub.
+
+    Returns:
+        Path of the weights; the sidecar lies beside them.
+
+    Raises:
+        InputError: see `HubMixin.from_pretrained`.
+    """
+    with _explained(repo_id):
+        spec = Path(hf_hub_download(repo_id, sidecar(MODEL).name, revision=revision, **options))
+        return Path(hf_hub_download(repo_id, MODEL, revision=spec.parent.name, **options))
+
+
+@contextlib.contextmanager
+def _explained(repo_id: str) -> Iterator[None]:
+    """Turn what the Hub's client raises into one line."""
+    try:
+        yield
+    except FpgError:
+        raise
+    except errors.HFValidationError as error:
+        raise InputError(repo_id, "no such file or folder, and not a name on the Hub (owner/name)") from error
+    except Exception as error:  # the client's errors without a network differ between its versions
+        raise InputError(repo_id, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
+        return (
+            f"the repository lacks {MODEL} or {sidecar(MODEL).name}: not published by fpg; fpg-import takes published files of other kinds"
+        )
+    detail = (str(error).splitlines() or [""])[0] or type(error).__name__
+    if isinstance(error, errors.HfHubHTTPError):
+        return f"the Hub refuses: {detail}"
+    return f"{_OFFLINE} ({detail})"
