@@ -128,7 +128,7 @@ class Detector(nn.Module, HubMixin):
         """Map before pooling -> (its mean over space [B, C], quality [B], channel attention [B, C])."""
         pooled = p.mean((2, 3))
         if self.config.heads == "plain":
-            return pooled, pooled.new_zeros(len(pooled)), torch.ones_like(pooled)
+            return pooled, pooled.new_zeros(pooled.shape[0]), torch.ones_like(pooled)
         z = self.quality_features(p).mean((2, 3))
         return pooled, self.quality(z).squeeze(1), torch.sigmoid(self.attention(z))
 
