@@ -11,6 +11,8 @@ import jsonargparse
 from fpg.cli.entry import run
 from fpg.common.errors import UsageError
 from fpg.train.config import TrainConfig
+from fpg.train.distributed import Elsewhere, launched
+from fpg.train.launch import launch
 from fpg.train.loop import train
 
 _DESCRIPTION = """Train a detector from the real faces of folders prepared by fpg-prepare. Every face is paired with a forgery made
@@ -23,6 +25,9 @@ _EXAMPLES = """examples:
   fpg-train --data faces_a faces_b --out run --model.backbone tf_efficientnet_lite0 --model.image_size 224 --batch 16
   fpg-train --data prepared --out ablation --guidance.shape off --guidance.magnitude off
   fpg-train --out run --resume                               go on exactly where it stopped
+  fpg-train --data prepared --out run --batch 128 --nproc 4  on 4 GPUs of this machine (or in 4 processes with --device cpu)
+  torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m fpg.cli.train --config c.yaml
+                                                             on two machines; --data and --out are folders that both see
   fpg-train --config configs/paper.yaml --print_config       every field and its value
 
 exit codes: 0 done, 1 data or files cannot be used or the loss is not finite, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM
@@ -38,7 +43,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="fpg-train",
-        usage="fpg-train --data DIR [DIR ...] --out RUN [--config FILE] [--resume] [--FIELD VALUE ...]",
+        usage="fpg-train --data DIR [DIR ...] --out RUN [--config FILE] [--resume] [--nproc N] [--FIELD VALUE ...]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=_Help,
@@ -48,6 +53,12 @@ def build_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with any of the fields below; see configs/.")
     parser.add_argument(
         "--resume", action="store_true", help="Go on from RUN/checkpoints/last.pt; fields not given are those of RUN/config.yaml."
+    )
+    parser.add_argument(
+        "--nproc",
+        type=int,
+        default=1,
+        help="Processes to train in on this machine, one for each GPU; they divide every batch. See torchrun for more machines.",
     )
     parser.add_argument(
         "--data", nargs="+", type=str, default=[], help="One or several folders prepared by fpg-prepare; only their real videos are used."
@@ -82,11 +93,27 @@ def parse(argv: list[str] | None = None) -> tuple[TrainConfig, bool]:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
 
-    def body() -> None:
+    def body() -> int:
         config, resume = parse(argv)
-        train(config, resume=resume)
+        if (processes := _processes(argv)) > 1 and not launched():
+            config.check()
+            return launch("fpg.cli.train", sys.argv[1:] if argv is None else argv, processes)
+        try:
+            train(config, resume=resume)
+        except Elsewhere as error:
+            return error.code
+        return 0
 
     return run(body)
+
+
+def _processes(argv: list[str] | None) -> int:
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--nproc", type=int, default=1)
+    processes = int(early.parse_known_args(argv)[0].nproc)
+    if not 1 <= processes <= 1024:
+        raise UsageError(f"--nproc: expected a number in 1..1024, got {processes}")
+    return processes
 
 
 if __name__ == "__main__":

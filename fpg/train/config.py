@@ -45,6 +45,8 @@ class OptimConfig:
     """AdamW's epsilon."""
     weight_decay: float = 0.2
     """Decoupled weight decay, on every parameter."""
+    fused: bool | Literal["auto"] = "auto"
+    """One kernel for the whole update: `auto` and `true` use it, `false` does not."""
     constant: float = 0.75
     """Share of the epochs at the full learning rate; from there it falls linearly, epoch by epoch, to reach 0 after the last one."""
 
@@ -58,11 +60,16 @@ class TrainConfig:
     data: list[str] = field(default_factory=list)
     """One or several folders prepared by fpg-prepare. Only their real videos are used."""
     seed: int = 0
-    """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers."""
+    """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers; on the number
+    of processes only through dropout and, on CPUs, batch statistics."""
     epochs: int = 50
     """Passes over the training faces."""
     batch: int = 32
-    """Images of a batch: half real faces, half the forgeries made from them. The last batch of an epoch is dropped when it is not full."""
+    """Images of an update, over all processes and all accumulated passes: half real faces, half the forgeries made from them. The last
+    batch of an epoch is dropped when it is not full."""
+    accumulate: int = 1
+    """Passes in which each process goes through its part of a batch; more need less memory. Without batch normalisation the result is
+    the same."""
     frames_per_video: int = 8
     """Frames used of a training video, evenly spaced over the prepared ones, the same in every epoch; the largest face of each."""
     val_frames_per_video: int = 8
@@ -72,13 +79,21 @@ class TrainConfig:
     quality: str = "analytic"
     """Target of the quality head: `analytic` (sharpness, exposure, pose, size) or the path of published SDD-FIQA weights."""
     device: str = "auto"
-    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the network: float32, or bfloat16 autocast (the losses stay in float32)."""
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Several processes take a GPU each."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the network: float32, bfloat16 autocast, or float16 autocast with a scaled loss. Losses and weights stay in float32."""
+    channels_last: bool = True
+    """Images and weights lie in memory with the channels innermost, which convolutions prefer."""
+    compile: bool = False
+    """Compile the network with torch.compile; the first steps then take minutes. Needs a C++ compiler, on a GPU also Triton."""
+    deterministic: bool = False
+    """Only operations that give the same bits every time, which costs speed on a GPU; an operation that cannot is an error."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights (0.999, say), which is then what is validated and saved; 0 keeps none."""
     workers: int = 2
-    """Processes that read faces and make pairs; 0 makes them in the main process."""
+    """Processes, for each process that trains, that read faces and make pairs; 0 makes them in the training process."""
     threads: int = 0
-    """Threads of torch's CPU operations; 0 leaves torch's choice."""
+    """Threads of torch's CPU operations in each process; 0 leaves torch's choice."""
     checkpoint_steps: int = 200
     """Steps between checkpoints; one is also written at the end of every epoch and on SIGTERM or Ctrl-C."""
     log_steps: int = 1
@@ -111,11 +126,21 @@ class TrainConfig:
 
         require(bool(self.data), "data", "at least one prepared folder (--data OUT)", self.data)
         require(self.batch >= 2 and self.batch % 2 == 0, "batch", "an even number >= 2", self.batch)
-        for name in ("epochs", "frames_per_video", "val_frames_per_video", "repeat", "checkpoint_steps", "log_steps", "picture_epochs"):
+        for name in (
+            "epochs",
+            "accumulate",
+            "frames_per_video",
+            "val_frames_per_video",
+            "repeat",
+            "checkpoint_steps",
+            "log_steps",
+            "picture_epochs",
+        ):
             require(getattr(self, name) >= 1, name, "a number >= 1", getattr(self, name))
         require(bool(self.out), "out", "a folder to write into (--out RUN)", self.out)
         for name, limit in (("workers", 1024), ("threads", 1024), ("pictures", 1024), ("seed", 2**63 - 1)):
             require(0 <= getattr(self, name) <= limit, name, f"a number in 0..{limit}", getattr(self, name))
+        require(0 <= self.ema < 1, "ema", "a decay in [0, 1)", self.ema)
         require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
         require(0 <= self.optim.constant <= 1, "optim.constant", "a share in [0, 1]", self.optim.constant)
 
@@ -126,8 +151,12 @@ class TrainConfig:
         return plain
 
 
-FREE_ON_RESUME = ("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs")
-"""Fields that a resumed run may change: they do not decide what is learnt. The data are compared by fingerprint instead of by path."""
+FREE_ON_RESUME = (
+    *("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs"),
+    *("channels_last", "compile", "deterministic", "optim.fused"),
+)
+"""Fields that a resumed run may change: they do not decide what is learnt (beyond rounding), as the number of processes does not. The data
+are compared by fingerprint instead of by path."""
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:

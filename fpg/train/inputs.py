@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from torch.utils.data import DataLoader
 
 from fpg.common.console import console
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, UsageError
 from fpg.data.dataset import RealFaces, fingerprint
 from fpg.train.config import TrainConfig
-from fpg.train.pairs import Batch, PairDataset, Schedule, collate, loader, usable_workers
+from fpg.train.distributed import World
+from fpg.train.pairs import Batch, Key, PairDataset, Schedule, collate, loader, usable_workers
 from fpg.train.validate import Remembered
+
+
+@dataclass(frozen=True)
+class Shares:
+    """This process's part of every batch of a schedule."""
+
+    schedule: Schedule
+    world: World
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for keys in self.schedule:
+            yield self.world.share(keys)
+
+    def __len__(self) -> int:
+        return len(self.schedule)
 
 
 class Inputs:
@@ -20,13 +38,15 @@ class Inputs:
 
     Args:
         config: checked.
+        world: the processes that share every batch.
 
     Raises:
         InputError: data that cannot be used, or no real face to train on.
+        UsageError: more processes than pairs in a batch.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrainConfig, world: World) -> None:
+        self.config, self.world = config, world
         self.faces = RealFaces(config.data, "train", config.frames_per_video)
         self.val_faces = RealFaces(config.data, "val", config.val_frames_per_video)
         self.fingerprint = fingerprint(config.data)
@@ -34,6 +54,10 @@ class Inputs:
             fakes = f" ({self.faces.fakes} fake ones are there, and not used)" if self.faces.fakes else ""
             raise InputError(config.data[0], f"no real faces in split train{fakes}; training needs real videos in the training split")
         self.pairs = config.batch // 2
+        if self.pairs < world.size:
+            raise UsageError(
+                f"batch: expected a pair for each of the {world.size} processes, at least {2 * world.size}, got {config.batch}"
+            )
         self.workers = usable_workers(config.workers, self.pairs, config.model.image_size)
 
     def schedule(self, start: tuple[int, int]) -> Schedule:
@@ -42,18 +66,19 @@ class Inputs:
         return Schedule(len(self.faces) * config.repeat, self.pairs, config.epochs, config.seed, start)
 
     def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[dict[str, Any]]:
-        """Batches of a schedule."""
-        return loader(self._dataset(self.faces, "pair"), schedule, self.workers, pin=pin)
+        """This process's part of the batches of a schedule."""
+        return loader(self._dataset(self.faces, "pair"), Shares(schedule, self.world), self.workers, pin=pin)
 
     def validation(self) -> Remembered | None:
-        """The validation pairs, None (and a message) without validation faces."""
+        """This process's part of the validation pairs, None (and a message) without validation faces."""
         if not self.val_faces.entries:
             console.print(
                 "validation: no real faces in split val; nothing is validated, and the last weights become the final ones", style="yellow"
             )
             return None
-        keys = [(0, sample) for sample in range(len(self.val_faces))]
-        batches = [keys[start : start + self.pairs] for start in range(0, len(keys), self.pairs)]
+        keys = self.world.share([(0, sample) for sample in range(len(self.val_faces))])
+        pairs = -(-self.pairs // self.world.size)
+        batches = [keys[start : start + pairs] for start in range(0, len(keys), pairs)]
         size = len(keys) * 10 * self.config.model.image_size**2 * 4
         return Remembered(loader(self._dataset(self.val_faces, "val"), batches, self.workers), size)
 

@@ -62,6 +62,22 @@ class RunLog:
         self.board.add_image(name, image, step, dataformats="HWC")
 
 
+class NoLog:
+    """The log of a process that does not write."""
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to close."""
+
+    def line(self, kind: str, step: int, **values: Any) -> None:
+        """See `RunLog`."""
+
+    def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
+        """See `RunLog`."""
+
+    def picture(self, name: str, step: int, image: np.ndarray) -> None:
+        """See `RunLog`."""
+
+
 def _keep_before(path: Path, step: int, epoch: int) -> None:
     with atomic_write(path, "w") as file:
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():

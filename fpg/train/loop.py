@@ -18,21 +18,24 @@ from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
 
 from fpg.common.console import progress
-from fpg.common.errors import FpgError, InputError
+from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.models.detector import save_detector
 from fpg.train.config import TrainConfig, learning_rate
+from fpg.train.distributed import World, join
 from fpg.train.inputs import Inputs
 from fpg.train.meter import Meter
 from fpg.train.pairs import Batch, open_batches
 from fpg.train.pictures import picture_grid
 from fpg.train.quality import quality_target
 from fpg.train.report import Report, describe_run
-from fpg.train.setup import build_model, build_optimizer, choose_device, claim
+from fpg.train.setup import build_learner, choose_device, claim
 from fpg.train.state import Position, restore, save_checkpoint
 from fpg.train.step import StepResult, train_step
 from fpg.train.stop import StopRequest
 from fpg.train.validate import Validation, validate
+
+MODEL = "model.safetensors"
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Path:
@@ -42,16 +45,22 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
         config: the run; checked first.
         resume: go on from `RUN/checkpoints/last.pt`, exactly as if the run had not been interrupted.
 
+    In a process that a launcher started (`torchrun`, `fpg-train --nproc`) this is one of the processes of the run; all divide the batches,
+    and process 0 writes. The folders must be where all of them see them.
+
     Raises:
         UsageError: a config that no run can use, a folder that is in use, a checkpoint of another config.
         InputError: data or files that cannot be used.
         NonFiniteLoss: the loss became NaN or infinite.
+        Elsewhere, PeerLost: another process failed, or is gone.
         KeyboardInterrupt, SystemExit(143): Ctrl-C and SIGTERM, after a checkpoint was written.
     """
     config.check()
     try:
-        with StopRequest() as stop:
-            run = Run(config, resume, stop)
+        with join(config.device) as world, StopRequest(follow=world.size > 1) as stop:
+            with world.together():
+                run = Run(config, resume, stop, world)
+            run.meet()
             with run.report:
                 return run.execute()
     except OSError as error:
@@ -65,132 +74,158 @@ class Run:
         config: checked.
         resume: go on from the checkpoint.
         stop: asked between steps.
+        world: the processes of the run.
     """
 
-    def __init__(self, config: TrainConfig, resume: bool, stop: StopRequest) -> None:
-        self.config, self.stop = config, stop
+    def __init__(self, config: TrainConfig, resume: bool, stop: StopRequest, world: World) -> None:
+        self.config, self.stop, self.world = config, stop, world
         self.out = Path(config.out)
         self.last = self.out / "checkpoints" / "last.pt"
         self.best = self.out / "checkpoints" / "best.safetensors"
-        claim(self.out, resume)
+        if world.main:
+            claim(self.out, resume)
         self.device = choose_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
 
-        self.inputs = Inputs(config)
-        self.model = build_model(config, self.device)
+        self.inputs = Inputs(config, world)
+        self.learner = build_learner(config, self.device, world)
         self.quality = quality_target(config.quality, self.device)
-        self.optimizer = build_optimizer(config.optim, self.model)
         self.position = Position()
         if self.last.exists():
-            self.position = restore(self.last, self.model, self.optimizer, config.as_dict(), self.inputs.fingerprint)
-        self.report = Report(config, self.position, describe_run(config, self.device, self.quality, self.inputs))
+            self.position = restore(self.last, self.learner, config.as_dict(), self.inputs.fingerprint)
+        provenance = describe_run(config, self.device, self.quality, self.inputs, world)
+        self.report = Report(config, self.position, provenance, world.main)
 
         self.schedule = self.inputs.schedule((self.position.epoch, self.position.step_in_epoch))
         self.batches = self.inputs.training(self.schedule, pin=self.device.type == "cuda")
         self.validation = self.inputs.validation()
-        self.examples = self.inputs.examples()
+        self.examples = self.inputs.examples() if world.main else None
+
+    def meet(self) -> None:
+        """Make sure that all processes start from the same.
+
+        Raises:
+            UsageError: they see other data or another checkpoint.
+        """
+        seen = self.world.gather((self.inputs.fingerprint, self.position))
+        if any(other != seen[0] for other in seen):
+            where = "--data and --out must be folders that all machines share"
+            self.world.fail(UsageError(f"the processes of the run see other data or another checkpoint; {where}"))
+        self.world.same_weights(self.learner.model)
+        self.world.same_weights(self.learner.judged)
 
     def execute(self) -> Path:
         """All remaining epochs, then the final weights."""
-        self.report.start(self.model, self.device, self.inputs, self.schedule.steps)
-        with progress() as bar, open_batches(self.batches) as batches:
+        self.report.start(self.learner, self.inputs, self.schedule.steps)
+        with progress(disable=not self.world.main) as bar, open_batches(self.batches) as batches:
             task = bar.add_task("", total=self.schedule.steps * self.config.epochs, completed=self.position.step)
             while self.position.epoch < self.config.epochs:
                 self._epoch(batches, bar, task)
-        return self._finish()
+        if self.world.main:
+            self._finish()
+        return self.out / MODEL
 
     def _epoch(self, batches: Iterator[Any], bar: Progress, task: TaskID) -> None:
         position, config = self.position, self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config.optim, position.epoch, config.epochs)
+        rate = learning_rate(config.optim, position.epoch, config.epochs)
+        for group in self.learner.optimizer.param_groups:
+            group["lr"] = rate
         meter = Meter()
         while position.step_in_epoch < self.schedule.steps:
             started = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - started
             result = self._step(batch)
+            stop = self._news(batch["failures"])
             meter.add(result, time.perf_counter() - started, waited)
             if position.step % config.log_steps == 0:
-                self.report.step(result, self.optimizer.param_groups[0]["lr"], meter)
+                self.report.step(result, rate, meter)
             position.step += 1
             position.step_in_epoch += 1
             bar.update(task, advance=1, description=f"epoch {position.epoch + 1}/{config.epochs} {meter.line()}")
-            self._pause(save=position.step % config.checkpoint_steps == 0 and position.step_in_epoch < self.schedule.steps)
+            self._pause(stop, save=position.step % config.checkpoint_steps == 0 and position.step_in_epoch < self.schedule.steps)
         if not meter.pairs and meter.steps == self.schedule.steps:
-            log = self.report.log.path
-            raise FpgError(f"epoch {position.epoch + 1}: not one of its faces could be read; see {log} for their names")
-        self._end_epoch(meter)
+            text = f"epoch {position.epoch + 1}: not one of its faces could be read; see {self.out / 'log.jsonl'} for their names"
+            self.world.fail(FpgError(text))
+        self._end_epoch(meter, rate)
+
+    def _news(self, failures: list[str]) -> int | None:
+        """What the processes tell each other after a step: faces they could not read, and whether one was asked to stop."""
+        told = self.world.gather((self.stop.signal, failures))
+        for _, theirs in told:
+            for failure in theirs:
+                self.position.counts["unreadable"] += 1
+                self.report.unreadable(failure)
+        return next((number for number, _ in told if number is not None), None)
 
     def _step(self, batch: dict[str, Any]) -> StepResult | None:
         counts, position = self.position.counts, self.position
-        for failure in batch["failures"]:
-            counts["unreadable"] += 1
-            self.report.unreadable(failure)
-        if not batch["samples"]:
+        dump = self.out / "nonfinite_batch.safetensors"
+        args = (self.learner, self.quality, cast(Batch, batch), self.config, position.epoch, position.step, dump, self.world)
+        result = train_step(*args)
+        if not result.pairs:
             counts["skipped_batches"] += 1
             return None
-        dump = self.out / "nonfinite_batch.safetensors"
-        args = (self.model, self.optimizer, self.quality, cast(Batch, batch), self.config, position.epoch, position.step, self.device, dump)
-        result = train_step(*args)
         counts["pairs"] += result.pairs
         counts["refined"] += result.refined
         counts["kept_unrefined"] += result.kept_unrefined
         counts["no_update"] += not result.updated
         return result
 
-    def _pause(self, save: bool) -> None:
-        """Between two steps: write a checkpoint when it is due or when the run was asked to stop."""
-        if save or self.stop.signal is not None:
+    def _pause(self, stop: int | None, save: bool) -> None:
+        """Between two steps: write a checkpoint when it is due or when a process of the run was asked to stop."""
+        if save or stop is not None:
             self._checkpoint()
-        if self.stop.signal is not None:
+        if stop is not None:
             self.report.say(f"stopped after step {self.position.step}; go on with --resume --out {self.out}")
-            self.stop.leave(self.stop.signal)
+            self.world.gather(None)  # nobody leaves while process 0 writes: the launcher would end it
+            self.stop.leave(stop)
 
     def _checkpoint(self) -> None:
-        save_checkpoint(self.last, self.model, self.optimizer, self.position, self.config.as_dict(), self.inputs.fingerprint)
+        if self.world.main:
+            save_checkpoint(self.last, self.learner, self.position, self.config.as_dict(), self.inputs.fingerprint)
 
-    def _end_epoch(self, meter: Meter) -> None:
+    def _end_epoch(self, meter: Meter, rate: float) -> None:
         position, config = self.position, self.config
         done = position.epoch + 1
         validation = self._validate()
-        if config.pictures and (done % config.picture_epochs == 0 or done == config.epochs):
-            self._picture()
-        self.report.epoch(meter, self.optimizer.param_groups[0]["lr"], validation)
+        if self.examples is not None and (done % config.picture_epochs == 0 or done == config.epochs):
+            self._picture(*self.examples)
+        self.report.epoch(meter, rate, validation)
         position.epoch, position.step_in_epoch = done, 0
         self._checkpoint()
-        self._pause(save=False)
+        self._pause(self._news([]), save=False)
 
     def _validate(self) -> Validation | None:
         if self.validation is None:
             return None
-        result = validate(self.model, self.validation, self.device, self.config.precision)
+        model = self.learner.judged
+        result = validate(model, self.validation, self.device, self.config, self.world)
         if result is None:
             self.report.say("validation: not one face could be read", "yellow")
             return None
         for failure in result.failures:
             self.report.say(f"validation, left out: {failure}", "yellow")
         if result.better_than(self.position.best):
-            with atomic_write(self.best) as file:
-                file.write(tensors_to_bytes({name: x.contiguous() for name, x in self.model.state_dict().items()}))
+            if self.world.main:
+                with atomic_write(self.best) as file:
+                    file.write(tensors_to_bytes({name: x.contiguous() for name, x in model.state_dict().items()}))
             self.position.best = {"auc": result.auc, "loss": result.loss, "epoch": self.position.epoch, "step": self.position.step}
         return result
 
-    def _picture(self) -> None:
-        if self.examples is None:
-            return
-        batch, names = self.examples
+    def _picture(self, batch: Batch, names: list[str]) -> None:
         split = "validation" if self.inputs.val_faces.entries else "training"
         title = f"After epoch {self.position.epoch + 1}: {split} faces, and what guidance makes of their forgeries"
-        self.report.picture(picture_grid(self.model, batch, names, self.config, title, self.device))
+        self.report.picture(picture_grid(self.learner.judged, batch, names, self.config, title, self.device))
 
-    def _finish(self) -> Path:
-        position, best = self.position, self.position.best
+    def _finish(self) -> None:
+        position, best, model = self.position, self.position.best, self.learner.judged
         if best is not None:
-            self.model.load_state_dict(load_file(str(self.best)))
+            model.load_state_dict(load_file(str(self.best)))
         what = f"best validation AUC, epoch {int(best['epoch']) + 1}" if best else "last epoch, nothing was validated"
-        path = self.out / "model.safetensors"
+        path = self.out / MODEL
         provenance = {
             **self.report.provenance,
             "weights": what,
@@ -200,6 +235,5 @@ class Run:
             "counts": position.counts,
             "how_to_use": f"fpg-detect {path.name} INPUT...; fpg-eval {path.name} --data DIR; or fpg.models.load_detector('{path.name}')",
         }
-        save_detector(path, self.model, provenance=provenance)
+        save_detector(path, model, provenance=provenance)
         self.report.end(path, what)
-        return path

@@ -31,7 +31,7 @@ def picture_grid(model: Detector, batch: Batch, names: Sequence[str], config: Tr
 
     The draws are fixed: the magnitude step is always taken, and a forgery is refined in shape whenever it is a candidate.
     """
-    pairs = to_pairs(batch, device)
+    pairs = to_pairs(batch, config, device)
     draws = draw_guidance(config.seed, 0, 0, batch["samples"], config.guidance)
     draws = replace(draws, step_coin=True, refine_u=np.zeros_like(draws.refine_u))
     refined = refine(model, pairs, draws, config.guidance)

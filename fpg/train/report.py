@@ -14,8 +14,10 @@ from fpg.common.console import console
 from fpg.common.files import atomic_write, write_json
 from fpg.guidance.quality import QualityTarget
 from fpg.train.config import TrainConfig
+from fpg.train.distributed import World
 from fpg.train.inputs import Inputs
-from fpg.train.log import RunLog, environment
+from fpg.train.learner import Learner
+from fpg.train.log import NoLog, RunLog, environment
 from fpg.train.meter import Meter
 from fpg.train.pictures import save_picture
 from fpg.train.state import Position
@@ -30,11 +32,15 @@ class Report:
         config: written to `RUN/config.yaml`.
         position: where the run starts; later lines of its log are removed.
         provenance: of `describe_run`; written to `RUN/environment.json` by a run that starts from nothing.
+        main: this is the process that writes; the others keep quiet.
     """
 
-    def __init__(self, config: TrainConfig, position: Position, provenance: dict[str, Any]) -> None:
+    def __init__(self, config: TrainConfig, position: Position, provenance: dict[str, Any], main: bool = True) -> None:
         self.config, self.position, self.provenance = config, position, provenance
         self.out = Path(config.out)
+        self.log: RunLog | NoLog = NoLog()
+        if not main:
+            return
         with atomic_write(self.out / "config.yaml", "w") as file:
             yaml.safe_dump(config.as_dict(), file, sort_keys=False)
         if not position.step:
@@ -51,13 +57,14 @@ class Report:
         """One line for people."""
         console.print(text, style=style, markup=False)
 
-    def start(self, model: torch.nn.Module, device: torch.device, inputs: Inputs, steps: int) -> None:
+    def start(self, learner: Learner, inputs: Inputs, steps: int) -> None:
         """What is about to happen."""
         config, position = self.config, self.position
         self.log.line("start", position.step, **self.provenance)
-        parameters = sum(p.numel() for p in model.parameters()) / 1e6
+        others = f" in {inputs.world.size} processes" if inputs.world.size > 1 else ""
+        parameters = sum(p.numel() for p in learner.model.parameters()) / 1e6
         self.say(
-            f"{config.model.backbone} at {config.model.image_size} px, {parameters:.1f} M parameters, on {device}; "
+            f"{config.model.backbone} at {config.model.image_size} px, {parameters:.1f} M parameters, on {learner.device}{others}; "
             f"{len(inputs.faces)} faces of {inputs.faces.videos} videos, validation {len(inputs.val_faces)} of {inputs.val_faces.videos}; "
             f"{config.epochs} epochs of {steps} steps; quality target: {self.provenance['quality']['name']}"
         )
@@ -113,10 +120,11 @@ class Report:
         return max(0, self.position.step - 1)
 
 
-def describe_run(config: TrainConfig, device: torch.device, quality: QualityTarget, inputs: Inputs) -> dict[str, Any]:
+def describe_run(config: TrainConfig, device: torch.device, quality: QualityTarget, inputs: Inputs, world: World) -> dict[str, Any]:
     """Provenance: what ran, on what, with which data."""
     return {
         **environment(device),
+        "processes": world.size,
         "seed": config.seed,
         "method": "FPG (ACM MM 2024)" if config.guidance.shape or config.guidance.magnitude else "self-blended images",
         "quality": {"name": quality.name, "description": quality.description},

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
 
 from fpg.common.errors import UsageError
 from fpg.common.files import remove_unfinished
 from fpg.models.detector import Detector, build_detector
 from fpg.train.config import OptimConfig, TrainConfig
+from fpg.train.distributed import World
+from fpg.train.ema import Ema
+from fpg.train.learner import Learner, memory_format
 from fpg.train.step import seed_torch
 
 
@@ -44,18 +50,55 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("device: no CUDA GPU can be used on this machine (see fpg-doctor)")
-    return device
+    return torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" and device.index is None else device
 
 
-def build_model(config: TrainConfig, device: torch.device) -> Detector:
-    """The detector with its first weights, on the device."""
+def build_learner(config: TrainConfig, device: torch.device, world: World) -> Learner:
+    """The detector with its first weights, and what belongs to it.
+
+    Raises:
+        UsageError: `compile` without a compiler.
+    """
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.backends.cudnn.deterministic = config.deterministic
+    torch.backends.cudnn.benchmark = not config.deterministic
     seed_torch(config.seed, "init")
-    model = build_detector(config.model.detector(), pretrained=config.model.pretrained)
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: Any = build_detector(config.model.detector(), pretrained=config.model.pretrained)
+    model = model.to(device, memory_format=memory_format(config))
+    if world.size > 1 and device.type == "cuda":
+        model = convert_sync_batchnorm(model)
+    ema = Ema(model, config.ema) if config.ema else None
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    learner = Learner(model, build_optimizer(config.optim, model), scaler, ema, device)
+    if config.compile:
+        compile_parts(model, device)
+    return learner
 
 
 def build_optimizer(config: OptimConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
     """AdamW of the recipe."""
     return torch.optim.AdamW(
-        model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps, weight_decay=config.weight_decay
+        model.parameters(),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=config.fused == "auto" or config.fused,
     )
+
+
+def compile_parts(model: Detector, device: torch.device, backend: str = "inductor") -> None:
+    """Compile the two halves of the detector, which perception and training share. Names and weights stay as they are.
+
+    Raises:
+        UsageError: torch.compile does not work here.
+    """
+    try:
+        torch.compile(lambda x: x.sin() + 1, backend=backend)(torch.zeros(8, device=device))
+    except Exception as error:  # a missing compiler shows in many ways
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"compile: torch.compile does not work here (it needs a C++ compiler, on a GPU also Triton): {reason}") from error
+    for part in ("last_block", "head"):
+        setattr(model, part, torch.compile(getattr(model, part), backend=backend))

@@ -1,7 +1,7 @@
 """Checkpoints: everything a run needs to go on exactly where it stood.
 
-Random states are not among it: dropout and drop-connect are seeded at every step from (seed, step), the other draws from their own keys,
-so a position is enough.
+Random states are not among it: dropout and drop-connect are seeded at every step from (seed, step, process), the other draws from their
+own keys, so a position is enough. The number of processes may change: only dropout and the batch statistics know of it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.models.weights import read_checkpoint
 from fpg.train.config import differences
+from fpg.train.learner import Learner
 
-SCHEMA = "fpg.checkpoint/1"
+SCHEMA = "fpg.checkpoint/2"
 COUNTS = ("pairs", "refined", "kept_unrefined", "unreadable", "no_update", "skipped_batches")
 """Pairs seen; refined in shape; left alone because refinement would have emptied their mask; faces that could not be read; steps without a
 selected pair; batches without a single readable face."""
@@ -41,31 +41,21 @@ class Position:
     """`auc`, `loss`, `epoch`, `step` of the best validation, None before the first."""
 
 
-def save_checkpoint(
-    path: str | os.PathLike[str],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    position: Position,
-    config: dict[str, Any],
-    fingerprint: str,
-) -> None:
+def save_checkpoint(path: str | os.PathLike[str], learner: Learner, position: Position, config: dict[str, Any], fingerprint: str) -> None:
     """Write a checkpoint atomically.
 
     Raises:
         InputError: it cannot be written.
     """
+    value = {
+        "schema": SCHEMA,
+        "config": config,
+        "fingerprint": fingerprint,
+        "position": dataclasses.asdict(position),
+        **learner.state_dict(),
+    }
     buffer = io.BytesIO()
-    torch.save(
-        {
-            "schema": SCHEMA,
-            "config": config,
-            "fingerprint": fingerprint,
-            "position": dataclasses.asdict(position),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        },
-        buffer,
-    )
+    torch.save(value, buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
@@ -82,9 +72,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def restore(
-    path: str | os.PathLike[str], model: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any], fingerprint: str
-) -> Position:
+def restore(path: str | os.PathLike[str], learner: Learner, config: dict[str, Any], fingerprint: str) -> Position:
     """Put a run back to where its checkpoint stands.
 
     Raises:
@@ -97,8 +85,7 @@ def restore(
     if value["fingerprint"] != fingerprint:
         raise UsageError(f"--resume: {path} was written with other data (fingerprint {value['fingerprint'][:12]}, now {fingerprint[:12]})")
     try:
-        model.load_state_dict(value["model"])
-        optimizer.load_state_dict(value["optimizer"])
+        learner.load_state_dict(value)
         return Position(**value["position"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise InputError(path, f"does not fit this network: {str(error).splitlines()[0]}") from error

@@ -1,12 +1,22 @@
-"""One training step (FPG, ACM MM 2024; METHOD 4.1 to 4.6): perceive and refine, quality targets, forward, losses, update."""
+"""One training step (FPG, ACM MM 2024; METHOD 4.1 to 4.6): perceive and refine, quality targets, forward, losses, update.
+
+Every loss is a mean over the selected pairs of the global batch: of all processes and all accumulated passes. Each pass divides its sums
+by the nominal number of pairs P; when the number c of selected ones is known, losses and gradients are multiplied by P / c.
+Running statistics of batch normalisation follow every image that is seen in training mode, also in a step without a selected pair, and
+none that is only perceived.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import torch
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
@@ -15,11 +25,12 @@ from fpg.common.errors import FpgError, InputError
 from fpg.common.files import atomic_write
 from fpg.common.rng import stream
 from fpg.guidance.draws import draw_guidance
-from fpg.guidance.guide import Pairs, Refined, refine
-from fpg.guidance.losses import Losses, fpg_loss
+from fpg.guidance.guide import Pairs, refine
+from fpg.guidance.losses import loss_sums
 from fpg.guidance.quality import QualityTarget
-from fpg.models.detector import Detector, DetectorOutput
 from fpg.train.config import TrainConfig
+from fpg.train.distributed import ALONE, World
+from fpg.train.learner import Learner, autocast, memory_format
 from fpg.train.pairs import Batch
 
 LOSS_PARTS = ("loss", "classification", "similarity", "quality")
@@ -27,19 +38,21 @@ LOSS_PARTS = ("loss", "classification", "similarity", "quality")
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did."""
+    """What a step did, over all processes."""
 
     losses: dict[str, float]
     """`LOSS_PARTS`; empty when no pair was selected."""
     pairs: int
+    """0 when not one face could be read."""
     selected: int
     refined: int
     kept_unrefined: int
     updated: bool
+    """False when no pair was selected, or when float16 gradients overflowed and the scaler left the step out."""
     guidance_s: float
-    """Seconds spent in refinement (METHOD 4.1 to 4.3)."""
+    """Seconds that process 0 spent in refinement (METHOD 4.1 to 4.3)."""
     quality_s: float
-    """Seconds spent in quality targets (METHOD 4.4)."""
+    """Seconds that process 0 spent in quality targets (METHOD 4.4)."""
 
 
 class NonFiniteLoss(FpgError):
@@ -51,85 +64,156 @@ def seed_torch(seed: int, *keys: int | str) -> None:
     torch.manual_seed(int(stream(seed, "torch", *keys).integers(2**63)))
 
 
-def to_pairs(batch: Batch, device: torch.device) -> Pairs:
-    """The images of a batch on a device, channels last."""
+def to_pairs(batch: Batch, config: TrainConfig, device: torch.device, part: slice = slice(None)) -> Pairs:
+    """The images of a batch, or of a part of it, on a device."""
 
     def move(x: Tensor) -> Tensor:
-        return x.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        return x[part].to(device, non_blocking=True).contiguous(memory_format=memory_format(config))
 
     return Pairs(real=move(batch["real"]), fake=move(batch["fake"]), source=move(batch["source"]), mask=move(batch["mask"]))
 
 
+class Part(NamedTuple):
+    """The pairs of one forward and backward pass; a batch is one part unless passes are accumulated."""
+
+    pairs: Pairs
+    samples: list[int]
+    pose: Tensor
+    """[N, 3]."""
+    face_size: Tensor
+    """[N]."""
+
+
+def parts(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[Part | None]:
+    """The batch in `config.accumulate` parts, None for those that stay empty."""
+    for indices in np.array_split(np.arange(len(batch["samples"])), config.accumulate):
+        if not len(indices):
+            yield None
+            continue
+        part = slice(int(indices[0]), int(indices[-1]) + 1)
+        pairs = to_pairs(batch, config, device, part)
+        yield Part(pairs, batch["samples"][part], batch["pose"][part].to(device), batch["face_size"][part].to(device))
+
+
+class Seen(NamedTuple):
+    """What a pass looked at, kept until its losses are known to be finite; nothing carries a gradient."""
+
+    pairs: Pairs
+    quality_target: Tensor
+    logits: Tensor
+    quality: Tensor
+
+
 def train_step(
-    model: Detector,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     quality: QualityTarget,
     batch: Batch,
     config: TrainConfig,
     epoch: int,
     step: int,
-    device: torch.device,
     dump: Path,
+    world: World = ALONE,
 ) -> StepResult:
-    """Refine the forgeries of a batch, learn from it.
+    """Refine the forgeries of a batch, learn from it; all processes of the run together.
 
     Args:
         quality: target of the quality head for images [2N, 3, S, S] in [0, 1] and what is known of the faces.
+        batch: this process's part of the global batch, possibly without any pair.
         epoch, step: position of the run, from which guidance and dropout draw; the learning rate is the optimiser's.
-        dump: where the batch goes when the loss is not finite.
+        dump: where the batch goes when its loss is not finite; other processes than 0 append their rank to the name.
 
     Raises:
-        NonFiniteLoss: after saving the batch; the weights are those before the step.
+        NonFiniteLoss: after the processes that saw it saved their batch; the weights are those before the step.
+        PeerLost, Elsewhere: another process is gone, or reports the error.
     """
-    clock = _Clock(device)
-    pairs = to_pairs(batch, device)
-    draws = draw_guidance(config.seed, epoch, step, batch["samples"], config.guidance)
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
-    clock.lap()
-    with autocast:
-        refined = refine(model, pairs, draws, config.guidance)
-    guidance_s = clock.lap()
+    clock = _Clock(learner.device)
+    model, optimizer = learner.model, learner.optimizer
+    nominal = config.batch // 2
+    optimizer.zero_grad(set_to_none=True)
+    rows, seen = [], []
+    for number, part in enumerate(parts(batch, config, learner.device)):
+        seed_torch(config.seed, "step", step, world.rank, number)
+        if part is None:
+            if learner.synchronised:
+                _take_part(learner, config)
+            continue
+        row, looked_at = _pass(learner, quality, part, config, epoch, step, nominal, clock)
+        rows.append(row)
+        seen.append(looked_at)
+
+    local = torch.stack(rows) if rows else torch.zeros(1, len(LOSS_PARTS) + 4, dtype=torch.float64, device=learner.device)
+    *sums, selected, pairs, refined, kept = world.sum(local.sum(0)).tolist()
+    factor = nominal / selected if selected else 0.0
+    losses = dict(zip(LOSS_PARTS, (value * factor for value in sums), strict=True)) if selected else {}
+    if not all(math.isfinite(value) for value in losses.values()):
+        _stop(local, seen, losses, epoch, step, dump, world)
+    updated = bool(selected)
+    if updated:
+        world.sum_gradients(model.parameters(), factor)
+        updated = _update(learner)
+    world.average_statistics(model)
+    return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
+
+
+def _pass(
+    learner: Learner, quality: QualityTarget, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: _Clock
+) -> tuple[Tensor, Seen]:
+    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen."""
+    precision = autocast(config.precision, learner.device)
+    draws = draw_guidance(config.seed, epoch, step, part.samples, config.guidance)
+    with clock.lap("guidance"), precision:
+        refined = refine(learner.model, part.pairs, draws, config.guidance)
     images = refined.pairs.images()
-    target = quality(images, *(torch.cat([known, known]).to(device) for known in (batch["pose"], batch["face_size"])))
-    quality_s = clock.lap()
+    with clock.lap("quality"):
+        target = quality(images, *(torch.cat([known, known]) for known in (part.pose, part.face_size)))
 
-    model.train()
-    seed_torch(config.seed, "step", step)
-    with autocast:
-        output = model(images)
-    losses = fpg_loss(output, refined.pairs.mask, target, config.loss)
-    values = _values(losses)
-    if losses.total is not None:
-        if not all(math.isfinite(value) for value in values.values()):
-            kept = _save_batch(dump, refined, target, output)
-            parts = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise NonFiniteLoss(f"step {step} (epoch {epoch}): the loss is not finite ({parts}); {kept}, the last checkpoint is as it was")
-        optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
-        optimizer.step()
-    selected = int(losses.selected.sum())
-    return StepResult(
-        values,
-        len(batch["samples"]),
-        selected,
-        int(refined.refined.sum()),
-        int(refined.kept_unrefined),
-        bool(selected),
-        guidance_s,
-        quality_s,
-    )
+    learner.model.train()
+    with precision:
+        output = learner.model(images)
+    sums = loss_sums(output, refined.pairs.mask, target)
+    losses = sums.means(config.loss, pairs=nominal)
+    assert losses.total is not None
+    learner.scaler.scale(losses.total).backward()
+    counts = (sums.selected.sum(), len(part.samples), refined.refined.sum(), refined.kept_unrefined)
+    numbers = [*(torch.as_tensor(value, device=learner.device).detach().double() for value in (*losses[:4], *counts))]
+    return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
 
 
-def _values(losses: Losses) -> dict[str, float]:
-    parts = (losses.total, losses.classification, losses.similarity, losses.quality)
-    return {name: float(part.detach()) for name, part in zip(LOSS_PARTS, parts, strict=True) if part is not None}
+def _take_part(learner: Learner, config: TrainConfig) -> None:
+    """Training pass over no image: the other processes wait for this one in SyncBatchNorm, forwards and backwards."""
+    size = config.model.image_size
+    learner.model.train()
+    with autocast(config.precision, learner.device):
+        output = learner.model(torch.zeros(0, 3, size, size, device=learner.device))
+    sum(x.float().sum() for x in output).backward()
 
 
-def _save_batch(path: Path, refined: Refined, target: Tensor, output: DetectorOutput) -> str:
+def _update(learner: Learner) -> bool:
+    """One step of the optimiser, and of the average; whether it was taken."""
+    scale = learner.scaler.get_scale()
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    if learner.scaler.get_scale() < scale:
+        return False
+    if learner.ema is not None:
+        learner.ema.update(learner.model)
+    return True
+
+
+def _stop(local: Tensor, seen: list[Seen], losses: dict[str, float], epoch: int, step: int, dump: Path, world: World) -> NoReturn:
+    """Save what made the loss NaN or infinite, where it happened, and end the run."""
+    broken = [looked_at for row, looked_at in zip(local.isfinite().all(1).tolist(), seen, strict=False) if not row]
+    path = dump if world.main else dump.with_stem(f"{dump.stem}_{world.rank}")
+    kept = "; ".join(text for text in world.gather(_save_batch(path, broken[0]) if broken else "") if text)
+    values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+    world.fail(NonFiniteLoss(f"step {step} (epoch {epoch}): the loss is not finite ({values}); {kept}, the last checkpoint is as it was"))
+
+
+def _save_batch(path: Path, seen: Seen) -> str:
     """Save for inspection; says where the batch is, or why it could not be saved."""
-    pairs = refined.pairs
-    tensors = {"real": pairs.real, "fake": pairs.fake, "source": pairs.source, "mask": pairs.mask, "quality_target": target}
-    tensors |= {"logits": output.logits, "quality": output.quality}
+    pairs = seen.pairs
+    tensors = {"real": pairs.real, "fake": pairs.fake, "source": pairs.source, "mask": pairs.mask}
+    tensors |= {"quality_target": seen.quality_target, "logits": seen.logits, "quality": seen.quality}
     try:
         with atomic_write(path) as file:
             file.write(tensors_to_bytes({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}))
@@ -139,15 +223,29 @@ def _save_batch(path: Path, refined: Refined, target: Tensor, output: DetectorOu
 
 
 class _Clock:
-    """Seconds between laps, with the device's work done."""
+    """Seconds spent in named blocks; on a GPU events are recorded, so that nothing waits for the device until `seconds`."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.last = time.perf_counter()
+        self.laps: dict[str, list[tuple[Any, Any]]] = {"guidance": [], "quality": []}
 
-    def lap(self) -> float:
+    @contextlib.contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Measure a block."""
+        started = self._now()
+        yield
+        self.laps[name].append((started, self._now()))
+
+    def seconds(self) -> tuple[float, float]:
+        """Of guidance and of quality targets."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        seconds, self.last = now - self.last, now
-        return seconds
+            return tuple(sum(a.elapsed_time(b) for a, b in laps) / 1000 for laps in self.laps.values())
+        return tuple(sum(b - a for a, b in laps) for laps in self.laps.values())
+
+    def _now(self) -> Any:
+        if self.device.type == "cuda":
+            event = torch.cuda.Event(enable_timing=True)
+            event.record(torch.cuda.current_stream(self.device))
+            return event
+        return time.perf_counter()

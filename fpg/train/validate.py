@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from sklearn.metrics import roc_auc_score
 
 from fpg.common.errors import FpgError
 from fpg.models.detector import Detector
+from fpg.train.config import TrainConfig
+from fpg.train.distributed import ALONE, World
+from fpg.train.learner import autocast, memory_format
 from fpg.train.pairs import open_batches
 
 
@@ -53,8 +57,10 @@ class Remembered:
             self.batches = seen
 
 
-def validate(model: Detector, batches: Remembered, device: torch.device, precision: str) -> Validation | None:
+def validate(model: Detector, batches: Remembered, device: torch.device, config: TrainConfig, world: World = ALONE) -> Validation | None:
     """AUC and loss over the pairs of the validation frames, in evaluation mode; None when not one pair could be read.
+
+    Each process judges its part; the result is that of all, in all.
 
     Raises:
         FpgError: an answer of the network is NaN or infinite.
@@ -63,19 +69,22 @@ def validate(model: Detector, batches: Remembered, device: torch.device, precisi
     labels: list[torch.Tensor] = []
     failures: list[str] = []
     model.eval()
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-    with torch.inference_mode(), autocast, closing(iter(batches)) as opened:
+    with torch.inference_mode(), autocast(config.precision, device), closing(iter(batches)) as opened:
         for batch in opened:
             failures += batch["failures"]
             if not batch["samples"]:
                 continue
-            images = torch.cat([batch["real"], batch["fake"]]).to(device).contiguous(memory_format=torch.channels_last)
+            images = torch.cat([batch["real"], batch["fake"]]).to(device).contiguous(memory_format=memory_format(config))
             logits.append(model(images).logits.float().cpu())
             labels.append(torch.arange(2).repeat_interleave(len(batch["samples"])))
+    gathered = world.gather((logits, labels, failures))
+    logits, labels, failures = (list(chain(*parts)) for parts in zip(*gathered, strict=True))
     if not logits:
         return None
     y, truth = torch.cat(logits), torch.cat(labels)
     if broken := int((~torch.isfinite(y)).any(1).sum()):
-        raise FpgError(f"validation: the network's answer is not finite for {broken} of {len(y)} images; the last checkpoint is as it was")
+        world.fail(
+            FpgError(f"validation: the network's answer is not finite for {broken} of {len(y)} images; the last checkpoint is as it was")
+        )
     scores = y.softmax(1)[:, 1].double().numpy()
-    return Validation(float(roc_auc_score(truth.numpy(), scores)), float(F.cross_entropy(y, truth)), len(truth), failures)
+    return Validation(float(roc_auc_score(truth.numpy(), scores)), float(F.cross_entropy(y.double(), truth)), len(truth), failures)
