@@ -1,15 +1,27 @@
 #include "math/jpeg.h"
 
+#include <algorithm>
+
 #include "backends_jpeg.h"
 #include "cpu/hot.h"
 #include "cpu/parallel.h"
+#include "cpu/transpose.h"
 
 namespace fpg::cpu {
 namespace {
 
-FPG_HOT void code_row(const JpegCode& code, int64_t item, int32_t unit_y, int32_t columns, const int32_t* table) {
+FPG_HOT void color_row(const JpegColor& color, int64_t item, int32_t row, int32_t columns) {
+  const JpegColor local = color;
+  int32_t column = 0;
+  for (; column + 32 <= columns; column += 32) local.lanes<32>(item, row, column);
+  for (; column < columns; column += 8) local.lanes<8>(item, row, column);
+}
+
+FPG_HOT void code_row(const JpegCode& code, int64_t item, int plane, int32_t block_y, int32_t blocks,
+                      const JpegQuantisation& table) {
   const JpegCode local = code;
-  for (int32_t unit_x = 0; unit_x < columns; ++unit_x) local(item, unit_y, unit_x, table);
+  for (int32_t block_x = 0; block_x < blocks; block_x += 8)
+    local.lanes<8>(item, plane, block_y, block_x, std::min(8, blocks - block_x), table, TransposeBytes{});
 }
 
 FPG_HOT void decode_row(const JpegDecode& decode, int64_t item, int32_t y, int32_t width) {
@@ -21,15 +33,20 @@ FPG_HOT void decode_row(const JpegDecode& decode, int64_t item, int32_t y, int32
 
 void jpeg_round_trip(const JpegInput& in, const JpegScratch& scratch, const Execution& execution) {
   const RaggedView<uint8_t>& images = in.images;
-  const JpegCode code{images.data, images.offsets, images.sizes, in.quality.data, scratch.planes, scratch.offsets};
+  const JpegColor color{images.data, images.offsets, images.sizes, scratch.planes, scratch.offsets};
+  const JpegCode code{images.sizes, scratch.planes, scratch.offsets};
   const JpegDecode decode{images.data, images.offsets, images.sizes, scratch.planes, scratch.offsets};
   parallel_for(images.items, execution.threads, [&](int64_t item) {
     if (in.quality.data[item] == 0) return;
     const int32_t height = images.sizes[2 * item], width = images.sizes[2 * item + 1];
     const JpegPlanes layout(height, width);
-    int32_t table[128];
-    code.divisors(item, table);
-    for (int32_t unit_y = 0; unit_y < layout.rows; ++unit_y) code_row(code, item, unit_y, layout.columns, table);
+    JpegQuantisation table;
+    for (int k = 0; k < 128; ++k) table.set(k, in.quality.data[item]);
+    for (int32_t unit = 0; unit < layout.rows; ++unit) {  // 16 rows of pixels, while they are in the cache
+      for (int32_t row = 8 * unit; row < 8 * unit + 8; ++row) color_row(color, item, row, 8 * layout.columns);
+      for (int32_t half = 0; half < 2; ++half) code_row(code, item, 0, 2 * unit + half, 2 * layout.columns, table);
+      for (int plane = 1; plane < 3; ++plane) code_row(code, item, plane, unit, layout.columns, table);
+    }
     for (int32_t y = 0; y < height; ++y) decode_row(decode, item, y, width);
   });
 }

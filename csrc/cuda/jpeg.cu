@@ -6,22 +6,45 @@
 namespace fpg::cuda {
 namespace {
 
-// One thread per coding unit; the tables of an item are made once per block.
-__global__ void __launch_bounds__(64) code_kernel(JpegCode code, int64_t items) {
-  __shared__ int32_t table[128];
+constexpr int kCodeThreads = 64;
+
+// One thread per chroma sample and the four luma samples under it.
+__global__ void __launch_bounds__(kThreads) color_kernel(JpegColor color, const int32_t* quality, int64_t items) {
   for (int64_t item = blockIdx.y; item < items; item += gridDim.y) {
-    const int32_t quality = code.quality[item];
+    if (quality[item] == 0) continue;
+    const JpegPlanes layout(color.sizes[2 * item], color.sizes[2 * item + 1]);
+    const int32_t columns = layout.chroma_stride(), count = 8 * layout.rows * columns;
+    const auto stride = static_cast<int32_t>(gridDim.x * blockDim.x);
+    for (auto i = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x); i < count; i += stride)
+      color.lanes<1>(item, i / columns, i % columns);
+  }
+}
+
+struct NoTranspose {
+  __device__ void operator()(const uint8_t* in, uint8_t* out) const {
+    for (int i = 0; i < 8; ++i) out[i] = in[i];
+  }
+};
+
+// One thread per block of 8 x 8 samples, luma first; the tables of an item are made once per thread block.
+__global__ void __launch_bounds__(kCodeThreads) code_kernel(JpegCode code, const int32_t* quality, int64_t items) {
+  __shared__ JpegQuantisation table;
+  for (int64_t item = blockIdx.y; item < items; item += gridDim.y) {
+    const int32_t q = quality[item];
     __syncthreads();
-    if (quality != 0)
-      for (int k = static_cast<int>(threadIdx.x); k < 128; k += static_cast<int>(blockDim.x))
-        table[k] = JpegTables::divisor(k >= 64, k % 64, quality);
+    if (q != 0)
+      for (int k = static_cast<int>(threadIdx.x); k < 128; k += static_cast<int>(blockDim.x)) table.set(k, q);
     __syncthreads();
-    if (quality == 0) continue;
+    if (q == 0) continue;
     const JpegPlanes layout(code.sizes[2 * item], code.sizes[2 * item + 1]);
     const int32_t units = layout.rows * layout.columns;
     const auto stride = static_cast<int32_t>(gridDim.x * blockDim.x);
-    for (auto unit = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x); unit < units; unit += stride)
-      code(item, unit / layout.columns, unit % layout.columns, table);
+    for (auto i = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x); i < 6 * units; i += stride) {
+      const int plane = i < 4 * units ? 0 : (i < 5 * units ? 1 : 2);
+      const int32_t block = plane == 0 ? i : i - (3 + plane) * units;
+      const int32_t columns = plane == 0 ? 2 * layout.columns : layout.columns;
+      code.lanes<1>(item, plane, block / columns, block % columns, 1, table, NoTranspose{});
+    }
   }
 }
 
@@ -50,12 +73,16 @@ void jpeg_round_trip(const JpegInput& in, const JpegScratch& scratch, const Exec
   const int64_t pairs = int64_t{images.max_height} * ((images.max_width + 1) / 2);
   if (units == 0) return;
   const auto items = static_cast<unsigned>(std::min(images.items, kMaxGrid));
-  const dim3 code_grid(static_cast<unsigned>(std::min((units + 63) / 64, kMaxGrid)), items);
-  code_kernel<<<code_grid, 64, 0, stream>>>(
-      JpegCode{images.data, images.offsets, images.sizes, in.quality.data, scratch.planes, scratch.offsets}, images.items);
+  const auto grid = [items](int64_t count, int64_t threads) {
+    return dim3(static_cast<unsigned>(std::min((count + threads - 1) / threads, kMaxGrid)), items);
+  };
+  color_kernel<<<grid(units * 64, kThreads), kThreads, 0, stream>>>(
+      JpegColor{images.data, images.offsets, images.sizes, scratch.planes, scratch.offsets}, in.quality.data, images.items);
+  check(cudaGetLastError(), "jpeg_round_trip: color");
+  code_kernel<<<grid(units * 6, kCodeThreads), kCodeThreads, 0, stream>>>(JpegCode{images.sizes, scratch.planes, scratch.offsets},
+                                                                          in.quality.data, images.items);
   check(cudaGetLastError(), "jpeg_round_trip: code");
-  const dim3 decode_grid(static_cast<unsigned>(std::min((pairs + kThreads - 1) / kThreads, kMaxGrid)), items);
-  decode_kernel<<<decode_grid, kThreads, 0, stream>>>(
+  decode_kernel<<<grid(pairs, kThreads), kThreads, 0, stream>>>(
       JpegDecode{images.data, images.offsets, images.sizes, scratch.planes, scratch.offsets}, in.quality.data, images.items);
   check(cudaGetLastError(), "jpeg_round_trip: decode");
 }

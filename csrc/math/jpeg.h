@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "math/host_device.h"
 
@@ -92,35 +93,41 @@ FPG_HD void jpeg_inverse8(int32_t* v, int stride, int shift) {
   v[4 * stride] = jpeg_descale(t13 - b0, shift);
 }
 
-FPG_HD void jpeg_transpose(int32_t* block) {
-  for (int y = 0; y < 8; ++y)
-    for (int x = y + 1; x < 8; ++x) {
-      const int32_t t = block[y * 8 + x];
-      block[y * 8 + x] = block[x * 8 + y];
-      block[x * 8 + y] = t;
-    }
-}
+// What an item's quality makes of the tables: luma, then chroma.
+struct JpegQuantisation {
+  int32_t divisors[128];
+  float reciprocals[128];  // of 8 times the divisors
 
-// Samples 0..255 to the samples that remain after quantisation. The loops over lanes are what a CPU vectorises; a transform along
-// columns works on 8 lanes at once, so rows are transformed as the columns of the transpose.
-FPG_HD void jpeg_block(int32_t* block, const int32_t* divisors) {
-  for (int i = 0; i < 64; ++i) block[i] -= 128;
-  jpeg_transpose(block);
-  for (int lane = 0; lane < 8; ++lane) jpeg_forward8(block + lane, 8, true);
-  jpeg_transpose(block);
-  for (int lane = 0; lane < 8; ++lane) jpeg_forward8(block + lane, 8, false);
-  for (int i = 0; i < 64; ++i) {
-    // The transform scales by 8: divide by 8 q, rounding half away from zero. Values stay below 2^15, where a float quotient of
-    // whole numbers is exact enough for its floor.
-    const int32_t value = block[i], q = divisors[i] * 8;
-    const int32_t magnitude = (value < 0 ? -value : value) + q / 2;
-    const int32_t level = static_cast<int32_t>((static_cast<float>(magnitude) + 0.5f) / static_cast<float>(q));
-    block[i] = (value < 0 ? -level : level) * divisors[i];
+  FPG_HD void set(int k, int quality) {
+    divisors[k] = JpegTables::divisor(k >= 64, k % 64, quality);
+    reciprocals[k] = 1.0f / static_cast<float>(divisors[k] * 8);
   }
-  for (int lane = 0; lane < 8; ++lane) jpeg_inverse8(block + lane, 8, kJpegBits - kJpegPass);
-  jpeg_transpose(block);
-  for (int lane = 0; lane < 8; ++lane) jpeg_inverse8(block + lane, 8, kJpegBits + kJpegPass + 3);
-  jpeg_transpose(block);
+};
+
+// Samples less 128 to what remains of them after quantisation (less 128), for N blocks at once: v[k * N + lane] is sample k of a
+// block. The loops over lanes are what a CPU vectorises.
+template <int N>
+FPG_HD void jpeg_blocks(int32_t* v, const int32_t* divisors, const float* reciprocals) {
+  for (int y = 0; y < 8; ++y)
+    for (int lane = 0; lane < N; ++lane) jpeg_forward8(v + y * 8 * N + lane, N, true);
+  for (int x = 0; x < 8; ++x)
+    for (int lane = 0; lane < N; ++lane) jpeg_forward8(v + x * N + lane, 8 * N, false);
+  for (int k = 0; k < 64; ++k) {
+    // The transform scales by 8: divide by 8 q, rounding half away from zero. The quotient is at least 1/2 / (8 q) from a whole
+    // number, and values stay below 2^15: the error of its float arithmetic is less.
+    const int32_t divisor = divisors[k], half = divisor * 4;
+    const float reciprocal = reciprocals[k];
+    for (int lane = 0; lane < N; ++lane) {
+      const int32_t value = v[k * N + lane];
+      const int32_t magnitude = (value < 0 ? -value : value) + half;
+      const auto level = static_cast<int32_t>((static_cast<float>(magnitude) + 0.5f) * reciprocal);
+      v[k * N + lane] = (value < 0 ? -level : level) * divisor;
+    }
+  }
+  for (int x = 0; x < 8; ++x)
+    for (int lane = 0; lane < N; ++lane) jpeg_inverse8(v + x * N + lane, 8 * N, kJpegBits - kJpegPass);
+  for (int y = 0; y < 8; ++y)
+    for (int lane = 0; lane < N; ++lane) jpeg_inverse8(v + y * 8 * N + lane, N, kJpegBits + kJpegPass + 3);
 }
 
 // Where the three planes of an image lie in its scratch: luma of 16-aligned size, chroma of half that.
@@ -132,84 +139,100 @@ struct JpegPlanes {
   FPG_HD int64_t chroma(int which) const { return (int64_t{4} + which) * 64 * rows * columns; }
 };
 
-// First stage, per coding unit: colour, subsampling, transform, quantisation and back; writes the planes.
-struct JpegCode {
+// First stage: RGB -> YCbCr, chroma subsampled; writes the planes. Beyond the image its last column repeats; below it the last
+// row does, in chroma the last row after subsampling.
+struct JpegColor {
   const uint8_t* images;
   const int64_t* offsets;
   const int32_t* sizes;
-  const int32_t* quality;
   uint8_t* planes;
   const int64_t* plane_offsets;
 
-  // Divisors of luma, then chroma, at an item's quality.
-  FPG_HD void divisors(int64_t item, int32_t* out) const {
-    for (int k = 0; k < 128; ++k) out[k] = JpegTables::divisor(k >= 64, k % 64, quality[item]);
-  }
-
-  FPG_HD void operator()(int64_t item, int32_t unit_y, int32_t unit_x, const int32_t* table) const {
+  // Chroma columns [column, column + N) of chroma row `row`, and the luma samples that belong to them.
+  template <int N>
+  FPG_HD void lanes(int64_t item, int32_t row, int32_t column) const {
     const int32_t height = sizes[2 * item], width = sizes[2 * item + 1];
     const JpegPlanes layout(height, width);
-    const uint8_t* image = images + offsets[item];
-    int32_t luma[256];
-    int32_t blue[256];
-    int32_t red[256];
-    const int32_t x0 = unit_x * 16;
-    const bool inside = x0 + 16 <= width;
-    for (int y = 0; y < 16; ++y) {
-      const int32_t row = unit_y * 16 + y;
-      if (row >= height) {  // below the image its last row repeats, in chroma the last row after subsampling
-        const int back = height % 2 == 0 ? 32 : 16;
-        for (int i = 16 * y; i < 16 * y + 16; ++i) {
-          luma[i] = luma[i - 16];
-          blue[i] = blue[i - back];
-          red[i] = red[i - back];
-        }
-        continue;
-      }
-      const uint8_t* line = image + int64_t{3} * row * width;
-      uint8_t copied[48];
-      const uint8_t* pixels = line + int64_t{3} * x0;
-      if (!inside) {
-        for (int x = 0; x < 16; ++x)
-          for (int c = 0; c < 3; ++c) copied[3 * x + c] = line[3 * (x0 + x < width ? x0 + x : width - 1) + c];
+    uint8_t* out = planes + plane_offsets[item];
+    const int32_t last = (height - 1) / 2, source = row < last ? row : last;
+    int32_t blue[N] = {}, red[N] = {};  // sums of 4
+    for (int half = 0; half < 2; ++half) {
+      const int32_t y = 2 * source + half < height ? 2 * source + half : height - 1;
+      const uint8_t* line = images + offsets[item] + int64_t{3} * y * width;
+      const uint8_t* pixels = line + int64_t{6} * column;
+      uint8_t copied[6 * N];
+      if (2 * (column + N) > width) {
+        for (int32_t x = 0; x < 2 * N; ++x)
+          for (int c = 0; c < 3; ++c)
+            copied[3 * x + c] = line[3 * int64_t{2 * column + x < width ? 2 * column + x : width - 1} + c];
         pixels = copied;
       }
-      for (int x = 0; x < 16; ++x) {
-        const int32_t r = pixels[3 * x], g = pixels[3 * x + 1], b = pixels[3 * x + 2];
-        luma[16 * y + x] = (19595 * r + 38470 * g + 7471 * b + 32768) >> 16;
-        blue[16 * y + x] = (-11059 * r - 21709 * g + 32768 * b + (128 << 16) + 32767) >> 16;
-        red[16 * y + x] = (32768 * r - 27439 * g - 5329 * b + (128 << 16) + 32767) >> 16;
+      int32_t r[2 * N], g[2 * N], b[2 * N];
+      uint8_t luma[2 * N];
+      int32_t blue_part[2 * N], red_part[2 * N];
+      for (int i = 0; i < 2 * N; ++i) {
+        r[i] = pixels[3 * i];
+        g[i] = pixels[3 * i + 1];
+        b[i] = pixels[3 * i + 2];
+      }
+      for (int i = 0; i < 2 * N; ++i) luma[i] = static_cast<uint8_t>((19595 * r[i] + 38470 * g[i] + 7471 * b[i] + 32768) >> 16);
+      for (int i = 0; i < 2 * N; ++i) {
+        blue_part[i] = (-11059 * r[i] - 21709 * g[i] + 32768 * b[i] + (128 << 16) + 32767) >> 16;
+        red_part[i] = (32768 * r[i] - 27439 * g[i] - 5329 * b[i] + (128 << 16) + 32767) >> 16;
+      }
+      for (int i = 0; i < N; ++i) {
+        blue[i] += blue_part[2 * i] + blue_part[2 * i + 1];
+        red[i] += red_part[2 * i] + red_part[2 * i + 1];
+      }
+      for (int32_t target = 0; target < 2; ++target) {  // below the image both luma rows are the last one
+        if (row == source ? target != half : half == 0) continue;
+        uint8_t* to = out + (int64_t{2} * row + target) * layout.luma_stride() + 2 * column;
+        for (int i = 0; i < 2 * N; ++i) to[i] = luma[i];
       }
     }
-    int32_t block[64];
-    uint8_t* out = planes + plane_offsets[item];
-    for (int part = 0; part < 4; ++part) {
-      const int top = part / 2 * 8, left = part % 2 * 8;
-      for (int y = 0; y < 8; ++y)
-        for (int x = 0; x < 8; ++x) block[8 * y + x] = luma[16 * (top + y) + left + x];
-      jpeg_block(block, table);
-      store(block, out + (int64_t{16} * unit_y + top) * layout.luma_stride() + x0 + left, layout.luma_stride());
+    uint8_t* blue_out = out + layout.chroma(0) + static_cast<int64_t>(row) * layout.chroma_stride() + column;
+    uint8_t* red_out = out + layout.chroma(1) + static_cast<int64_t>(row) * layout.chroma_stride() + column;
+    for (int i = 0; i < N; ++i) {
+      const int32_t bias = 1 + ((column + i) & 1);  // alternating
+      blue_out[i] = static_cast<uint8_t>((blue[i] + bias) >> 2);
+      red_out[i] = static_cast<uint8_t>((red[i] + bias) >> 2);
     }
-    for (int which = 0; which < 2; ++which) {
-      const int32_t* chroma = which ? red : blue;
-      for (int y = 0; y < 8; ++y)
-        for (int x = 0; x < 8; ++x) {
-          const int32_t* p = chroma + 32 * y + 2 * x;
-          block[8 * y + x] = (p[0] + p[1] + p[16] + p[17] + 1 + (x & 1)) >> 2;  // alternating bias
-        }
-      jpeg_block(block, table + 64);
-      store(block, out + layout.chroma(which) + int64_t{8} * unit_y * layout.chroma_stride() + int64_t{8} * unit_x,
-            layout.chroma_stride());
-    }
-  }
-
-  FPG_HD static void store(const int32_t* block, uint8_t* out, int32_t stride) {
-    for (int y = 0; y < 8; ++y)
-      for (int x = 0; x < 8; ++x) out[static_cast<int64_t>(y) * stride + x] = jpeg_clamp(block[8 * y + x] + 128);
   }
 };
 
-// Second stage, per row: chroma upsampled with the triangle filter (3/4 of the nearer sample, 1/4 of the farther, both ways; up
+// Second stage, in place: transform, quantisation and back.
+struct JpegCode {
+  const int32_t* sizes;
+  uint8_t* planes;
+  const int64_t* plane_offsets;
+
+  // The first `count` of N blocks that lie beside each other from `block_x` on. N is 1 or 8; `transpose` makes 8 x 8 bytes, a row
+  // of 8 samples of 8 blocks, into 8 blocks of 8 samples, and back.
+  template <int N, class Transpose>
+  FPG_HD void lanes(int64_t item, int plane, int32_t block_y, int32_t block_x, int count, const JpegQuantisation& table,
+                    const Transpose& transpose) const {
+    const JpegPlanes layout(sizes[2 * item], sizes[2 * item + 1]);
+    const int32_t stride = plane == 0 ? layout.luma_stride() : layout.chroma_stride();
+    uint8_t* samples = planes + plane_offsets[item] + (plane == 0 ? 0 : layout.chroma(plane - 1)) +
+                       int64_t{8} * block_y * stride + int64_t{8} * block_x;
+    int32_t v[64 * N];
+    uint8_t rows[8 * N] = {}, columns[8 * N];
+    for (int y = 0; y < 8; ++y) {
+      memcpy(rows, samples + static_cast<int64_t>(y) * stride, static_cast<size_t>(8 * count));
+      transpose(rows, columns);
+      for (int i = 0; i < 8 * N; ++i) v[8 * N * y + i] = columns[i] - 128;
+    }
+    const int first = plane == 0 ? 0 : 64;
+    jpeg_blocks<N>(v, table.divisors + first, table.reciprocals + first);
+    for (int y = 0; y < 8; ++y) {
+      for (int i = 0; i < 8 * N; ++i) columns[i] = jpeg_clamp(v[8 * N * y + i] + 128);
+      transpose(columns, rows);
+      memcpy(samples + static_cast<int64_t>(y) * stride, rows, static_cast<size_t>(8 * count));
+    }
+  }
+};
+
+// Third stage, per row: chroma upsampled with the triangle filter (3/4 of the nearer sample, 1/4 of the farther, both ways; up
 // to two chroma columns are repeated instead), YCbCr -> RGB. x0 is even.
 struct JpegDecode {
   uint8_t* images;
