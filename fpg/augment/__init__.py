@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fpg.augment.batch import PairBatch, PreparedBatch, PreparedPair, SelfBlend, collate_pairs, prepare_pair
+    from fpg.augment.dataset import Faces, SelfBlendDataset
     from fpg.augment.params import AugmentConfig, PairParams, draw_pair
     from fpg.augment.self_blend import Pair, make_pair
 
 _MODULES = {
     "batch": ("PairBatch", "PreparedBatch", "PreparedPair", "SelfBlend", "collate_pairs", "prepare_pair"),
+    "dataset": ("Faces", "SelfBlendDataset"),
     "params": ("AugmentConfig", "PairParams", "draw_pair"),
     "self_blend": ("Pair", "make_pair"),
 }
 
 __all__ = [
     "AugmentConfig",
+    "Faces",
     "Pair",
     "PairBatch",
     "PairParams",
     "PreparedBatch",
     "PreparedPair",
     "SelfBlend",
+    "SelfBlendDataset",
     "collate_pairs",
     "draw_pair",
     "make_pair",

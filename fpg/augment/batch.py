@@ -94,6 +94,11 @@ class SelfBlend:
             raise ValueError(f"size: expected at least 1 pixel, got {size}")
         self.config, self.size, self.device = config or AugmentConfig(), size, torch.device(device)
 
+    @property
+    def native(self) -> bool:
+        """Whether compiled kernels make the pairs, as `FPG_BACKEND` says; otherwise OpenCV does, one by one."""
+        return backend(self.device.type) == "native"
+
     def __call__(
         self,
         faces: PreparedBatch | Sequence[np.ndarray],
@@ -117,7 +122,7 @@ class SelfBlend:
             if landmarks is None or boxes is None or draws is None:
                 raise ValueError("landmarks, boxes, draws: expected with images, got None")
             faces = self.prepare(faces, landmarks, boxes, draws)
-        return self._native(faces) if backend(self.device.type) == "native" else self._reference(faces)
+        return self._native(faces) if self.native else self._reference(faces)
 
     def prepare(
         self,

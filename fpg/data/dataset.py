@@ -61,6 +61,10 @@ class RealFaces:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image, landmarks and box of a face, as `fpg.augment.SelfBlendDataset` wants them; errors as `image`."""
+        return self.image(index), self.entries[index].row.landmarks, self.entries[index].row.box
+
     def image(self, index: int) -> np.ndarray:
         """The crop of a face: uint8 [H, W, 3], RGB.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from fpg.common.console import console
@@ -14,7 +15,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.data.dataset import RealFaces, fingerprint
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
-from fpg.train.pairs import Batch, Key, PairDataset, Schedule, collate, loader, usable_workers
+from fpg.train.pairs import Batch, Key, PairDataset, PairMaker, Schedule, loader, usable_workers
 from fpg.train.validate import Remembered
 
 
@@ -39,13 +40,14 @@ class Inputs:
     Args:
         config: checked.
         world: the processes that share every batch.
+        device: that trains.
 
     Raises:
         InputError: data that cannot be used, or no real face to train on.
         UsageError: more processes than pairs in a batch.
     """
 
-    def __init__(self, config: TrainConfig, world: World) -> None:
+    def __init__(self, config: TrainConfig, world: World, device: torch.device) -> None:
         self.config, self.world = config, world
         self.faces = RealFaces(config.data, "train", config.frames_per_video)
         self.val_faces = RealFaces(config.data, "val", config.val_frames_per_video)
@@ -58,7 +60,8 @@ class Inputs:
             raise UsageError(
                 f"batch: expected a pair for each of the {world.size} processes, at least {2 * world.size}, got {config.batch}"
             )
-        self.workers = usable_workers(config.workers, self.pairs, config.model.image_size)
+        self.maker = PairMaker(config.augment, config.model.image_size, device)
+        self.workers = usable_workers(config.workers, -(-self.pairs // world.size) * self.maker.item_bytes(self.faces))
 
     def schedule(self, start: tuple[int, int]) -> Schedule:
         """The run's batches from (epoch, step within it)."""
@@ -66,10 +69,10 @@ class Inputs:
         return Schedule(len(self.faces) * config.repeat, self.pairs, config.epochs, config.seed, start)
 
     def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[dict[str, Any]]:
-        """This process's part of the batches of a schedule."""
-        return loader(self._dataset(self.faces, "pair"), Shares(schedule, self.world), self.workers, pin=pin)
+        """This process's part of the batches of a schedule, for `maker.finish`."""
+        return loader(self._dataset(self.faces, "pair"), self.maker, Shares(schedule, self.world), self.workers, pin=pin)
 
-    def validation(self) -> Remembered | None:
+    def validation(self, *, pin: bool) -> Remembered | None:
         """This process's part of the validation pairs, None (and a message) without validation faces."""
         if not self.val_faces.entries:
             console.print(
@@ -79,8 +82,8 @@ class Inputs:
         keys = self.world.share([(0, sample) for sample in range(len(self.val_faces))])
         pairs = -(-self.pairs // self.world.size)
         batches = [keys[start : start + pairs] for start in range(0, len(keys), pairs)]
-        size = len(keys) * 10 * self.config.model.image_size**2 * 4
-        return Remembered(loader(self._dataset(self.val_faces, "val"), batches, self.workers), size)
+        opened = loader(self._dataset(self.val_faces, "val"), self.maker, batches, self.workers, pin=pin)
+        return Remembered(opened, self.maker.finish, len(keys) * self.maker.item_bytes(self.val_faces))
 
     def examples(self) -> tuple[Batch, list[str]] | None:
         """A fixed batch for the picture grid: validation faces, or training faces where there are none; spread over the people."""
@@ -89,7 +92,7 @@ class Inputs:
         faces = self.val_faces if self.val_faces.entries else self.faces
         dataset = self._dataset(faces, "picture")
         chosen = np.unique(np.linspace(0, len(faces) - 1, self.config.pictures).astype(int))
-        batch = collate([dataset[0, int(sample)] for sample in chosen])
+        batch = self.maker.finish(self.maker.collate([dataset[0, int(sample)] for sample in chosen]))
         if not batch["samples"]:
             return None
         return cast(Batch, batch), [faces.entries[sample].name for sample in batch["samples"]]
@@ -107,4 +110,4 @@ class Inputs:
         }
 
     def _dataset(self, faces: RealFaces, purpose: str) -> PairDataset:
-        return PairDataset(faces, self.config.augment, self.config.model.image_size, self.config.seed, purpose)
+        return PairDataset(faces, self.config.augment, self.config.seed, purpose)

@@ -21,6 +21,7 @@ from fpg.common.console import progress
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.models.detector import save_detector
+from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig, learning_rate
 from fpg.train.distributed import World, join
 from fpg.train.inputs import Inputs
@@ -89,7 +90,7 @@ class Run:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
 
-        self.inputs = Inputs(config, world)
+        self.inputs = Inputs(config, world, self.device)
         self.learner = build_learner(config, self.device, world)
         self.quality = quality_target(config.quality, self.device)
         self.position = Position()
@@ -99,8 +100,9 @@ class Run:
         self.report = Report(config, self.position, provenance, world.main)
 
         self.schedule = self.inputs.schedule((self.position.epoch, self.position.step_in_epoch))
-        self.batches = self.inputs.training(self.schedule, pin=self.device.type == "cuda")
-        self.validation = self.inputs.validation()
+        pin = self.device.type == "cuda"
+        self.batches = self.inputs.training(self.schedule, pin=pin)
+        self.validation = self.inputs.validation(pin=pin)
         self.examples = self.inputs.examples() if world.main else None
 
     def meet(self) -> None:
@@ -137,9 +139,12 @@ class Run:
             started = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - started
+            clock = Clock(self.device, "pairs")
+            with clock.lap("pairs"):
+                batch = self.inputs.maker.finish(batch)
             result = self._step(batch)
             stop = self._news(batch["failures"])
-            meter.add(result, time.perf_counter() - started, waited)
+            meter.add(result, time.perf_counter() - started, waited, sum(clock.seconds()))
             if position.step % config.log_steps == 0:
                 self.report.step(result, rate, meter)
             position.step += 1

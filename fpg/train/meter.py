@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fpg.train.step import LOSS_PARTS, StepResult
 
-_SHARES = (("refined", "refined_share"), ("guidance", "guidance_share"), ("wait", "data_wait"))
+_SHARES = (("refined", "refined_share"), ("guidance", "guidance_share"), ("wait", "data_wait"), ("pairs", "pairs_share"))
 
 
 class Meter:
@@ -12,15 +12,16 @@ class Meter:
 
     def __init__(self) -> None:
         self.steps = self.pairs = self.refined = self.no_update = 0
-        self.seconds = self.waited = self.guidance_s = self.quality_s = 0.0
+        self.seconds = self.waited = self.made_s = self.guidance_s = self.quality_s = 0.0
         self.sums = dict.fromkeys(LOSS_PARTS, 0.0)
         self.updates = 0
 
-    def add(self, result: StepResult | None, seconds: float, waited: float) -> None:
-        """One step: its result (None: no face could be read), its wall time, and the part of it spent waiting for data."""
+    def add(self, result: StepResult | None, seconds: float, waited: float, made: float) -> None:
+        """One step: its result (None: no face could be read), its wall time, and of it what went into waiting for data and making pairs."""
         self.steps += 1
         self.seconds += seconds
         self.waited += waited
+        self.made_s += made
         if result is None:
             return
         self.pairs += result.pairs
@@ -42,11 +43,21 @@ class Meter:
         """Share of the time spent waiting for data."""
         return self.waited / self.seconds if self.seconds else 0.0
 
+    @property
+    def making(self) -> float:
+        """Share of the time spent making pairs in the training process (0 where workers make them)."""
+        return self.made_s / self.seconds if self.seconds else 0.0
+
     def values(self) -> dict[str, float]:
         """Means and shares."""
         seconds = self.seconds or 1.0
         losses = {name: total / self.updates for name, total in self.sums.items()} if self.updates else {}
-        shares = {"guidance_share": self.guidance_s / seconds, "quality_share": self.quality_s / seconds, "data_wait": self.wait}
+        shares = {
+            "guidance_share": self.guidance_s / seconds,
+            "quality_share": self.quality_s / seconds,
+            "data_wait": self.wait,
+            "pairs_share": self.making,
+        }
         return {**losses, "refined_share": self.refined / max(1, self.pairs), "images_per_s": self.rate, **shares}
 
     def line(self) -> str:

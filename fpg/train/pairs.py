@@ -20,8 +20,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fpg.augment.params import AugmentConfig, draw_pair
-from fpg.augment.self_blend import make_pair
+from fpg.augment import AugmentConfig, SelfBlend, SelfBlendDataset, collate_pairs
 from fpg.common.console import console
 from fpg.common.errors import InputError
 from fpg.common.rng import stream
@@ -48,51 +47,77 @@ class Batch(TypedDict):
     """One line `path: reason` for each face that could not be used."""
 
 
+class PairMaker:
+    """Where pairs are made: on the training device if there are kernels for it, else by the loader's workers on the CPU.
+
+    Args:
+        config: of the augmentation.
+        size: side S of the network's input.
+        device: that trains.
+    """
+
+    def __init__(self, config: AugmentConfig, size: int, device: torch.device) -> None:
+        self.config, self.size = config, size
+        self._blend = SelfBlend(config, size, device)
+        self.at_training = self._blend.native
+        """Whether the training process makes the pairs."""
+        if not self.at_training:
+            self._blend = SelfBlend(config, size)
+
+    def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """A batch of what could be used, in a worker; without any usable face only `samples` (empty) and `failures` are there."""
+        good = [item for item in items if "failure" not in item]
+        batch: dict[str, Any] = {"samples": [item["sample"] for item in good], "failures": [i["failure"] for i in items if "failure" in i]}
+        if good:
+            batch |= {name: torch.stack([item[name] for item in good]) for name in ("pose", "face_size")}
+            batch["prepared"] = collate_pairs([item["prepared"] for item in good])
+        return batch if self.at_training else self._make(batch)
+
+    def finish(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A `Batch` from what the loader gave, in the training process."""
+        return self._make(batch) if "prepared" in batch else batch
+
+    def item_bytes(self, faces: RealFaces) -> int:
+        """The most that one face takes on its way from a worker to the training process."""
+        if not self.at_training:
+            return 10 * self.size * self.size * 4
+        return max((3 * height * width for height, width in (entry.row.size for entry in faces.entries)), default=0)
+
+    def _make(self, batch: dict[str, Any]) -> dict[str, Any]:
+        rest = {name: value for name, value in batch.items() if name != "prepared"}
+        return rest | self._blend(batch["prepared"])._asdict() if "prepared" in batch else rest
+
+
 class PairDataset(Dataset[dict[str, Any]]):
-    """Pairs by key (epoch, sample); a face that cannot be used comes back as `{"failure": "path: reason"}`, never as another face.
+    """Prepared pairs by key (epoch, sample); a face that cannot be used comes back as `{"failure": "path: reason"}`, never as another face.
 
     Args:
         faces: where the pairs come from.
         config: of the augmentation.
-        size: side S of the network's input.
         seed: of the run.
         purpose: name of the random stream. With `pair` faces are mirrored and cropped as in training, else as in evaluation.
     """
 
-    def __init__(self, faces: RealFaces, config: AugmentConfig, size: int, seed: int, purpose: str = "pair") -> None:
-        self.faces, self.config, self.size, self.seed, self.purpose = faces, config, size, seed, purpose
-        self.training = purpose == "pair"
+    def __init__(self, faces: RealFaces, config: AugmentConfig, seed: int, purpose: str = "pair") -> None:
+        self.faces = faces
+        self.prepared = SelfBlendDataset(faces, config, seed=seed, purpose=purpose, training=purpose == "pair")
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        epoch, sample = key
-        index = sample % len(self.faces)
-        entry = self.faces.entries[index]
-        params = draw_pair(stream(self.seed, self.purpose, epoch, sample), self.config, training=self.training)
+        sample = key[1]
+        entry = self.faces.entries[sample % len(self.faces)]
         try:
-            pair = make_pair(self.faces.image(index), entry.row.landmarks, entry.row.box, params, self.config, self.size)
+            prepared = self.prepared[key]
         except InputError as error:
             return {"failure": str(error)}
         except ValueError as error:
-            return {"failure": str(InputError(entry.path, str(error)))}
+            return {"failure": str(InputError(entry.path, str(error.__cause__ or error)))}
         x0, y0, x1, y1 = (float(v) for v in entry.row.box)
         return {
             "sample": sample,
-            "real": torch.from_numpy(pair.real),
-            "fake": torch.from_numpy(pair.fake),
-            "source": torch.from_numpy(pair.source),
-            "mask": torch.from_numpy(pair.mask),
+            "prepared": prepared,
             "pose": torch.tensor(entry.row.pose if entry.row.pose is not None else (np.nan,) * 3, dtype=torch.float32),
             "face_size": torch.tensor(((x1 - x0) * (y1 - y0)) ** 0.5, dtype=torch.float32),
         }
-
-
-def collate(items: list[dict[str, Any]]) -> Batch | dict[str, Any]:
-    """Stack what could be used; without any usable pair only `samples` (empty) and `failures` are there."""
-    good = [item for item in items if "failure" not in item]
-    batch: dict[str, Any] = {"samples": [item["sample"] for item in good], "failures": [i["failure"] for i in items if "failure" in i]}
-    if good:
-        batch |= {name: torch.stack([item[name] for item in good]) for name in ("real", "fake", "source", "mask", "pose", "face_size")}
-    return batch
 
 
 @dataclass(frozen=True)
@@ -134,27 +159,27 @@ class Schedule:
         return max(0, (self.epochs - epoch) * self.steps - step)
 
 
-def loader(dataset: PairDataset, batches: Any, workers: int, *, pin: bool = False) -> DataLoader[dict[str, Any]]:
-    """A DataLoader over batches of keys; iterate over it with `open_batches`."""
+def loader(dataset: PairDataset, maker: PairMaker, batches: Any, workers: int, *, pin: bool = False) -> DataLoader[dict[str, Any]]:
+    """A DataLoader over batches of keys; iterate over it with `open_batches`, and give what comes to `maker.finish`."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=maker.collate,
         worker_init_fn=_start_worker if workers else None,
         prefetch_factor=2 if workers else None,
         pin_memory=pin,
     )
 
 
-def usable_workers(workers: int, pairs: int, size: int) -> int:
+def usable_workers(workers: int, batch_bytes: int) -> int:
     """`workers`, or 0 with a message when shared memory cannot hold their batches (often the case in containers)."""
     shared = Path("/dev/shm")
-    needed = workers * 3 * pairs * 10 * size * size * 4
+    needed = workers * 3 * batch_bytes
     if workers and shared.is_dir() and (free := shutil.disk_usage(shared).free) < needed:
         console.print(
             f"workers: {workers} need {needed / 2**20:.0f} MiB of /dev/shm, {free / 2**20:.0f} MiB are free; "
-            "making pairs in the main process instead (results are the same; give the container more with --shm-size)"
+            "reading faces in the main process instead (results are the same; give the container more with --shm-size)"
         )
         return 0
     return workers

@@ -83,7 +83,14 @@ class Report:
             self.log.line("step", position.step, epoch=position.epoch, updated=False, pairs=0)
             return
         share = result.refined / result.pairs
-        values = {"lr": lr, **result.losses, "refined": share, "images_per_s": meter.rate, "data_wait": meter.wait}
+        values = {
+            "lr": lr,
+            **result.losses,
+            "refined": share,
+            "images_per_s": meter.rate,
+            "data_wait": meter.wait,
+            "pairs_share": meter.making,
+        }
         counts = {"pairs": result.pairs, "selected": result.selected, "kept_unrefined": result.kept_unrefined, "updated": result.updated}
         self.log.line("step", position.step, epoch=position.epoch, **values, **counts)
         self.log.scalars("train", position.step, values)

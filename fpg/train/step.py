@@ -8,13 +8,11 @@ none that is only perceived.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -28,6 +26,7 @@ from fpg.guidance.draws import draw_guidance
 from fpg.guidance.guide import Pairs, refine
 from fpg.guidance.losses import loss_sums
 from fpg.guidance.quality import QualityTarget
+from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner, autocast, memory_format
@@ -126,7 +125,7 @@ def train_step(
         NonFiniteLoss: after the processes that saw it saved their batch; the weights are those before the step.
         PeerLost, Elsewhere: another process is gone, or reports the error.
     """
-    clock = _Clock(learner.device)
+    clock = Clock(learner.device, "guidance", "quality")
     model, optimizer = learner.model, learner.optimizer
     nominal = config.batch // 2
     optimizer.zero_grad(set_to_none=True)
@@ -156,7 +155,7 @@ def train_step(
 
 
 def _pass(
-    learner: Learner, quality: QualityTarget, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: _Clock
+    learner: Learner, quality: QualityTarget, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: Clock
 ) -> tuple[Tensor, Seen]:
     """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen."""
     precision = autocast(config.precision, learner.device)
@@ -220,32 +219,3 @@ def _save_batch(path: Path, seen: Seen) -> str:
     except InputError as error:
         return f"the batch could not be saved ({error})"
     return f"the batch is in {path}"
-
-
-class _Clock:
-    """Seconds spent in named blocks; on a GPU events are recorded, so that nothing waits for the device until `seconds`."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.laps: dict[str, list[tuple[Any, Any]]] = {"guidance": [], "quality": []}
-
-    @contextlib.contextmanager
-    def lap(self, name: str) -> Iterator[None]:
-        """Measure a block."""
-        started = self._now()
-        yield
-        self.laps[name].append((started, self._now()))
-
-    def seconds(self) -> tuple[float, float]:
-        """Of guidance and of quality targets."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            return tuple(sum(a.elapsed_time(b) for a, b in laps) / 1000 for laps in self.laps.values())
-        return tuple(sum(b - a for a, b in laps) for laps in self.laps.values())
-
-    def _now(self) -> Any:
-        if self.device.type == "cuda":
-            event = torch.cuda.Event(enable_timing=True)
-            event.record(torch.cuda.current_stream(self.device))
-            return event
-        return time.perf_counter()

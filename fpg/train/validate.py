@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -37,22 +37,31 @@ class Validation:
 
 
 class Remembered:
-    """Batches of a loader, kept in memory after the first pass when they are small: validation pairs never change."""
+    """Batches of pairs; what the loader gives is kept in memory after the first pass when it is small: validation pairs never change.
 
-    def __init__(self, loader: Iterable[Any], size_bytes: int, limit_bytes: int = 1 << 28) -> None:
-        self.loader, self.keep = loader, size_bytes <= limit_bytes
+    Args:
+        loader: gives batches.
+        finish: makes the pairs of what it gives.
+        size_bytes: of all batches.
+        limit_bytes: that may be kept.
+    """
+
+    def __init__(
+        self, loader: Iterable[Any], finish: Callable[[dict[str, Any]], dict[str, Any]], size_bytes: int, limit_bytes: int = 1 << 28
+    ) -> None:
+        self.loader, self.finish, self.keep = loader, finish, size_bytes <= limit_bytes
         self.batches: list[Any] | None = None
 
     def __iter__(self) -> Generator[Any, None, None]:
         if self.batches is not None:
-            yield from self.batches
+            yield from map(self.finish, self.batches)
             return
         seen = []
         with open_batches(self.loader) as batches:
             for batch in batches:
                 if self.keep:
                     seen.append(batch)
-                yield batch
+                yield self.finish(batch)
         if self.keep:
             self.batches = seen
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fpg.augment.params import AugmentConfig
+from fpg.augment import AugmentConfig
+from fpg.common.crops import EVALUATION_DRAW
 from fpg.common.errors import InputError
 from fpg.data.dataset import RealFaces, fingerprint
 from fpg.data.manifest import FaceRow
-from fpg.train.pairs import PairDataset, Schedule, collate, loader, usable_workers
+from fpg.train.pairs import PairDataset, PairMaker, Schedule, loader, usable_workers
+
+
+def pairs(dataset: PairDataset, keys: list[tuple[int, int]], size: int = 64) -> dict[str, Any]:
+    maker = PairMaker(AugmentConfig(), size, torch.device("cpu"))
+    return maker.finish(maker.collate([dataset[key] for key in keys]))
 
 
 def test_real_faces_of_the_split_evenly_spaced(prepare: Callable[..., Path]) -> None:
@@ -53,25 +60,29 @@ def test_fingerprint_follows_the_manifest(prepare: Callable[..., Path]) -> None:
 
 def test_pairs_depend_on_seed_epoch_and_sample_alone(prepared: Path) -> None:
     faces = RealFaces([prepared], "train")
-    one, other = (PairDataset(faces, AugmentConfig(), 64, seed) for seed in (3, 4))
-    again = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 64, 3)
+    one, other = (PairDataset(faces, AugmentConfig(), seed) for seed in (3, 4))
+    again = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 3)
     for name in ("real", "fake", "source", "mask"):
-        first = one[0, 5][name]
+        first = pairs(one, [(0, 5)])[name]
         assert first.dtype == torch.float32
-        assert first.shape == ((1 if name == "mask" else 3), 64, 64)
-        assert torch.equal(first, again[0, 5][name])
-    assert not torch.equal(one[0, 5]["fake"], one[1, 5]["fake"])
-    assert not torch.equal(one[0, 5]["fake"], other[0, 5]["fake"])
-    assert not torch.equal(one[0, 5]["fake"], one[0, 5 + len(faces)]["fake"])
+        assert first.shape == (1, (1 if name == "mask" else 3), 64, 64)
+        assert torch.equal(first, pairs(again, [(0, 5)])[name])
+        assert torch.equal(first[0], pairs(one, [(0, 1), (0, 5)])[name][1])
+    fake = pairs(one, [(0, 5)])["fake"]
+    assert not torch.equal(fake, pairs(one, [(1, 5)])["fake"])
+    assert not torch.equal(fake, pairs(other, [(0, 5)])["fake"])
+    assert not torch.equal(fake, pairs(one, [(0, 5 + len(faces))])["fake"])
 
 
 def test_validation_pairs_use_the_evaluation_crop(prepared: Path) -> None:
     faces = RealFaces([prepared], "val")
-    pairs = PairDataset(faces, dataclasses.replace(AugmentConfig(), mirror_probability=1.0), 64, 3, "val")
-    means = {float(pairs[0, sample]["mask"].gt(0).float().mean()) for sample in range(6)}
-    assert len(means) > 1
-    assert pairs[0, 0]["pose"].tolist() == [10.0, 0.0, 5.0]
-    assert pairs[0, 3]["pose"].isnan().all()
+    dataset = PairDataset(faces, dataclasses.replace(AugmentConfig(), mirror_probability=1.0), 3, "val")
+    batch = pairs(dataset, [(0, sample) for sample in range(6)])
+    assert len({float(mask.gt(0).float().mean()) for mask in batch["mask"]}) > 1
+    assert batch["pose"][0].tolist() == [10.0, 0.0, 5.0]
+    assert batch["pose"][3].isnan().all()
+    assert not any(dataset[0, sample]["prepared"].plan.params.mirror for sample in range(6))
+    assert {dataset[0, sample]["prepared"].plan.params.crop for sample in range(6)} == {EVALUATION_DRAW}
 
 
 def test_every_sample_once_per_epoch_in_another_order() -> None:
@@ -98,7 +109,7 @@ def test_unusable_faces_are_named_and_left_out(prepare: Callable[..., Path]) -> 
     (root / "crops/train/0_0.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     (root / "crops/train/0_1.png").write_bytes(b"")
     faces = RealFaces([root], "train")
-    batch = collate([PairDataset(faces, AugmentConfig(), 32, 0)[0, sample] for sample in range(6)])
+    batch = pairs(PairDataset(faces, AugmentConfig(), 0), [(0, sample) for sample in range(6)], 32)
     assert batch["samples"] == [4, 5]
     assert batch["real"].shape == (2, 3, 32, 32)
     assert [failure.split(": ")[0] for failure in batch["failures"]] == [str(entry.path) for entry in faces.entries[:4]]
@@ -106,19 +117,37 @@ def test_unusable_faces_are_named_and_left_out(prepare: Callable[..., Path]) -> 
     assert "expected 9 x 9" in batch["failures"][3]
 
 
-def test_workers_make_the_same_batches(prepared: Path) -> None:
-    dataset = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 32, 7)
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_workers_make_the_same_batches(prepared: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    monkeypatch.setenv("FPG_BACKEND", backend)
+    dataset = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 7)
+    maker = PairMaker(AugmentConfig(), 32, torch.device("cpu"))
+    assert not (backend == "reference" and maker.at_training)
     schedule = Schedule(samples=12, pairs=4, epochs=1, seed=7)
-    expected = list(loader(dataset, schedule, 0))
-    for got, wanted in zip(loader(dataset, schedule, 2), expected, strict=True):
+    expected = [maker.finish(batch) for batch in loader(dataset, maker, schedule, 0)]
+    for batch, wanted in zip(loader(dataset, maker, schedule, 2), expected, strict=True):
+        assert ("prepared" in batch) == maker.at_training
+        got = maker.finish(batch)
         assert got["samples"] == wanted["samples"]
         assert all(torch.equal(got[name], wanted[name]) for name in ("real", "fake", "source", "mask"))
+
+
+def test_what_a_face_takes_in_shared_memory(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = RealFaces([prepared], "train")
+    maker = PairMaker(AugmentConfig(), 64, torch.device("cpu"))
+    batch = maker.collate([PairDataset(faces, AugmentConfig(), 7)[0, sample] for sample in range(6)])
+    sent = (
+        batch["prepared"].windows.data if maker.at_training else torch.cat([batch[n].view(-1) for n in ("real", "fake", "source", "mask")])
+    )
+    assert sent.nbytes <= 6 * maker.item_bytes(faces)
+    monkeypatch.setenv("FPG_BACKEND", "reference")
+    assert PairMaker(AugmentConfig(), 64, torch.device("cpu")).item_bytes(faces) == 4 * 10 * 64 * 64
 
 
 def test_too_little_shared_memory_means_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**26, 0, 2**26))
-    assert usable_workers(2, 16, 380) == 0
-    assert usable_workers(2, 2, 64) == 2
-    assert usable_workers(0, 16, 380) == 0
+    assert usable_workers(2, 2**24) == 0
+    assert usable_workers(2, 2**20) == 2
+    assert usable_workers(0, 2**24) == 0
