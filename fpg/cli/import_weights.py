@@ -125,6 +125,7 @@ def _fetch(name: str, out: Path) -> str:
     from fpg.models.hub import fetch
 
     repository, _, revision = name.removeprefix(HUB).partition("@")
+    console.print(one_line(f"{name}: asking the Hugging Face Hub"), markup=False)
     model, spec = load_detector(fetch(repository, revision=revision or None))
     source = {"hub": {"repository": repository, "revision": revision or "main"}}
     save_detector(out, model, provenance={**spec.provenance, **source}, threshold=spec.threshold, temperature=spec.temperature)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,8 +31,8 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (errors.GatedRepoError, "its owner grants access: ask on its page, then log in (hf auth login)"),
     (errors.RepositoryNotFoundError, "the Hub has no such repository, or it is private: check the name, or log in (hf auth login)"),
     (errors.RevisionNotFoundError, "the repository has no such revision"),
+    (errors.LocalTokenNotFoundError, "log in first (hf auth login), or give a token"),
 )
-_OFFLINE = "the Hub cannot be reached and its cache does not hold the model: fetch it where there is a network and give the folder"
 
 
 class HubMixin(ModelHubMixin, library_name="fpg"):
@@ -167,7 +168,10 @@ def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
 
 @contextlib.contextmanager
 def _explained(repo_id: str) -> Iterator[None]:
-    """Turn what the Hub's client raises into one line."""
+    """Turn what the Hub's client raises into one line, and keep it from telling of every attempt."""
+    client = logging.getLogger("huggingface_hub")
+    level = client.level
+    client.setLevel(logging.ERROR)
     try:
         yield
     except FpgError:
@@ -176,6 +180,8 @@ def _explained(repo_id: str) -> Iterator[None]:
         raise InputError(repo_id, "no such file or folder, and not a name on the Hub (owner/name)") from error
     except Exception as error:  # the client's errors without a network differ between its versions
         raise InputError(repo_id, _reason(error)) from error
+    finally:
+        client.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
@@ -186,7 +192,12 @@ def _reason(error: Exception) -> str:
         return (
             f"the repository lacks {MODEL} or {sidecar(MODEL).name}: not published by fpg; fpg-import takes published files of other kinds"
         )
-    detail = (str(error).splitlines() or [""])[0] or type(error).__name__
     if isinstance(error, errors.HfHubHTTPError):
-        return f"the Hub refuses: {detail}"
-    return f"{_OFFLINE} ({detail})"
+        return f"the Hub refuses: {_first_line(error)}"
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return f"the Hub cannot be reached; a model fetched elsewhere works as a folder, or as a file with its sidecar ({_first_line(error)})"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
