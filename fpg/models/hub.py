@@ -69,9 +69,9 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
         self.spec = save_detector(save_directory / MODEL, self, provenance=provenance, **kept)
         write_json(save_directory / "config.json", self.config.to_dict())
 
-    def generate_model_card(self: Any, metrics: Mapping[str, Any] | None = None, license: str = "other", **_: Any) -> ModelCard:
-        """The card of a detector that was saved or loaded; see `fpg.models.model_card.model_card`."""
-        return ModelCard(model_card(self.config, self.spec, metrics=metrics, license=license))
+    def generate_model_card(self: Any, **options: Any) -> ModelCard:
+        """The card of a detector; options as in `fpg.models.model_card.model_card`."""
+        return ModelCard(model_card(self.config, self.spec, **options))
 
 
 def push_to_hub(
@@ -103,7 +103,8 @@ def push_to_hub(
     from fpg.models.detector import load_detector
 
     model, spec = load_detector(locate(path) if os.path.isdir(path) else path)
-    card = {"metrics": _read_metrics(metrics, spec) if metrics is not None else None, "license": license}
+    evaluation = _read_metrics(metrics, spec) if metrics is not None else None
+    card = {"metrics": evaluation, "license": license, "repo_id": repo_id}
     with _explained(repo_id):
         return str(model.push_to_hub(repo_id, private=private, token=token, commit_message=commit_message, model_card_kwargs=card))
 
@@ -122,12 +123,16 @@ def _read_metrics(path: str | os.PathLike[str], spec: EngineSpec) -> dict[str, A
 
 
 def publishable(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Provenance without what describes the machine: command line and platform left out, folders by their last name."""
-    kept = {name: value for name, value in provenance.items() if name not in ("command", "platform", "how_to_use")}
-    data = kept.get("data")
-    if isinstance(data, dict) and isinstance(data.get("folders"), list):
-        kept["data"] = data | {"folders": [os.path.basename(os.path.normpath(str(folder))) for folder in data["folders"]]}
-    return kept
+    """Provenance without what describes the machine: command line and platform left out, of absolute paths the last name."""
+    return {name: _without_paths(value) for name, value in provenance.items() if name not in ("command", "platform", "how_to_use")}
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_paths(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    return os.path.basename(os.path.normpath(value)) if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def locate(path: str | os.PathLike[str]) -> Path:

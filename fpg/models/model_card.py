@@ -34,7 +34,14 @@ for watching people, or for training forgeries until they pass.
 """
 
 
-def model_card(config: DetectorConfig, spec: EngineSpec | None, *, metrics: Mapping[str, Any] | None = None, license: str = "other") -> str:
+def model_card(
+    config: DetectorConfig,
+    spec: EngineSpec | None,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    license: str = "other",
+    repo_id: str = "OWNER/NAME",
+) -> str:
     """The text of a repository's `README.md`: YAML metadata, then Markdown.
 
     Args:
@@ -42,6 +49,7 @@ def model_card(config: DetectorConfig, spec: EngineSpec | None, *, metrics: Mapp
         spec: its sidecar (provenance, threshold, temperature); None when it was never saved.
         metrics: what `fpg-eval --json` wrote.
         license: of the weights, an identifier of the Hub.
+        repo_id: where it is published.
     """
     provenance = spec.provenance if spec else {}
     metrics = metrics or {}
@@ -61,7 +69,7 @@ def model_card(config: DetectorConfig, spec: EngineSpec | None, *, metrics: Mapp
         "Results": _results(metrics),
         "Limits": _LIMITS,
         "Intended use, and misuse": _USES,
-        "How to use": _how_to_use(config),
+        "How to use": _how_to_use(config, repo_id),
     }
     body = "\n\n".join((f"## {title}\n\n" if title else "# Deepfake detector\n\n") + text.strip() for title, text in sections.items())
     return f"---\n{data.to_yaml()}\n---\n\n{body}\n"
@@ -140,18 +148,19 @@ def _results(metrics: Mapping[str, Any]) -> str:
     return _table(head, rows)
 
 
-def _how_to_use(config: DetectorConfig) -> str:
+def _how_to_use(config: DetectorConfig, repo_id: str) -> str:
+    file = f"{repo_id.rsplit('/', 1)[-1]}.safetensors"
     return f"""\
 ```
-fpg-import hf:OWNER/NAME              # writes NAME.safetensors and its sidecar
-fpg-detect NAME.safetensors clip.mp4  # a verdict
-fpg-eval NAME.safetensors --data DIR  # a number
+fpg-import hf:{repo_id}
+fpg-detect {file} clip.mp4
+fpg-eval {file} --data DIR
 ```
 
 ```python
 from fpg.models import Detector
 
-detector = Detector.from_pretrained("OWNER/NAME")
+detector = Detector.from_pretrained("{repo_id}")
 logits = detector(faces).logits  # faces: float32 [B, 3, {config.image_size}, {config.image_size}], RGB in [0, 1]
 ```"""
 

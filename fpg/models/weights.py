@@ -78,11 +78,15 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         InputError: as `read_checkpoint`, or there is no state dict in it.
     """
     value = read_checkpoint(path)
-    if isinstance(value, Mapping):
-        value = next((value[name] for name in _NESTED if isinstance(value.get(name), Mapping)), value)
-    if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
+    places = [value, *(value.get(name) for name in _NESTED)] if isinstance(value, Mapping) else []
+    state = next((place for place in places if _is_state(place)), None)
+    if state is None:
         raise InputError(path, f"holds no state dict (expected tensors by name, bare or under {', '.join(_NESTED)})")
-    return {str(name).removeprefix("module."): tensor for name, tensor in value.items()}
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(tensor, Tensor) for tensor in value.values())
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import makers
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from published import fill, published_state, relative
 
+import fpg.cli.detect as detect
+import fpg.cli.evaluate as evaluate
 import fpg.cli.export as export
 import fpg.cli.import_weights as import_weights
 from fpg.engines import load_engine
-from fpg.models.checkpoints import LAYOUTS
+from fpg.models.checkpoints import KINDS, LAYOUTS
 from fpg.models.detector import load_detector
 from fpg.models.fiqa import Fiqa
 from fpg.models.weights import read_state
@@ -52,6 +55,11 @@ def imported(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("imported") / "weights"
     assert import_weights.main([*map(str, sorted(files.iterdir())), "--out", str(out)]) == 0
     return out
+
+
+def test_the_command_line_knows_every_kind() -> None:
+    expected = ("auto", *KINDS)
+    assert import_weights.KINDS == expected
 
 
 def images(seed: int, *shape: int) -> np.ndarray:
@@ -97,6 +105,24 @@ def test_an_imported_detector_is_exported(imported: Path, tmp_path: Path) -> Non
     x = images(3, 1, 3, 256, 256)
     engine = load_engine(tmp_path / "bench.xml", device="cpu")
     assert relative(engine(x).logits, load_engine(source, device="cpu")(x).logits) < 1e-3
+
+
+def test_an_imported_detector_judges_and_is_evaluated(imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in (detect, evaluate):
+        monkeypatch.setattr(program, "default_analyzer", makers.ColourAnalyzer)
+    for label in ("real", "fake"):
+        (tmp_path / "test" / label).mkdir(parents=True)
+        makers.write_video(tmp_path / "test" / label / "a.mp4", 4, seed=len(label))
+    source = str(imported / "effnb4_best.safetensors")
+    assert detect.main([source, str(tmp_path / "test"), "--frames", "2", "--json", str(tmp_path / "detect.json")]) == 0
+    judged = json.loads((tmp_path / "detect.json").read_text())
+    assert judged["model"]["provenance"]["method"] == "DeepfakeBench EfficientNet-B4"
+    scores = [result["score"] for result in judged["results"]]
+    assert len(scores) == 2
+    assert evaluate.main([source, "--data", str(tmp_path / "test"), "--frames", "2", "--json", str(tmp_path / "metrics.json")]) == 0
+    evaluation = json.loads((tmp_path / "metrics.json").read_text())
+    assert sorted(video["score"] for video in evaluation["per_video"]) == pytest.approx(sorted(scores), abs=1e-6)
+    assert evaluation["model"]["sha256"] == load_detector(source)[1].files["effnb4_best.safetensors"]
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

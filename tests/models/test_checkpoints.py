@@ -6,15 +6,16 @@ import json
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from published import fill
 from timm.models import create_model
 
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, UsageError
 from fpg.models.checkpoints import import_checkpoint
-from fpg.models.detector import DetectorConfig, build_detector
+from fpg.models.detector import Detector, DetectorConfig, ExportModule, build_detector
 from fpg.models.efficientnet_keys import foreign_names, to_timm
 from fpg.models.fiqa import preprocess
 from fpg.models.weights import read_checkpoint, read_state
@@ -113,6 +114,39 @@ def test_foreign_names_cover_the_network_once(name: str) -> None:
     assert sorted(names.values()) == sorted(state)
     renamed = to_timm({theirs: state[ours] for theirs, ours in names.items()}, net)
     assert all(renamed[key] is state[key] for key in state)
+
+
+def test_the_state_dict_is_the_one_that_holds_tensors(tmp_path: Path) -> None:
+    weight = torch.rand(2)
+    for value in (
+        {"net": {"module.w": weight}},
+        {"model": {"name": "b4"}, "state_dict": {"w": weight}},
+        {"model_state_dict": {"w": weight}},
+    ):
+        torch.save(value, tmp_path / "a.pth")
+        assert torch.equal(read_state(tmp_path / "a.pth")["w"], weight)
+
+
+@pytest.mark.parametrize("size", [256, 224, 380])
+def test_padding_of_deepfakebench(size: int) -> None:
+    """Sides after every strided convolution: (side + added - kernel) // 2 + 1, the stem alone without padding."""
+    model = Detector(DetectorConfig(heads="plain", image_size=size, padding="deepfakebench")).eval()
+    side = (size - 3) // 2 + 1
+    for added, kernel in ((1, 3), (4, 5), (1, 3), (3, 5)):
+        side = (side + added - kernel) // 2 + 1
+    with torch.no_grad():
+        assert model.last_block(torch.rand(1, 3, size, size)).shape == (1, 448, side, side)
+    with pytest.raises(UsageError, match="padding: deepfakebench is for tf_efficientnet backbones, got resnet18"):
+        Detector(DetectorConfig(backbone="resnet18", image_size=64, padding="deepfakebench"))
+
+
+@pytest.mark.parametrize("heads", ["fpg", "plain"])
+def test_any_batch_is_exported(heads: Literal["fpg", "plain"]) -> None:
+    """The program that exports are made from takes the batch as a variable, with both kinds of heads."""
+    config = DetectorConfig(backbone="test_efficientnet", image_size=64, heads=heads, quality_width=16, attention_width=8)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(ExportModule(Detector(config)).eval(), (torch.rand(2, 3, 64, 64),), dynamic_shapes=({0: batch},))
+    assert program.module()(torch.rand(3, 3, 64, 64))[0].shape == (3, 2)
 
 
 def test_quality_preprocessing_refuses_other_input() -> None:

@@ -29,6 +29,7 @@ PROVENANCE = {
     "command": ["fpg-train", "--data", "/home/somebody/secret/ff"],
     "platform": "Linux-somewhere",
     "data": {"fingerprint": "f00d" * 16, "folders": ["/home/somebody/secret/ff"], "train_faces": 40, "train_videos": 5},
+    "quality": {"name": "fiqa", "file": "/home/somebody/secret/fiqa.pth"},
 }
 
 
@@ -133,6 +134,7 @@ def test_the_card(hub: FakeHub, saved: Path, tmp_path: Path) -> None:
     assert "| Celeb-DF-v2 / swap | 0.9123 |" in body
     assert "| aggregation | max \\| mean |" in body
     assert "| License of the weights | not stated |" in body
+    assert 'Detector.from_pretrained("lab/card")' in body
 
     push_to_hub(saved, "lab/plain")
     plain = hub.repositories["lab/plain"]["README.md"].decode()
