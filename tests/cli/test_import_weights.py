@@ -58,8 +58,8 @@ def imported(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_line_knows_every_kind() -> None:
-    expected = ("auto", *KINDS)
-    assert import_weights.KINDS == expected
+    known = import_weights.KINDS
+    assert known == ("auto", *KINDS)
 
 
 def images(seed: int, *shape: int) -> np.ndarray:
