@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
+import queue
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +30,10 @@ def _one(rank: int, size: int, port: int, function: Callable[..., Any], argument
 
 
 def run_processes(size: int, function: Callable[..., Any], *arguments: Any, timeout: float = 120) -> list[tuple[Any, Any]]:
-    """(result, None or (name, text, code, traceback) of the error) of `function(*arguments)` in each of `size` processes, by rank."""
+    """(result, None or (name, text, code, traceback) of the error) of `function(*arguments)` in each of `size` processes, by rank.
+
+    For one that was killed the error is ("killed", "", its exit code, "").
+    """
     context = multiprocessing.get_context("fork")
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -36,8 +42,16 @@ def run_processes(size: int, function: Callable[..., Any], *arguments: Any, time
     started = [context.Process(target=_one, args=(rank, size, port, function, arguments, results)) for rank in range(size)]
     for process in started:
         process.start()
+    found: dict[int, tuple[Any, Any]] = {}
+    deadline = time.monotonic() + timeout
     try:
-        found = {rank: (value, error) for rank, value, error in (pickle.loads(results.get(timeout=timeout)) for _ in started)}
+        while len(found) < size and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                rank, value, error = pickle.loads(results.get(timeout=0.1))
+                found[rank] = (value, error)
+            for rank, process in enumerate(started):
+                if process.exitcode is not None and process.exitcode < 0:
+                    found.setdefault(rank, (None, ("killed", "", process.exitcode, "")))
     finally:
         for process in started:
             process.join(10)
