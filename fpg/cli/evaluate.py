@@ -23,7 +23,8 @@ EXAMPLES = """examples:
   fpg-eval run/model.safetensors --data prepared/ --json metrics.json --report report.html
   fpg-eval engine/model.xml --data celeb/ dfdc/ --split all
 
-A DIR is either what fpg-prepare wrote (it holds manifest.parquet) or a raw folder with real/ and fake/ videos, frames or images.
+A DIR is either what fpg-prepare wrote (it holds manifest.parquet) or raw data: a published data set as it was downloaded, folders
+real/ and fake/ of videos, frames or images, a CSV or a DeepfakeBench list (fpg-prepare --layout list shows what is read).
 Every number comes with its protocol. The exit code is 1 when a video failed or had no face: it is named on the standard
 error, in the JSON file and in the report, left out of the metrics, and counted as 0.5 in the numbers "as released"."""
 
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", metavar="DIR", nargs="+", required=True, help="prepared or raw folders of labelled videos")
     p.add_argument("--split", choices=SPLITS, help="which part (default: test; all of a raw folder that knows no splits)")
+    p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
     p.add_argument("--json", metavar="FILE", help="write the metrics and every video's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
     add_shared(p)
@@ -54,6 +56,7 @@ def evaluate(arguments: argparse.Namespace, engine: Engine, command: str) -> int
         engine,
         default_analyzer,
         split=arguments.split,
+        layout=arguments.layout,
         frames=arguments.frames,
         batch=arguments.batch,
         highlights=bool(arguments.report),

@@ -9,14 +9,23 @@ from collections import Counter
 from fpg.cli.entry import run
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
+from fpg.data.layouts import describe_layouts
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
+from fpg.data.sources import HASH
 
 _EXAMPLES = """
 examples:
   fpg-prepare videos/ data/             videos/ holds real/ and fake/, with train/, val/, test/ above or below, or not at all
   fpg-prepare list.csv data/            columns path,label[,split,method]; paths relative to the list
   fpg-prepare clips/ data/ --label real everything is real; splits by hash: 80 % train, 10 % val, 10 % test
+  fpg-prepare FaceForensics++/ data/    FF++ as it was downloaded, with its official split; likewise Celeb-DF, DFDC, ... (see below)
+  fpg-prepare FF-DF.json data/          a DeepfakeBench list
+  fpg-prepare FaceForensics++/ data/ --landmarks precomputed
+                                        frames/, landmarks/ and retina/ as SBI and FPG prepared them
+
+layouts, found by themselves or named with --layout:
+LAYOUTS
 
 A run that was stopped goes on where it was when the same command is given again; what failed is then tried again.
 Exit code: 0 all inputs read, 1 some failed (listed, and in OUT/failures.csv), 2 wrong usage.
@@ -31,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = _parser().parse_args(argv)
+    if options.layout == "list":
+        print(describe_layouts())
+        return 0
     if not options.source or not options.out:
         raise UsageError("SOURCE and OUT: expected names, got an empty one")
     manifest = prepare(
@@ -41,6 +53,8 @@ def _main(argv: list[str] | None) -> int:
         dataset=options.dataset,
         label={"real": REAL, "fake": FAKE, None: None}[options.label],
         split=options.split,
+        layout=options.layout,
+        precomputed=options.landmarks == "precomputed",
         quiet=options.quiet,
     )
     report(manifest)
@@ -77,16 +91,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fpg-prepare",
         description="Turn videos, folders of frames or images into lossless face crops and one manifest, for training and evaluation.",
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.replace("LAYOUTS", describe_layouts()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="folder, CSV list, video or image")
-    parser.add_argument("out", metavar="OUT", help="folder of the prepared data set")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="folder, CSV or DeepfakeBench list, video or image")
+    parser.add_argument("out", metavar="OUT", nargs="?", help="folder of the prepared data set")
     parser.add_argument("--frames", type=int, default=FRAMES, help="frames per video, evenly spaced (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one per CPU; 0: in this process)")
-    parser.add_argument("--dataset", help="name of the data set (default: the name of SOURCE)")
+    parser.add_argument("--layout", metavar="NAME", help="how SOURCE lies on disk (default: it is recognised; list: shows them all)")
+    parser.add_argument(
+        "--landmarks",
+        choices=("models", "precomputed"),
+        default="models",
+        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
+    )
+    parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
-    parser.add_argument("--split", choices=SPLITS, help="of everything, whatever SOURCE says")
+    parser.add_argument("--split", choices=(*SPLITS, HASH), help="of everything, whatever SOURCE says; hash: 80/10/10 by a hash of the id")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

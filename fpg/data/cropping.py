@@ -14,8 +14,9 @@ import numpy as np
 
 from fpg.common.crops import AREA_SHARE, context_crop
 from fpg.common.errors import InputError
+from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
-from fpg.data.sources import Source, frame_files, split_of
+from fpg.data.sources import Source, frame_files, frame_time, split_of
 from fpg.data.video import map_frames, read_image, sample_indices
 from fpg.faces.types import Face
 
@@ -36,12 +37,15 @@ class Task:
 
     source: Source
     label: int
+    precomputed: bool = False
+    """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
 
     def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0) -> VideoRecord:
         """What became of it."""
         s = self.source
         path = os.fsencode(os.path.abspath(s.path)).decode("utf-8", "backslashreplace")
-        return VideoRecord(s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face)
+        known = (s.compression, s.target, s.donor, s.split_reason)
+        return VideoRecord(s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face, *known)
 
 
 def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:
@@ -64,7 +68,7 @@ def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threa
     discard(task, out)
     done = False
     try:
-        per_frame = _visit_frames(task.source, frames, crops, threads)
+        per_frame = _visit_frames(task, frames, crops, threads)
         rows = [row for frame_rows in per_frame for row in frame_rows]
         _clear(task, out, {row.path for row in rows})  # crops of a pass that was repeated
         done = True
@@ -82,14 +86,16 @@ def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threa
     return task.record(status, crops.rejections(), len(per_frame), with_face), rows
 
 
-def _visit_frames(source: Source, count: int, crops: _Crops, threads: int) -> list[list[FaceRow]]:
+def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[list[FaceRow]]:
+    source = task.source
+    if task.precomputed:
+        return [crops.crop(*frame) for frame in frames_with_faces(source, count)]
     if source.kind == "video":
         return map_frames(source.path, count, crops.visit, threads=threads)
     files = frame_files(source.path) if source.kind == "frames" else [source.path]
     if not files:
         raise InputError(source.path, "holds no image")
-    # A folder of frames has no clock: one frame per second stands in for it.
-    return [crops.visit(i, float(i), read_image(files[i])) for i in sample_indices(len(files), count)]
+    return [crops.visit(i, frame_time(i), read_image(files[i])) for i in sample_indices(len(files), count)]
 
 
 @dataclass
@@ -102,8 +108,12 @@ class _Crops:
     rejected: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def visit(self, index: int, time_s: float, image: np.ndarray) -> list[FaceRow]:
-        """Crop the large faces of one frame, uint8 [H, W, 3]."""
-        usable = [face for number, face in enumerate(self.analyzer(image)) if self._usable(index, number, face, image)]
+        """Find the faces of one frame, uint8 [H, W, 3], and crop the large ones."""
+        return self.crop(index, time_s, image, self.analyzer(image))
+
+    def crop(self, index: int, time_s: float, image: np.ndarray, faces: Sequence[Face]) -> list[FaceRow]:
+        """Crop the large ones of the faces of one frame, uint8 [H, W, 3]."""
+        usable = [face for number, face in enumerate(faces) if self._usable(index, number, face, image)]
         area = [float((f.box[2] - f.box[0]) * (f.box[3] - f.box[1])) for f in usable]
         order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_SHARE * max(area)]
         return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(order)]

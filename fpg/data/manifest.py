@@ -107,6 +107,14 @@ class VideoRecord:
     frames: int = 0
     """Frames that were looked at."""
     frames_with_face: int = 0
+    compression: str = ""
+    """`raw`, `c23` or `c40` where the data set has several."""
+    target: str = ""
+    """Whose video it is, `""` unknown; see `fpg.data.sources.Source`."""
+    donor: str = ""
+    """Whose face was put in, `""` unknown or nobody's."""
+    split_reason: str = ""
+    """What the split was read from."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fpg.common.console import one_line, progress
+from fpg.common.console import console, one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
 from fpg.data.pool import WorkerDied, run_tasks
-from fpg.data.sources import Source, find_sources
+from fpg.data.sources import Source, survey
 
 FRAMES = 32
 """Frames per video (METHOD, evaluation)."""
@@ -43,6 +43,11 @@ def default_faces() -> Analyzer:
     return default_analyzer(threads=1)
 
 
+def no_faces() -> Analyzer:
+    """Stands in for an analyzer where faces are read from files."""
+    return lambda image: []
+
+
 def usable_cpus() -> int:
     """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -57,19 +62,23 @@ def prepare(
     dataset: str | None = None,
     label: int | None = None,
     split: str | None = None,
+    layout: str | None = None,
+    precomputed: bool = False,
     analyzer: Callable[[], Analyzer] = default_faces,
     quiet: bool = False,
 ) -> Manifest:
     """Prepare everything under `source` into `out`.
 
     Args:
-        source: see `fpg.data.sources.find_sources`.
+        source: see `fpg.data.sources.survey`.
         out: folder of the prepared data set; made if needed, continued if it was begun with the same settings.
         frames: looked at per video, evenly.
         workers: processes; None is one per CPU, 0 works in this process.
-        dataset: name of the data set; None is the name of `source`.
+        dataset: name of the data set; None is the layout's, else the name of `source`.
         label: 0 real or 1 fake, for sources that say nothing about it; refused where they do.
-        split: overrides every source's split.
+        split: overrides every source's split; `hash` divides all by hash.
+        layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
+        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
         analyzer: picklable, builds the face analyzer once per process.
         quiet: no progress bar, no lines about failures.
 
@@ -85,11 +94,18 @@ def prepare(
         raise UsageError(f"frames and workers: expected at least 1 and 0, got {frames} and {workers}")
     source, root = Path(source), Path(out)
     _check_places(source, root)
-    tasks = [_task(s, label, source) for s in find_sources(source, dataset=dataset, split=split)]
+    found = survey(source, layout=layout, dataset=dataset, split=split)
+    tasks = [replace(_task(s, label, source), precomputed=precomputed) for s in found.require()]
+    if not quiet:
+        for line in found.warnings():
+            console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
+    if precomputed:
+        analyzer = no_faces
     workers = usable_cpus() if workers is None else workers
     job = _Job(root, frames, max(1, usable_cpus() // max(1, workers)), analyzer)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
+        settings |= {"layout": layout} if layout else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
         _run(job, [t for t in tasks if t.source.key not in records], workers, len(tasks), records, rows, quiet)
@@ -221,7 +237,8 @@ def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
         if record is None or record.status == "failed" or (record.source, record.label) != (now.source, now.label):
             continue
         if all((root / face.path).is_file() for face in faces):
-            records[task.source.key] = replace(record, split=now.split)
+            fate = {name: getattr(record, name) for name in ("status", "reason", "frames", "frames_with_face")}
+            records[task.source.key] = replace(now, **fate)
             rows[task.source.key] = [replace(face, split=now.split) for face in faces]
     return records, rows
 

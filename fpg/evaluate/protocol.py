@@ -16,7 +16,7 @@ from typing import Any
 
 from fpg.common.errors import InputError, UsageError
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
-from fpg.data.sources import Source, find_sources, split_of
+from fpg.data.sources import HASH, Source, find_sources, split_of
 from fpg.data.video import read_image
 from fpg.engines.base import Engine
 from fpg.evaluate.metrics import Metrics, compute
@@ -123,6 +123,7 @@ def plan(
     analyzer: Callable[[], Analyzer],
     *,
     split: str | None = None,
+    layout: str | None = None,
     frames: int | None = 32,
     batch: int = 16,
     threshold: float | None = None,
@@ -136,6 +137,7 @@ def plan(
         analyzer: builds the face finder; called once, and only for raw folders.
         split: `train`, `val`, `test` or `all`; None is `test`, but raw data that knows no splits is then taken whole. Asked for a
             split, such data is divided as `fpg-prepare` does.
+        layout: how raw folders lie on disk, see `fpg.data.layouts`; None recognises it.
         frames: per raw video; a prepared folder has its own number.
         batch, threshold, highlights: as in `fpg.runtime.pipeline.judge`.
 
@@ -162,7 +164,7 @@ def plan(
         if path.name == NAME or (path / NAME).is_file():
             found, note = _prepared(path, engine, split or "test", options)
         else:
-            found, note = _raw(path, engine, shared, split, frames, options)
+            found, note = _raw(path, engine, shared, split, layout, frames, options)
         items += found
         notes.append(note)
     seen = Counter((item.source, item.dataset, item.method, item.video) for item in items)
@@ -229,9 +231,15 @@ def counting(rows: list[FaceRow]) -> list[FaceRow]:
 
 
 def _raw(
-    path: Path, engine: Engine, analyzer: Callable[[], Analyzer], split: str | None, frames: int | None, options: dict[str, Any]
+    path: Path,
+    engine: Engine,
+    analyzer: Callable[[], Analyzer],
+    split: str | None,
+    layout: str | None,
+    frames: int | None,
+    options: dict[str, Any],
 ) -> tuple[list[Item], str]:
-    sources = find_sources(path)
+    sources = find_sources(path, layout=layout, split=HASH if split == "all" else None)  # all of it: split files do not matter
     if not sources:
         raise InputError(path, "holds no videos, frames or images")
     unlabelled = [s for s in sources if s.label not in (REAL, FAKE)]

@@ -18,8 +18,12 @@ MIN_OVERLAP = 0.2
 """A RetinaFace box belongs to a dlib face when their boxes overlap at least so much (intersection over union)."""
 
 
-def read_landmarks(path: str | os.PathLike[str]) -> np.ndarray:
+def read_landmarks(path: str | os.PathLike[str], *, single: bool = False) -> np.ndarray:
     """Landmarks of all faces in a frame.
+
+    Args:
+        path: the `.npy` file.
+        single: take [81, 2] and [68, 2] for one face, as DeepfakeBench writes them.
 
     Returns:
         float32 [n, 81, 2] or [n, 68, 2], n may be 0.
@@ -27,7 +31,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         InputError: missing, not an `.npy` array of numbers, another shape, NaN or infinity.
     """
-    return _read(path, (81, 68))
+    return _read(path, (81, 68), single=single)
 
 
 def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
@@ -45,7 +49,7 @@ def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
     return corners
 
 
-def read_faces(landmarks: str | os.PathLike[str], retina: str | os.PathLike[str] | None = None) -> list[Face]:
+def read_faces(landmarks: str | os.PathLike[str], retina: str | os.PathLike[str] | None = None, *, single: bool = False) -> list[Face]:
     """Faces of one frame from precomputed files, largest first by box.
 
     Each dlib face takes the RetinaFace box that overlaps it best (one to one, `MIN_OVERLAP` at least); with a RetinaFace
@@ -55,11 +59,12 @@ def read_faces(landmarks: str | os.PathLike[str], retina: str | os.PathLike[str]
     Args:
         landmarks: dlib file, see `read_landmarks`.
         retina: RetinaFace file, see `read_boxes`.
+        single: see `read_landmarks`.
 
     Raises:
         InputError: naming the file that cannot be used.
     """
-    points = read_landmarks(landmarks)
+    points = read_landmarks(landmarks, single=single)
     if retina is None:
         faces = [Face(box=tight_box(p), score=1.0, landmarks=p) for p in points]
     else:
@@ -81,7 +86,7 @@ def _match(points: np.ndarray, boxes: np.ndarray) -> list[tuple[int, int]]:
     return pairs
 
 
-def _read(path: str | os.PathLike[str], counts: tuple[int, ...]) -> np.ndarray:
+def _read(path: str | os.PathLike[str], counts: tuple[int, ...], *, single: bool = False) -> np.ndarray:
     expected = " or ".join(f"[n, {count}, 2]" for count in counts)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies about its size cannot fill the memory
@@ -91,6 +96,8 @@ def _read(path: str | os.PathLike[str], counts: tuple[int, ...]) -> np.ndarray:
         raise InputError(path, f"is not a readable .npy array (pickles are refused): {error}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(path, f"expected one array {expected}, got an archive")
+    if single and array.ndim == 2:
+        array = array[None]
     if array.ndim != 3 or array.shape[1] not in counts or array.shape[2] != 2 or array.dtype.kind not in "fiu":
         raise InputError(path, f"expected numbers {expected}, got {array.dtype} {list(array.shape)}")
     values = np.array(array, np.float32)

@@ -18,7 +18,7 @@ from fpg.common.crops import face_input
 from fpg.common.errors import FpgError, InputError
 from fpg.common.spec import EngineSpec
 from fpg.data.images import check_file
-from fpg.data.sources import frame_files
+from fpg.data.sources import frame_files, frame_time
 from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, sample_indices
 from fpg.engines.base import Engine, fake_probability
 from fpg.runtime.scores import TEXT, faces_that_count, frame_score, video_score
@@ -256,7 +256,7 @@ def open_frames(
         if not names:
             raise InputError(path, "the folder holds no images")
         wanted = _wanted(len(names), frames)
-        return len(wanted), ((i, 0.0, read_image(names[i])) for i in wanted)
+        return len(wanted), ((i, frame_time(i), read_image(names[i])) for i in wanted)
     check_file(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return 1, ((0, 0.0, read_image(path)) for _ in range(1))

@@ -61,7 +61,7 @@ class Source:
     @property
     def split_reason(self) -> str:
         """Why the video is in the split that `split_of` says."""
-        return _BY_HASH if self.split is None else self.why
+        return self.why or _BY_HASH
 
 
 def split_of(source: Source) -> str:
