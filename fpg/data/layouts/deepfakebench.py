@@ -57,7 +57,7 @@ class DeepfakeBench:
             raise InputError(root, "expected {DATASET: {LABEL: {split: {VIDEO: {label, frames}}}}}")
         locate = _Locator(root)
         sources: dict[tuple[str, str, str], Source] = {}
-        several: Counter[str] = Counter()
+        several: set[tuple[str, str, str]] = set()
         for entry in _entries(root, content, findings):
             source = self._source(root, entry, locate, findings)
             if source is None:
@@ -68,10 +68,10 @@ class DeepfakeBench:
             elif known.label != source.label:
                 findings.error("label_contradiction", root, f"{'/'.join(source.key)} is real in one place and fake in another")
             elif known.split != source.split:
-                several[source.dataset] += 1
+                several.add(source.key)
                 split = min(str(known.split), str(source.split), key=_BY_WEIGHT.index)
                 sources[source.key] = replace(known, split=split, why=f"{root.name}, where several splits have it: {split} counts")
-        for name, count in several.items():
+        for name, count in Counter(dataset for dataset, _, _ in several).items():
             findings.note("several_splits", root, f"{name}: {count} videos are in more than one split; test counts before val before train")
         for source in sources.values():
             if not os.path.exists(source.path):
@@ -122,7 +122,7 @@ class _Locator:
 
     def __call__(self, listed: str) -> Path:
         parts = PurePosixPath(listed).parts
-        if self._last and (found := self._last[0].joinpath(*parts[self._last[1] :])).exists():
+        if self._last and self._last[1] <= len(parts) - 2 and (found := self._last[0].joinpath(*parts[self._last[1] :])).exists():
             return found
         if PurePosixPath(listed).is_absolute() and Path(listed).exists():
             return Path(listed)
