@@ -47,9 +47,9 @@ _DEEPFAKEBENCH = DetectorConfig(
 )
 _AS_HERE = "RGB in [0, 1] at 380 px, no mean or deviation, cropped as fpg crops; it was published with the face boxes of RetinaFace"
 _ALIGNED = (
-    "mean and deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not say, and others of "
-    "its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the face box without turning "
-    "it: scores differ from those of DeepfakeBench's own pipeline"
+    "mean and deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not say, and "
+    "others of its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the face box "
+    "without turning it: scores differ from those of DeepfakeBench's own pipeline"
 )
 
 
