@@ -14,9 +14,11 @@ and `high` are the quartiles. Outputs of every side are checked before anything 
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import os
 import platform
+import pstats
 import statistics
 import sys
 import tempfile
@@ -207,17 +209,20 @@ def measure(crop: str, ours: Chunk, others: dict[str, Chunk], pairs: int, rounds
 
 
 def shares(material: Faces, batches: int = 10) -> dict[str, float]:
-    """Share of each of fpg's operators in the time of `SelfBlend`, from torch's profiler; `other` is Python and what surrounds them."""
+    """Share of each compiled operation in the time of `SelfBlend`, by Python's profiler; `python` is everything around them."""
     blend, rng = SelfBlend(size=SIZE), np.random.default_rng(3)
     blend(*material, rng)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        start = time.perf_counter()
-        for _ in range(batches):
-            blend(*material, rng)
-        total = 1e6 * (time.perf_counter() - start)
-    spent = {event.key[5:]: event.cpu_time_total / total for event in profile.key_averages() if event.key.startswith("fpg::")}
-    spent["other"] = 1 - sum(spent.values())
-    return {name: round(share, 3) for name, share in sorted(spent.items(), key=lambda item: -item[1])}
+    profile = cProfile.Profile()
+    profile.enable()
+    for _ in range(batches):
+        blend(*material, rng)
+    profile.disable()
+    stats = pstats.Stats(profile)
+    total = stats.total_tt  # type: ignore[attr-defined]
+    compiled = {name: spent for (_, _, name), (_, _, spent, _, _) in stats.stats.items() if "fpg._C." in name}  # type: ignore[attr-defined]
+    result = {name.split("fpg._C.")[1].rstrip(">"): spent / total for name, spent in compiled.items()}
+    result["python"] = 1 - sum(result.values())
+    return {name: round(share, 3) for name, share in sorted(result.items(), key=lambda item: -item[1])}
 
 
 def show(cases: list[dict[str, object]], stages: dict[str, dict[str, float]], left_out: list[dict[str, str]]) -> None:
