@@ -3,9 +3,9 @@
     python benchmarks/augment.py [--json] [--crops 460x576,300x360] [--pairs 16] [--rounds 15] [--rival albumentations|none]
 
 From uint8 context crops of the same faces (height x width), landmarks and boxes to forgery, real, source and mask, float32 380 x 380,
-draws included. `albumentations` is METHOD section 2 as published code has it (`augment_rival/pipeline.py`), in a second environment with
+draws included. `albumentations` is METHOD section 2 as published code has it (`alternatives/pairs/pipeline.py`), in a second environment with
 pinned versions that is made on the first run; `opencv` is `fpg.augment.make_pair`, face after face. With a GPU and kornia, `SelfBlend`
-on the GPU is compared with `augment_rival/kornia_pairs.py` there; otherwise that case is left out and the reason is given.
+on the GPU is compared with `alternatives/pairs/kornia_pairs.py` there; otherwise that case is left out and the reason is given.
 
 Each round makes `--pairs` pairs one way and then the other. `ratio` is the alternative's time over ours, the median over rounds; `low`
 and `high` are the quartiles. Outputs of every side are checked before anything is timed.
@@ -27,14 +27,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from augment_rival.environment import ONE_THREAD, Rival, RivalError
+from alternatives.pairs.environment import ONE_THREAD, Rival, RivalError
 
 os.environ.update(ONE_THREAD)
 
 import cv2
 import numpy as np
 import torch
-from augment_rival.faces import Faces, faces
+from alternatives.pairs.faces import Faces, faces
 
 from fpg.augment import SelfBlend
 from fpg.augment.params import draw_pair
@@ -159,7 +159,7 @@ def gpu_reason() -> str | None:
 
 def on_gpu(material: Faces) -> tuple[Chunk, dict[str, Chunk]]:
     """`SelfBlend` on the GPU, and kornia there."""
-    from augment_rival.kornia_pairs import Pairs
+    from alternatives.pairs.kornia_pairs import Pairs
 
     pairs_of = Pairs(SIZE, "cuda")
     check("kornia", [t.cpu().numpy() for t in pairs_of(*material)])

@@ -1,6 +1,6 @@
 """METHOD section 2 once more, for the test of the distribution: plain NumPy, OpenCV and SciPy, its own draws, nothing of fpg.
 
-Geometry, masks, feathering, blend and crops are the steps under the benchmark's albumentations pipeline (`benchmarks/augment_rival/steps.py`);
+Geometry, masks, feathering, blend and crops are the steps under the benchmark's albumentations pipeline (`benchmarks/alternatives/pairs/steps.py`);
 colour, the affine change and JPEG are written here, so that no second environment is needed. Every step sees the whole crop.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from augment_rival import steps
+from alternatives.pairs import steps
 
 
 def reference_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, rng: np.random.Generator, size: int) -> list[np.ndarray]:
@@ -22,7 +22,7 @@ def reference_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, rn
     recolored = resampled(shifted(image, rng, hsv=1, contrast=1, limit=0.1), rng)
     source, background = (recolored, image) if rng.random() < 0.5 else (image, recolored)
     source, mask = moved(source, mask, rng)
-    soft = steps.feather(steps.elastic(mask, rng), rng) * np.float32(rng.choice(steps.RATIOS))
+    soft = steps.feather(steps.elastic(mask, rng), *steps.draw_feather(rng)) * np.float32(rng.choice(steps.RATIOS))
     images = [steps.blend(source, background, soft), background, source]
     seed = rng.integers(1 << 32)
     images = [shifted(part, np.random.default_rng(seed), hsv=0.3, contrast=0.3, limit=0.3) for part in images]

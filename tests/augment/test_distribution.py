@@ -9,17 +9,19 @@ sees what it should is tested with pairs of which one constant is wrong.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from alternatives.pairs import steps
 from reference_pairs import reference_pair
 from scipy.stats import ks_2samp, norm
 
 from fpg.augment import SelfBlend
-from fpg.augment.params import AugmentConfig
+from fpg.augment.params import AugmentConfig, FeatherParams, GeometryParams, draw_pair
+from fpg.common.crops import EVALUATION_DRAW
 
 HEIGHT, WIDTH, SIZE = 190, 150, 128
 PAIRS = 2000
@@ -70,7 +72,7 @@ def table(pairs: Iterator[list[np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-X, Y = np.meshgrid(np.linspace(-1, 1, SIZE), np.linspace(-1, 1, SIZE))
+X, Y = np.meshgrid(*[np.linspace(-1, 1, SIZE, dtype=np.float32)] * 2)
 
 
 def numbers(fake: np.ndarray, real: np.ndarray, source: np.ndarray, mask: np.ndarray) -> dict[str, float]:
@@ -81,10 +83,10 @@ def numbers(fake: np.ndarray, real: np.ndarray, source: np.ndarray, mask: np.nda
     outline, _ = cv2.findContours((soft > strength / 2).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     edge = max(outline, key=len)
     real_grey, source_grey = real.mean(0), source.mean(0)
-    difference = source - real
+    difference = source_grey - real_grey
     core = soft > strength / 2
     found = displacement(real_grey, source_grey)
-    shown = soft * (source_grey - real_grey)
+    shown = soft * difference
     return {
         "mask area": inside.mean(),
         "mask mean": soft.mean(),
@@ -97,12 +99,12 @@ def numbers(fake: np.ndarray, real: np.ndarray, source: np.ndarray, mask: np.nda
         "blend strength below 0.4": strength < 0.4,
         "blend strength above 0.9": strength > 0.9,
         "blend in the forgery": ((fake.mean(0) - real_grey) * shown).sum() / max((shown * shown).sum(), 1e-3),
-        "color shift inside": difference[:, core].mean(),
-        "color shift outside": difference[:, ~inside].mean(),
-        "color shift of blue": (difference[2] - difference.mean(0)).mean(),
-        "real brightness": real.mean(),
+        "color shift inside": difference[core].mean(),
+        "color shift outside": difference[~inside].mean(),
+        "color shift of blue": (source[2] - real[2]).mean() - difference.mean(),
+        "real brightness": real_grey.mean(),
         "real contrast": real_grey.std(),
-        "real blue": (real[2] - real_grey).mean(),
+        "real blue": real[2].mean() - real_grey.mean(),
         "real left and right": (real_grey * X).mean(),
         "sharpness": np.log(detail(source_grey) / detail(real_grey)),
         "source shift x": found[0],
@@ -162,12 +164,69 @@ def test_pairs_are_distributed_as_the_reference(faces: list[Face], reference: di
 
 
 WRONG = {
-    "mirror_probability": 0.6,
+    "copy_brightness": 0.13,
+    "scale": (0.96, 1 / 0.96),
+    "translate_x": 0.02,
+    "feather_kernel": (5, 21),
+    "ratios": (0.25, 0.5, 0.75, 1.0),
+    "jpeg_probability": 0.65,
 }
+"""One constant each, so little off that one picture does not show it."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_constant_shows(faces: list[Face], reference: dict[str, np.ndarray], name: str) -> None:
     config = dataclasses.replace(AugmentConfig(), **{name: WRONG[name]})
-    assert differences(table(made(faces, 3, PAIRS, config)), reference)
+    assert differences(table(made(faces, 3, PAIRS // 2, config)), reference)
+
+
+FEATHER = FeatherParams(height=224, width=200, k1=5, k2=5, sigma=5)
+ANGLES = 64
+
+
+def edges(masks: Iterable[np.ndarray], still: np.ndarray) -> dict[str, np.ndarray]:
+    """How far the outline of each [S, S] mask lies outside `still`, by direction from the middle: its square, its likeness to the directions
+    beside it and four farther on, and its mean."""
+
+    def radii(mask: np.ndarray) -> np.ndarray:
+        polar = cv2.warpPolar(mask, (2 * SIZE, ANGLES), (SIZE / 2, SIZE / 2), SIZE / 2, cv2.INTER_LINEAR)
+        return (polar > 0.5).sum(1) / 4.0
+
+    moved = np.stack([radii(mask) for mask in masks]) - radii(still)
+    near, far = (np.roll(moved, -steps_on, axis=1) for steps_on in (1, 4))
+    return {"square": (moved**2).mean(1), "near": (moved * near).mean(1), "far": (moved * far).mean(1), "mean": moved.mean(1)}
+
+
+@pytest.fixture(scope="module")
+def outlines(faces: list[Face]) -> Callable[[float, float], dict[str, np.ndarray]]:
+    """Edges of 800 masks of one face that differ by the elastic change alone, by its two constants; without: the reference's."""
+    image, landmarks, box = faces[0]
+    drawn = draw_pair(np.random.default_rng(4))
+    drawn = dataclasses.replace(drawn, mirror=False, points=81, family="facehull", feather=FEATHER, ratio=1.0, crop=EVALUATION_DRAW)
+    hull = steps.hull_mask(landmarks, "facehull", HEIGHT, WIDTH)
+    margins = np.full(4, 0.5)
+
+    def soft(mask: np.ndarray) -> np.ndarray:
+        feathered = steps.feather(mask, *dataclasses.astuple(FEATHER))
+        return steps.detection([], feathered, box, margins, SIZE)[-1][0]
+
+    def measured(alpha: float | None = None, sigma: float = 7.0) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(5)
+        if alpha is None:
+            return edges((soft(steps.elastic(hull, rng)) for _ in range(800)), soft(hull))
+        keys = rng.integers(1 << 64, size=800, dtype=np.uint64)
+        params = [dataclasses.replace(drawn, geometry=GeometryParams((1.0, 1.0), (0.0, 0.0), int(key))) for key in keys]
+        blend = SelfBlend(AugmentConfig(elastic_alpha=alpha, elastic_sigma=sigma), size=SIZE)
+        batches = (blend([image] * 20, [landmarks] * 20, [box] * 20, params[i : i + 20]).mask for i in range(0, 800, 20))
+        return edges((mask for batch in batches for mask in batch[:, 0].numpy()), soft(hull))
+
+    return measured
+
+
+def test_mask_edges_are_displaced_as_in_the_reference(outlines: Callable[..., dict[str, np.ndarray]]) -> None:
+    reference = outlines()
+    assert reference["square"].mean() > 0.5
+    assert not differences(outlines(50.0, 7.0), reference)
+    assert differences(outlines(54.0, 7.0), reference)
+    assert differences(outlines(50.0, 6.0), reference)

@@ -1,8 +1,8 @@
 """The albumentations pipeline as a process: one JSON object per line in, one per line out. Started by `environment.Rival`.
 
-    {"load": FILE.npz, "size": 380}   images image0, image1, ..., landmarks [N, 81, 2], boxes [N, 4]; answers the versions
-    {"pairs": N}                      makes N pairs, face after face; answers the seconds that took
-    {"save": FILE.npz, "pairs": N}    makes N pairs into a file: fake, real, source, mask
+{"load": FILE.npz, "size": 380}   images image0, image1, ..., landmarks [N, 81, 2], boxes [N, 4]; answers the versions
+{"pairs": N}                      makes N pairs, face after face; answers the seconds that took
+{"save": FILE.npz, "pairs": N}    makes N pairs into a file: fake, real, source, mask
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for a newer version otherwise
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import cv2
 import numpy as np
 
-from augment_rival.pipeline import Pairs
+from alternatives.pairs.pipeline import Pairs
 
 
 def main() -> None:
@@ -49,7 +49,9 @@ def main() -> None:
             pairs = make(request["pairs"])
             answer["seconds"] = time.perf_counter() - start
             if "save" in request:
-                np.savez(request["save"], **dict(zip(("fake", "real", "source", "mask"), map(np.stack, zip(*pairs, strict=True)), strict=True)))
+                np.savez(
+                    request["save"], **dict(zip(("fake", "real", "source", "mask"), map(np.stack, zip(*pairs, strict=True)), strict=True))
+                )
         print(json.dumps(answer), file=answers, flush=True)
 
 

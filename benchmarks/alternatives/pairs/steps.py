@@ -28,7 +28,40 @@ _HULLS = {
     ],
 }
 _FOREHEAD = [77, 75, 76, 68, 69, 70, 71, 80, 72, 73, 79, 74, 78]
-_EYES_AND_MOUTH = [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+_EYES_AND_MOUTH = [
+    45,
+    44,
+    43,
+    42,
+    47,
+    46,
+    39,
+    38,
+    37,
+    36,
+    41,
+    40,
+    54,
+    53,
+    52,
+    51,
+    50,
+    49,
+    48,
+    59,
+    58,
+    57,
+    56,
+    55,
+    64,
+    63,
+    62,
+    61,
+    60,
+    67,
+    66,
+    65,
+]
 _MIRRORED = np.array([*range(16, -1, -1), *range(26, 16, -1), *_NOSE, *range(35, 30, -1), *_EYES_AND_MOUTH, *[0] * 13])
 _MIRRORED[_FOREHEAD] = _FOREHEAD[::-1]
 
@@ -86,17 +119,22 @@ def elastic(mask: np.ndarray, rng: np.random.Generator, alpha: float = 50, sigma
     return cv2.remap(mask, x + dx, y + dy, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def feather(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Step 6 with its draws, before the ratio: float32 in [0, 1]."""
+def draw_feather(rng: np.random.Generator) -> tuple[int, int, int, int, int]:
+    """Height, width, k1, k2 and sigma of a feathering."""
     height, width = rng.integers(192, 257, 2)
     k1, k2 = 2 * rng.integers(2, 13, 2) + 1
-    soft = cv2.resize(mask.astype(np.float32), (int(width), int(height)))
-    soft = cv2.GaussianBlur(soft, (int(k1), int(k1)), 0)
+    return int(height), int(width), int(k1), int(k2), int(rng.integers(5, 46))
+
+
+def feather(mask: np.ndarray, height: int, width: int, k1: int, k2: int, sigma: int) -> np.ndarray:
+    """Step 6 before the ratio: float32 in [0, 1]."""
+    soft = cv2.resize(mask.astype(np.float32), (width, height))
+    soft = cv2.GaussianBlur(soft, (k1, k1), 0)
     if soft.max() == 0:
         return np.zeros(mask.shape, np.float32)
     soft = soft / soft.max()
     soft[soft < 1] = 0
-    soft = cv2.GaussianBlur(soft, (int(k2), int(k2)), int(rng.integers(5, 46)))
+    soft = cv2.GaussianBlur(soft, (k2, k2), sigma)
     soft = soft / soft.max()
     return cv2.resize(soft, (mask.shape[1], mask.shape[0]))
 

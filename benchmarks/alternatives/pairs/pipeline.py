@@ -20,7 +20,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from augment_rival import steps
+from alternatives.pairs import steps
 
 DOWN_AND_UP = {"downscale": cv2.INTER_NEAREST, "upscale": cv2.INTER_LINEAR}
 
@@ -84,7 +84,7 @@ class Pairs:
             background = self.copy_color(image=background)["image"]
         moved = self.affine(image=source, mask=mask)
         source, mask = moved["image"], steps.elastic(moved["mask"], rng)
-        soft = steps.feather(mask, rng) * np.float32(rng.choice(steps.RATIOS))
+        soft = steps.feather(mask, *steps.draw_feather(rng)) * np.float32(rng.choice(steps.RATIOS))
         forgery = steps.blend(source, background, soft)
         changed = self.shared(image=forgery, background=background, source=source)
         margins = 0.2 + 0.6 * rng.random(4)

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PLACE = FOLDER.parents[1] / "build" / "augment-rival"
+PLACE = FOLDER.parents[2] / "build" / "albumentations"
 """Made on first use, ignored by git; delete it to have it made again."""
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class RivalError(Exception):
