@@ -3,8 +3,8 @@
     python benchmarks/augment.py [--json] [--crops 460x576,300x360] [--pairs 16] [--rounds 15] [--rival albumentations|none]
 
 From uint8 context crops of the same faces (height x width), landmarks and boxes to forgery, real, source and mask, float32 380 x 380,
-draws included. `albumentations` is METHOD section 2 as published code has it (`alternatives/pairs/pipeline.py`), in a second environment with
-pinned versions that is made on the first run; `opencv` is `fpg.augment.make_pair`, face after face. With a GPU and kornia, `SelfBlend`
+draws included. `albumentations` is METHOD section 2 as published code has it (`alternatives/pairs/pipeline.py`), in a second environment
+with pinned versions that is made on the first run; `opencv` is `fpg.augment.make_pair`, face after face. With a GPU and kornia, `SelfBlend`
 on the GPU is compared with `alternatives/pairs/kornia_pairs.py` there; otherwise that case is left out and the reason is given.
 
 Each round makes `--pairs` pairs one way and then the other. `ratio` is the alternative's time over ours, the median over rounds; `low`

@@ -1,7 +1,7 @@
 """METHOD section 2 once more, for the test of the distribution: plain NumPy, OpenCV and SciPy, its own draws, nothing of fpg.
 
-Geometry, masks, feathering, blend and crops are the steps under the benchmark's albumentations pipeline (`benchmarks/alternatives/pairs/steps.py`);
-colour, the affine change and JPEG are written here, so that no second environment is needed. Every step sees the whole crop.
+Geometry, masks, feathering, blend and crops are the steps under the benchmark's albumentations pipeline; colour, the affine change and JPEG
+are written here, so that no second environment is needed. Every step sees the whole crop.
 """
 
 from __future__ import annotations

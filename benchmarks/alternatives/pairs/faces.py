@@ -24,7 +24,7 @@ class Faces(NamedTuple):
 
 
 def faces(height: int, width: int, count: int, seed: int = 0) -> Faces:
-    """`count` context crops of height x width: the photograph with colours, position and noise changed for each, three sets of landmarks in turn.
+    """`count` context crops of height x width: the photograph with its own colours, place and noise each; three sets of landmarks in turn.
 
     The box of the landmarks is a context crop's: half of the width, 1 / 2.4 of the height, a face's height below the top.
     """

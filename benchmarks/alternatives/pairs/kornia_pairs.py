@@ -1,8 +1,8 @@
 """Self-blended pairs with kornia: a batch at a time on the device, in float32, from faces of one size.
 
-METHOD section 2 with what kornia has: hulls are drawn by OpenCV on the host, everything after runs on the device with draws per item, without
-uint8 rounding between steps. Blur kernels have one size per batch (kornia's are), colour draws are per item. The HSV step is left out: without
-rounding it changes nothing visible. A user's version: no kernel of its own.
+METHOD section 2 with what kornia has: hulls are drawn by OpenCV on the host, everything after runs on the device with draws per item,
+without uint8 rounding between steps. Blur kernels and the feathering's size are drawn once per batch (kornia's have one size). The HSV step
+is left out: without rounding it changes nothing visible.
 """
 
 from __future__ import annotations
