@@ -1,4 +1,7 @@
-"""fpg-doctor: what was built, which devices, engines and packages are here, and what to do about what is missing."""
+"""fpg-doctor: what was built, which devices, engines and packages are here, and what to do about what is missing.
+
+`fpg-doctor data DIR` examines a data set instead.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 import fpg
+from fpg.cli.doctor_data import add_parser
 from fpg.cli.entry import run
 from fpg.common.console import output, table
 from fpg.common.errors import MissingDependencyError
@@ -30,6 +34,7 @@ from fpg.ops.backend import BUILD_COMMAND, backend, native_built, native_module
 EPILOG = """examples:
   fpg-doctor              tables for people; exit code 1 when something required is broken
   fpg-doctor --json       the same as one JSON object on stdout
+  fpg-doctor data DIR     which data set lies in DIR, what it lacks, what preparing it would cost
 """
 
 IMPORTS = ("torch", "torchvision", "timm", "cv2", "openvino", "av", "pyarrow.parquet")
@@ -352,6 +357,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     result.set_defaults(run=installation)
+    add_parser(result.add_subparsers(title="sub-commands", metavar="data"))
     return result
 
 

@@ -206,17 +206,6 @@ def check_crops(manifest: Manifest) -> list[InputError]:
     return problems
 
 
-def require_crops(manifest: Manifest) -> None:
-    """Stop when the manifest lists crops that are not there.
-
-    Raises:
-        InputError: names the manifest, how many crops are missing or damaged, and the first of them.
-    """
-    if problems := check_crops(manifest):
-        count, total = len(problems), len(manifest.faces)
-        raise InputError(manifest.root / NAME, f"{count} of its {total} crops cannot be used; the first: {problems[0]}")
-
-
 def _row(values: dict[str, Any]) -> FaceRow:
     for name in ("origin", "frame_size", "size", "pose"):
         values[name] = None if values[name] is None else tuple(values[name])

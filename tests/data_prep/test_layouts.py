@@ -110,7 +110,7 @@ EXPECTED: dict[str, set[tuple[str, str, str, int | None, str]]] = {
     "deepfakebench_celeb": {
         ("Celeb-DF-v2", "", "id0_0000", 0, "train"),
         ("Celeb-DF-v2", "", "id1_0000", 0, "test"),
-        ("Celeb-DF-v2", "Celeb-DF-v2", "id1_id0_0000", 1, "test"),
+        ("Celeb-DF-v2", "Celeb-synthesis", "id1_id0_0000", 1, "test"),
     },
     "csv": {
         ("list", "", "v/a", 0, "train"),

@@ -21,9 +21,14 @@ _METHODS = {
     "FF-NT": "NeuralTextures",
     "FF-FH": "FaceShifter",
     "DFD_fake": "DeepFakeDetection",
+    "CelebDFv1_fake": "Celeb-synthesis",
+    "CelebDFv2_fake": "Celeb-synthesis",
+    "DFDC_Fake": "DFDC",
+    "UADFV_Fake": "UADFV",
     "DFDCP_FakeA": "method_A",
     "DFDCP_FakeB": "method_B",
 }
+_DATA_SETS = {"DeepFakeDetection": "DFD", "FaceShifter": "FF++", "FaceForensics++": "FF++"}
 _BY_WEIGHT = ("test", "val", "train")
 """Which split counts for a video that is in several: what is ever tested on is never trained on."""
 
@@ -104,7 +109,7 @@ class DeepfakeBench:
         if not single and path.is_dir():
             _compare(path, frames, where, findings)
         method = "" if label == REAL else _METHODS.get(entry.word, entry.dataset)
-        dataset = "FF++" if entry.dataset.startswith(("FF-", "FaceForensics")) else entry.dataset
+        dataset = "FF++" if entry.dataset.startswith("FF-") else _DATA_SETS.get(entry.dataset, entry.dataset)
         video = f"{entry.compression}/{entry.video}" if entry.compression else entry.video
         target, _, donor = entry.video.partition("_") if dataset == "FF++" else ("", "", "")
         kind: Kind = "image" if single else "frames"

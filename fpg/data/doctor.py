@@ -1,0 +1,478 @@
+"""What state a data set is in: counts against the published ones, what is missing or unreadable, copies, earlier preparation, and
+what preparing it would cost. `fpg-doctor data` shows it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fpg.common.console import progress
+from fpg.common.errors import InputError, MissingDependencyError
+from fpg.data.cropping import Analyzer, Task, prepare_one
+from fpg.data.face_files import face_files
+from fpg.data.layouts import DATA_SETS
+from fpg.data.layouts.base import Expected, Finding, Findings, Source, frame_files, split_of
+from fpg.data.manifest import FAKE, NAME, REAL, Manifest, check_crops, read_manifest
+from fpg.data.pool import WorkerDied, run_tasks
+from fpg.data.prepare import FRAMES, default_faces, usable_cpus
+from fpg.data.sources import survey
+from fpg.data.video import probe, read_frames, read_image, sample_indices
+from fpg.faces.precomputed import read_boxes, read_landmarks
+
+SAMPLE = 50
+"""Videos that are opened when not all of them are."""
+_ENDS = 1 << 16
+"""Bytes at the beginning and at the end of a file that are compared when two files are of one size."""
+_OFFICIAL = {layout.dataset: layout.official for layout in DATA_SETS}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Videos of one method, label and split."""
+
+    dataset: str
+    compression: str
+    method: str
+    label: int | None
+    split: str
+    reason: str
+    """Why they are in this split; of most of them."""
+    videos: int
+    missing: int
+    """Of these, how many a list names and the disk lacks."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A published number, and what is here (on disk)."""
+
+    dataset: str
+    compression: str
+    method: str | None
+    """None: all methods together; so with label and split."""
+    label: int | None
+    split: str | None
+    official: int
+    here: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What opening one video showed."""
+
+    frames: int = 0
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    faces: str = ""
+    """What is wrong with the face files beside it."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Work that was done before."""
+
+    kind: Literal["manifest", "face files"]
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What `fpg-prepare` would need, from preparing a few of the videos."""
+
+    measured: int
+    """Videos that were prepared for it."""
+    videos: int
+    frames: int
+    """Looked at per video."""
+    bytes: int
+    seconds: float
+    """In one process."""
+    cpus: int
+    free: int
+    """Bytes that the disk has left."""
+
+
+@dataclass
+class DataReport:
+    """Everything `fpg-doctor data` finds."""
+
+    root: str
+    layouts: list[str] = field(default_factory=list)
+    deep: bool = False
+    opened: int = 0
+    """Videos that were opened."""
+    videos: int = 0
+    counts: list[Count] = field(default_factory=list)
+    official: list[Comparison] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    preparation: list[Preparation] = field(default_factory=list)
+    estimate: Estimate | None = None
+    listing: list[dict[str, Any]] = field(default_factory=list)
+    """One entry per video."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is missing, unreadable or doubtful."""
+        return all(finding.level == "note" for finding in self.findings)
+
+
+def examine_data(
+    root: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    dataset: str | None = None,
+    deep: bool = False,
+    sample: int = SAMPLE,
+    workers: int | None = None,
+    estimate: int = 3,
+    frames: int = FRAMES,
+    analyzer: Callable[[], Analyzer] = default_faces,
+    quiet: bool = False,
+) -> DataReport:
+    """Look at a data set.
+
+    Args:
+        root: its folder or list, or a folder that fpg-prepare wrote.
+        layout, dataset: as in `fpg.data.sources.survey`.
+        deep: open every video and decode a frame from its middle; else count the packets and decode the first frame of a sample.
+        sample: number of videos in that sample, evenly over all.
+        workers: processes that open videos when all are; None is one per CPU, 0 works in this process.
+        estimate: videos to prepare for the estimate; 0 makes none.
+        frames: per video, for the estimate.
+        analyzer: builds the face analyzer for the estimate.
+        quiet: no progress bar.
+
+    Raises:
+        InputError: nothing there.
+        UsageError: an unknown layout.
+    """
+    path = Path(root)
+    if path.name == NAME or (path / NAME).is_file():
+        return _prepared_folder(path if path.is_dir() else path.parent)
+    found = survey(path, layout=layout, dataset=dataset)
+    findings = Findings(list(found.findings))
+    sources = sorted([*found.sources, *found.left_out], key=lambda s: s.key)
+    if not sources and not findings.items:
+        findings.error("empty", path, "holds no video and no image")
+    present = [s for s in sources if os.path.exists(s.path)]
+    report = DataReport(os.fspath(path), [kind.name for kind, _ in found.layouts], deep, videos=len(sources))
+    report.counts = _counts(sources)
+    report.official = _compare(present, findings)
+    _classes(found.sources, findings)
+    _identities(found.sources, findings)
+    readings = _open(present, deep, sample, usable_cpus() if workers is None else workers, quiet)
+    _unreadable(present, readings, findings)
+    _copies(present, findings)
+    report.opened = len(readings)
+    report.preparation = _earlier(path, present, findings)
+    readable = [s for s in found.sources if s.key in readings and not readings[s.key].error]
+    try:
+        report.estimate = _estimate(path, readable, len(found.sources), estimate, frames, analyzer)
+    except MissingDependencyError as error:
+        findings.note("no_estimate", path, f"the cost of preparing it is not estimated: {error}")
+    report.findings = sorted(findings.items, key=lambda f: ("error", "warning", "note").index(f.level))
+    report.listing = [_entry(s, readings.get(s.key)) for s in sources]
+    return report
+
+
+def as_json(report: DataReport, *, listing: bool = True) -> str:
+    """The report as JSON text, with or without the list of videos."""
+    content = {"schema": "fpg.data/1", "ok": report.ok, **dataclasses.asdict(report)}
+    if not listing:
+        del content["listing"]
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _counts(sources: list[Source]) -> list[Count]:
+    groups: dict[tuple[str, str, str, int | None, str], list[Source]] = {}
+    for s in sources:
+        homeless = s.split is None and bool(s.why)
+        groups.setdefault((s.dataset, s.compression, s.method, s.label, "none" if homeless else split_of(s)), []).append(s)
+    rows = []
+    for key in sorted(groups, key=lambda k: (k[0], k[1], k[3] or 0, k[2], ("train", "val", "test", "none").index(k[4]))):
+        reasons = Counter(s.split_reason for s in groups[key])
+        reason = reasons.most_common(1)[0][0] + (f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else "")
+        missing = sum(not os.path.exists(s.path) for s in groups[key])
+        rows.append(Count(*key, reason, len(groups[key]), missing))
+    return rows
+
+
+def _compare(present: list[Source], findings: Findings) -> list[Comparison]:
+    groups: dict[tuple[str, str], list[Source]] = {}
+    for source in present:
+        groups.setdefault((source.dataset, source.compression), []).append(source)
+    rows = []
+    for (dataset, compression), sources in sorted(groups.items()):
+        for expected in _OFFICIAL.get(dataset, ()):
+            if not any(_meets(s, replace(expected, split=None)) for s in sources):
+                continue  # this part of the data set is not here at all
+            here = sum(_meets(s, expected) for s in sources)
+            part = (expected.method, expected.label, expected.split)
+            rows.append(Comparison(dataset, compression, *part, expected.count, here))
+            if here != expected.count:
+                what = f"{_words(expected)} videos: {here} on disk, {expected.count} published"
+                findings.warning("count", f"{dataset} {compression}".strip(), what)
+    return rows
+
+
+def _meets(source: Source, expected: Expected) -> bool:
+    return (
+        expected.method in (None, source.method)
+        and expected.label in (None, source.label)
+        and (expected.split is None or expected.split == split_of(source))
+    )
+
+
+def _words(expected: Expected) -> str:
+    label = {REAL: "real", FAKE: "fake", None: ""}[expected.label]
+    return " ".join(filter(None, [expected.split, label, expected.method]))
+
+
+def _classes(sources: list[Source], findings: Findings) -> None:
+    groups: dict[tuple[str, str], set[int | None]] = {}
+    for source in sources:
+        groups.setdefault((source.dataset, split_of(source)), set()).add(source.label)
+    for (dataset, split), labels in sorted(groups.items()):
+        if labels in ({REAL}, {FAKE}) and split == "test":
+            word = "real" if labels == {REAL} else "fake"
+            findings.note("one_class", dataset, f"its test split is all {word}: an AUC over it alone is undefined")
+        if None in labels:
+            findings.note("no_labels", dataset, f"nothing says which {split} videos are real: fpg-prepare wants --label")
+
+
+def _identities(sources: list[Source], findings: Findings) -> None:
+    """People (or original videos) that are in training and in testing."""
+    homes: dict[tuple[str, str], set[str]] = {}
+    for source in sources:
+        for who in {source.target, source.donor} - {""}:
+            homes.setdefault((source.dataset, who), set()).add(split_of(source))
+    for dataset in sorted({dataset for dataset, _ in homes}):
+        shared = sorted(who for (name, who), splits in homes.items() if name == dataset and len(splits) > 1)
+        if shared:
+            findings.note("identities", dataset, f"{len(shared)} identities are in more than one split, first {shared[0]}")
+
+
+@dataclass(frozen=True)
+class _Opener:
+    deep: bool
+
+    def __call__(self) -> Callable[[Source], Reading]:
+        return self.read
+
+    def read(self, source: Source) -> Reading:
+        try:
+            reading = _read_frames(source, self.deep) if source.kind == "frames" else _read_file(source, self.deep)
+        except InputError as error:
+            where = "" if Path(error.path) == source.path else f"{Path(error.path).name} "
+            return Reading(error=where + error.reason)
+        except Exception as error:  # whatever a decoder throws at one input must not end the others
+            return Reading(error=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+        return replace(reading, faces=_face_problems(source))
+
+
+def _read_file(source: Source, deep: bool) -> Reading:
+    if source.kind == "image":
+        height, width = read_image(source.path).shape[:2]
+        return Reading(1, width, height)
+    info = probe(source.path)
+    if deep:
+        for _ in read_frames(source.path, [info.frames // 2], threads=1):
+            pass
+    return Reading(info.frames, info.width, info.height, info.duration_s)
+
+
+def _read_frames(source: Source, deep: bool) -> Reading:
+    files = frame_files(source.path)
+    if not files:
+        raise InputError(source.path, "holds no image")
+    height, width = read_image(files[0]).shape[:2]
+    if deep:
+        read_image(files[len(files) // 2])
+    return Reading(len(files), width, height)
+
+
+def _face_problems(source: Source) -> str:
+    files = face_files(source)
+    if files is None:
+        return ""
+    problems = []
+    try:
+        pairs = [files.of(frame) for frame in frame_files(files.frames)]
+    except InputError as error:
+        return str(error)
+    without = sum(not landmarks.is_file() for landmarks, _ in pairs)
+    if without:
+        problems.append(f"{without} of {len(pairs)} frames have no landmark file")
+    for landmarks, retina in pairs:
+        try:
+            if landmarks.is_file():
+                read_landmarks(landmarks, single=True)
+            if retina is not None and retina.is_file():
+                read_boxes(retina)
+        except InputError as error:
+            problems.append(f"{'/'.join(Path(error.path).parts[-3:])} {error.reason}")
+    return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+
+
+def _open(present: list[Source], deep: bool, sample: int, workers: int, quiet: bool) -> dict[tuple[str, str, str], Reading]:
+    chosen = present if deep else [present[i] for i in sample_indices(len(present), max(1, sample))]
+    readings: dict[tuple[str, str, str], Reading] = {}
+    with progress("Opening", disable=quiet) as bar:
+        line = bar.add_task("videos", total=len(chosen))
+        for index, outcome in run_tasks(chosen, _Opener(deep), workers if deep and len(chosen) > SAMPLE else 0):
+            readings[chosen[index].key] = Reading(error=outcome.reason) if isinstance(outcome, WorkerDied) else outcome
+            bar.advance(line)
+    for source in present:  # what costs nothing is looked at in all of them
+        if source.key not in readings and source.kind != "frames" and os.path.getsize(source.path) == 0:
+            readings[source.key] = Reading(error="is empty (0 bytes)")
+    return readings
+
+
+def _unreadable(present: list[Source], readings: dict[tuple[str, str, str], Reading], findings: Findings) -> None:
+    for source in present:
+        reading = readings.get(source.key, Reading())
+        if reading.error:
+            findings.warning("unreadable", source.path, reading.error)
+        if reading.faces:
+            findings.warning("face_files", source.path, reading.faces)
+
+
+def _copies(present: list[Source], findings: Findings) -> None:
+    """Files of one size whose beginnings and ends are equal."""
+    sizes: dict[int, list[Source]] = {}
+    for source in present:
+        if source.kind != "frames" and (size := os.path.getsize(source.path)):
+            sizes.setdefault(size, []).append(source)
+    for group in sizes.values():
+        seen: dict[bytes, Source] = {}
+        for source in group if len(group) > 1 else []:
+            first = seen.setdefault(_fingerprint(source.path), source)
+            if first is not source:
+                differ = [w for w, a, b in (("labels", first.label, source.label), ("splits", split_of(first), split_of(source))) if a != b]
+                but = f", and they have different {' and '.join(differ)}" if differ else ""
+                findings.warning("duplicate_content", source.path, f"has the content of {first.path}{but}")
+
+
+def _fingerprint(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read(_ENDS))
+            file.seek(max(file.tell(), os.path.getsize(path) - _ENDS))
+            digest.update(file.read(_ENDS))
+    except OSError:
+        return os.fsencode(path)
+    return digest.digest()
+
+
+def _earlier(root: Path, present: list[Source], findings: Findings) -> list[Preparation]:
+    done = []
+    files = [f for f in (face_files(s) for s in present) if f is not None]
+    if files:
+        boxes = sum(f.retina is not None for f in files)
+        text = (
+            f"{len(files)} of {len(present)} videos have frames and landmarks, {boxes} of them RetinaFace boxes (--landmarks precomputed)"
+        )
+        done.append(Preparation("face files", os.fspath(root), text))
+    return done + [_manifest(folder, findings) for folder in _prepared_from(root)]
+
+
+def _prepared_from(root: Path) -> Iterable[Path]:
+    """Folders beside `root` that fpg-prepare made from it."""
+    beside = root.resolve().parent
+    try:
+        neighbours = sorted(p for p in beside.iterdir() if p.is_dir())
+    except OSError:
+        return
+    for folder in neighbours:
+        try:
+            settings = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(settings, dict) and settings.get("source") == os.path.abspath(root):
+            yield folder
+
+
+def _manifest(folder: Path, findings: Findings) -> Preparation:
+    try:
+        manifest = read_manifest(folder)
+    except InputError as error:
+        findings.warning("manifest", error.path, error.reason)
+        return Preparation("manifest", os.fspath(folder), "begun and not finished: give the same fpg-prepare command again")
+    for problem in check_crops(manifest):
+        findings.warning("crop", problem.path, problem.reason)
+    for video in manifest.videos:
+        if video.status == "failed":
+            findings.warning("failed", video.source, f"failed in preparation: {video.reason}")
+    return Preparation("manifest", os.fspath(folder), _fates(manifest))
+
+
+def _fates(manifest: Manifest) -> str:
+    fate = Counter(video.status for video in manifest.videos)
+    return f"{fate['prepared']} videos prepared, {fate['no_face']} without a face, {fate['failed']} failed; {len(manifest.faces)} crops"
+
+
+def _prepared_folder(root: Path) -> DataReport:
+    """The report of a folder that fpg-prepare wrote."""
+    findings = Findings()
+    report = DataReport(os.fspath(root), ["fpg-prepare"])
+    manifest = read_manifest(root)
+    report.preparation = [_manifest(root, findings)]
+    groups = Counter((v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos)
+    failed = Counter(
+        (v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos if v.status == "failed"
+    )
+    report.counts = [Count(*key, count, failed[key]) for key, count in sorted(groups.items())]
+    report.videos, report.findings = len(manifest.videos), findings.items
+    report.listing = [dataclasses.asdict(video) for video in manifest.videos]
+    return report
+
+
+def _estimate(
+    root: Path, readable: list[Source], total: int, wanted: int, frames: int, analyzer: Callable[[], Analyzer]
+) -> Estimate | None:
+    chosen = [readable[i] for i in sample_indices(len(readable), wanted)] if wanted > 0 else []
+    if not chosen:
+        return None
+    find = analyzer()
+    find(np.zeros((64, 64, 3), np.uint8))  # the first call of a network takes longer than the others
+    with tempfile.TemporaryDirectory() as scratch:
+        began = time.perf_counter()
+        for source in chosen:
+            prepare_one(Task(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
+        seconds = time.perf_counter() - began
+        size = sum(file.stat().st_size for file in Path(scratch).rglob("*.png"))
+    share = total / len(chosen)
+    free = shutil.disk_usage(root if root.is_dir() else root.resolve().parent).free
+    return Estimate(len(chosen), total, frames, round(size * share), seconds * share, usable_cpus(), free)
+
+
+def _entry(source: Source, reading: Reading | None) -> dict[str, Any]:
+    return {
+        "dataset": source.dataset,
+        "method": source.method,
+        "video": source.video,
+        "label": source.label,
+        "split": None if source.split is None and source.why else split_of(source),
+        "split_reason": source.split_reason,
+        "compression": source.compression,
+        "target": source.target,
+        "donor": source.donor,
+        "path": os.fsencode(source.path).decode("utf-8", "backslashreplace"),
+        "on_disk": os.path.exists(source.path),
+        "opened": None if reading is None else dataclasses.asdict(reading),
+    }
