@@ -30,7 +30,7 @@ lint: $(STAMP)
 	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/cpp/*.cpp' | xargs -r .venv/bin/clang-format --dry-run -Werror
 
 bench: $(STAMP)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+	@failed=0; for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || failed=1; done; exit $$failed
 
 clean:
 	rm -rf build demo .mypy_cache .ruff_cache .pytest_cache

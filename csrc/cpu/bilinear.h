@@ -9,50 +9,49 @@
 
 namespace fpg::cpu {
 
-constexpr int kTile = 128;  // columns
+constexpr int kTile = 192;  // columns
 
-// Taps of a tile's columns, as byte offsets in a row of RGB pixels.
+// Taps of a tile's columns, as byte offsets in a row of RGB pixels. Most taps are neighbours, whose 6 bytes are read at once.
 struct ColumnTile {
   int count = 0;
-  int safe = 0;  // leading columns whose pixels can be read as 4 bytes
-  int32_t first[kTile];
+  int near_first = 0, near_last = 0;  // columns whose taps are neighbours and can be read as 8 bytes
+  int32_t first[kTile];               // below 0 for black
   int32_t second[kTile];
-  uint32_t first_mask[kTile];  // 0x00ffffff, or 0 for black
-  uint32_t second_mask[kTile];
   int16_t weights[4 * kTile];  // one per byte of a pixel
+  // Where a row has to be thinned out first, its pixels (as byte offsets); the taps are then those of what is left.
+  int kept = 0;
+  int32_t keep[kTile + 2];
 
   template <class Axis>
   void set(const Axis& axis, int32_t x0, int32_t columns, int32_t row_pixels) {
     count = columns;
-    safe = 0;
-    for (int i = 0; i < columns; ++i) {
-      const Tap tap = axis(x0 + i);
-      first[i] = 3 * std::max(tap.first, 0);
-      second[i] = 3 * std::max(tap.second, 0);
-      first_mask[i] = tap.first < 0 ? 0 : 0x00ffffffu;
-      second_mask[i] = tap.second < 0 ? 0 : 0x00ffffffu;
-      std::fill_n(weights + 4 * i, 4, column_weight(tap.weight));
-      if (safe == i && std::max(first[i], second[i]) + 4 <= 3 * row_pixels) safe = i + 1;
-    }
+    for (int i = 0; i < columns; ++i) set_tap(i, axis(x0 + i));
+    find_near(3 * row_pixels);
   }
+
+  void set(const ResampleAxis& axis, int32_t x0, int32_t columns, int32_t row_pixels);
+
+ private:
+  void set_tap(int column, Tap tap);
+  void find_near(int32_t row_bytes);
 };
 
 // A row of the image at the tile's columns: 4 values per pixel, the last without meaning.
 void lerp_tile_row(const uint8_t* row, const ColumnTile& tile, int16_t* out);
-// Two such rows into 8-bit pixels of 4 bytes.
+// Two such rows into RGB pixels.
 void lerp_tile_rows(const int16_t* first, const int16_t* second, int count, int32_t weight, uint8_t* out);
-// Pixels of 4 bytes into pixels of 3.
-void store_rgb(const uint8_t* pixels, int count, uint8_t* out);
 
-// Samples `image` (rows of row_pixels RGB pixels) at the taps of both axes; store(y, x0, columns, pixels) gets pixels of 4 bytes.
+// Samples `image` (rows of row_pixels RGB pixels) at the taps of both axes. store(y, x0, count, first, second, weight) gets two
+// rows for `lerp_rows`, 4 values per pixel.
 template <class AxisX, class AxisY, class Store>
 void sample_image(const uint8_t* image, int32_t row_pixels, const AxisX& axis_x, const AxisY& axis_y, int32_t out_height,
                   int32_t out_width, const Store& store) {
   ColumnTile tile;
   alignas(64) int16_t rows[2][4 * kTile];
-  alignas(64) uint8_t pixels[4 * kTile];
-  for (int32_t x0 = 0; x0 < out_width; x0 += kTile) {
-    tile.set(axis_x, x0, std::min(out_width - x0, kTile), row_pixels);
+  const int32_t tiles = (out_width + kTile - 1) / kTile;
+  for (int32_t index = 0; index < tiles; ++index) {  // of about the same width
+    const auto x0 = static_cast<int32_t>(int64_t{out_width} * index / tiles);
+    tile.set(axis_x, x0, static_cast<int32_t>(int64_t{out_width} * (index + 1) / tiles) - x0, row_pixels);
     int32_t held[2] = {-2, -2};  // which rows of the image `rows` hold
     const auto fetch = [&](int32_t y, int32_t keep) {
       if (held[0] == y) return 0;
@@ -69,10 +68,19 @@ void sample_image(const uint8_t* image, int32_t row_pixels, const AxisX& axis_x,
       const Tap tap = axis_y(y);
       const int first = fetch(tap.first, tap.second);
       const int second = fetch(tap.second, tap.first);
-      lerp_tile_rows(rows[first], rows[second], tile.count, tap.weight, pixels);
-      store(y, x0, tile.count, pixels);
+      store(y, x0, tile.count, rows[first], rows[second], tap.weight);
     }
   }
+}
+
+// The same into an image of RGB pixels.
+template <class AxisX, class AxisY>
+void sample_image(const uint8_t* image, int32_t row_pixels, const AxisX& axis_x, const AxisY& axis_y, int32_t out_height,
+                  int32_t out_width, uint8_t* out) {
+  sample_image(image, row_pixels, axis_x, axis_y, out_height, out_width,
+               [&](int32_t y, int32_t x0, int count, const int16_t* first, const int16_t* second, int32_t weight) {
+                 lerp_tile_rows(first, second, count, weight, out + (static_cast<int64_t>(y) * out_width + x0) * 3);
+               });
 }
 
 }  // namespace fpg::cpu

@@ -12,8 +12,11 @@
 namespace fpg::cpu {
 namespace {
 
-FPG_HOT void store_planes(const uint8_t* __restrict bytes, int count, float* __restrict red, float* __restrict green,
-                          float* __restrict blue) {
+// The end of `lerp_rows`, and its levels as planes.
+FPG_HOT void lerp_planes(const int16_t* __restrict first, const int16_t* __restrict second, int16_t w0, int16_t w1, int count,
+                         float* __restrict red, float* __restrict green, float* __restrict blue) {
+  alignas(64) uint8_t bytes[4 * kTile];
+  for (int i = 0; i < 4 * count; ++i) bytes[i] = lerp_rows(first[i], second[i], w0, w1);
   for (int i = 0; i < count; ++i) {
     uint32_t pixel;  // little-endian, as everything that FPG_HOT and CUDA run on
     std::memcpy(&pixel, bytes + 4 * i, 4);
@@ -23,14 +26,29 @@ FPG_HOT void store_planes(const uint8_t* __restrict bytes, int count, float* __r
   }
 }
 
+// Taps of a tile's columns in a row of the mask; in [near_first, near_last) the second is the pixel after the first.
 struct FloatTile {
-  int count;
+  int count, near_first, near_last;
   int32_t first[kTile], second[kTile];
   float weights[kTile];
 };
 
-FPG_HOT void lerp_mask_row(const float* __restrict row, const FloatTile& tile, float* __restrict out) {
-  for (int i = 0; i < tile.count; ++i) out[i] = lerp(row[tile.first[i]], row[tile.second[i]], tile.weights[i]);
+FPG_HOT void lerp_pairs(const float* __restrict pairs, const float* __restrict weights, int count, float* __restrict out) {
+  for (int i = 0; i < count; ++i) out[i] = lerp(pairs[2 * i], pairs[2 * i + 1], weights[i]);
+}
+
+void lerp_mask_row(const float* row, const FloatTile& tile, float* out) {
+  alignas(64) float pairs[2 * kTile];
+  const auto far = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      pairs[2 * i] = row[tile.first[i]];
+      pairs[2 * i + 1] = row[tile.second[i]];
+    }
+  };
+  far(0, tile.near_first);
+  for (int i = tile.near_first; i < tile.near_last; ++i) std::memcpy(pairs + 2 * i, row + tile.first[i], 2 * sizeof(float));
+  far(tile.near_last, tile.count);
+  lerp_pairs(pairs, tile.weights, tile.count, out);
 }
 
 FPG_HOT void lerp_mask_rows(const float* __restrict first, const float* __restrict second, float weight, int count,
@@ -50,6 +68,11 @@ void resize_mask(const float* mask, int32_t row_pixels, const CropAxis& axis_x, 
       tile.second[i] = tap.second;
       tile.weights[i] = tap.weight;
     }
+    const auto near = [&](int i) { return tile.second[i] == tile.first[i] + 1; };
+    tile.near_first = 0;
+    while (tile.near_first < tile.count && !near(tile.near_first)) ++tile.near_first;
+    tile.near_last = tile.near_first;
+    while (tile.near_last < tile.count && near(tile.near_last)) ++tile.near_last;
     int32_t held[2] = {-1, -1};
     const auto fetch = [&](int32_t y, int32_t keep) {
       if (held[0] == y) return 0;
@@ -89,9 +112,10 @@ void crop_resize(const CropInput& in, const CropOutput& out, const Execution& ex
     const auto images = layout(in.images[part]);
     float* target = out.images[part].data + item * 3 * plane;
     sample_image(images.item(item), images.width(item), axis_x, axis_y, side, side,
-                 [&](int32_t y, int32_t x0, int count, const uint8_t* pixels) {
+                 [&](int32_t y, int32_t x0, int count, const int16_t* first, const int16_t* second, int32_t weight) {
                    float* row = target + static_cast<int64_t>(y) * side + x0;
-                   store_planes(pixels, count, row, row + plane, row + 2 * plane);
+                   lerp_planes(first, second, static_cast<int16_t>(kWeightOne - weight), static_cast<int16_t>(weight), count, row,
+                               row + plane, row + 2 * plane);
                  });
   });
 }

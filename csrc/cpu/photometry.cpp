@@ -139,10 +139,7 @@ void resample(const RaggedView<const uint8_t>& images, const Window* windows, co
     uint8_t* target = result.item(item);
     if (const auto factor = static_cast<int32_t>(fields[0]); factor > 0) {
       const ResampleAxis x(from.full_width, factor, from.x0, width, to.x0), y(from.full_height, factor, from.y0, height, to.y0);
-      sample_image(in.item(item), width, x, y, out_height, out_width,
-                   [&](int32_t row, int32_t x0, int count, const uint8_t* pixels) {
-                     store_rgb(pixels, count, target + (static_cast<int64_t>(row) * out_width + x0) * 3);
-                   });
+      sample_image(in.item(item), width, x, y, out_height, out_width, target);
     } else if (fields[1] != 0.0f) {
       sharpen_item(in.item(item), height, width, from, target, out_height, out_width, to, fields[1], fields[2]);
     } else {

@@ -78,8 +78,11 @@ struct ResampleAxis {
     return clamp_index(pixel - in_start, in_count);
   }
 
+  // In pixels of the small image.
+  FPG_HD Tap small_tap(int32_t d) const { return resize_tap(out_start + d, up, small_); }
+
   FPG_HD Tap operator()(int32_t d) const {
-    const Tap tap = resize_tap(out_start + d, up, small_);
+    const Tap tap = small_tap(d);
     return {origin(tap.first), origin(tap.second), tap.weight};
   }
 };

@@ -1,4 +1,4 @@
-"""The real faces of prepared folders, as training and validation read them. Torch-free; pairs are made from them in `fpg.train.pairs`."""
+"""The faces of prepared folders, as training and validation read them. Torch-free; pairs are made from them in `fpg.train.pairs`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from fpg.common.errors import InputError
 from fpg.common.files import sha256
 from fpg.data.images import read_image
-from fpg.data.manifest import NAME, REAL, FaceRow, Manifest, read_manifest
+from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, read_manifest
 from fpg.data.video import sample_indices
 
 
@@ -35,8 +35,8 @@ class Entry:
         return f"{self.row.dataset}/{self.row.video}:{self.row.frame}"
 
 
-class RealFaces:
-    """Real faces of one split: of every video `frames_per_video` of its frames with a face, evenly spaced, the largest face of each.
+class Faces:
+    """Faces of one class and split: of every video `frames_per_video` of its frames with a face, evenly spaced, the largest face of each.
 
     The choice is the same in every epoch ("8 frames per video", METHOD 4.6; SBI, CVPR 2022); what varies is the pair made from a face.
 
@@ -44,15 +44,16 @@ class RealFaces:
         roots: prepared folders. A video counts once per folder.
         split: `train`, `val` or `test`.
         frames_per_video: at most so many faces of a video.
+        label: 0 real, 1 fake.
 
     Raises:
         InputError: a folder without a usable manifest; crops that the manifest names and that are gone (their number and the first one).
     """
 
-    def __init__(self, roots: Sequence[str | os.PathLike[str]], split: str, frames_per_video: int = 8) -> None:
+    def __init__(self, roots: Sequence[str | os.PathLike[str]], split: str, frames_per_video: int, label: int) -> None:
         manifests = [read_manifest(root) for root in roots]
         self.split = split
-        self.entries = [entry for manifest in manifests for entry in _choose(manifest, split, frames_per_video)]
+        self.entries = [entry for manifest in manifests for entry in _choose(manifest, split, frames_per_video, label)]
         for manifest in manifests:
             _require_files(manifest.root, [entry for entry in self.entries if entry.root == manifest.root])
         self.videos = len({(entry.root, entry.row.key) for entry in self.entries})
@@ -81,6 +82,20 @@ class RealFaces:
         return image
 
 
+class RealFaces(Faces):
+    """The real ones."""
+
+    def __init__(self, roots: Sequence[str | os.PathLike[str]], split: str, frames_per_video: int = 8) -> None:
+        super().__init__(roots, split, frames_per_video, REAL)
+
+
+class FakeFaces(Faces):
+    """The fake ones, of every manipulation."""
+
+    def __init__(self, roots: Sequence[str | os.PathLike[str]], split: str, frames_per_video: int = 8) -> None:
+        super().__init__(roots, split, frames_per_video, FAKE)
+
+
 def fingerprint(roots: Iterable[str | os.PathLike[str]]) -> str:
     """SHA-256 over the manifests of the folders, in order: two runs with the same fingerprint saw the same faces.
 
@@ -94,9 +109,9 @@ def fingerprint(roots: Iterable[str | os.PathLike[str]]) -> str:
     return digest.hexdigest()
 
 
-def _choose(manifest: Manifest, split: str, frames_per_video: int) -> list[Entry]:
+def _choose(manifest: Manifest, split: str, frames_per_video: int, label: int) -> list[Entry]:
     videos: dict[tuple[str, str, str], list[FaceRow]] = {}
-    for row in manifest.select(split=split, label=REAL, largest_only=True).faces:
+    for row in manifest.select(split=split, label=label, largest_only=True).faces:
         videos.setdefault(row.key, []).append(row)
     chosen: list[Entry] = []
     for key in sorted(videos):

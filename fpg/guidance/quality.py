@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -51,18 +51,28 @@ class FiqaQuality:
     Args:
         score: images float32 [B, 3, S, S] in [0, 1] -> the network's output [B] or [B, 1], pre-processing included; the caller
             puts the network into evaluation mode.
+        precision: of the network, whatever the caller's: `bf16` autocast, `fp32`, or `auto`: bf16 on a GPU, fp32 on a CPU (many have no
+            instructions for bf16 and are far slower with it).
+
+    Raises:
+        ValueError: another precision.
     """
 
     name = "fiqa"
     description = "SDD-FIQA (IR-50, 112 x 112), output / 50"
 
-    def __init__(self, score: Callable[[Tensor], Tensor]) -> None:
-        self._score = score
+    def __init__(self, score: Callable[[Tensor], Tensor], precision: Literal["auto", "fp32", "bf16"] = "auto") -> None:
+        if precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"precision: expected auto, fp32 or bf16, got {precision!r}")
+        self._score, self.precision = score, precision
 
     @torch.no_grad()
     def __call__(self, images: Tensor, pose: Tensor | None = None, face_size: Tensor | None = None) -> Tensor:
         """See `QualityTarget`."""
-        scores = self._score(images).float()
+        device = images.device.type
+        low = self.precision == "bf16" or (self.precision == "auto" and device == "cuda")
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=low):
+            scores = self._score(images).float()
         if scores.numel() != len(images):
             raise ValueError(f"scores: expected [{len(images)}] from the quality network, got {list(scores.shape)}")
         return scores.reshape(len(images)) / FIQA_SCALE

@@ -13,8 +13,9 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import Conv2dSame, LayerNorm2d, RmsNorm2d
+from timm.layers import Conv2dSame, LayerNorm2d, PatchEmbed, RmsNorm2d
 from timm.models.efficientnet import EfficientNet
+from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
 
 from fpg.common.errors import UsageError
@@ -138,11 +139,28 @@ def create_net(config: DetectorConfig, pretrained: bool = False) -> nn.Module:
         net = _create(config, pretrained, img_size=config.image_size)
     except AssertionError as error:
         raise _refused(config, error) from error
+    _check_patches(net, config)
     try:
         _try_size(net, config.image_size)
     except (AssertionError, RuntimeError) as error:
         raise _refused(config, error) from error
     return net
+
+
+def _check_patches(net: Any, config: DetectorConfig) -> None:
+    """timm cuts off what does not fill a patch, without a word; here it is refused.
+
+    Raises:
+        UsageError: naming the sizes that fit.
+    """
+    embedding = getattr(net, "patch_embed", None)
+    if not isinstance(embedding, PatchEmbed):
+        return
+    side, size = max(embedding.patch_size), config.image_size
+    if size % side:
+        below = size // side * side
+        fitting = f"{below} or {below + side}" if below >= side else f"{side}"
+        raise UsageError(f"image_size: {config.backbone} takes multiples of its patch, {side} px (e.g. {fitting}), got {size}")
 
 
 def _refused(config: DetectorConfig, error: Exception) -> UsageError:
@@ -168,7 +186,11 @@ def _try_size(net: nn.Module, size: int) -> None:
 
 
 def split(net: Any, config: DetectorConfig) -> Backbone:
-    """Wrap a timm network in the split that fits it, with the config's batch normalisation constants."""
+    """Wrap a timm network in the split that fits it, with the config's batch normalisation constants.
+
+    What the network would do after the map before pooling (attention pooling, head convolutions on the pooled vector) is not part of
+    the split; its weights stay as they are and take no gradient, so that distributed training does not wait for one.
+    """
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = module.momentum if config.bn_momentum is None else config.bn_momentum
@@ -177,6 +199,7 @@ def split(net: Any, config: DetectorConfig) -> Backbone:
         _pad_as_deepfakebench(net, config)
     if isinstance(net, EfficientNet):
         return EfficientNetBackbone(net)
+    _freeze_unreached(net)
     return TokenBackbone(net) if _takes_tokens(net) else Backbone(net)
 
 
@@ -205,6 +228,18 @@ def _pad_as_deepfakebench(net: nn.Module, config: DetectorConfig) -> None:
         total = 0 if name == "conv_stem" else max((out - 1) * conv.stride[0] + conv.kernel_size[0] - side, 0)
         net.set_submodule(name, _FixedPadding(conv, total // 2, total - total // 2))
         side = out
+
+
+def _freeze_unreached(net: Any) -> None:
+    """By timm's convention `forward_features` uses nothing of `head` and `attn_pool`, but the split takes a normalisation from there."""
+    names = ("head", "attn_pool", *(("conv_head", "norm_head") if isinstance(net, MobileNetV3) else ()))
+    norm = _final_norm(net)
+    reached = set() if norm is None else {id(parameter) for parameter in norm.parameters()}
+    for part in (getattr(net, name, None) for name in names):
+        if isinstance(part, nn.Module):
+            for parameter in part.parameters():
+                if id(parameter) not in reached:
+                    parameter.requires_grad_(False)
 
 
 def normalization_buffers(config: DetectorConfig) -> tuple[Tensor, Tensor] | None:

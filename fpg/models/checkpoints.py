@@ -46,6 +46,11 @@ _DEEPFAKEBENCH = DetectorConfig(
     heads="plain", image_size=256, dropout=0.0, normalization="given", mean=_HALF, std=_HALF, padding="deepfakebench"
 )
 _AS_HERE = "RGB in [0, 1] at 380 px, no mean or deviation, cropped as fpg crops; it was published with the face boxes of RetinaFace"
+_ALIGNED = (
+    "mean and deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not say, and "
+    "others of its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the face box "
+    "without turning it: scores differ from those of DeepfakeBench's own pipeline"
+)
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,7 @@ LAYOUTS = (
         "DeepfakeBench EfficientNet-B4",
         ("backbone.efficientnet._conv_stem.weight", "backbone.last_layer.weight"),
         _DEEPFAKEBENCH,
-        "mean and deviation 0.5 at 256 px, inside the network; it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg "
-        "crops the face box without turning it: scores differ from those of DeepfakeBench's own pipeline",
+        _ALIGNED,
         "backbone.efficientnet.",
         _classifier("backbone.last_layer"),
     ),

@@ -187,6 +187,8 @@ def save_detector(
 ) -> EngineSpec:
     """Write `STEM.safetensors` and its sidecar `STEM.spec.json`, each atomically; the sidecar carries a reference output.
 
+    The same weights are the same bytes, whenever they are saved (safetensors writes several entries of metadata in any order: one is used).
+
     Args:
         path: must end in `.safetensors`.
         model: on any device, in any mode (evaluation mode is used for the reference, then the mode is restored).
@@ -204,7 +206,7 @@ def save_detector(
     reference, map_size = _reference(model)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_write(path) as file:
-        file.write(safetensors.torch.save(state, metadata={"format": "pt", "backbone": model.config.backbone}))
+        file.write(safetensors.torch.save(state, metadata={"format": "pt"}))
     versions = {"torch": torch.__version__, "timm": timm.__version__}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     spec = EngineSpec(

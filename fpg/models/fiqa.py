@@ -81,6 +81,7 @@ def preprocess(images: Tensor) -> Tensor:
     """
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise ValueError(f"images: expected float [B, 3, H, W], got {images.dtype} {list(images.shape)}")
-    bytes_ = (images.float() * 255).clamp(0, 255).to(torch.uint8).float()
-    small = functional.interpolate(bytes_, (SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)
-    return (small.round().clamp(0, 255) / 255 - 0.5) / 0.5
+    with torch.autocast(images.device.type, enabled=False):  # what is rounded here must not depend on the caller's precision
+        bytes_ = (images.float() * 255).clamp(0, 255).to(torch.uint8).float()
+        small = functional.interpolate(bytes_, (SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)
+        return (small.round().clamp(0, 255) / 255 - 0.5) / 0.5

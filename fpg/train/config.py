@@ -47,6 +47,10 @@ class OptimConfig:
     """Decoupled weight decay, on every parameter."""
     fused: bool | Literal["auto"] = "auto"
     """One kernel for the whole update: `auto` and `true` use it, `false` does not."""
+    sam: bool = False
+    """Sharpness-aware minimisation around the optimiser: two passes per step."""
+    sam_rho: float = 0.05
+    """Its radius."""
     constant: float = 0.75
     """Share of the epochs at the full learning rate; from there it falls linearly, epoch by epoch, to reach 0 after the last one."""
 
@@ -58,7 +62,11 @@ class TrainConfig:
     out: str
     """Folder of the run; refused when it holds anything, unless `--resume`."""
     data: list[str] = field(default_factory=list)
-    """One or several folders prepared by fpg-prepare. Only their real videos are used."""
+    """One or several folders prepared by fpg-prepare. Only their real videos are used, unless `fakes` are `given`."""
+    method: Literal["fpg", "sbi", "sbi-sam", "plain-sbi", "real-fake"] = "fpg"
+    """What is trained. All but `fpg` are for comparison and set the fields that make them what they are (see `fpg.train.methods`): `sbi`
+    the same network without guidance, similarity and quality loss; `sbi-sam` that with SAM; `plain-sbi` a bare backbone with a linear
+    layer; `real-fake` learns from the fake videos of the data instead of self-blended ones."""
     seed: int = 0
     """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers; on the number
     of processes only through dropout and, on CPUs, batch statistics."""
@@ -76,6 +84,8 @@ class TrainConfig:
     """Frames used of a validation video."""
     repeat: int = 1
     """How often an epoch visits each training face, with fresh draws each time; for small data."""
+    fakes: Literal["self-blended", "given"] = "self-blended"
+    """The fake half of a batch: made from its real half, or drawn from the fake videos of the data."""
     quality: str = "analytic"
     """Target of the quality head: `analytic` (sharpness, exposure, pose, size) or the path of published SDD-FIQA weights."""
     device: str = "auto"
@@ -142,6 +152,11 @@ class TrainConfig:
             require(0 <= getattr(self, name) <= limit, name, f"a number in 0..{limit}", getattr(self, name))
         require(0 <= self.ema < 1, "ema", "a decay in [0, 1)", self.ema)
         require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
+        require(self.optim.sam_rho > 0, "optim.sam_rho", "a number > 0", self.optim.sam_rho)
+        given = self.fakes == "given" and (self.guidance.shape or self.guidance.magnitude or self.loss.similarity > 0)
+        require(
+            not given, "fakes", "self-blended, as guidance and the similarity loss need masks (--method real-fake has neither)", self.fakes
+        )
         require(0 <= self.optim.constant <= 1, "optim.constant", "a share in [0, 1]", self.optim.constant)
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 
 from fpg.common.console import console
 from fpg.common.errors import InputError, UsageError
-from fpg.data.dataset import RealFaces, fingerprint
+from fpg.data.dataset import FakeFaces, RealFaces, fingerprint
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
+from fpg.train.given import GivenDataset, GivenMaker
 from fpg.train.pairs import Batch, Key, PairDataset, PairMaker, Schedule, loader, usable_workers
 from fpg.train.validate import Remembered
 
@@ -51,16 +52,23 @@ class Inputs:
         self.config, self.world = config, world
         self.faces = RealFaces(config.data, "train", config.frames_per_video)
         self.val_faces = RealFaces(config.data, "val", config.val_frames_per_video)
+        self.fakes = FakeFaces(config.data, "train", config.frames_per_video) if config.fakes == "given" else None
+        self.val_fakes = FakeFaces(config.data, "val", config.val_frames_per_video) if config.fakes == "given" else None
         self.fingerprint = fingerprint(config.data)
         if not self.faces.entries:
             fakes = f" ({self.faces.fakes} fake ones are there, and not used)" if self.faces.fakes else ""
             raise InputError(config.data[0], f"no real faces in split train{fakes}; training needs real videos in the training split")
+        if self.fakes is not None and not self.fakes.entries:
+            raise InputError(
+                config.data[0],
+                "no fake faces in split train; --method real-fake learns from given fakes: prepare fake videos too, or take another method",
+            )
         self.pairs = config.batch // 2
         if self.pairs < world.size:
             raise UsageError(
                 f"batch: expected a pair for each of the {world.size} processes, at least {2 * world.size}, got {config.batch}"
             )
-        self.maker = PairMaker(config.augment, config.model.image_size, device)
+        self.maker = (PairMaker if self.fakes is None else GivenMaker)(config.augment, config.model.image_size, device)
         self.workers = usable_workers(config.workers, -(-self.pairs // world.size) * self.maker.item_bytes(self.faces))
 
     def schedule(self, start: tuple[int, int]) -> Schedule:
@@ -79,6 +87,8 @@ class Inputs:
                 "validation: no real faces in split val; nothing is validated, and the last weights become the final ones", style="yellow"
             )
             return None
+        if self.val_fakes is not None and not self.val_fakes.entries:
+            console.print("validation: no fake faces in split val; self-blended ones are validated on instead", style="yellow")
         keys = self.world.share([(0, sample) for sample in range(len(self.val_faces))])
         pairs = -(-self.pairs // self.world.size)
         batches = [keys[start : start + pairs] for start in range(0, len(keys), pairs)]
@@ -107,7 +117,12 @@ class Inputs:
             "train_videos": train.videos,
             "val_faces": len(val),
             "val_videos": val.videos,
+            **({} if self.fakes is None else {"train_fakes": len(self.fakes)}),
+            **({} if self.val_fakes is None else {"val_fakes": len(self.val_fakes)}),
         }
 
-    def _dataset(self, faces: RealFaces, purpose: str) -> PairDataset:
-        return PairDataset(faces, self.config.augment, self.config.seed, purpose)
+    def _dataset(self, faces: RealFaces, purpose: str) -> PairDataset | GivenDataset:
+        config = self.config
+        options = (config.augment, config.seed, purpose)
+        fakes = self.fakes if faces is self.faces else self.val_fakes
+        return GivenDataset(faces, fakes, *options) if fakes is not None and fakes.entries else PairDataset(faces, *options)

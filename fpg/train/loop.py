@@ -26,6 +26,7 @@ from fpg.train.config import TrainConfig, learning_rate
 from fpg.train.distributed import World, join
 from fpg.train.inputs import Inputs
 from fpg.train.meter import Meter
+from fpg.train.methods import resolve
 from fpg.train.pairs import Batch, open_batches
 from fpg.train.pictures import picture_grid
 from fpg.train.quality import quality_target
@@ -43,7 +44,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
     """Train a detector from real faces; returns the path of the final weights, `RUN/model.safetensors`.
 
     Args:
-        config: the run; checked first.
+        config: the run; first its method sets what belongs to it, then it is checked.
         resume: go on from `RUN/checkpoints/last.pt`, exactly as if the run had not been interrupted.
 
     In a process that a launcher started (`torchrun`, `fpg-train --nproc`) this is one of the processes of the run; all divide the batches,
@@ -56,6 +57,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
         Elsewhere, PeerLost: another process failed, or is gone.
         KeyboardInterrupt, SystemExit(143): Ctrl-C and SIGTERM, after a checkpoint was written.
     """
+    config = resolve(config)
     config.check()
     try:
         with join(config.device) as world, StopRequest(follow=world.size > 1) as stop:
@@ -92,7 +94,7 @@ class Run:
 
         self.inputs = Inputs(config, world, self.device)
         self.learner = build_learner(config, self.device, world)
-        self.quality = quality_target(config.quality, self.device)
+        self.quality = quality_target(config.quality, self.device) if config.loss.quality else None
         self.position = Position()
         if self.last.exists():
             self.position = restore(self.last, self.learner, config.as_dict(), self.inputs.fingerprint)
@@ -222,7 +224,9 @@ class Run:
 
     def _picture(self, batch: Batch, names: list[str]) -> None:
         split = "validation" if self.inputs.val_faces.entries else "training"
-        title = f"After epoch {self.position.epoch + 1}: {split} faces, and what guidance makes of their forgeries"
+        guided = self.config.guidance.shape or self.config.guidance.magnitude
+        what = "what guidance makes of their forgeries" if guided else "their forgeries, without guidance"
+        title = f"After epoch {self.position.epoch + 1}: {split} faces, and {what}"
         self.report.picture(picture_grid(self.learner.judged, batch, names, self.config, title, self.device))
 
     def _finish(self) -> None:

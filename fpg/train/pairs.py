@@ -24,7 +24,7 @@ from fpg.augment import AugmentConfig, SelfBlend, SelfBlendDataset, collate_pair
 from fpg.common.console import console
 from fpg.common.errors import InputError
 from fpg.common.rng import stream
-from fpg.data.dataset import RealFaces
+from fpg.data.dataset import Faces
 
 Key = tuple[int, int]
 
@@ -70,14 +70,14 @@ class PairMaker:
         batch: dict[str, Any] = {"samples": [item["sample"] for item in good], "failures": [i["failure"] for i in items if "failure" in i]}
         if good:
             batch |= {name: torch.stack([item[name] for item in good]) for name in ("pose", "face_size")}
-            batch["prepared"] = collate_pairs([item["prepared"] for item in good])
+            batch["prepared"] = self._collated(good)
         return batch if self.at_training else self._make(batch)
 
     def finish(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A `Batch` from what the loader gave, in the training process."""
         return self._make(batch) if "prepared" in batch else batch
 
-    def item_bytes(self, faces: RealFaces) -> int:
+    def item_bytes(self, faces: Faces) -> int:
         """The most that one face takes on its way from a worker to the training process."""
         if not self.at_training:
             return 10 * self.size * self.size * 4
@@ -85,7 +85,13 @@ class PairMaker:
 
     def _make(self, batch: dict[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in batch.items() if name != "prepared"}
-        return rest | self._blend(batch["prepared"])._asdict() if "prepared" in batch else rest
+        return rest | self._images(batch["prepared"]) if "prepared" in batch else rest
+
+    def _collated(self, items: list[dict[str, Any]]) -> Any:
+        return collate_pairs([item["prepared"] for item in items])
+
+    def _images(self, prepared: Any) -> dict[str, torch.Tensor]:
+        return self._blend(prepared)._asdict()
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -96,11 +102,12 @@ class PairDataset(Dataset[dict[str, Any]]):
         config: of the augmentation.
         seed: of the run.
         purpose: name of the random stream. With `pair` faces are mirrored and cropped as in training, else as in evaluation.
+        stream_name: of the random stream, if it is not `purpose`.
     """
 
-    def __init__(self, faces: RealFaces, config: AugmentConfig, seed: int, purpose: str = "pair") -> None:
+    def __init__(self, faces: Faces, config: AugmentConfig, seed: int, purpose: str = "pair", stream_name: str | None = None) -> None:
         self.faces = faces
-        self.prepared = SelfBlendDataset(faces, config, seed=seed, purpose=purpose, training=purpose == "pair")
+        self.prepared = SelfBlendDataset(faces, config, seed=seed, purpose=stream_name or purpose, training=purpose == "pair")
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         sample = key[1]
@@ -159,7 +166,9 @@ class Schedule:
         return max(0, (self.epochs - epoch) * self.steps - step)
 
 
-def loader(dataset: PairDataset, maker: PairMaker, batches: Any, workers: int, *, pin: bool = False) -> DataLoader[dict[str, Any]]:
+def loader(
+    dataset: Dataset[dict[str, Any]], maker: PairMaker, batches: Any, workers: int, *, pin: bool = False
+) -> DataLoader[dict[str, Any]]:
     """A DataLoader over batches of keys; iterate over it with `open_batches`, and give what comes to `maker.finish`."""
     return DataLoader(
         dataset,

@@ -19,6 +19,7 @@ from fpg.train.inputs import Inputs
 from fpg.train.learner import Learner
 from fpg.train.log import NoLog, RunLog, environment
 from fpg.train.meter import Meter
+from fpg.train.methods import describe
 from fpg.train.pictures import save_picture
 from fpg.train.state import Position
 from fpg.train.step import StepResult
@@ -63,6 +64,7 @@ class Report:
         self.log.line("start", position.step, **self.provenance)
         others = f" in {inputs.world.size} processes" if inputs.world.size > 1 else ""
         parameters = sum(p.numel() for p in learner.model.parameters()) / 1e6
+        self.say(f"method {config.method}: {self.provenance['method']}")
         self.say(
             f"{config.model.backbone} at {config.model.image_size} px, {parameters:.1f} M parameters, on {learner.device}{others}; "
             f"{len(inputs.faces)} faces of {inputs.faces.videos} videos, validation {len(inputs.val_faces)} of {inputs.val_faces.videos}; "
@@ -127,13 +129,15 @@ class Report:
         return max(0, self.position.step - 1)
 
 
-def describe_run(config: TrainConfig, device: torch.device, quality: QualityTarget, inputs: Inputs, world: World) -> dict[str, Any]:
+def describe_run(config: TrainConfig, device: torch.device, quality: QualityTarget | None, inputs: Inputs, world: World) -> dict[str, Any]:
     """Provenance: what ran, on what, with which data."""
     return {
         **environment(device),
         "processes": world.size,
         "seed": config.seed,
-        "method": "FPG (ACM MM 2024)" if config.guidance.shape or config.guidance.magnitude else "self-blended images",
-        "quality": {"name": quality.name, "description": quality.description},
+        "method": describe(config),
+        "quality": {"name": "none", "description": "no quality loss"}
+        if quality is None
+        else {"name": quality.name, "description": quality.description},
         "data": inputs.describe(),
     }

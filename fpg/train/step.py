@@ -31,6 +31,7 @@ from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner, autocast, memory_format
 from fpg.train.pairs import Batch
+from fpg.train.sam import ascended
 
 LOSS_PARTS = ("loss", "classification", "similarity", "quality")
 
@@ -105,7 +106,7 @@ class Seen(NamedTuple):
 
 def train_step(
     learner: Learner,
-    quality: QualityTarget,
+    quality: QualityTarget | None,
     batch: Batch,
     config: TrainConfig,
     epoch: int,
@@ -116,7 +117,8 @@ def train_step(
     """Refine the forgeries of a batch, learn from it; all processes of the run together.
 
     Args:
-        quality: target of the quality head for images [2N, 3, S, S] in [0, 1] and what is known of the faces.
+        quality: target of the quality head for images [2N, 3, S, S] in [0, 1] and what is known of the faces; None for no target, and then
+            no loss and no gradient.
         batch: this process's part of the global batch, possibly without any pair.
         epoch, step: position of the run, from which guidance and dropout draw; the learning rate is the optimiser's.
         dump: where the batch goes when its loss is not finite; other processes than 0 append their rank to the name.
@@ -129,16 +131,19 @@ def train_step(
     model, optimizer = learner.model, learner.optimizer
     nominal = config.batch // 2
     optimizer.zero_grad(set_to_none=True)
-    rows, seen = [], []
+    rows: list[Tensor] = []
+    passes: list[Seen | None] = []
     for number, part in enumerate(parts(batch, config, learner.device)):
         seed_torch(config.seed, "step", step, world.rank, number)
         if part is None:
+            passes.append(None)
             if learner.synchronised:
                 _take_part(learner, config)
             continue
         row, looked_at = _pass(learner, quality, part, config, epoch, step, nominal, clock)
         rows.append(row)
-        seen.append(looked_at)
+        passes.append(looked_at)
+    seen = [looked_at for looked_at in passes if looked_at is not None]
 
     local = torch.stack(rows) if rows else torch.zeros(1, len(LOSS_PARTS) + 4, dtype=torch.float64, device=learner.device)
     *sums, selected, pairs, refined, kept = world.sum(local.sum(0)).tolist()
@@ -149,13 +154,15 @@ def train_step(
     updated = bool(selected)
     if updated:
         world.sum_gradients(model.parameters(), factor)
+        if config.optim.sam:
+            _sharpness_aware(learner, passes, config, step, nominal, factor, world)
         updated = _update(learner)
     world.average_statistics(model)
     return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
 
 
 def _pass(
-    learner: Learner, quality: QualityTarget, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: Clock
+    learner: Learner, quality: QualityTarget | None, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: Clock
 ) -> tuple[Tensor, Seen]:
     """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen."""
     precision = autocast(config.precision, learner.device)
@@ -164,11 +171,12 @@ def _pass(
         refined = refine(learner.model, part.pairs, draws, config.guidance)
     images = refined.pairs.images()
     with clock.lap("quality"):
-        target = quality(images, *(torch.cat([known, known]) for known in (part.pose, part.face_size)))
+        target = None if quality is None else quality(images, *(torch.cat([known, known]) for known in (part.pose, part.face_size)))
 
     learner.model.train()
     with precision:
         output = learner.model(images)
+    target = output.quality.detach() if target is None else target
     sums = loss_sums(output, refined.pairs.mask, target)
     losses = sums.means(config.loss, pairs=nominal)
     assert losses.total is not None
@@ -176,6 +184,35 @@ def _pass(
     counts = (sums.selected.sum(), len(part.samples), refined.refined.sum(), refined.kept_unrefined)
     numbers = [*(torch.as_tensor(value, device=learner.device).detach().double() for value in (*losses[:4], *counts))]
     return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
+
+
+def _sharpness_aware(
+    learner: Learner, passes: list[Seen | None], config: TrainConfig, step: int, nominal: int, factor: float, world: World
+) -> None:
+    """Replace the gradients by those at the weights of SAM, of the same images under the same dropout.
+
+    Raises:
+        NonFiniteLoss: the loss is not finite there; the weights are those before the step.
+    """
+    total = torch.zeros((), dtype=torch.float64, device=learner.device)
+    with ascended(learner.model, config.optim.sam_rho):
+        learner.optimizer.zero_grad(set_to_none=True)
+        for number, seen in enumerate(passes):
+            seed_torch(config.seed, "step", step, world.rank, number)
+            if seen is None:
+                if learner.synchronised:
+                    _take_part(learner, config)
+                continue
+            with autocast(config.precision, learner.device):
+                output = learner.model(seen.pairs.images())
+            target = seen.quality_target if config.loss.quality else output.quality.detach()
+            loss = loss_sums(output, seen.pairs.mask, target).means(config.loss, pairs=nominal).total
+            assert loss is not None
+            learner.scaler.scale(loss).backward()
+            total += loss.detach().double()
+        world.sum_gradients(learner.model.parameters(), factor)
+    if not math.isfinite(value := float(world.sum(total))):
+        world.fail(NonFiniteLoss(f"step {step}: the loss is not finite ({value:g}) at the weights of SAM; optim.sam_rho may be too large"))
 
 
 def _take_part(learner: Learner, config: TrainConfig) -> None:

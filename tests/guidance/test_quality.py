@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib.cbook
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fpg.guidance.quality import AnalyticQuality, FiqaQuality, QualityTarget
-from fpg.models.fiqa import Fiqa
+from fpg.models.fiqa import Fiqa, preprocess
 
 
 @pytest.fixture(scope="module", params=["astronaut", "grace_hopper"])
@@ -124,6 +125,32 @@ def test_fiqa_takes_the_network_as_it_is() -> None:
     quality = FiqaQuality(network)(images)
     assert not quality.requires_grad
     torch.testing.assert_close(quality, network(images).detach() / 50)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize("outside", [True, False])
+def test_fiqa_precision_is_its_own(precision: Any, dtype: torch.dtype, outside: bool) -> None:
+    """On a CPU `auto` is fp32; the caller's autocast changes nothing; one call for the batch; what is rounded to bytes stays exact."""
+    layer, seen, images = torch.nn.Conv2d(3, 1, 3), [], torch.rand(3, 3, 150, 130)
+
+    def score(batch: Tensor) -> Tensor:
+        inputs = preprocess(batch)
+        seen.append((len(batch), inputs, layer(inputs).dtype))
+        return layer(inputs).float().mean(dim=(1, 2, 3))
+
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=outside):
+        quality = FiqaQuality(score, precision)(images)
+    assert quality.dtype == torch.float32
+    ((count, inputs, found),) = seen
+    assert (count, found) == (3, dtype)
+    assert torch.equal(inputs, preprocess(images))
+    exact = FiqaQuality(lambda batch: layer(preprocess(batch)).mean(dim=(1, 2, 3)), "fp32")(images)
+    torch.testing.assert_close(quality, exact, rtol=0, atol=1e-3)
+
+
+def test_fiqa_precision_is_checked() -> None:
+    with pytest.raises(ValueError, match="precision: expected auto, fp32 or bf16, got 'fp16'"):
+        FiqaQuality(lambda x: x, "fp16")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("target", [AnalyticQuality(), FiqaQuality(lambda x: x[:, 0, 0, 0])])

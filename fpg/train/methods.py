@@ -1,0 +1,79 @@
+"""Methods that can be compared: each is a name for switches of `TrainConfig`, so that trainer, data and budget stay the same.
+
+`fpg` is FPG (ACM MM 2024); `sbi` trains the same network on the same self-blended pairs (SBI, CVPR 2022) without what FPG adds;
+`sbi-sam` does so with sharpness-aware minimisation (SAM, ICLR 2021), as SBI was trained; `plain-sbi` has SBI's network, a bare
+backbone with a linear layer; `real-fake` learns from given fakes, as a plain classifier does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from fpg.train.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of comparison."""
+
+    words: str
+    """For provenance; fields of the config in braces."""
+    switches: dict[str, Any]
+    """Fields of `TrainConfig` that it sets, by dotted name."""
+
+
+_ALONE = {"guidance.shape": False, "guidance.magnitude": False, "loss.similarity": 0.0, "loss.quality": 0.0}
+_IN_FPG = "self-blended images (SBI, CVPR 2022) in the network of FPG, without guidance, classification loss only"
+
+METHODS: dict[str, Method] = {
+    "fpg": Method("FPG (ACM MM 2024)", {}),
+    "sbi": Method(_IN_FPG, _ALONE),
+    "sbi-sam": Method(_IN_FPG + ", with SAM (rho {optim.sam_rho:g})", {**_ALONE, "optim.sam": True}),
+    "plain-sbi": Method(
+        "self-blended images (SBI, CVPR 2022) in a bare {model.backbone} with a linear head", {**_ALONE, "model.heads": "plain"}
+    ),
+    "real-fake": Method("real faces against given fakes, in the network of FPG, classification loss only", {**_ALONE, "fakes": "given"}),
+}
+PARTS = {
+    "guidance.shape": "shape refinement",
+    "guidance.magnitude": "magnitude refinement",
+    "loss.similarity": "similarity loss",
+    "loss.quality": "quality loss",
+}
+"""What FPG adds to self-blended images, and the fields that switch it off."""
+
+
+def resolve(config: TrainConfig) -> TrainConfig:
+    """The config with the switches of its method set; they win over what the config says. Resolving twice changes nothing."""
+    for name, value in METHODS[config.method].switches.items():
+        config = _replace(config, name.split("."), value)
+    return config
+
+
+def describe(config: TrainConfig) -> str:
+    """What a resolved config trains, in words."""
+    text = METHODS[config.method].words.format(**{f.name: getattr(config, f.name) for f in dataclasses.fields(config)})
+    if config.method != "fpg":
+        return text
+    off = [words for name, words in PARTS.items() if not _get(config, name)]
+    if len(off) == len(PARTS):
+        return _IN_FPG
+    changes = [f"without {' and '.join(off)}"] if off else []
+    if config.guidance.shape and config.guidance.erosion == "intended":
+        changes.append("with the intended erosion")
+    if config.optim.sam:
+        changes.append(f"with SAM (rho {config.optim.sam_rho:g})")
+    return ", ".join([text, *changes])
+
+
+def _get(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def _replace(config: Any, path: list[str], value: Any) -> Any:
+    inner = value if len(path) == 1 else _replace(getattr(config, path[0]), path[1:], value)
+    return dataclasses.replace(config, **{path[0]: inner})

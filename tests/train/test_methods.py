@@ -1,0 +1,230 @@
+"""Methods of comparison: what their names switch, that they train what they say, and the fakes that are given."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fpg.augment.params import AugmentConfig
+from fpg.cli.train import parse
+from fpg.common.errors import InputError, UsageError
+from fpg.data.dataset import FakeFaces, RealFaces
+from fpg.data.manifest import FaceRow
+from fpg.engines import load_engine
+from fpg.guidance.config import GuidanceConfig
+from fpg.guidance.losses import LossConfig
+from fpg.train.config import TrainConfig
+from fpg.train.given import GivenDataset, GivenMaker
+from fpg.train.loop import train
+from fpg.train.methods import METHODS, PARTS, describe, resolve
+from fpg.train.pairs import PairDataset
+from fpg.train.sam import ascended
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(str(path))
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def with_fakes(rows: list[FaceRow]) -> list[FaceRow]:
+    """Every video's faces again as those of a fake video."""
+    return rows + [dataclasses.replace(row, method="swap", label=1) for row in rows]
+
+
+def test_every_name_is_a_method_and_resolves() -> None:
+    assert set(get_args(get_type_hints(TrainConfig)["method"])) == set(METHODS)
+    for name in METHODS:
+        config = resolve(TrainConfig(out="run", data=["d"], method=name))
+        config.check()
+        assert resolve(config) == config
+        assert describe(config)
+
+
+def test_methods_switch_what_they_say() -> None:
+    config = TrainConfig(out="run", data=["d"])
+    assert resolve(config) == config
+    for name in ("sbi", "sbi-sam", "plain-sbi", "real-fake"):
+        got = resolve(dataclasses.replace(config, method=name))
+        assert not any((got.guidance.shape, got.guidance.magnitude, got.loss.similarity, got.loss.quality))
+        assert (got.model.heads == "plain") == (name == "plain-sbi")
+        assert got.optim.sam == (name == "sbi-sam")
+        assert (got.fakes == "given") == (name == "real-fake")
+    shared = dataclasses.replace(config, method="sbi", loss=LossConfig(similarity=0.3), guidance=GuidanceConfig(threshold=0.5))
+    assert resolve(shared).loss.similarity == 0.0
+    assert resolve(shared).guidance.threshold == 0.5
+
+
+def test_words() -> None:
+    config = TrainConfig(out="run", data=["d"])
+    assert describe(config) == "FPG (ACM MM 2024)"
+    part = dataclasses.replace(config, guidance=GuidanceConfig(shape=False), loss=LossConfig(similarity=0))
+    assert describe(part) == "FPG (ACM MM 2024), without shape refinement and similarity loss"
+    eroded = dataclasses.replace(config, guidance=GuidanceConfig(erosion="intended"))
+    assert describe(eroded) == "FPG (ACM MM 2024), with the intended erosion"
+    off = dataclasses.replace(config, guidance=GuidanceConfig(shape=False, magnitude=False), loss=LossConfig(0, 0))
+    assert describe(off) == describe(resolve(dataclasses.replace(config, method="sbi")))
+    assert "SAM (rho 0.05)" in describe(resolve(dataclasses.replace(config, method="sbi-sam")))
+    assert "bare tf_efficientnet_b4" in describe(resolve(dataclasses.replace(config, method="plain-sbi")))
+    assert set(PARTS) <= set(METHODS["sbi"].switches)
+
+
+def test_the_command_line_knows_methods_and_ablations() -> None:
+    common = ["--data", "d", "--out", "run"]
+    off = ["--guidance.shape", "off", "--guidance.magnitude", "off", "--loss.similarity", "0", "--loss.quality", "0"]
+    ablated, _ = parse([*common, *off])
+    named, _ = parse([*common, "--method", "sbi"])
+    assert dataclasses.replace(ablated, method="sbi") == resolve(named)
+    assert parse([*common, "--guidance.erosion", "intended"])[0].guidance.erosion == "intended"
+    with pytest.raises(UsageError, match="method"):
+        parse([*common, "--method", "magic"])
+    with pytest.raises(UsageError, match="fakes: expected self-blended"):
+        parse([*common, "--fakes", "given"])[0].check()
+
+
+def test_fpg_with_every_part_off_is_sbi_bit_for_bit(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    off = {"guidance": GuidanceConfig(shape=False, magnitude=False), "loss": LossConfig(similarity=0.0, quality=0.0)}
+    runs = {
+        "off": tiny(out=str(tmp_path / "off"), **off),
+        "sbi": tiny(out=str(tmp_path / "sbi"), method="sbi"),
+        "fpg": tiny(out=str(tmp_path / "fpg")),
+    }
+    got = {name: weights(train(config)) for name, config in runs.items()}
+    assert same(got["off"], got["sbi"])
+    assert not same(got["fpg"], got["sbi"])
+    provenance = json.loads((tmp_path / "sbi" / "model.spec.json").read_text())["provenance"]
+    assert provenance["method"] == describe(resolve(runs["sbi"]))
+    log = [json.loads(line) for line in (tmp_path / "sbi" / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in log if line["kind"] == "step"]
+    assert all(line["quality"] == 0.0 and line["refined"] == 0 for line in steps)
+    assert all(line["loss"] == pytest.approx(line["classification"]) for line in steps)
+
+
+def test_the_plain_network_trains_saves_and_loads_as_an_engine(tiny: Callable[..., TrainConfig]) -> None:
+    path = train(tiny(method="plain-sbi", pictures=1))
+    assert not [name for name in weights(path) if name.startswith(("quality", "attention"))]
+    engine = load_engine(path)
+    assert engine.spec.detector["heads"] == "plain"
+    out = engine(np.zeros((2, 3, 64, 64), np.float32))
+    assert out.logits.shape == (2, 2)
+    assert "bare test_efficientnet" in engine.spec.provenance["method"]
+
+
+def test_sam_trains_and_is_another_training(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    sam, again, sbi = (
+        weights(train(tiny(out=str(tmp_path / name), method=method, epochs=1)))
+        for name, method in (("sam", "sbi-sam"), ("again", "sbi-sam"), ("sbi", "sbi"))
+    )
+    assert same(sam, again)
+    assert not same(sam, sbi)
+
+
+def test_sam_climbs_along_the_gradient_and_comes_back() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.LazyLinear(1))
+    frozen = torch.nn.Parameter(torch.randn(3))
+    model.register_parameter("frozen", frozen)
+    x = torch.randn(4, 3, 5, 5)
+    model(x).square().mean().backward()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    gradients = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    with ascended(model, 0.1):
+        moved = torch.cat([(p - before[n]).flatten() for n, p in model.named_parameters() if p.grad is not None])
+        torch.testing.assert_close(moved, 0.1 * gradients / gradients.norm(), atol=1e-6, rtol=1e-4)
+        assert torch.equal(frozen, before["frozen"])
+        model(x)
+        assert not torch.equal(model[1].running_mean, before["1.running_mean"])
+    assert same(dict(model.state_dict()), before)
+    with pytest.raises(RuntimeError), ascended(model, 0.1):
+        raise RuntimeError
+    assert same(dict(model.state_dict()), before)
+
+
+def test_sam_step_follows_the_paper() -> None:
+    """One step of a quadratic by hand: the gradient at w + rho g / |g|."""
+    scale = torch.tensor([1.0, 10.0])
+    model = torch.nn.ParameterList([torch.tensor([3.0, 4.0])])
+    (scale * model[0].square()).sum().backward()
+    first = 2 * scale * torch.tensor([3.0, 4.0])
+    with ascended(model, 0.5):
+        model.zero_grad()
+        (scale * model[0].square()).sum().backward()
+    expected = 2 * scale * (torch.tensor([3.0, 4.0]) + 0.5 * first / first.norm())
+    torch.testing.assert_close(model[0].grad, expected)
+
+
+def test_given_fakes_are_paired_with_every_real_face(prepare: Callable[..., Path]) -> None:
+    root = prepare(change=with_fakes)
+    faces, fakes = RealFaces([root], "train"), FakeFaces([root], "train")
+    assert {e.row.label for e in fakes.entries} == {1}
+    assert len(fakes) == len(faces) == 12
+    dataset = GivenDataset(faces, fakes, AugmentConfig(), 7)
+    maker = GivenMaker(AugmentConfig(), 32, torch.device("cpu"))
+
+    def made(items: list[dict[str, Any]]) -> dict[str, Any]:
+        return maker.finish(maker.collate(items))
+
+    batch = made([dataset[0, sample] for sample in range(24)])
+    assert batch["samples"] == list(range(24))
+    assert batch["real"].shape == batch["fake"].shape == (24, 3, 32, 32)
+    assert (batch["mask"] == 1).all()
+    assert torch.equal(batch["fake"], batch["source"])
+    again = made([GivenDataset(faces, fakes, AugmentConfig(), 7)[0, 5]])
+    assert torch.equal(again["fake"][0], batch["fake"][5])
+    assert not torch.equal(made([dataset[1, 5]])["real"][0], batch["real"][5])
+    assert not torch.equal(batch["real"], batch["fake"])
+    blended = made([PairDataset(faces, AugmentConfig(), 7)[0, sample] for sample in range(24)])
+    assert torch.equal(blended["real"], batch["real"])  # the real half is that of all other methods
+    assert blended["mask"].min() == 0
+
+
+def test_an_unreadable_fake_is_named_and_left_out(prepare: Callable[..., Path]) -> None:
+    def change(rows: list[FaceRow]) -> list[FaceRow]:
+        return rows + [dataclasses.replace(row, method="swap", label=1, size=(1, 1)) for row in rows[:1]]
+
+    root = prepare(change=change)
+    dataset = GivenDataset(RealFaces([root], "train"), FakeFaces([root], "train"), AugmentConfig(), 7)
+    item = dataset[0, 3]
+    assert set(item) == {"failure"}
+    assert "as in the manifest" in item["failure"]
+
+
+def test_real_fake_trains_on_given_fakes(prepare: Callable[..., Path], tiny: Callable[..., TrainConfig]) -> None:
+    config = tiny(method="real-fake", data=[str(prepare(change=with_fakes))], pictures=2)
+    path = train(config)
+    provenance = json.loads((path.parent / "model.spec.json").read_text())["provenance"]
+    assert "given fakes" in provenance["method"]
+    assert provenance["data"]["train_fakes"] == 12
+    assert provenance["data"]["val_fakes"] == 6
+    assert provenance["counts"]["pairs"] == 24
+    assert len(list((path.parent / "pictures").iterdir())) == 2
+
+
+def test_real_fake_without_fakes_says_so(tiny: Callable[..., TrainConfig], prepare: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="no fake faces in split train"):
+        train(tiny(method="real-fake"))
+    only = prepare(change=lambda rows: rows + [dataclasses.replace(r, method="swap", label=1) for r in rows if r.split == "train"])
+    path = train(tiny(method="real-fake", data=[str(only)], out=str(only / "run"), epochs=1))
+    assert json.loads((path.parent / "model.spec.json").read_text())["provenance"]["validation"]["auc"] is not None
+
+
+def test_a_method_is_resumed_as_it_was(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    config = tiny(method="sbi", epochs=1)
+    train(config)
+    written: dict[str, Any] = json.loads(json.dumps(config.as_dict()))
+    assert written["method"] == "sbi"
+    same_run, _ = parse(["--out", config.out, "--resume"])
+    assert same_run.loss.similarity == 0.0
+    train(same_run, resume=True)
+    with pytest.raises(UsageError, match="method: 'sbi' -> 'fpg'"):
+        train(dataclasses.replace(same_run, method="fpg"), resume=True)
