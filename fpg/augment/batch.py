@@ -73,8 +73,7 @@ def prepare_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, para
 
 def collate_pairs(pairs: Sequence[PreparedPair]) -> PreparedBatch:
     """A batch of prepared pairs, at least one."""
-    plans, windows = tuple(pair.plan for pair in pairs), RaggedBatch.from_list([pair.pixels for pair in pairs])
-    return PreparedBatch(plans, windows, _records(plans, windows), _masks(plans))
+    return _prepared([pair.plan for pair in pairs], RaggedBatch.from_list([pair.pixels for pair in pairs]))
 
 
 class SelfBlend:
@@ -139,13 +138,16 @@ class SelfBlend:
                 raise ValueError(f"{name}: expected {len(images)}, one per image, got {count}")
         if not len(images):
             raise ValueError("images: expected at least one, got none")
-        pairs = []
+        plans = []
         for index, face in enumerate(zip(images, landmarks, boxes, params, strict=True)):
             try:
-                pairs.append(prepare_pair(*face))
+                plans.append(plan_pair(*face))
             except ValueError as error:
                 raise ValueError(f"face {index}: {error}") from error
-        return collate_pairs(pairs)
+        windows = RaggedBatch.empty([_region(plan.window)[2:] for plan in plans], 3)
+        for index, (image, plan) in enumerate(zip(images, plans, strict=True)):
+            cut_window(image, plan, windows.item(index).numpy())
+        return _prepared(plans, windows)
 
     def _reference(self, batch: PreparedBatch) -> PairBatch:
         pairs = []
@@ -161,6 +163,10 @@ class SelfBlend:
         windows = batch.windows.to(self.device)
         constants = {"alpha": self.config.elastic_alpha, "sigma": self.config.elastic_sigma}
         return PairBatch(*self_blend(windows, batch.records, batch.masks, self.size, **constants))
+
+
+def _prepared(plans: Sequence[PairPlan], windows: RaggedBatch) -> PreparedBatch:
+    return PreparedBatch(tuple(plans), windows, _records(plans, windows), _masks(plans))
 
 
 def _records(plans: Sequence[PairPlan], windows: RaggedBatch) -> np.ndarray:

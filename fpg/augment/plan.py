@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from fpg.augment.hulls import COORDINATE_LIMIT, integer_landmarks
@@ -92,11 +93,11 @@ def cut_context(image: np.ndarray, plan: PairPlan) -> np.ndarray:
     return _cut(image, plan.context, plan.params.mirror)
 
 
-def cut_window(image: np.ndarray, plan: PairPlan) -> np.ndarray:
-    """All that the pair needs of the image, mirrored if the pair is: uint8 [h, w, 3] of `plan.window`, contiguous."""
+def cut_window(image: np.ndarray, plan: PairPlan, out: np.ndarray | None = None) -> np.ndarray:
+    """All that the pair needs of the image, mirrored if the pair is: uint8 [h, w, 3] of `plan.window`, contiguous; into `out` if given."""
     top, left = plan.context[0], plan.context[2]
     y0, y1, x0, x1 = plan.window
-    return _cut(image, (y0 + top, y1 + top, x0 + left, x1 + left), plan.params.mirror)
+    return _cut(image, (y0 + top, y1 + top, x0 + left, x1 + left), plan.params.mirror, out)
 
 
 def coded_region(crop: Crop, height: int, width: int) -> Crop:
@@ -135,10 +136,15 @@ def resample_region(params: ResampleParams, region: Crop, height: int, width: in
     return *reach(region[0], region[1], height), *reach(region[2], region[3], width)
 
 
-def _cut(image: np.ndarray, crop: Crop, mirror: bool) -> np.ndarray:
+def _cut(image: np.ndarray, crop: Crop, mirror: bool, out: np.ndarray | None = None) -> np.ndarray:
     y0, y1, x0, x1 = crop
-    width = image.shape[1]
-    return np.ascontiguousarray(image[y0:y1, width - x1 : width - x0][:, ::-1] if mirror else image[y0:y1, x0:x1])
+    out = np.empty((y1 - y0, x1 - x0, 3), np.uint8) if out is None else out
+    if mirror:
+        width = image.shape[1]
+        cv2.flip(image[y0:y1, width - x1 : width - x0], 1, dst=out)
+    else:
+        np.copyto(out, image[y0:y1, x0:x1])
+    return out
 
 
 def _check(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> None:

@@ -17,6 +17,8 @@ from torch import Tensor
 
 ALIGNMENT = 64
 """Of the first byte."""
+SMALLEST = 1 << 17
+"""Bytes below which memory is not kept: the C library does that for small blocks."""
 IDLE_LIMIT = 1 << 28
 """Bytes that are kept for later."""
 
@@ -25,11 +27,12 @@ _idle: dict[int, np.ndarray] = {}  # its operations are atomic, so that no lock 
 
 def recycled(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor on the CPU, in memory that an earlier one no longer needs where there is such."""
-    count = math.prod(shape)
-    needed = max(1, count * dtype.itemsize) + ALIGNMENT
-    block = _take(needed)
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALLEST:
+        return torch.empty(tuple(shape), dtype=dtype)
+    block = _take(size + ALIGNMENT)
     start = -block.ctypes.data % ALIGNMENT
-    part = block[start : start + count * dtype.itemsize]
+    part = block[start : start + size]
     weakref.finalize(part, _give, block).atexit = False
     return torch.from_numpy(part).view(dtype).view(tuple(shape))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fpg.ops.backend import native_module
-from fpg.ops.memory import to_device
+from fpg.ops.memory import recycled, to_device
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class RaggedBatch:
         host = tuple((int(h), int(w)) for h, w in sizes)
         counts = np.array([h * w * channels for h, w in host], np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if host else np.zeros(0, np.int64)
+        total = (int(counts.sum()),)
         return cls(
-            torch.empty(int(counts.sum()), dtype=dtype, device=device),
+            recycled(total, dtype) if torch.device(device).type == "cpu" else torch.empty(total, dtype=dtype, device=device),
             to_device(torch.from_numpy(offsets), device),
             to_device(torch.tensor(host, dtype=torch.int32).reshape(-1, 2), device),
             channels,

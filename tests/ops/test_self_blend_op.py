@@ -83,23 +83,23 @@ def test_as_many_records_and_masks_as_windows(vectors: Path) -> None:
 
 def test_memory_comes_back_when_nobody_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_idle", {})
-    first = memory.recycled((3, 1000), torch.float32)
+    first = memory.recycled((3, 50_000), torch.float32)
     address = first.data_ptr()
     assert address % memory.ALIGNMENT == 0
     view = first[1]
     del first
-    assert memory.recycled((3, 1000), torch.float32).data_ptr() != address  # a view still holds it
+    assert memory.recycled((3, 50_000), torch.float32).data_ptr() != address  # a view still holds it
     view.fill_(1)
     del view
-    again = memory.recycled((2, 1400), torch.float32)
+    again = memory.recycled((2, 70_000), torch.float32)
     assert again.data_ptr() == address
     assert memory.recycled((0, 4), torch.uint8).shape == (0, 4)
 
 
 def test_idle_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_idle", {})
-    monkeypatch.setattr(memory, "IDLE_LIMIT", 10_000)
-    held = [memory.recycled((4000,), torch.uint8) for _ in range(5)]
+    monkeypatch.setattr(memory, "IDLE_LIMIT", 500_000)
+    held = [memory.recycled((200_000,), torch.uint8) for _ in range(5)]
     held.clear()
-    assert sum(len(block) for block in memory._idle.values()) <= 10_000
+    assert sum(len(block) for block in memory._idle.values()) <= 500_000
     assert memory._idle
