@@ -68,7 +68,7 @@ def plan_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params:
     landmarks, box = landmarks - (x0, y0), box - (x0, y0, x0, y0)
     height, width = context[1] - y0, context[3] - x0
     crop = detection_crop(box, height, width, params.crop)
-    coded = coded_region(crop, height, width)
+    coded = crop if params.jpeg_quality is None else coded_region(crop, height, width)
     matrix = affine_matrix(params.geometry, height, width)
     affine = (float(matrix[0, 0]), float(matrix[0, 2]), float(matrix[1, 1]), float(matrix[1, 2]))
     warped = warp_region(affine, coded, height, width)
@@ -101,14 +101,16 @@ def cut_window(image: np.ndarray, plan: PairPlan, out: np.ndarray | None = None)
 
 
 def coded_region(crop: Crop, height: int, width: int) -> Crop:
-    """The part of the image that steps 7 and 8 have to see for the pixels of `crop`.
+    """The part of the image that has to be compressed as JPEG for the pixels of `crop`.
 
-    It consists of whole JPEG coding units of the image (16 x 16 with 4:2:0 chroma) and one more on each side, because decoders smooth
-    chroma across them; clipped to the image. Compressing this part gives the pixels of the crop that compressing everything gives.
+    It consists of whole coding units of the image (16 x 16 with 4:2:0 chroma), those of the crop and of the chroma samples beside it,
+    with which decoders smooth its own; clipped to the image. Compressing this part gives the pixels of the crop that compressing
+    everything gives.
     """
 
     def widen(low: int, high: int, limit: int) -> tuple[int, int]:
-        return max(0, low // _BLOCK - 1) * _BLOCK, min(limit, (-(-high // _BLOCK) + 1) * _BLOCK)
+        low = min(low - 2, limit - 5)  # decoders do not smooth chroma of two samples
+        return max(0, low // _BLOCK) * _BLOCK, min(limit, -(-(high + 3) // _BLOCK) * _BLOCK)
 
     return *widen(crop[0], crop[1], height), *widen(crop[2], crop[3], width)
 

@@ -104,6 +104,9 @@ def test_jpeg_of_the_coded_region_is_jpeg_of_everything(seed: int) -> None:
     image = smooth(seed, height, width)
     y0, x0 = int(rng.integers(height - 1)), int(rng.integers(width - 1))
     y1, x1 = int(rng.integers(y0 + 1, height + 1)), int(rng.integers(x0 + 1, width + 1))
+    if seed % 3 == 0:  # the last two columns of an image that ends with four in its last coding unit
+        width = 16 * (width // 16) + 4
+        image, x0, x1 = smooth(seed, height, width), width - 2, width
     top, bottom, left, right = coded_region((y0, y1, x0, x1), height, width)
     assert 0 <= top <= y0 < y1 <= bottom <= height
     assert 0 <= left <= x0 < x1 <= right <= width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def test_as_many_records_and_masks_as_windows(vectors: Path) -> None:
 
 
 def test_memory_comes_back_when_nobody_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
     monkeypatch.setattr(memory, "_idle", {})
     first = memory.recycled((3, 50_000), torch.float32)
     address = first.data_ptr()
