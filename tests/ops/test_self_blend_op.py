@@ -90,7 +90,8 @@ def test_memory_comes_back_when_nobody_holds_it(monkeypatch: pytest.MonkeyPatch)
     assert address % memory.ALIGNMENT == 0
     view = first[1]
     del first
-    assert memory.recycled((3, 50_000), torch.float32).data_ptr() != address  # a view still holds it
+    other = memory.recycled((3, 50_000), torch.float32)
+    assert other.data_ptr() != address  # a view still holds it
     view.fill_(1)
     del view
     again = memory.recycled((2, 70_000), torch.float32)
