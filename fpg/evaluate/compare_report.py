@@ -84,10 +84,11 @@ def sentences(comparison: Comparison) -> list[str]:
 
 
 def _sentence(row: Row, group: str, baseline: str) -> str:
-    where = group or MEAN
-    verdict = f"{row.words} than {baseline}" if row.verdict in (BETTER, WORSE) else f"against {baseline} {row.words}"
+    place = f"on {group}" if group else f"over the {MEAN}"
+    judged = row.verdict in (BETTER, WORSE)
+    start = f"{row.run} {place}: {row.words} than {baseline}" if judged else f"{row.run} against {baseline} {place}: {row.words}"
     bounds = f", {_bounds(row.difference_interval)}" if row.difference_interval is not None else ""
-    return f"{row.run}, {where}: {verdict} (AUC {points(row.difference or 0.0)} points{bounds})."
+    return f"{start}. AUC {points(row.difference or 0.0)} points{bounds}."
 
 
 def left_out_notes(comparison: Comparison) -> list[str]:
