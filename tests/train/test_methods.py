@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from fpg.augment.params import AugmentConfig
+from fpg.cli import compare, evaluate
 from fpg.cli.train import parse
 from fpg.common.errors import InputError, UsageError
 from fpg.data.dataset import FakeFaces, RealFaces
@@ -228,3 +229,30 @@ def test_a_method_is_resumed_as_it_was(tiny: Callable[..., TrainConfig], tmp_pat
     train(same_run, resume=True)
     with pytest.raises(UsageError, match="method: 'sbi' -> 'fpg'"):
         train(dataclasses.replace(same_run, method="fpg"), resume=True)
+
+
+def test_from_training_to_comparison(
+    prepare: Callable[..., Path], tiny: Callable[..., TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(prepare(change=with_fakes))
+    runs = [str(tmp_path / name) for name in ("sbi", "fpg", "plain-sbi")]
+    for run in runs:
+        train(tiny(out=run, data=[data], method=Path(run).name, epochs=1))
+    assert compare.main(runs) == 1
+    assert f"fpg-eval {runs[0]}/model.safetensors --data DIR" in capsys.readouterr().err
+    for run in runs:
+        arguments = [f"{run}/model.safetensors", "--data", data, "--split", "all", "--json", f"{run}/eval/metrics.json", "--threads", "1"]
+        assert evaluate.main(arguments) == 0
+    page, out = tmp_path / "c.html", tmp_path / "c.json"
+    capsys.readouterr()
+    assert compare.main([*runs, "--out", str(page), "--json", str(out), "--resamples", "200"]) == 0
+    value = json.loads(out.read_text())
+    assert [run["cost"]["images"] for run in value["runs"]] == [24, 24, 24]
+    assert all(run["cost"]["seconds"] > 0 for run in value["runs"])
+    assert "bare test_efficientnet" in value["runs"][2]["method"]
+    (group,) = value["groups"]
+    assert (group["real"], group["fake"]) == (7, 7)
+    assert group["rows"][0]["auc"] == 0.5  # every fake is its real video again: nothing to find
+    assert group["rows"][1]["difference"] == 0
+    assert "no difference shown" in capsys.readouterr().out
+    assert "SBI, CVPR 2022" in page.read_text()
