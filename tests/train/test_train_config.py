@@ -123,6 +123,19 @@ def test_learning_rate_is_constant_then_falls_to_zero() -> None:
     assert learning_rate(OptimConfig(), 0, 1) == 1e-4
 
 
+def test_fused_updates_are_chosen_by_word_or_switch() -> None:
+    base = ["--data", "a", "--out", "r"]
+    assert parse(base)[0].optim.fused == "auto"
+    assert parse([*base, "--optim.fused", "false"])[0].optim.fused is False
+    assert parse([*base, "--optim.fused", "auto"])[0].optim.fused == "auto"
+
+
+@pytest.mark.parametrize(("field", "value"), [("ema", 1.0), ("ema", -0.1), ("accumulate", 0)])
+def test_check_refuses_what_no_run_can_use(tiny: Callable[..., TrainConfig], field: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{field}: expected"):
+        tiny(**{field: value}).check()
+
+
 def test_check_names_the_field() -> None:
     with pytest.raises(UsageError, match="epochs: expected a number >= 1, got 0"):
         TrainConfig(out="r", data=["a"], epochs=0).check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,35 @@ def test_losses_and_gradients_are_those_of_one_process(tiny: Tiny, size: int, em
         compare(alone, result)
     for name, value in together[0][0][1].items():
         assert all(torch.equal(value, result[1][name]) for result, _ in together), name
+
+
+def test_accumulated_passes_in_two_processes_are_those_of_one(tiny: Tiny) -> None:
+    """7 pairs: process 0 goes through 4 and process 1 through 3, in 4 passes each, of which one stays empty."""
+    config = tiny(batch=2 * PAIRS, model=NO_BATCH_STATISTICS)
+    alone = one_step(ALONE, config, 11, (2,), "even")
+    for result, error in run_processes(2, in_world, one_step, dataclasses.replace(config, accumulate=4), 11, (2,), "even"):
+        assert error is None, error[3]
+        compare(alone, result)
+
+
+def step_with_batch_statistics(world: World, config: TrainConfig, samples: tuple[tuple[int, ...], ...]) -> dict[str, Tensor]:
+    made = build_learner(config, torch.device("cpu"), world)
+    value = batch(5, samples=samples[world.rank])
+    train_step(made, AnalyticQuality(), value, config, 0, 0, Path("unused"), world)  # type: ignore[arg-type]
+    return {name: x.clone() for name, x in made.model.state_dict().items() if "num_batches" not in name}
+
+
+def test_running_statistics_are_the_mean_over_processes(tiny: Tiny) -> None:
+    """Each process normalises by its own part (there is no SyncBatchNorm on a CPU), yet all hold the same network after a step."""
+    config = tiny(batch=8)
+    shares = ((0, 1), (2, 3))
+    both = run_processes(2, in_world, step_with_batch_statistics, config, shares)
+    assert [error for _, error in both] == [None, None]
+    single = [step_with_batch_statistics(ALONE, config, (share,)) for share in shares]
+    statistics = [name for name in single[0] if "running" in name]
+    assert statistics
+    for name, value in both[0][0].items():
+        assert torch.equal(value, both[1][0][name]), name
+    for name in statistics:
+        expected = (single[0][name] + single[1][name]) / 2
+        assert torch.allclose(both[0][0][name], expected, rtol=1e-5, atol=1e-7), name

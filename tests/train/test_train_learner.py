@@ -117,7 +117,7 @@ def test_running_statistics_follow_a_step_without_a_selected_pair_and_weights_do
 
 
 def test_float16_trains_and_its_scaler_is_resumed(tiny: Tiny, tmp_path: Path) -> None:
-    config = tiny(precision="fp16", checkpoint_steps=1, model=PLAIN)
+    config = tiny(precision="fp16", checkpoint_steps=1, model=PLAIN, epochs=1)
     whole = load_file(train(dataclasses.replace(config, out=str(tmp_path / "whole"))))
     stop_after(config, 2)
     saved = state.read(Path(config.out) / "checkpoints/last.pt")["scaler"]
