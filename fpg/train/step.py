@@ -216,12 +216,14 @@ def _sharpness_aware(
 
 
 def _take_part(learner: Learner, config: TrainConfig) -> None:
-    """Training pass over no image: the other processes wait for this one in SyncBatchNorm, forwards and backwards."""
+    """Training pass over no image: the other processes wait for this one in SyncBatchNorm, forwards and backwards.
+
+    In float32, as the statistics that SyncBatchNorm exchanges for no image have the type of its input, and else are float32.
+    """
     size = config.model.image_size
     learner.model.train()
-    with autocast(config.precision, learner.device):
-        output = learner.model(torch.zeros(0, 3, size, size, device=learner.device))
-    sum(x.float().sum() for x in output).backward()
+    output = learner.model(torch.zeros(0, 3, size, size, device=learner.device))
+    sum(x.sum() for x in output).backward()
 
 
 def _update(learner: Learner) -> bool:

@@ -217,6 +217,21 @@ def test_how_the_optimiser_computes_may_change_on_resume(tiny: Tiny) -> None:
     assert state.read(Path(config.out) / "checkpoints/last.pt")["optimizer"]["param_groups"][0]["fused"] is False
 
 
+def test_a_process_without_a_pair_can_take_part_in_a_pass(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SyncBatchNorm needs it: forwards and backwards through everything, with gradients of zero."""
+    config = tiny(model=PLAIN, precision="bf16", accumulate=2)
+    learner = build_learner(config, CPU, ALONE)
+    before = weights(learner)
+    passes: list[torch.Size] = []
+    learner.model.register_forward_pre_hook(lambda module, args: passes.append(args[0].shape))
+    monkeypatch.setattr(Learner, "synchronised", True)
+    result = step(learner, config, {**noise_batch(0, 1), "samples": []})
+    assert passes == [(0, 3, 64, 64)] * 2
+    assert (result.pairs, result.updated) == (0, False)
+    assert all(p.grad is not None and not p.grad.any() for p in learner.model.parameters())
+    assert all(torch.equal(x, before[name]) for name, x in learner.model.state_dict().items())
+
+
 @pytest.mark.slow
 def test_compiled_parts_are_used_for_perception_and_for_training(tiny: Tiny) -> None:
     config = tiny(model=PLAIN)
