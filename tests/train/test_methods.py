@@ -130,6 +130,14 @@ def test_sam_trains_and_is_another_training(tiny: Callable[..., TrainConfig], tm
     assert not same(sam, sbi)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_sam_in_low_precision(tiny: Callable[..., TrainConfig], precision: str) -> None:
+    path = train(tiny(method="sbi-sam", epochs=1, precision=precision, accumulate=2, ema=0.5))
+    assert all(value.isfinite().all() for value in weights(path).values())
+    steps = [line for line in map(json.loads, (path.parent / "log.jsonl").read_text().splitlines()) if line["kind"] == "step"]
+    assert all(line["updated"] for line in steps)
+
+
 def test_sam_climbs_along_the_gradient_and_comes_back() -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.LazyLinear(1))
