@@ -9,6 +9,8 @@
 
 namespace fpg {
 
+constexpr int32_t kMaxSide = 1 << 24;  // coordinates and their products with small factors stay far inside 32 bits
+
 inline std::string text(const Device& device) {
   return device.type == DeviceType::cpu ? "cpu" : "cuda:" + std::to_string(device.index);
 }
@@ -43,6 +45,31 @@ void check_ragged(const char* name, const RaggedView<T>& view, int64_t items, in
   check_pointer(name, view.data);
   check_pointer(name, view.offsets);
   check_pointer(name, view.sizes);
+}
+
+// An operation that looks at neighbours: batches of RGB images, both with their windows, and its parameters. False if nothing is
+// to be computed. Windows are read, and refused where no image is so small, on the CPU alone.
+inline bool check_windowed(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,
+                           const Window* out_windows, const char* name, const void* parameters, const Execution& execution) {
+  if (images.items < 0) throw InvalidArgument("images: expected a number of items, got " + std::to_string(images.items));
+  check_ragged("images", images, images.items, 3, images.device);
+  check_ragged("out", out, images.items, 3, images.device);
+  check_threads(execution);
+  if (out.items == 0 || out.max_height == 0 || out.max_width == 0) return false;
+  check_pointer("images", images.data);
+  check_pointer("windows", windows);
+  check_pointer("out_windows", out_windows);
+  check_pointer(name, parameters);
+  if (images.device.type != DeviceType::cpu) return true;
+  for (const Window* list : {windows, out_windows})
+    for (int64_t i = 0; i < images.items; ++i)
+      if (list[i].full_height < 1 || list[i].full_width < 1 || list[i].full_height > kMaxSide || list[i].full_width > kMaxSide ||
+          list[i].y0 < -kMaxSide || list[i].y0 > kMaxSide || list[i].x0 < -kMaxSide || list[i].x0 > kMaxSide)
+        throw InvalidArgument("windows: expected full images of 1 to " + std::to_string(kMaxSide) +
+                              " pixels a side and a place about as far away, got " + std::to_string(list[i].y0) + ", " +
+                              std::to_string(list[i].x0) + ", " + std::to_string(list[i].full_height) + ", " +
+                              std::to_string(list[i].full_width) + " for item " + std::to_string(i));
+  return true;
 }
 
 template <class T, size_t Rank>

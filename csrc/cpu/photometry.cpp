@@ -137,7 +137,7 @@ void resample(const RaggedView<const uint8_t>& images, const Window* windows, co
     const int32_t height = in.height(item), width = in.width(item);
     const int32_t out_height = result.height(item), out_width = result.width(item);
     uint8_t* target = result.item(item);
-    if (const auto factor = static_cast<int32_t>(fields[0]); factor > 0) {
+    if (const auto factor = whole(fields[0], 0, kMaxFactor); factor > 0) {
       const ResampleAxis x(from.full_width, factor, from.x0, width, to.x0), y(from.full_height, factor, from.y0, height, to.y0);
       sample_image(in.item(item), width, x, y, out_height, out_width, target);
     } else if (fields[1] != 0.0f) {

@@ -39,7 +39,7 @@ struct Resample {
     const int32_t height = images.height(item), width = images.width(item);
     const uint8_t* image = images.item(item);
     uint8_t* target = out.row(item, y, 3) + 3 * x;
-    const auto factor = static_cast<int32_t>(fields[0]);
+    const auto factor = whole(fields[0], 0, kMaxFactor);
     if (factor > 0) {
       const Tap tap_x = ResampleAxis(from.full_width, factor, from.x0, width, to.x0)(x);
       const Tap tap_y = ResampleAxis(from.full_height, factor, from.y0, height, to.y0)(y);

@@ -61,6 +61,12 @@ FPG_HD Rgb hsv_to_rgb(Hsv p) {
           hsv_channel(blue >= 6 ? blue - 6 : blue, fraction, s, v)};
 }
 
+// A drawn number as an integer; what lies outside its range, or is none, is at its end.
+FPG_HD int32_t whole(float value, int32_t low, int32_t high) {
+  if (!(value > static_cast<float>(low))) return low;
+  return value < static_cast<float>(high) ? static_cast<int32_t>(value) : high;
+}
+
 // The drawn change of one item (see fpg/photometry.h). The HSV step is a choice per item, because even without a shift it changes
 // colours.
 struct ColorStep {
@@ -69,12 +75,12 @@ struct ColorStep {
   float contrast, brightness;      // v -> contrast v + brightness
 
   FPG_HD explicit ColorStep(const float* fields)
-      : red(static_cast<int32_t>(fields[0])),
-        green(static_cast<int32_t>(fields[1])),
-        blue(static_cast<int32_t>(fields[2])),
-        hue(static_cast<int32_t>(fields[4])),
-        saturation(static_cast<int32_t>(fields[5])),
-        value(static_cast<int32_t>(fields[6])),
+      : red(whole(fields[0], -255, 255)),
+        green(whole(fields[1], -255, 255)),
+        blue(whole(fields[2], -255, 255)),
+        hue(whole(fields[4], 0, 179)),
+        saturation(whole(fields[5], -255, 255)),
+        value(whole(fields[6], -255, 255)),
         contrast(fields[7]),
         brightness(fields[8]) {}
 

@@ -21,6 +21,8 @@ from fpg.common.errors import MissingDependencyError, UsageError
 VARIABLE = "FPG_BACKEND"
 CHOICES = ("auto", "native", "reference")
 BUILD_COMMAND = "pip install --no-build-isolation -e ."
+INTERFACE = 2
+"""Of the compiled module that this code calls; the same number is in `csrc/python/module.cpp`."""
 
 Backend = Literal["native", "reference"]
 
@@ -37,14 +39,22 @@ def native_module() -> ModuleType:
     """The compiled module `fpg._C`.
 
     Raises:
-        MissingDependencyError: it was not built, or it was built for another Python or system and does not load.
+        MissingDependencyError: it was not built, it was built for another Python or system and does not load, or it was built from other
+            sources than this checkout's.
     """
     if not native_built():
         raise MissingDependencyError(f"fpg._C is not built: run `{BUILD_COMMAND}` in the project, or set {VARIABLE}=reference")
     try:
-        return importlib.import_module("fpg._C")
+        module = importlib.import_module("fpg._C")
     except ImportError as error:
         raise MissingDependencyError(f"fpg._C does not load ({error}): run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference") from error
+    built = getattr(module, "INTERFACE", 1)
+    if built != INTERFACE:
+        raise MissingDependencyError(
+            f"fpg._C was built from other sources (interface {built}, expected {INTERFACE}): "
+            f"run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference"
+        )
+    return module
 
 
 def backend(device_type: str = "cpu") -> Backend:

@@ -32,7 +32,7 @@ def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch) -> R
     Source: SBI (CVPR 2022).
     """
     check_batch("source", source, torch.uint8, 3)
-    check_batch("background", background, torch.uint8, 3, source)
+    check_batch("background", background, torch.uint8, 3, source, apart=True)
     check_batch("masks", masks, torch.float32, 1, source)
     offsets = (source.offsets, background.offsets, masks.offsets)
     data = _blend(source.data, background.data, masks.data, *offsets, background.sizes, flat_sizes(source))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.launch import check_batch, flat_sizes, views
 from fpg.ops.memory import to_device
 from fpg.ops.ragged import RaggedBatch
 
@@ -29,8 +30,7 @@ def jpeg_round_trip(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
     Raises:
         ValueError: another dtype, number of channels, batch size, or a quality outside 0..100.
     """
-    if images.data.dtype != torch.uint8 or images.channels != 3:
-        raise ValueError(f"images: expected uint8 with 3 channels, got {images.data.dtype} with {images.channels}")
+    check_batch("images", images, torch.uint8, 3, apart=True)
     if quality.dtype != torch.int32 or quality.shape != (len(images),) or quality.device.type != "cpu":
         raise ValueError(
             f"quality: expected int32 [{len(images)}] on the CPU, got {quality.dtype} {list(quality.shape)} on {quality.device}"
@@ -61,9 +61,9 @@ def jpeg_round_trip(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
 
 def _reference(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
     """Through OpenCV's JPEG files, on the host."""
-    for index, q in enumerate(quality.tolist()):
+    items = views(images.data, images.offsets, flat_sizes(images), 3)
+    for view, q in zip(items, quality.tolist(), strict=True):
         if q:
-            view = images.item(index)
             settings = [cv2.IMWRITE_JPEG_QUALITY, q, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
             _, data = cv2.imencode(".jpg", np.ascontiguousarray(view.cpu().numpy()[..., ::-1]), settings)
             decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fpg.ops import reference
-from fpg.ops.backend import backend, native_module
+from fpg.ops.backend import backend, native_module, native_target
 
 
 class PerceptionStatistics(NamedTuple):
@@ -86,7 +86,6 @@ def _outputs(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _native(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     threshold, dominant, masked, remaining = outputs = _outputs(maps)
     totals = maps.new_empty((2, maps.shape[0]), dtype=torch.int64)  # the fixed-point sums and the positive counts
-    on_gpu = maps.device.type == "cuda"
     native_module().perception_statistics(
         maps=maps.data_ptr(),
         masks=masks.data_ptr(),
@@ -99,8 +98,6 @@ def _native(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
         remaining=remaining.data_ptr(),
         sum=totals[0].data_ptr(),
         positive=totals[1].data_ptr(),
-        cuda_device=maps.device.index if on_gpu else -1,
-        stream=torch.cuda.current_stream(maps.device).cuda_stream if on_gpu else 0,
-        threads=torch.get_num_threads(),
+        target=native_target(maps.device),
     )
     return outputs

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fpg.ops import reference_photometry
 from fpg.ops.backend import backend, native_module, native_target
-from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views, whole_images
+from fpg.ops.launch import check_batch, check_layout, check_rows, flat_sizes, ragged, views, whole_images
 from fpg.ops.ragged import RaggedBatch
 
 COLOR_FIELDS = 9
@@ -67,7 +67,7 @@ def change_color(images: RaggedBatch, changes: Tensor) -> RaggedBatch:
 
     Source: SBI (CVPR 2022), source-target augmentation; OpenCV's documented 8-bit HSV.
     """
-    check_batch("images", images, torch.uint8, 3)
+    check_batch("images", images, torch.uint8, 3, apart=True)
     changes = check_rows("changes", changes, images, COLOR_FIELDS, torch.float32)
     data = _change_color(images.data, images.offsets, images.sizes, flat_sizes(images), changes)
     return RaggedBatch(data, images.offsets, images.sizes, 3, images.host_sizes)
@@ -124,7 +124,7 @@ def resample(
     changes = check_rows("changes", changes, images, RESAMPLE_FIELDS, torch.float32)
     layout, windows, out_windows = check_windows(images, windows, out, out_windows)
     inputs = (images.data, images.offsets, images.sizes, flat_sizes(images), windows)
-    data = _resample(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), out_windows, changes)
+    data = _resample(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), layout.data.numel(), out_windows, changes)
     return RaggedBatch(data, layout.offsets, layout.sizes, 3, layout.host_sizes)
 
 
@@ -136,7 +136,7 @@ def check_windows(
     Raises:
         ValueError: wrong dtype, number of channels, shape or device, an empty item, or `out` without `out_windows`.
     """
-    check_batch("images", images, torch.uint8, 3)
+    check_batch("images", images, torch.uint8, 3, apart=out is None)
     if any(0 in size for size in images.host_sizes):
         raise ValueError(f"images: expected no empty item, got sizes {list(images.host_sizes)}")
     if out is not None and (out_windows is None or out.channels != 3 or len(out) != len(images)):
@@ -144,6 +144,7 @@ def check_windows(
         raise ValueError(f"out: expected {len(images)} items of 3 channels with their windows, got {given}")
     windows = whole_images(images) if windows is None else check_rows("windows", windows, images, 4, torch.int32)
     layout = images if out is None else out
+    check_layout("out", layout, apart=True)
     if layout.offsets.device != images.data.device:
         raise ValueError(f"out: expected device {images.data.device}, got {layout.offsets.device}")
     return layout, windows, windows if out_windows is None else check_rows("out_windows", out_windows, images, 4, torch.int32)
@@ -159,10 +160,11 @@ def _resample(
     out_offsets: Tensor,
     out_sizes: Tensor,
     out_host_sizes: Sequence[int],
+    out_elements: int,
     out_windows: Tensor,
     changes: Tensor,
 ) -> Tensor:
-    result = data.new_empty(elements(out_host_sizes))
+    result = data.new_empty(out_elements)
     if backend(data.device.type) == "reference":
         images, outs = views(data, offsets, host_sizes, 3), views(result, out_offsets, out_host_sizes, 3)
         for image, out, a, b, fields in zip(images, outs, windows.tolist(), out_windows.tolist(), changes.tolist(), strict=True):
@@ -190,12 +192,8 @@ def _(
     out_offsets: Tensor,
     out_sizes: Tensor,
     out_host_sizes: Sequence[int],
+    out_elements: int,
     out_windows: Tensor,
     changes: Tensor,
 ) -> Tensor:
-    return data.new_empty(elements(out_host_sizes))
-
-
-def elements(host_sizes: Sequence[int]) -> int:
-    """Elements of a batch of these sizes with 3 channels."""
-    return 3 * sum(h * w for h, w in zip(host_sizes[0::2], host_sizes[1::2], strict=True))
+    return data.new_empty(out_elements)

@@ -11,7 +11,7 @@ from torch import Tensor
 from fpg.ops import reference_warp
 from fpg.ops.backend import backend, native_module, native_target
 from fpg.ops.launch import check_rows, flat_sizes, ragged, views
-from fpg.ops.photometry import check_windows, elements
+from fpg.ops.photometry import check_windows
 from fpg.ops.ragged import RaggedBatch
 
 
@@ -79,7 +79,7 @@ def warp(
     affine = check_rows("affine", affine, images, 4, torch.float64)
     layout, windows, out_windows = check_windows(images, windows, out, out_windows)
     inputs = (images.data, images.offsets, images.sizes, flat_sizes(images), windows)
-    data = _warp(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), out_windows, affine)
+    data = _warp(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), layout.data.numel(), out_windows, affine)
     return RaggedBatch(data, layout.offsets, layout.sizes, 3, layout.host_sizes)
 
 
@@ -93,10 +93,11 @@ def _warp(
     out_offsets: Tensor,
     out_sizes: Tensor,
     out_host_sizes: Sequence[int],
+    out_elements: int,
     out_windows: Tensor,
     affine: Tensor,
 ) -> Tensor:
-    result = data.new_empty(elements(out_host_sizes))
+    result = data.new_empty(out_elements)
     if backend(data.device.type) == "reference":
         images, outs = views(data, offsets, host_sizes, 3), views(result, out_offsets, out_host_sizes, 3)
         for image, out, a, b, fields in zip(images, outs, windows.tolist(), out_windows.tolist(), affine.tolist(), strict=True):
@@ -124,7 +125,8 @@ def _(
     out_offsets: Tensor,
     out_sizes: Tensor,
     out_host_sizes: Sequence[int],
+    out_elements: int,
     out_windows: Tensor,
     affine: Tensor,
 ) -> Tensor:
-    return data.new_empty(elements(out_host_sizes))
+    return data.new_empty(out_elements)

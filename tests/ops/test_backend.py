@@ -65,6 +65,17 @@ def test_module_that_does_not_load_is_an_error_even_for_auto(monkeypatch: pytest
 
 
 @pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
+def test_module_of_another_interface_asks_for_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "INTERFACE", module.INTERFACE + 1)
+    native_module.cache_clear()
+    try:
+        with pytest.raises(MissingDependencyError, match=r"built from other sources .* again"):
+            native_module()
+    finally:
+        native_module.cache_clear()
+
+
+@pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
 def test_devices_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend("cpu") == "native"
     assert backend("cuda") == ("native" if native_module().build_info()["cuda"] else "reference")

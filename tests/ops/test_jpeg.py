@@ -85,7 +85,7 @@ def test_refuses() -> None:
         jpeg_round_trip(batch, torch.tensor([50.0]))
     with pytest.raises(ValueError, match=r"quality: expected values in 0\.\.100, got 101"):
         jpeg_round_trip(batch, torch.tensor([101], dtype=torch.int32))
-    with pytest.raises(ValueError, match="images: expected uint8 with 3 channels"):
+    with pytest.raises(ValueError, match="images: expected flat uint8 with 3 channels"):
         jpeg_round_trip(RaggedBatch.from_list([np.zeros((4, 4), np.uint8)]), torch.tensor([50], dtype=torch.int32))
     with pytest.raises(ValueError, match="at least one pixel"):
         jpeg_round_trip(RaggedBatch.from_list([np.zeros((0, 4, 3), np.uint8)]), torch.tensor([50], dtype=torch.int32))

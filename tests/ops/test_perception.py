@@ -179,12 +179,13 @@ def test_module_refuses_what_does_not_fit(native: None) -> None:
     data = torch.zeros(64, dtype=torch.int64)
     address = data.data_ptr()
     arguments = dict.fromkeys(("maps", "masks", "threshold", "dominant", "masked", "remaining", "sum", "positive"), address)
+    none, one = _C.Target(-1, 0, 0), _C.Target(-1, 0, 1)
     with pytest.raises(ValueError, match="threads: expected at least 1, got 0"):
-        _C.perception_statistics(**arguments, batch=1, height=2, width=2, threads=0)
+        _C.perception_statistics(**arguments, batch=1, height=2, width=2, target=none)
     with pytest.raises(ValueError, match="masks: expected data, got a null pointer"):
-        _C.perception_statistics(**{**arguments, "masks": 0}, batch=1, height=2, width=2)
+        _C.perception_statistics(**{**arguments, "masks": 0}, batch=1, height=2, width=2, target=one)
     with pytest.raises(ValueError, match="non-negative"):
-        _C.perception_statistics(**arguments, batch=-1, height=2, width=2)
+        _C.perception_statistics(**arguments, batch=-1, height=2, width=2, target=one)
 
 
 def test_opcheck(any_backend: str) -> None:

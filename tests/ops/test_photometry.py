@@ -204,7 +204,7 @@ def test_opcheck(any_backend: str, rng: np.random.Generator) -> None:
     inputs = (batch.data, batch.offsets, batch.sizes, sizes)
     torch.library.opcheck(torch.ops.fpg.change_color.default, (*inputs, torch.tensor([color_fields()] * 2)))
     rows = torch.tensor([resample_fields(2), resample_fields(None, (0.3, 0.7))])
-    torch.library.opcheck(torch.ops.fpg.resample.default, (*inputs, windows, *inputs[1:], windows, rows))
+    torch.library.opcheck(torch.ops.fpg.resample.default, (*inputs, windows, *inputs[1:], batch.data.numel(), windows, rows))
 
 
 def test_opencv_resizes_as_assumed(rng: np.random.Generator) -> None:

@@ -23,6 +23,7 @@ void change_color(const RaggedView<const uint8_t>& images, const float* changes,
 //   1  weight of each of the 8 neighbours of a 3 x 3 convolution, 0 for none      2  weight of its centre
 // At most one of both. Borders of the full image are mirrored without the edge pixel; the result is rounded to nearest.
 constexpr int kResampleFields = 3;
+constexpr int kMaxFactor = 1 << 20;
 
 // Items are windows of larger images; sizes and the down-scaling grid are those of the full image. What a result needs outside
 // its input window is taken from the nearest pixel inside. `changes` is [items, kResampleFields].
