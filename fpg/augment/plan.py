@@ -14,7 +14,7 @@ import numpy as np
 
 from fpg.augment.hulls import COORDINATE_LIMIT, integer_landmarks
 from fpg.augment.params import PairParams, ResampleParams
-from fpg.augment.warp import affine_matrix, mirror_box, mirror_landmarks
+from fpg.augment.warp import affine_fields, mirror_box, mirror_landmarks
 from fpg.common.crops import Crop, context_crop, detection_crop
 
 _BLOCK = 16
@@ -69,13 +69,10 @@ def plan_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params:
     height, width = context[1] - y0, context[3] - x0
     crop = detection_crop(box, height, width, params.crop)
     coded = crop if params.jpeg_quality is None else coded_region(crop, height, width)
-    matrix = affine_matrix(params.geometry, height, width)
-    affine = (float(matrix[0, 0]), float(matrix[0, 2]), float(matrix[1, 1]), float(matrix[1, 2]))
+    affine = affine_fields(params.geometry, height, width)
     warped = warp_region(affine, coded, height, width)
     recolored, untouched = (warped, coded) if params.recolored == "source" else (coded, warped)
     around = resample_region(params.resample, recolored, height, width)
-    low = np.minimum(around, untouched)
-    high = np.maximum(around, untouched)
     return PairPlan(
         params=params,
         context=context,
@@ -83,7 +80,7 @@ def plan_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params:
         affine=affine,
         coded=coded,
         warped=warped,
-        window=(int(low[0]), int(high[1]), int(low[2]), int(high[3])),
+        window=_union(around, untouched),
         crop=(crop[0] - coded[0], crop[1] - coded[0], crop[2] - coded[2], crop[3] - coded[2]),
     )
 
@@ -136,6 +133,10 @@ def resample_region(params: ResampleParams, region: Crop, height: int, width: in
         return max(0, low - around), min(limit, high + around)
 
     return *reach(region[0], region[1], height), *reach(region[2], region[3], width)
+
+
+def _union(a: Crop, b: Crop) -> Crop:
+    return min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
 
 
 def _cut(image: np.ndarray, crop: Crop, mirror: bool, out: np.ndarray | None = None) -> np.ndarray:

@@ -46,12 +46,17 @@ def mirror_box(box: np.ndarray, width: int) -> np.ndarray:
     return np.array([width - box[2], box[1], width - box[0], box[3]])
 
 
+def affine_fields(params: GeometryParams, height: int, width: int) -> tuple[float, float, float, float]:
+    """(scale x, shift x, scale y, shift y) of p' = c + S (p - c) + t; the translation is not rounded."""
+    (scale_x, scale_y), (share_x, share_y) = params.scale, params.translate
+    x, y = width / 2 - 0.5, height / 2 - 0.5
+    return scale_x, x - scale_x * x + share_x * width, scale_y, y - scale_y * y + share_y * height
+
+
 def affine_matrix(params: GeometryParams, height: int, width: int) -> np.ndarray:
-    """float64 [2, 3] of p' = c + S (p - c) + t; the translation is not rounded."""
-    center = np.array([width / 2 - 0.5, height / 2 - 0.5])
-    scale = np.array(params.scale)
-    shift = np.array(params.translate) * (width, height)
-    return np.column_stack([np.diag(scale), center - scale * center + shift])
+    """`affine_fields` as a matrix: float64 [2, 3]."""
+    scale_x, shift_x, scale_y, shift_y = affine_fields(params, height, width)
+    return np.array([[scale_x, 0.0, shift_x], [0.0, scale_y, shift_y]])
 
 
 def warp_image(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
