@@ -144,7 +144,8 @@ def check_windows(
         raise ValueError(f"out: expected {len(images)} items of 3 channels with their windows, got {given}")
     windows = whole_images(images) if windows is None else check_rows("windows", windows, images, 4, torch.int32)
     layout = images if out is None else out
-    check_layout("out", layout, apart=True)
+    if out is not None:
+        check_layout("out", out, apart=True)
     if layout.offsets.device != images.data.device:
         raise ValueError(f"out: expected device {images.data.device}, got {layout.offsets.device}")
     return layout, windows, windows if out_windows is None else check_rows("out_windows", out_windows, images, 4, torch.int32)
