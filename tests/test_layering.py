@@ -48,6 +48,7 @@ TORCH_FREE = [
     "fpg.evaluate.metrics",
     "fpg.evaluate.protocol",
     "fpg.evaluate.report",
+    "fpg.evaluate.summary",
     "fpg.evaluate.compare",
     "fpg.evaluate.compare_report",
     "fpg.cli.compare",

@@ -14,8 +14,9 @@ from fpg.common.console import one_line, progress, table
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.engines import Engine, load_engine
-from fpg.evaluate.protocol import SPLITS, Result, Worst, plan, score, summarise
+from fpg.evaluate.protocol import SPLITS, Result, Worst, plan, score
 from fpg.evaluate.report import write_evaluation_report
+from fpg.evaluate.summary import summarise
 from fpg.faces import default_analyzer
 from fpg.runtime.pipeline import describe_model
 

@@ -1,38 +1,47 @@
-"""Paired bootstrap of AUCs: the same resampled videos for every detector, real and fake ones resampled apart.
+"""Bootstrap over videos: real and fake ones resampled apart, the same draws for everything that is to be compared.
 
-Percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). The AUC is the Mann-Whitney
-statistic with ties counting half, computed from weighted counts per score level, so that a resample costs O(videos).
+Percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Frames of one video are no
+independent evidence, so for frame-level metrics too it is videos that are drawn, each with all of its frames.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from fpg.evaluate.metrics import NAMES, Levels, require_both
+
 CONFIDENCE = 0.95
+RESAMPLES = 2000
 _BLOCK = 1 << 22
 """Elements of the largest intermediate array."""
 
 
-def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve of one set of scores.
+def resampled(labels: np.ndarray, resamples: int, rng: np.random.Generator, width: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks of (number of the first resample, how often each video was drawn [rows, N]).
+
+    A resample draws as many real and as many fake videos as there are, each class with replacement from itself.
 
     Args:
-        labels: 0 real, 1 fake; [N], both present.
-        scores: finite, [N].
-
-    Raises:
-        ValueError: one class is missing, or the lengths differ.
+        labels: of the videos, [N].
+        resamples: how many in all.
+        rng: draws them.
+        width: elements per resample of the arrays that the caller makes; bounds the rows of a block.
     """
-    y, s = _checked(labels, scores[None])
-    counts = np.ones((1, len(y)))
-    return float(_weighted(y, s[0], counts)[0])
+    block = max(1, _BLOCK // max(1, width))
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        counts = np.empty((rows, len(labels)))
+        for label in (0, 1):
+            chosen = np.flatnonzero(labels == label)
+            if len(chosen):
+                counts[:, chosen] = rng.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), size=rows)
+        yield start, counts
 
 
 def bootstrap_aucs(labels: np.ndarray, scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """AUCs of R detectors over `resamples` resamples of the same videos, float64 [resamples, R].
-
-    A resample draws as many real and as many fake videos as there are, each class with replacement from itself; all
-    detectors are judged on the same draws.
 
     Args:
         labels: 0 real, 1 fake; [N], both present.
@@ -43,17 +52,48 @@ def bootstrap_aucs(labels: np.ndarray, scores: np.ndarray, resamples: int, rng: 
     Raises:
         ValueError: one class is missing, or shapes that do not fit.
     """
-    y, s = _checked(labels, scores)
+    y, s = np.asarray(labels), np.asarray(scores, np.float64)
+    if y.ndim != 1 or s.ndim != 2 or s.shape[1] != len(y):
+        raise ValueError(f"scores: expected [R, N] for labels [N], got {list(s.shape)} for {list(y.shape)}")
+    require_both(y)
+    levels = [Levels(y, row) for row in s]
     result = np.empty((resamples, len(s)))
-    block = max(1, _BLOCK // len(y))
-    for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        counts = np.empty((rows, len(y)))
-        for label in (0, 1):
-            chosen = np.flatnonzero(y == label)
-            counts[:, chosen] = rng.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), size=rows)
-        for index, row in enumerate(s):
-            result[start : start + rows, index] = _weighted(y, row, counts)
+    for start, counts in resampled(y, resamples, rng, len(y)):
+        for index, level in enumerate(levels):
+            result[start : start + len(counts), index] = level.auc(*level.counts(counts))
+    return result
+
+
+def bootstrap_metrics(
+    labels: np.ndarray, scores: np.ndarray, threshold: float, resamples: int, rng: np.random.Generator, videos: np.ndarray | None = None
+) -> np.ndarray:
+    """Every metric of `fpg.evaluate.metrics.NAMES` over resamples of the videos, float64 [resamples, len(NAMES)].
+
+    Args:
+        labels: 0 real, 1 fake; [N], both present.
+        scores: finite, [N].
+        threshold: for the accuracies.
+        resamples: how many, >= 1.
+        rng: draws them.
+        videos: number of the video that each score belongs to, [N]; None when every score is a video. All scores of a video
+            have its label.
+
+    Raises:
+        ValueError: one class is missing, or a video with both labels.
+    """
+    y, s = np.asarray(labels), np.asarray(scores, np.float64)
+    require_both(y)
+    if videos is None:
+        of, video_labels = np.arange(len(y)), y
+    else:
+        _, first, of = np.unique(videos, return_index=True, return_inverse=True)
+        video_labels = y[first]
+        if (video_labels[of] != y).any():
+            raise ValueError("videos: expected one label per video, got both for one of them")
+    levels = Levels(y, s)
+    result = np.empty((resamples, len(NAMES)))
+    for start, counts in resampled(video_labels, resamples, rng, len(y)):
+        result[start : start + len(counts)] = levels.all(*levels.counts(counts[:, of]), threshold)
     return result
 
 
@@ -64,22 +104,12 @@ def interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float,
     return float(low), float(high)
 
 
-def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    y, s = np.asarray(labels), np.asarray(scores, np.float64)
-    if y.ndim != 1 or s.ndim != 2 or s.shape[1] != len(y):
-        raise ValueError(f"scores: expected [R, N] for labels [N], got {list(s.shape)} for {list(y.shape)}")
-    if not ((y == 0).any() and (y == 1).any() and np.isin(y, (0, 1)).all()):
-        raise ValueError("labels: expected 0 (real) and 1 (fake), both present")
-    return y, s
-
-
-def _weighted(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """AUC [B] when video i counts `counts[b, i]` times, [B, N]."""
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    levels = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # where each distinct score begins
-    counts = counts[:, order]
-    fake = np.add.reduceat(counts * (labels[order] == 1), levels, axis=1)
-    real = np.add.reduceat(counts * (labels[order] == 0), levels, axis=1)
-    below = np.cumsum(real, axis=1) - real / 2
-    return np.asarray((fake * below).sum(axis=1) / (fake.sum(axis=1) * real.sum(axis=1)))
+def metric_intervals(
+    labels: np.ndarray, scores: np.ndarray, threshold: float, resamples: int, rng: np.random.Generator, videos: np.ndarray | None = None
+) -> dict[str, list[float]]:
+    """Name of each metric -> [low, high]; arguments as of `bootstrap_metrics`. Empty when a class is missing."""
+    y = np.asarray(labels)
+    if len(set(y.tolist())) < 2:
+        return {}
+    draws = bootstrap_metrics(y, scores, threshold, resamples, rng, videos)
+    return {name: list(interval(draws[:, index])) for index, name in enumerate(NAMES)}

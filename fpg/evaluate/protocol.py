@@ -1,8 +1,4 @@
-"""Scoring labelled videos by one protocol: prepared folders and raw ones, failures kept by name (METHOD of FPG and SBI, evaluation).
-
-The metrics are over the videos that have a score. The number as the method was released, where a video without a score counts
-as 0.5, stands beside them.
-"""
+"""Scoring labelled videos by one protocol: prepared folders and raw ones, failures kept by name (METHOD of FPG and SBI, evaluation)."""
 
 from __future__ import annotations
 
@@ -14,19 +10,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fpg.common.errors import InputError, UsageError
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
 from fpg.data.sources import HASH, Source, find_sources, split_of
 from fpg.data.video import read_image
 from fpg.engines.base import Engine
-from fpg.evaluate.metrics import Metrics, compute
+from fpg.evaluate.groups import sharpness
 from fpg.runtime.pipeline import (
     Analyzer,
     FrameFaces,
     Highlight,
     Judgement,
     choose_faces,
-    describe_protocol,
     failure,
     judge,
     judge_frames,
@@ -34,8 +31,6 @@ from fpg.runtime.pipeline import (
 )
 from fpg.runtime.scores import faces_that_count
 
-RELEASED_SCORE = 0.5
-"""What the released evaluation gives a video that fails or has no face."""
 SPLITS = ("train", "val", "test", "all")
 
 
@@ -51,6 +46,8 @@ class Item:
     run: Callable[[], Judgement]
     looked: int | None = None
     """Frames that preparation looked at; None for raw videos, whose judgement holds every frame."""
+    compression: str = ""
+    """`raw`, `c23` or `c40` where the data set has several, `""` unknown."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,26 @@ class Result:
     judgement: Judgement
     looked: int | None = None
     """As in `Item`."""
+    compression: str = ""
+    """As in `Item`."""
+
+    @property
+    def score(self) -> float | None:
+        """Probability of fake, None where it failed or has no face."""
+        return self.judgement.score
+
+    @property
+    def face_size(self) -> float | None:
+        """Square root of the area of the largest face of a frame in pixels, median over the frames; None where boxes are unknown."""
+        areas = [max((_area(face.box) for face in frame.faces), default=0.0) for frame in self.judgement.frames]
+        known = [area for area in areas if area > 0]
+        return float(np.sqrt(np.median(known))) if known else None
+
+    @property
+    def sharpness(self) -> float | None:
+        """`fpg.evaluate.groups.sharpness` of the judged faces, median; None where it was not measured."""
+        known = [face.measure for frame in self.judgement.frames for face in frame.faces if face.measure is not None]
+        return float(np.median(known)) if known else None
 
     @property
     def frames(self) -> int:
@@ -104,8 +121,19 @@ class Result:
             "error": j.error,
             "frames": self.frames,
             "frames_with_face": j.frames_with_face,
+            "compression": self.compression,
+            "face_size": _rounded(self.face_size),
+            "sharpness": _rounded(self.sharpness),
             "frame_scores": [[f.index, f.score] for f in j.frames if f.score is not None],
         }
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 @dataclass(frozen=True)
@@ -147,7 +175,7 @@ def plan(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
-    options = {"batch": batch, "threshold": threshold, "highlights": highlights}
+    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness}
     items: list[Item] = []
     notes: list[str] = []
     built: list[Analyzer] = []
@@ -188,7 +216,11 @@ def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any]) -
 
     def item(record: VideoRecord) -> Item:
         rows = faces.get(record.key, [])
-        return Item(*record.key, record.label, record.source, lambda: _judge_record(manifest, record, rows, engine, options), record.frames)
+
+        def run() -> Judgement:
+            return _judge_record(manifest, record, rows, engine, options)
+
+        return Item(*record.key, record.label, record.source, run, record.frames, record.compression)
 
     looked = sorted({v.frames for v in manifest.videos if v.status == "prepared"})
     span = f"{looked[0]} to {looked[-1]}" if len(looked) > 1 else str(looked[0]) if looked else "no"
@@ -263,7 +295,9 @@ def _raw(
         def run() -> Judgement:
             return judge(source.path, engine, analyzer(), frames=frames, **options)
 
-        return Item(source.dataset, source.method, source.video, int(source.label or 0), str(source.path), run)
+        return Item(
+            source.dataset, source.method, source.video, int(source.label or 0), str(source.path), run, compression=source.compression
+        )
 
     return [item(s) for s in chosen], note
 
@@ -271,7 +305,7 @@ def _raw(
 def score(items: Iterable[Item]) -> Iterator[Result]:
     """Judge one item after the other."""
     for item in items:
-        yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), item.looked)
+        yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), item.looked, item.compression)
 
 
 class Worst:
@@ -288,113 +322,3 @@ class Worst:
         self.kept.append((result.without_pictures(), result.judgement.highlights))
         self.kept.sort(key=lambda pair: -pair[0].margin)
         del self.kept[self._number :]
-
-
-def summarise(results: Sequence[Result], notes: Sequence[str], threshold: float, frames: int | None) -> dict[str, Any]:
-    """The content of `metrics.json`, without model and command.
-
-    Args:
-        results: of every video, failed ones included.
-        notes: of the plan.
-        threshold: probability from which a verdict says fake.
-        frames: asked for per raw video.
-    """
-    overall = _metrics(results, threshold)
-    count = Counter(r.status for r in results)
-    frame_pairs = [(r.label, f.score) for r in results for f in r.judgement.frames if r.status == "scored" and f.score is not None]
-    per_frame = compute([y for y, _ in frame_pairs], [s for _, s in frame_pairs], threshold)
-    released = compute([r.label for r in results], [_released(r) for r in results], threshold)
-    return {
-        "auc": overall.auc,
-        "ap": overall.ap,
-        "eer": overall.eer,
-        "accuracy": overall.accuracy,
-        "threshold": threshold,
-        "reason": overall.reason,
-        "videos": len(results),
-        "scored": count["scored"],
-        "real": sum(r.label == REAL for r in results),
-        "fake": sum(r.label == FAKE for r in results),
-        "failed": count["failed"],
-        "no_face": count["no_face"],
-        "failed_videos": [_named(r) for r in results if r.status == "failed"],
-        "no_face_videos": [_named(r) for r in results if r.status == "no_face"],
-        "protocol": _protocol(results, notes, threshold, frames),
-        "as_released": {
-            "auc": released.auc,
-            "ap": released.ap,
-            "eer": released.eer,
-            "accuracy": released.accuracy,
-            "reason": released.reason,
-            "videos": len(results),
-            "rule": f"a video that fails or has no face scores {RELEASED_SCORE}",
-        },
-        "frame_level": {"auc": per_frame.auc, "ap": per_frame.ap, "frames": len(frame_pairs), "reason": per_frame.reason},
-        "by_dataset": _by_dataset(results, threshold),
-        "by_method": _by_method(results, threshold),
-        "per_video": [r.to_json() for r in results],
-    }
-
-
-def _metrics(results: Iterable[Result], threshold: float) -> Metrics:
-    scored = [(r.label, r.judgement.score) for r in results if r.judgement.score is not None]
-    return compute([y for y, _ in scored], [s for _, s in scored], threshold)
-
-
-def _released(result: Result) -> float:
-    return RELEASED_SCORE if result.judgement.score is None else result.judgement.score
-
-
-def _named(result: Result) -> dict[str, str]:
-    return {"video": result.name, "source": result.judgement.input, "reason": result.judgement.error or ""}
-
-
-def _group(name: dict[str, str], results: Sequence[Result], threshold: float) -> dict[str, Any]:
-    metrics = _metrics(results, threshold)
-    unscored = sum(r.status != "scored" for r in results)
-    values = {key: value for key, value in metrics.to_json().items() if key != "threshold"}
-    return {**name, "videos": len(results), "without_score": unscored, **values}
-
-
-def _by_dataset(results: Sequence[Result], threshold: float) -> list[dict[str, Any]]:
-    names = sorted({r.dataset for r in results})
-    return [_group({"dataset": name}, [r for r in results if r.dataset == name], threshold) for name in names]
-
-
-def _by_method(results: Sequence[Result], threshold: float) -> list[dict[str, Any]]:
-    """Each manipulation against the real videos of its data set."""
-    pairs = sorted({(r.dataset, r.method) for r in results if r.label == FAKE})
-    return [
-        _group(
-            {"dataset": dataset, "method": method},
-            [r for r in results if r.dataset == dataset and (r.label == REAL or r.method == method)],
-            threshold,
-        )
-        for dataset, method in pairs
-    ]
-
-
-def _protocol(results: Sequence[Result], notes: Sequence[str], threshold: float, frames: int | None) -> dict[str, Any]:
-    count = Counter(r.status for r in results)
-    real, fake = (sum(r.label == label for r in results) for label in (REAL, FAKE))
-    used = sorted({r.frames for r in results if r.status == "scored"})
-    span = f"{used[0]} to {used[-1]}" if len(used) > 1 else str(used[0]) if used else "0"
-    text = (
-        f"per video; {len(results)} videos ({real} real, {fake} fake), {count['scored']} scored, {count['failed']} failed, "
-        f"{count['no_face']} without a face; {span} evenly spaced frames per video; "
-        "frame = max over faces, video = mean over frames with a face; compression unknown"
-    )
-    return {
-        **describe_protocol(frames),
-        "frames_per_video": [used[0], used[-1]] if used else None,
-        "videos": len(results),
-        "real": real,
-        "fake": fake,
-        "scored": count["scored"],
-        "failed": count["failed"],
-        "no_face": count["no_face"],
-        "threshold": threshold,
-        "unscored": "left out of the metrics and listed by name; `as_released` counts them as 0.5",
-        "data": list(notes),
-        "text": text,
-    }

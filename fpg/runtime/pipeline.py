@@ -29,6 +29,8 @@ class _Face(Protocol):
     def box(self) -> np.ndarray: ...
 
 
+Measure = Callable[[np.ndarray], float]
+"""float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
 Analyzer = Callable[[np.ndarray], Iterable[_Face]]
 """uint8 [H, W, 3] RGB to faces with a `box` (x0, y0, x1, y1) in pixels; `fpg.faces.FaceAnalyzer` is one."""
 
@@ -39,6 +41,8 @@ class FaceScore:
 
     box: tuple[float, float, float, float]
     score: float
+    measure: float | None = None
+    """What `judge`'s `measure` said of the network's input; not part of `to_json`."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def judge(
     batch: int = 16,
     threshold: float | None = None,
     highlights: int = 6,
+    measure: Measure | None = None,
 ) -> Judgement:
     """Judge one video, image or folder of frames.
 
@@ -161,6 +166,7 @@ def judge(
         batch: faces per call of the engine.
         threshold: probability from which the verdict is `fake`; default the engine's.
         highlights: suspicious faces to keep for a report.
+        measure: called with every input of the network, see `FaceScore.measure`.
 
     Returns:
         A judgement; an input that cannot be read or has no face carries `error` and no score.
@@ -169,7 +175,7 @@ def judge(
         MissingDependencyError: a part that judging needs is not installed.
     """
 
-    options: dict[str, Any] = {"batch": batch, "threshold": threshold, "highlights": highlights}
+    options: dict[str, Any] = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": measure}
 
     def attempt(total: int | None = None) -> Judgement:
         count, images = open_frames(path, frames, total)
@@ -203,6 +209,7 @@ def judge_frames(
     batch: int = 16,
     threshold: float | None = None,
     highlights: int = 6,
+    measure: Measure | None = None,
 ) -> Judgement:
     """Judge frames whose faces are known: the part that prepared data and fresh inputs share.
 
@@ -210,13 +217,13 @@ def judge_frames(
         path: names the input.
         count: frames to expect; spreads the highlights.
         items: the frames, in order of time.
-        engine, batch, threshold, highlights: as in `judge`.
+        engine, batch, threshold, highlights, measure: as in `judge`.
 
     Raises:
         InputError: from `items`, without any frame, or when the model's answer is not finite.
     """
     name, limit = printable(path), _limit(engine, threshold)
-    scorer = _Scorer(name, engine, batch, _Keeper(highlights, count))
+    scorer = _Scorer(name, engine, batch, _Keeper(highlights, count), measure)
     for position, item in enumerate(items):
         scorer.add(position, item)
     frames = scorer.finish()
@@ -304,13 +311,14 @@ class _Keeper:
 class _Scorer:
     """Collects faces across frames into batches for the engine and hands the scores back to their frames."""
 
-    def __init__(self, name: str, engine: Engine, batch: int, keeper: _Keeper) -> None:
+    def __init__(self, name: str, engine: Engine, batch: int, keeper: _Keeper, measure: Measure | None = None) -> None:
         self.keeper = keeper
+        self._measure = measure
         self._name, self._engine = name, engine
         largest = engine.spec.batch[2] if engine.spec.batch else batch
         self._batch = max(1, min(batch, largest))
         self._frames: list[FrameFaces] = []
-        self._scores: list[list[float]] = []
+        self._scores: list[list[tuple[float, float | None]]] = []
         self._pending: list[tuple[int, np.ndarray]] = []
 
     def add(self, position: int, item: FrameFaces) -> None:
@@ -326,7 +334,7 @@ class _Scorer:
         if not self._frames:
             raise InputError(self._name, "no frame could be decoded")
         return tuple(
-            FrameScore(item.index, item.time_s, tuple(FaceScore(b, s) for b, s in zip(item.boxes, scores, strict=True)))
+            FrameScore(item.index, item.time_s, tuple(FaceScore(b, *s) for b, s in zip(item.boxes, scores, strict=True)))
             for item, scores in zip(self._frames, self._scores, strict=True)
         )
 
@@ -340,7 +348,7 @@ class _Scorer:
         if not np.isfinite(scores).all():
             raise InputError(self._name, "the model's answer is not finite")
         for (position, image), score, activation_map in zip(now, scores.tolist(), output.activation_map, strict=False):
-            self._scores[position].append(float(score))
+            self._scores[position].append((float(score), None if self._measure is None else float(self._measure(image))))
             self.keeper.offer(position, self._frames[position], float(score), image, activation_map)
 
 

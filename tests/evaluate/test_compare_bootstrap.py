@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from fpg.evaluate.bootstrap import auc, bootstrap_aucs, interval
+from fpg.evaluate.bootstrap import bootstrap_aucs, interval
+from fpg.evaluate.metrics import auc
 
 
 def brute_force(labels: np.ndarray, scores: np.ndarray) -> float:

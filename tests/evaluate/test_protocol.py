@@ -14,7 +14,8 @@ from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lo
 
 from fpg.common.errors import InputError, UsageError
 from fpg.data.manifest import FaceRow, VideoRecord, read_manifest, write_manifest
-from fpg.evaluate.protocol import Result, Worst, plan, score, summarise
+from fpg.evaluate.protocol import Result, Worst, plan, score
+from fpg.evaluate.summary import summarise
 
 
 def prepared(root: Path, videos: dict[str, tuple[int, list[list[int]]]], split: str = "test") -> Path:
