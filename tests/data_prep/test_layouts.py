@@ -361,3 +361,41 @@ def test_archives_that_were_not_unpacked(tmp_path: Path) -> None:
     root = built("wild", tmp_path)
     (root / "real_train/77.tar.gz").touch()
     assert [Path(f.path).name for f in survey(root).findings if f.code == "archive"] == ["77.tar.gz"]
+
+
+@pytest.mark.slow
+def test_every_layout_is_trained_on_and_evaluated(tmp_path: Path) -> None:
+    """All miniatures, prepared, in one training run; then each is evaluated prepared, and some as they lie on disk."""
+    torch = pytest.importorskip("torch")
+    from fpg.cli import train
+    from fpg.data.manifest import read_manifest
+    from fpg.engines import load_engine
+    from fpg.evaluate.protocol import plan, score, summarise
+
+    torch.set_num_threads(1)
+    sets: dict[str, tuple[Path, Path]] = {}
+    for name in NAMES:
+        root, out = built(name, tmp_path / name), tmp_path / "prepared" / name
+        prepare(root, out, workers=0, frames=1, dataset=name, analyzer=makers.ColourAnalyzer, quiet=True)
+        sets[name] = root, out
+    learnable = [out for _, out in sets.values() if read_manifest(out).select(split="train", label=0).faces]
+    assert len(learnable) >= 10  # the others are for testing only
+    small = ["--model.backbone", "test_efficientnet", "--model.pretrained", "false", "--model.image_size", "64", "--device", "cpu"]
+    small += ["--batch", "8", "--epochs", "1", "--workers", "0", "--threads", "1", "--pictures", "1", "--frames_per_video", "1"]
+    weights = tmp_path / "run" / "model.safetensors"
+    assert train.main(["--data", *map(str, learnable), "--out", str(weights.parent), *small]) == 0
+    engine = load_engine(weights, device="cpu")
+
+    def evaluated(path: Path, split: str | None = None) -> dict[str, object]:
+        chosen = plan([path], engine, makers.ColourAnalyzer, split=split, frames=1, highlights=0)
+        return summarise(list(score(chosen.items)), chosen.notes, 0.5, 1)
+
+    for name, (_, out) in sets.items():
+        result = evaluated(out)
+        tested = sum(split == "test" for *_, split in EXPECTED[name])
+        assert (result["videos"], result["scored"], result["failed"]) == (tested, tested, 0), name
+        assert isinstance(result["auc"], float), name
+    for name in ("ff", "celeb_v2", "dfdc", "deepfakebench", "wild", "csv"):
+        raw, whole = evaluated(sets[name][0]), evaluated(sets[name][0], "all")
+        assert raw["auc"] == evaluated(sets[name][1])["auc"], name
+        assert whole["scored"] == len(EXPECTED[name]), name
