@@ -167,7 +167,7 @@ def examine_data(
     found = survey(path, layout=layout, dataset=dataset)
     findings = Findings(list(found.findings))
     sources = sorted([*found.sources, *found.left_out], key=lambda s: s.key)
-    if not sources and not findings.items:
+    if not sources and not any(f.level == "error" for f in findings.items):
         findings.error("empty", path, "holds no video and no image")
     present = [s for s in sources if os.path.exists(s.path)]
     report = DataReport(os.fspath(path), [kind.name for kind, _ in found.layouts], deep, videos=len(sources))

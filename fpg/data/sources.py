@@ -95,8 +95,6 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
     found: list[Source] = []
     try:
         layouts = [(layout_named(layout), path)] if layout else recognise(path)
-        if layout and not layouts[0][0].matches(path):
-            findings.note("layout", path, f"does not look like {layout}: {layouts[0][0].title}")
     except InputError as error:
         findings.error("unreadable", error.path, error.reason)
         layouts = []
@@ -105,7 +103,13 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
             found += kind.find(root, dataset or kind.dataset or text_of(path.resolve().stem) or "data", findings)
         except InputError as error:
             findings.error("unreadable", error.path, error.reason)
+    if layout and not found and not layouts[0][0].matches(path):
+        findings = Findings()  # whatever its reader missed follows from that
+        findings.error("layout", path, f"does not look like {layout}, which is {layouts[0][0].title}")
     sources = sorted((_placed(s, split) for s in found), key=lambda s: s.key)
+    for source in sources:
+        if os.path.islink(source.path) and not os.path.exists(source.path):
+            findings.warning("dead_link", source.path, f"is a link to {os.readlink(source.path)}, which is not there")
     for first, second in pairwise(sources):
         if first.key == second.key:
             name = "/".join(filter(None, second.key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import makers
@@ -195,6 +196,11 @@ def test_folders_in_other_cases_and_splits_in_a_folder(tmp_path: Path) -> None:
 def test_unknown_layout_and_its_list(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"layout: expected one of ff\+\+, .*, got nonsense"):
         find_sources(tmp_path, layout="nonsense")
+    miniatures.real_fake(tmp_path / "set")
+    for layout in LAYOUTS:
+        if layout.name not in ("real-fake", "folder", "uadfv", "sbi-tree", "df40"):  # those find something in it
+            with pytest.raises(InputError, match=f"set: does not look like {re.escape(layout.name)}, which is"):
+                find_sources(tmp_path / "set", layout=layout.name)
     assert main(["--layout", "list"]) == 0
     printed = capsys.readouterr().out
     assert printed.strip() == describe_layouts().strip()
@@ -355,6 +361,14 @@ def test_several_splits_in_deepfakebench_are_said(tmp_path: Path) -> None:
     (note,) = survey(built("deepfakebench_celeb", tmp_path)).findings
     assert (note.level, note.code) == ("note", "several_splits")
     assert "2 videos are in more than one split; test counts before val before train" in note.text
+
+
+def test_dead_links_are_named(tmp_path: Path) -> None:
+    root = built("ff", tmp_path)
+    video = root / "original_sequences/youtube/c23/videos/000.mp4"
+    video.unlink()
+    video.symlink_to(tmp_path / "unplugged.mp4")
+    assert [(f.level, f.code, f.path) for f in survey(root).findings] == [("warning", "dead_link", str(video))]
 
 
 def test_archives_that_were_not_unpacked(tmp_path: Path) -> None:

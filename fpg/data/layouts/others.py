@@ -43,7 +43,7 @@ class FFIW:
         sources = []
         has_test = child(root, "target", "test") is not None
         for name, label in self._CLASSES:
-            for split, folder in folders(root / folders(root)[name].name).items():
+            for split, folder in (folders(at) if (at := child(root, name)) else {}).items():
                 if split not in SPLIT_WORDS:
                     continue
                 known, why = SPLIT_WORDS[split], f"folder {split}/"
@@ -85,7 +85,8 @@ class DeeperForensics:
         splits = self._splits(root, findings)
         actors = {name.partition("_")[2]: split for name, split in (splits or {}).items()}
         sources = []
-        for method in folders(root / folders(root)["manipulated_videos"].name).values():
+        manipulated = child(root, "manipulated_videos")
+        for method in folders(manipulated).values() if manipulated else []:
             found = clips(method)
             for clip in found:
                 stem = clip.id.rpartition("/")[2]
