@@ -384,7 +384,8 @@ def test_every_layout_is_trained_on_and_evaluated(tmp_path: Path) -> None:
     from fpg.cli import train
     from fpg.data.manifest import read_manifest
     from fpg.engines import load_engine
-    from fpg.evaluate.protocol import plan, score, summarise
+    from fpg.evaluate.protocol import plan, score
+    from fpg.evaluate.summary import summarise
 
     torch.set_num_threads(1)
     sets: dict[str, tuple[Path, Path]] = {}
@@ -402,7 +403,7 @@ def test_every_layout_is_trained_on_and_evaluated(tmp_path: Path) -> None:
 
     def evaluated(path: Path, split: str | None = None) -> dict[str, object]:
         chosen = plan([path], engine, makers.ColourAnalyzer, split=split, frames=1, highlights=0)
-        return summarise(list(score(chosen.items)), chosen.notes, 0.5, 1)
+        return summarise(list(score(chosen.items)), chosen.notes, 0.5, 1, resamples=20)
 
     for name, (_, out) in sets.items():
         result = evaluated(out)
