@@ -5,6 +5,7 @@ Sums and counts are kept apart (`LossSums`), so that several processes can take 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -21,15 +22,19 @@ class LossConfig:
     """Weights of the losses; the classification loss has weight 1.
 
     Raises:
-        UsageError: a negative weight.
+        UsageError: a negative weight, or class weights that are not positive.
     """
 
     similarity: float = 0.075
     """Weight of L_sim: features of a real face and its forgery, inside the forged region, are pushed apart."""
     quality: float = 1.0
     """Weight of L_q: mean squared error of the quality head."""
+    class_weights: tuple[float, float] = (1.0, 1.0)
+    """Weights of real and fake images in the cross-entropy, a weighted mean: only their ratio counts."""
 
     def __post_init__(self) -> None:
+        if not (len(self.class_weights) == 2 and all(0 < weight < math.inf for weight in self.class_weights)):
+            raise UsageError(f"loss.class_weights: expected two numbers > 0 (real, fake), got {list(self.class_weights)}")
         if self.similarity < 0 or self.quality < 0:
             raise UsageError(f"loss weights: expected >= 0, got similarity {self.similarity}, quality {self.quality}")
 
@@ -121,8 +126,11 @@ def similarity_loss(features: Tensor, mask: Tensor) -> Similarity:
     return Similarity(_similarities(selected, pooled).sum() / selected.sum().clamp(min=1), selected, pooled)
 
 
-def loss_sums(output: Output, mask: Tensor, quality_target: Tensor) -> LossSums:
-    """The sums behind `fpg_loss`, with the same arguments; no synchronisation with the device."""
+def loss_sums(output: Output, mask: Tensor, quality_target: Tensor, class_weights: tuple[float, float] = (1.0, 1.0)) -> LossSums:
+    """The sums behind `fpg_loss`, with the same arguments; no synchronisation with the device.
+
+    Class weights are scaled to a mean of 1: every selected pair has an image of each class, so that means stay weighted means.
+    """
     selected, pooled = _pool(output.features, mask)
     n = len(selected)
     for name, tensor, shape in (
@@ -136,6 +144,9 @@ def loss_sums(output: Output, mask: Tensor, quality_target: Tensor) -> LossSums:
     labels = torch.arange(2, device=logits.device).repeat_interleave(n)
     both = torch.cat([selected, selected])
     classification = F.cross_entropy(logits, labels, reduction="none") * both
+    if class_weights[0] != class_weights[1]:
+        scale = 2 / sum(class_weights)
+        classification = torch.cat([part * (weight * scale) for part, weight in zip(classification.split(n), class_weights, strict=True)])
     error = (quality - quality_target.detach().to(quality)).square() * both
     return LossSums(classification.sum(), _similarities(selected, pooled).sum(), error.sum(), selected)
 
@@ -155,7 +166,8 @@ def fpg_loss(output: Output, mask: Tensor, quality_target: Tensor, config: LossC
     Raises:
         ValueError: shapes that do not fit.
     """
-    return loss_sums(output, mask, quality_target).means(config or LossConfig())
+    config = config or LossConfig()
+    return loss_sums(output, mask, quality_target, config.class_weights).means(config)
 
 
 def _pool(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,7 @@ class OptimConfig:
     """AdamW and its schedule."""
 
     lr: float = 1e-4
-    """Learning rate of the constant part."""
+    """Full learning rate."""
     beta1: float = 0.9
     """Decay of AdamW's first moment."""
     beta2: float = 0.98
@@ -44,15 +44,23 @@ class OptimConfig:
     eps: float = 1e-6
     """AdamW's epsilon."""
     weight_decay: float = 0.2
-    """Decoupled weight decay, on every parameter."""
+    """Decoupled weight decay."""
+    decay_norm_bias: bool = True
+    """Weight decay on every parameter, as the method has it; `false` leaves out biases, normalisations and position embeddings."""
+    layer_decay: float = 1.0
+    """Layer-wise learning rates: each layer of the backbone has this times the rate of the one after it; 1 for no decay."""
     fused: bool | Literal["auto"] = "auto"
     """One kernel for the whole update: `auto` and `true` use it, `false` does not."""
     sam: bool = False
     """Sharpness-aware minimisation around the optimiser: two passes per step."""
     sam_rho: float = 0.05
     """Its radius."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """`linear`, the method's: constant, then falling linearly. `cosine`: falling along half a cosine, step by step, from the start."""
     constant: float = 0.75
-    """Share of the epochs at the full learning rate; from there it falls linearly, epoch by epoch, to reach 0 after the last one."""
+    """Of `linear`: share of the epochs at the full learning rate; from there it falls epoch by epoch, to reach 0 after the last one."""
+    warmup_epochs: float = 0.0
+    """Epochs (or parts of one) in which the learning rate first rises, step by step."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,16 @@ class TrainConfig:
     """Only operations that give the same bits every time, which costs speed on a GPU; an operation that cannot is an error."""
     ema: float = 0.0
     """Decay of an exponential moving average of the weights (0.999, say), which is then what is validated and saved; 0 keeps none."""
+    freeze: list[str] = field(default_factory=list)
+    """Parameters that are not trained, by name, beginning of a name, or pattern: `backbone`, `backbone.net.blocks.0`, `*.bias`."""
+    freeze_stages: int = 0
+    """Stages of the backbone that are not trained, counted from its stem, which goes with them; 0 trains all."""
+    patience: int = 0
+    """Epochs without a better validation AUC after which the run ends early; 0 never does."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights become `model.safetensors`: those of the last epoch, as the method has it, or of the best validation AUC."""
+    keep_top: int = 0
+    """Epochs of the best validation AUC whose weights are kept under `RUN/checkpoints/top`."""
     workers: int = 2
     """Processes, for each process that trains, that read faces and make pairs; 0 makes them in the training process."""
     threads: int = 0
@@ -148,7 +166,8 @@ class TrainConfig:
         ):
             require(getattr(self, name) >= 1, name, "a number >= 1", getattr(self, name))
         require(bool(self.out), "out", "a folder to write into (--out RUN)", self.out)
-        for name, limit in (("workers", 1024), ("threads", 1024), ("pictures", 1024), ("seed", 2**63 - 1)):
+        limits = {"workers": 1024, "threads": 1024, "pictures": 1024, "seed": 2**63 - 1}
+        for name, limit in {**limits, "freeze_stages": 1024, "patience": 10**6, "keep_top": 10**6}.items():
             require(0 <= getattr(self, name) <= limit, name, f"a number in 0..{limit}", getattr(self, name))
         require(0 <= self.ema < 1, "ema", "a decay in [0, 1)", self.ema)
         require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
@@ -157,7 +176,10 @@ class TrainConfig:
         require(
             not given, "fakes", "self-blended, as guidance and the similarity loss need masks (--method real-fake has neither)", self.fakes
         )
-        require(0 <= self.optim.constant <= 1, "optim.constant", "a share in [0, 1]", self.optim.constant)
+        optim = self.optim
+        require(0 <= optim.constant <= 1, "optim.constant", "a share in [0, 1]", optim.constant)
+        require(0 <= optim.warmup_epochs < self.epochs, "optim.warmup_epochs", f"fewer than the {self.epochs} epochs", optim.warmup_epochs)
+        require(0 < optim.layer_decay <= 1, "optim.layer_decay", "a factor in (0, 1]", optim.layer_decay)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values (tuples become lists), as written to `config.yaml` and kept in checkpoints."""
@@ -168,10 +190,10 @@ class TrainConfig:
 
 FREE_ON_RESUME = (
     *("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs"),
-    *("channels_last", "compile", "deterministic", "optim.fused"),
+    *("channels_last", "compile", "deterministic", "optim.fused", "patience", "keep", "keep_top"),
 )
-"""Fields that a resumed run may change: they do not decide what is learnt (beyond rounding), as the number of processes does not. The data
-are compared by fingerprint instead of by path."""
+"""Fields that a resumed run may change: they do not decide what is learnt (beyond rounding), as the number of processes does not, only
+how long and what is kept of it. The data are compared by fingerprint instead of by path."""
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:
@@ -187,12 +209,6 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") 
         elif a != b:
             found.append(f"{name}: {b!r} -> {a!r}")
     return found
-
-
-def learning_rate(config: OptimConfig, epoch: int, epochs: int) -> float:
-    """Learning rate of an epoch (0-based): constant for `constant` of the epochs, then linear to 0 (METHOD 4.6)."""
-    start = int(epochs * config.constant)
-    return config.lr * min(1.0, (epochs - epoch) / max(1, epochs - start))
 
 
 def _plain(value: Any) -> Any:

@@ -45,7 +45,7 @@ class Inputs:
 
     Raises:
         InputError: data that cannot be used, or no real face to train on.
-        UsageError: more processes than pairs in a batch.
+        UsageError: more processes than pairs in a batch, or options that need validation faces without any.
     """
 
     def __init__(self, config: TrainConfig, world: World, device: torch.device) -> None:
@@ -63,6 +63,8 @@ class Inputs:
                 config.data[0],
                 "no fake faces in split train; --method real-fake learns from given fakes: prepare fake videos too, or take another method",
             )
+        if not self.val_faces.entries and (asks := next((name for name in ("patience", "keep_top") if getattr(config, name)), None)):
+            raise UsageError(f"{asks}: expected 0 without real faces in split val to validate on, got {getattr(config, asks)}")
         self.pairs = config.batch // 2
         if self.pairs < world.size:
             raise UsageError(
@@ -84,7 +86,8 @@ class Inputs:
         """This process's part of the validation pairs, None (and a message) without validation faces."""
         if not self.val_faces.entries:
             console.print(
-                "validation: no real faces in split val; nothing is validated, and the last weights become the final ones", style="yellow"
+                "validation: no real faces in split val; nothing is validated, and the last weights become the final ones",
+                style="yellow",
             )
             return None
         if self.val_fakes is not None and not self.val_fakes.entries:

@@ -11,6 +11,7 @@ from torch import nn
 from fpg.models.detector import Detector
 from fpg.train.config import TrainConfig
 from fpg.train.ema import Ema
+from fpg.train.optimizer import frozen_modules
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -26,10 +27,19 @@ class Learner:
     ema: Ema | None
     device: torch.device
 
+    def __post_init__(self) -> None:
+        self._frozen = frozen_modules(self.model)
+
     @property
     def judged(self) -> Detector:
         """What is validated and saved: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.model
+
+    def train(self) -> None:
+        """Training mode, except for what is frozen as a whole: its running statistics stay, and nothing in it is dropped."""
+        self.model.train()
+        for module in self._frozen:
+            module.eval()
 
     @property
     def synchronised(self) -> bool:

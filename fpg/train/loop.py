@@ -1,7 +1,7 @@
 """The training run: folders, checkpoints, epochs, validation, pictures and final weights (FPG, ACM MM 2024; METHOD 4).
 
 `RUN/` holds `config.yaml`, `environment.json`, `log.jsonl`, `tensorboard/`, `pictures/epoch_NNN.png`, `checkpoints/last.pt`,
-`checkpoints/best.safetensors`, and at the end `model.safetensors` with `model.spec.json`.
+`checkpoints/best.safetensors`, `checkpoints/top/`, and at the end `model.safetensors` with `model.spec.json`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.models.detector import save_detector
 from fpg.train.clock import Clock
-from fpg.train.config import TrainConfig, learning_rate
+from fpg.train.config import TrainConfig
 from fpg.train.distributed import World, join
 from fpg.train.inputs import Inputs
+from fpg.train.keep import TopFolder, ranked, waited_enough
 from fpg.train.meter import Meter
 from fpg.train.methods import resolve
 from fpg.train.pairs import Batch, open_batches
 from fpg.train.pictures import picture_grid
 from fpg.train.quality import quality_target
 from fpg.train.report import Report, describe_run
+from fpg.train.schedule import learning_rate, set_learning_rate
 from fpg.train.setup import build_learner, choose_device, claim
 from fpg.train.state import Position, restore, save_checkpoint
 from fpg.train.step import StepResult, train_step
@@ -85,6 +87,7 @@ class Run:
         self.out = Path(config.out)
         self.last = self.out / "checkpoints" / "last.pt"
         self.best = self.out / "checkpoints" / "best.safetensors"
+        self.top = TopFolder(self.out / "checkpoints" / "top")
         if world.main:
             claim(self.out, resume)
         self.device = choose_device(config.device)
@@ -125,7 +128,7 @@ class Run:
         self.report.start(self.learner, self.inputs, self.schedule.steps)
         with progress(disable=not self.world.main) as bar, open_batches(self.batches) as batches:
             task = bar.add_task("", total=self.schedule.steps * self.config.epochs, completed=self.position.step)
-            while self.position.epoch < self.config.epochs:
+            while self.position.epoch < self.config.epochs and not self._early():
                 self._epoch(batches, bar, task)
         if self.world.main:
             self._finish()
@@ -133,10 +136,8 @@ class Run:
 
     def _epoch(self, batches: Iterator[Any], bar: Progress, task: TaskID) -> None:
         position, config = self.position, self.config
-        rate = learning_rate(config.optim, position.epoch, config.epochs)
-        for group in self.learner.optimizer.param_groups:
-            group["lr"] = rate
         meter = Meter()
+        rate = 0.0
         while position.step_in_epoch < self.schedule.steps:
             started = time.perf_counter()
             batch = next(batches)
@@ -144,6 +145,8 @@ class Run:
             clock = Clock(self.device, "pairs")
             with clock.lap("pairs"):
                 batch = self.inputs.maker.finish(batch)
+            rate = learning_rate(config.optim, position.epoch, config.epochs, position.step_in_epoch, self.schedule.steps)
+            set_learning_rate(self.learner.optimizer, rate)
             result = self._step(batch)
             stop = self._news(batch["failures"])
             meter.add(result, time.perf_counter() - started, waited, sum(clock.seconds()))
@@ -203,6 +206,8 @@ class Run:
         self.report.epoch(meter, rate, validation)
         position.epoch, position.step_in_epoch = done, 0
         self._checkpoint()
+        if self.world.main:
+            self.top.prune(position.kept)
         self._pause(self._news([]), save=False)
 
     def _validate(self) -> Validation | None:
@@ -215,12 +220,21 @@ class Run:
             return None
         for failure in result.failures:
             self.report.say(f"validation, left out: {failure}", "yellow")
+        new = {"auc": result.auc, "loss": result.loss, "epoch": self.position.epoch, "step": self.position.step}
         if result.better_than(self.position.best):
             if self.world.main:
                 with atomic_write(self.best) as file:
                     file.write(tensors_to_bytes({name: x.contiguous() for name, x in model.state_dict().items()}))
-            self.position.best = {"auc": result.auc, "loss": result.loss, "epoch": self.position.epoch, "step": self.position.step}
+            self.position.best = new
+        self.position.latest = new
+        self.position.kept = ranked(self.position.kept, new, self.config.keep_top)
+        if self.world.main and new in self.position.kept:
+            self.top.write(model, new, self.report.provenance)
         return result
+
+    def _early(self) -> bool:
+        """Whether the run has waited long enough for a better validation."""
+        return waited_enough(self.position.best, self.position.epoch, self.config.patience)
 
     def _picture(self, batch: Batch, names: list[str]) -> None:
         split = "validation" if self.inputs.val_faces.entries else "training"
@@ -230,15 +244,20 @@ class Run:
         self.report.picture(picture_grid(self.learner.judged, batch, names, self.config, title, self.device))
 
     def _finish(self) -> None:
-        position, best, model = self.position, self.position.best, self.learner.judged
-        if best is not None:
+        position, model, validation = self.position, self.learner.judged, self.position.latest
+        what = f"last epoch, {position.epoch}" + ("" if validation else "; nothing was validated")
+        if position.epoch < self.config.epochs:
+            self.report.say(f"no better validation AUC in {self.config.patience} epochs: the run ends after {position.epoch}")
+        if self.config.keep == "best" and position.best is not None:
             model.load_state_dict(load_file(str(self.best)))
-        what = f"best validation AUC, epoch {int(best['epoch']) + 1}" if best else "last epoch, nothing was validated"
+            validation = position.best
+            what = f"best validation AUC, epoch {int(validation['epoch']) + 1}"
         path = self.out / MODEL
         provenance = {
             **self.report.provenance,
             "weights": what,
-            "validation": best,
+            "validation": validation,
+            "best_validation": position.best,
             "epochs": position.epoch,
             "steps": position.step,
             "counts": position.counts,

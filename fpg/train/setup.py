@@ -12,10 +12,11 @@ from timm.layers import convert_sync_batchnorm
 from fpg.common.errors import UsageError
 from fpg.common.files import remove_unfinished
 from fpg.models.detector import Detector, build_detector
-from fpg.train.config import OptimConfig, TrainConfig
+from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
 from fpg.train.ema import Ema
 from fpg.train.learner import Learner, memory_format
+from fpg.train.optimizer import build_optimizer, freeze
 from fpg.train.step import seed_torch
 
 
@@ -57,7 +58,7 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     """The detector with its first weights, and what belongs to it.
 
     Raises:
-        UsageError: `compile` without a compiler.
+        UsageError: `compile` without a compiler; nothing that can be frozen or ordered as asked for.
     """
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
@@ -66,6 +67,7 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     torch.backends.cudnn.benchmark = not config.deterministic
     seed_torch(config.seed, "init")
     model: Any = build_detector(config.model.detector(), pretrained=config.model.pretrained)
+    freeze(model, config.freeze, config.freeze_stages)
     model = model.to(device, memory_format=memory_format(config))
     if world.size > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)
@@ -75,18 +77,6 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     if config.compile:
         compile_parts(model, device)
     return learner
-
-
-def build_optimizer(config: OptimConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """AdamW of the recipe."""
-    return torch.optim.AdamW(
-        model.parameters(),
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=config.fused == "auto" or config.fused,
-    )
 
 
 def compile_parts(model: Detector, device: torch.device, backend: str = "inductor") -> None:

@@ -39,6 +39,10 @@ class Position:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     best: dict[str, float] | None = None
     """`auc`, `loss`, `epoch`, `step` of the best validation, None before the first."""
+    latest: dict[str, float] | None = None
+    """The same of the last validation."""
+    kept: list[dict[str, float]] = field(default_factory=list)
+    """The same of the `keep_top` best ones, best first."""
 
 
 def save_checkpoint(path: str | os.PathLike[str], learner: Learner, position: Position, config: dict[str, Any], fingerprint: str) -> None:

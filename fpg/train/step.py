@@ -173,11 +173,11 @@ def _pass(
     with clock.lap("quality"):
         target = None if quality is None else quality(images, *(torch.cat([known, known]) for known in (part.pose, part.face_size)))
 
-    learner.model.train()
+    learner.train()
     with precision:
         output = learner.model(images)
     target = output.quality.detach() if target is None else target
-    sums = loss_sums(output, refined.pairs.mask, target)
+    sums = loss_sums(output, refined.pairs.mask, target, config.loss.class_weights)
     losses = sums.means(config.loss, pairs=nominal)
     assert losses.total is not None
     learner.scaler.scale(losses.total).backward()
@@ -206,7 +206,7 @@ def _sharpness_aware(
             with autocast(config.precision, learner.device):
                 output = learner.model(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
-            loss = loss_sums(output, seen.pairs.mask, target).means(config.loss, pairs=nominal).total
+            loss = loss_sums(output, seen.pairs.mask, target, config.loss.class_weights).means(config.loss, pairs=nominal).total
             assert loss is not None
             learner.scaler.scale(loss).backward()
             total += loss.detach().double()
@@ -221,7 +221,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     In float32, as the statistics that SyncBatchNorm exchanges for no image have the type of its input, and else are float32.
     """
     size = config.model.image_size
-    learner.model.train()
+    learner.train()
     output = learner.model(torch.zeros(0, 3, size, size, device=learner.device))
     sum(x.sum() for x in output).backward()
 

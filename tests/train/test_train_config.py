@@ -12,7 +12,8 @@ import yaml
 
 from fpg.cli.train import main, parse
 from fpg.common.errors import UsageError
-from fpg.train.config import OptimConfig, TrainConfig, differences, learning_rate
+from fpg.train.config import OptimConfig, TrainConfig, differences
+from fpg.train.schedule import learning_rate
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

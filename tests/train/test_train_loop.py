@@ -45,8 +45,9 @@ def test_a_run_leaves_everything_that_is_promised(tiny: Tiny, capsys: pytest.Cap
     assert spec.image_size == 64
     assert spec.provenance["seed"] == 3
     assert spec.provenance["quality"]["name"] == "analytic"
-    assert spec.provenance["weights"].startswith("best validation AUC")
-    assert spec.provenance["validation"]["auc"] == max(line["val_auc"] for line in log_lines(out, "epoch"))
+    assert spec.provenance["weights"] == "last epoch, 2"
+    assert spec.provenance["validation"]["auc"] == log_lines(out, "epoch")[-1]["val_auc"]
+    assert spec.provenance["best_validation"]["auc"] == max(line["val_auc"] for line in log_lines(out, "epoch"))
 
     steps = log_lines(out, "step")
     assert [line["step"] for line in steps] == list(range(6))
@@ -130,7 +131,7 @@ def test_without_validation_people_the_last_weights_are_used(
 ) -> None:
     config = tiny(data=[str(prepare(splits={"train": 4}))], epochs=1, pictures=1)
     _, spec = load_detector(train(config))
-    assert spec.provenance["weights"] == "last epoch, nothing was validated"
+    assert spec.provenance["weights"] == "last epoch, 1; nothing was validated"
     assert "no real faces in split val" in capsys.readouterr().err
     assert (Path(config.out) / "pictures/epoch_000.png").exists()
 

@@ -1,0 +1,53 @@
+"""The best epochs of a run by validation AUC: which are kept as weights, and when to stop waiting for a better one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fpg.common.spec import sidecar
+from fpg.models.detector import Detector, save_detector
+
+Best = dict[str, float]
+"""`auc`, `loss`, `epoch` (0-based), `step` of a validation."""
+
+
+def ranked(kept: list[Best], new: Best, count: int) -> list[Best]:
+    """The best `count` of some epochs and a new one, best first: by AUC, then by loss, then the earlier epoch."""
+    others = [best for best in kept if best["epoch"] != new["epoch"]]
+    return sorted([*others, new], key=lambda best: (-best["auc"], best["loss"], best["epoch"]))[:count]
+
+
+def waited_enough(best: Best | None, epochs_done: int, patience: int) -> bool:
+    """Whether `patience` epochs (0: any number) went by without a better validation; a function of the position alone."""
+    return bool(patience) and best is not None and epochs_done - 1 - best["epoch"] >= patience
+
+
+class TopFolder:
+    """`RUN/checkpoints/top/epoch_NNN.safetensors` with their sidecars, ready for fpg-eval.
+
+    Weights are written before the checkpoint that lists them, and removed after one that does not: whenever a run is killed, everything
+    that its last checkpoint lists is there.
+
+    Args:
+        folder: made when the first weights are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, best: Best) -> Path:
+        """Weights of an epoch."""
+        return self.folder / f"epoch_{int(best['epoch']):03d}.safetensors"
+
+    def write(self, model: Detector, best: Best, provenance: dict[str, Any]) -> None:
+        """Save the weights of an epoch, each file atomically."""
+        save_detector(self.path(best), model, provenance={**provenance, "weights": f"epoch {int(best['epoch']) + 1}", "validation": best})
+
+    def prune(self, kept: list[Best]) -> None:
+        """Remove what is not among the kept."""
+        wanted = {self.path(best) for best in kept}
+        for path in self.folder.glob("epoch_*.safetensors"):
+            if path not in wanted:
+                path.unlink(missing_ok=True)
+                sidecar(path).unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""The optimiser: AdamW, its groups of parameters, and what is not trained at all."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from timm.models import group_parameters
+from torch import nn
+
+from fpg.common.errors import UsageError
+from fpg.models.detector import Detector
+from fpg.train.config import OptimConfig
+
+_NET = "backbone.net."
+"""Where the names of timm's network begin in those of a detector."""
+
+
+def build_optimizer(config: OptimConfig, model: Detector) -> torch.optim.Optimizer:
+    """AdamW of the recipe, over what is trained.
+
+    Raises:
+        UsageError: layer decay for a backbone whose layers have no order.
+    """
+    return torch.optim.AdamW(
+        parameter_groups(config, model),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=config.fused == "auto" or config.fused,
+    )
+
+
+def parameter_groups(config: OptimConfig, model: Detector) -> list[dict[str, Any]]:
+    """Parameters that are trained, in groups of one weight decay and one `lr_scale`, the factor of their learning rate.
+
+    Layer decay (Clark et al., ELECTRA, ICLR 2020) follows timm's order of the layers; what lies behind the backbone has the full rate.
+    """
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    scales = {} if config.layer_decay == 1 else layer_scales(model, config.layer_decay)
+    exempt = set() if config.decay_norm_bias else _without_decay(model)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in trained:
+        key = (scales.get(name, 1.0), 0.0 if name in exempt else config.weight_decay)
+        groups.setdefault(key, []).append(parameter)
+    return [{"params": params, "lr_scale": scale, "weight_decay": decay} for (scale, decay), params in groups.items()]
+
+
+def layer_scales(model: Detector, decay: float) -> dict[str, float]:
+    """Factor of the learning rate of each of the backbone's parameters: decay ** (layers between it and the heads).
+
+    The backbone's last layer is one away from the heads.
+    """
+    layers = _layers(model, coarse=False, option="optim.layer_decay")
+    last = max(layers.values())
+    return {name: decay ** (last - layer + 1) for name, layer in layers.items()}
+
+
+def freeze(model: Detector, patterns: Sequence[str], stages: int) -> None:
+    """Take parameters out of training (`requires_grad`), by name and by stage.
+
+    Args:
+        model: the detector.
+        patterns: names, beginnings of names up to a dot, or shell patterns (`backbone`, `backbone.net.blocks.0`, `*.bias`).
+        stages: freeze the backbone's stem and this many stages after it (timm's coarse groups); 0 freezes none.
+
+    Raises:
+        UsageError: a pattern that names no parameter, more stages than there are, or nothing is left to train.
+    """
+    names = dict(model.named_parameters())
+    for pattern in patterns:
+        found = [name for name in names if name == pattern or name.startswith(f"{pattern}.") or fnmatch.fnmatchcase(name, pattern)]
+        if not found:
+            raise UsageError(f"freeze: expected names of parameters such as {next(iter(names))} or backbone, got {pattern!r}")
+        for name in found:
+            names[name].requires_grad_(False)
+    if stages:
+        groups = _layers(model, coarse=True, option="freeze_stages")
+        last = max(groups.values())
+        if stages > last:
+            raise UsageError(f"freeze_stages: {model.config.backbone} has {last} stages after its stem, expected 0..{last}, got {stages}")
+        for name, group in groups.items():
+            if group <= stages:
+                names[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in names.values()):
+        raise UsageError(f"freeze: expected something left to train, got {list(patterns)}, which freezes everything")
+
+
+def frozen_modules(model: nn.Module) -> list[nn.Module]:
+    """The largest modules all of whose parameters are frozen: they stay in evaluation mode, so that their statistics stay too."""
+    parameters = list(model.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        return [model]
+    return [found for child in model.children() for found in frozen_modules(child)]
+
+
+def _layers(model: Detector, coarse: bool, option: str) -> dict[str, int]:
+    """Position of each of the backbone's parameters, counted from 0 at the stem; `coarse` counts stages instead of blocks."""
+    net = model.backbone.net
+    if not hasattr(net, "group_matcher"):
+        raise UsageError(f"{option}: timm does not say how the layers of {model.config.backbone} follow each other; leave it out")
+    layers = group_parameters(net, net.group_matcher(coarse=coarse), reverse=True)
+    return {_NET + name: layer for name, layer in layers.items()}
+
+
+def _without_decay(model: Detector) -> set[str]:
+    """Biases, normalisations (all vectors), and what timm lists for the network (position embeddings, class tokens)."""
+    net = model.backbone.net
+    listed = {_NET + name for name in (net.no_weight_decay() if hasattr(net, "no_weight_decay") else ())}
+    return {name for name, parameter in model.named_parameters() if parameter.ndim <= 1 or name in listed}
