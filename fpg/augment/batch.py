@@ -181,7 +181,7 @@ def _records(plans: Sequence[PairPlan], windows: RaggedBatch) -> np.ndarray:
             *regions,
             plan.crop,
             params.recolored == "source",
-            params.jpeg_quality or 0,
+            0 if params.jpeg_quality is None else max(1, params.jpeg_quality),  # libjpeg takes 0 for 1
             _color(params.color),
             resample_fields(params.resample.down_scale, params.resample.sharpen),
             _color(params.photometric),

@@ -42,7 +42,7 @@ class SelfBlendDataset(Dataset[PreparedPair]):
         self, faces: Faces, config: AugmentConfig | None = None, *, seed: int = 0, purpose: str = "pair", training: bool = True
     ) -> None:
         self.faces, self.config, self.seed, self.purpose, self.training = faces, config or AugmentConfig(), seed, purpose, training
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Other draws for the same faces from now on; call it before iterating over the loader."""

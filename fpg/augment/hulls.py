@@ -78,6 +78,8 @@ def integer_landmarks(landmarks: np.ndarray) -> np.ndarray:
     landmarks = np.asarray(landmarks)
     if landmarks.shape not in ((68, 2), (81, 2)):
         raise ValueError(f"landmarks: expected [68 or 81, 2], got {list(landmarks.shape)}")
+    if landmarks.dtype.kind not in "iuf":
+        raise ValueError(f"landmarks: expected numbers, got {landmarks.dtype}")
     if not np.isfinite(landmarks).all():
         raise ValueError("landmarks: expected finite coordinates, got NaN or infinity")
     if np.abs(landmarks).max() > COORDINATE_LIMIT:

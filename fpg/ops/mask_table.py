@@ -156,6 +156,8 @@ class MaskTable:
             raise ValueError(f"draws: expected odd kernel sides of 1 to {2 * FEATHER_RADIUS + 1} pixels, got {sides.tolist()}")
         if not (sigma > 0).all() or not np.isfinite(sigma).all():
             raise ValueError(f"draws: expected sigma more than 0, got {sigma.tolist()}")
+        if not ((np.asarray(ratio) >= 0) & (np.asarray(ratio) <= 1)).all():
+            raise ValueError(f"ratio: expected numbers in [0, 1], got {ratio}")
         self._rows["small"] = whole[:, :2]
         self._rows["radius"] = sides // 2
         for index, (k1, k2) in enumerate(sides.tolist()):

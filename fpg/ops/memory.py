@@ -29,7 +29,7 @@ def recycled(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor on the CPU, in memory that an earlier one no longer needs where there is such."""
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
-        return torch.empty(tuple(shape), dtype=dtype)
+        return torch.empty(tuple(shape), dtype=dtype, device="cpu")
     block = _take(size + ALIGNMENT)
     start = -block.ctypes.data % ALIGNMENT
     part = block[start : start + size]
@@ -47,15 +47,18 @@ def _take(needed: int) -> np.ndarray:
 
 def _give(block: np.ndarray) -> None:
     _idle[id(block)] = block
-    for key in list(_idle)[:-1]:  # the oldest first
+    for key in list(_idle):  # the oldest first
         if sum(len(other) for other in list(_idle.values())) <= IDLE_LIMIT:
             break
         _idle.pop(key, None)
 
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """A tensor on a device; from the CPU to a GPU through page-locked memory, so that nobody waits for what the GPU still does."""
+    """A tensor on a device; from the CPU to a GPU through page-locked memory, so that nobody waits for what the GPU still does.
+
+    The way back waits: who reads a tensor on the CPU finds its values there.
+    """
     device = torch.device(device)
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor if tensor.is_pinned() else tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    return tensor.to(device, non_blocking=device.type == "cuda")

@@ -48,7 +48,7 @@ class RaggedBatch:
         return cls(
             recycled(total, dtype) if torch.device(device).type == "cpu" else torch.empty(total, dtype=dtype, device=device),
             to_device(torch.from_numpy(offsets), device),
-            to_device(torch.tensor(host, dtype=torch.int32).reshape(-1, 2), device),
+            to_device(torch.from_numpy(np.array(host, np.int32).reshape(-1, 2)), device),
             channels,
             host,
         )

@@ -150,7 +150,7 @@ def _composed(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size:
     image, image_frames = choose(from_source)
     source = warp(image, rows(records["affine"]), windows=image_frames, out=coded, out_windows=coded_frames)
     image, image_frames = choose(~from_source)
-    nothing = torch.zeros((count, 3), device=device)
+    nothing = torch.zeros((count, 3), dtype=torch.float32, device=device)
     background = resample(image, nothing, windows=image_frames, out=coded, out_windows=coded_frames)
     soft = soft_masks(masks, alpha=alpha, sigma=sigma, device=device)
     fake = blend(source, background, soft)

@@ -219,6 +219,18 @@ def test_wrong_calls(shape: np.ndarray) -> None:
         SelfBlend(size=0)
 
 
+def test_quality_0_is_libjpegs_quality_1(native: None, shape: np.ndarray) -> None:
+    """`AugmentConfig` allows it, and `make_pair` hands it to libjpeg."""
+    rng = np.random.default_rng(0)
+    face = random_face(rng, shape, 90, 80)
+    params = draw_pair(rng)
+    zero, one, without = (make([face], [dataclasses.replace(params, jpeg_quality=quality)]) for quality in (0, 1, None))
+    assert torch.equal(zero.real, one.real)
+    assert not torch.equal(zero.real, without.real)
+    pairs = [make_pair(*face, dataclasses.replace(params, jpeg_quality=quality), size=SIZE) for quality in (0, 1)]
+    np.testing.assert_array_equal(pairs[0].real, pairs[1].real)
+
+
 def test_a_prepared_batch_survives_pickling(shape: np.ndarray) -> None:
     rng = np.random.default_rng()
     faces = [random_face(rng, shape, 70, 60 + i) for i in range(3)]

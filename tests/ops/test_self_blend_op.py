@@ -106,3 +106,20 @@ def test_idle_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     held.clear()
     assert sum(len(block) for block in memory._idle.values()) <= 500_000
     assert memory._idle
+    del held
+    memory.recycled((900_000,), torch.uint8)  # alone more than the limit
+    gc.collect()
+    assert sum(len(block) for block in memory._idle.values()) <= 500_000
+
+
+def test_the_default_device_of_the_process_does_not_matter(native: None, vectors: Path) -> None:
+    """Addresses of memory on the CPU go to the kernels, whatever `torch.set_default_device` says."""
+    faces = [np.load(vectors / "hulls.npz")["lm0"] for _ in range(2)]
+    images = [np.full((200, 200, 3), 90, np.uint8) for _ in faces]
+    landmarks = [(face - face.min(0)) / np.ptp(face, 0) * 120 + 40 for face in faces]
+    boxes = [np.concatenate([face.min(0), face.max(0)]) for face in landmarks]
+    expected = SelfBlend(size=16)(images, landmarks, boxes, np.random.default_rng(0))
+    with torch.device("meta"):
+        got = SelfBlend(size=16)(images, landmarks, boxes, np.random.default_rng(0))
+    for a, b in zip(got, expected, strict=True):
+        assert torch.equal(a, b)
