@@ -9,7 +9,7 @@
 
 namespace fpg::cpu {
 
-constexpr int kTile = 192;  // columns
+constexpr int kTile = 384;  // columns: those of a detection crop and more
 
 // Taps of a tile's columns, as byte offsets in a row of RGB pixels. Most taps are neighbours, whose 6 bytes are read at once.
 struct ColumnTile {

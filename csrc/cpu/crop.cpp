@@ -7,6 +7,7 @@
 #include "cpu/bilinear.h"
 #include "cpu/hot.h"
 #include "cpu/parallel.h"
+#include "cpu/stream.h"
 #include "math/ragged_layout.h"
 
 namespace fpg::cpu {
@@ -14,16 +15,20 @@ namespace {
 
 // The end of `lerp_rows`, and its levels as planes.
 FPG_HOT void lerp_planes(const int16_t* __restrict first, const int16_t* __restrict second, int16_t w0, int16_t w1, int count,
-                         float* __restrict red, float* __restrict green, float* __restrict blue) {
+                         bool past_cache, float* __restrict red, float* __restrict green, float* __restrict blue) {
   alignas(64) uint8_t bytes[4 * kTile];
   for (int i = 0; i < 4 * count; ++i) bytes[i] = lerp_rows(first[i], second[i], w0, w1);
+  alignas(64) float levels[3][kTile];
   for (int i = 0; i < count; ++i) {
     uint32_t pixel;  // little-endian, as everything that FPG_HOT and CUDA run on
     std::memcpy(&pixel, bytes + 4 * i, 4);
-    red[i] = unit_level(static_cast<int32_t>(pixel & 255));
-    green[i] = unit_level(static_cast<int32_t>(pixel >> 8 & 255));
-    blue[i] = unit_level(static_cast<int32_t>(pixel >> 16 & 255));
+    levels[0][i] = unit_level(static_cast<int32_t>(pixel & 255));
+    levels[1][i] = unit_level(static_cast<int32_t>(pixel >> 8 & 255));
+    levels[2][i] = unit_level(static_cast<int32_t>(pixel >> 16 & 255));
   }
+  store_row(levels[0], count, past_cache, red);
+  store_row(levels[1], count, past_cache, green);
+  store_row(levels[2], count, past_cache, blue);
 }
 
 // Taps of a tile's columns in a row of the mask; in [near_first, near_last) the second is the pixel after the first.
@@ -52,8 +57,10 @@ void lerp_mask_row(const float* row, const FloatTile& tile, float* out) {
 }
 
 FPG_HOT void lerp_mask_rows(const float* __restrict first, const float* __restrict second, float weight, int count,
-                            float* __restrict out) {
-  for (int i = 0; i < count; ++i) out[i] = clamp_unit(lerp(first[i], second[i], weight));
+                            bool past_cache, float* __restrict out) {
+  alignas(64) float row[kTile];
+  for (int i = 0; i < count; ++i) row[i] = clamp_unit(lerp(first[i], second[i], weight));
+  store_row(row, count, past_cache, out);
 }
 
 void resize_mask(const float* mask, int32_t row_pixels, const CropAxis& axis_x, const CropAxis& axis_y, int32_t side,
@@ -86,7 +93,7 @@ void resize_mask(const float* mask, int32_t row_pixels, const CropAxis& axis_x, 
       const FloatTap tap = float_tap(axis_y, y);
       const int first = fetch(tap.first, tap.second);
       const int second = fetch(tap.second, tap.first);
-      lerp_mask_rows(rows[first], rows[second], tap.weight, tile.count, out + static_cast<int64_t>(y) * side + x0);
+      lerp_mask_rows(rows[first], rows[second], tap.weight, tile.count, side <= kTile, out + static_cast<int64_t>(y) * side + x0);
     }
   }
 }
@@ -107,16 +114,17 @@ void crop_resize(const CropInput& in, const CropOutput& out, const Execution& ex
     if (part == static_cast<size_t>(in.count)) {
       const auto masks = layout(in.masks);
       resize_mask(masks.item(item), masks.width(item), axis_x, axis_y, side, out.masks.data + item * plane);
-      return;
+      return finish_rows();
     }
     const auto images = layout(in.images[part]);
     float* target = out.images[part].data + item * 3 * plane;
     sample_image(images.item(item), images.width(item), axis_x, axis_y, side, side,
                  [&](int32_t y, int32_t x0, int count, const int16_t* first, const int16_t* second, int32_t weight) {
                    float* row = target + static_cast<int64_t>(y) * side + x0;
-                   lerp_planes(first, second, static_cast<int16_t>(kWeightOne - weight), static_cast<int16_t>(weight), count, row,
-                               row + plane, row + 2 * plane);
+                   lerp_planes(first, second, static_cast<int16_t>(kWeightOne - weight), static_cast<int16_t>(weight), count,
+                               side <= kTile, row, row + plane, row + 2 * plane);
                  });
+    finish_rows();
   });
 }
 

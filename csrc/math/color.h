@@ -25,40 +25,47 @@ struct Hsv {
   int32_t h, s, v;
 };
 
-// round(numerator / n), 0 for n = 0; numerator / n has no fraction of 1/2.
+// round(numerator / n) for n > 0; numerator / n has no fraction of 1/2. For n = 0 some number: what it is multiplied by is 0.
 FPG_HD int32_t fixed_quotient(float numerator, int32_t n) {
-  const auto quotient = static_cast<int32_t>(numerator / static_cast<float>(larger(n, 1)) + 0.5f);
-  return n > 0 ? quotient : 0;
+  return static_cast<int32_t>(numerator / static_cast<float>(larger(n, 1)) + 0.5f);
 }
 
+// The hue may be negative, by at most 30, and then counts from 180.
 FPG_HD Hsv rgb_to_hsv(Rgb p) {
   const int32_t v = larger(larger(p.r, p.g), p.b);
   const int32_t range = v - smaller(smaller(p.r, p.g), p.b);
   const int32_t s = (range * fixed_quotient(1044480.0f, v) + 2048) >> 12;           // 255 / v
   const int32_t g_or_b = v == p.g ? p.b - p.r + 2 * range : p.r - p.g + 4 * range;  // in sixths of the circle, times range
   const int32_t sixths = v == p.r ? p.g - p.b : g_or_b;
-  const int32_t h = (sixths * fixed_quotient(122880.0f, range) + 2048) >> 12;  // 30 / range
-  return {h < 0 ? h + 180 : h, s, v};
+  return {(sixths * fixed_quotient(122880.0f, range) + 2048) >> 12, s, v};  // 30 / range
 }
 
-// One channel: v (1 - s c) with c = 0, the fraction, 1, 1 or one minus the fraction in the six sectors from `sector` = 0 on.
-FPG_HD int32_t hsv_channel(int32_t sector, float fraction, float s, float v) {
-  const float rising = sector == 0 ? fraction : 1.0f;
-  const float falling = sector == 3 ? 1.0f - fraction : 0.0f;
-  const float c = sector < 3 ? rising : falling;
-  return static_cast<int32_t>(v * (1.0f - s * c) * 255.0f);
+// A hue in -180..359 as one in 0..179: the wrong candidate is huge as an unsigned number.
+FPG_HD int32_t wrap_hue(int32_t hue) {
+  const auto from_zero = static_cast<uint32_t>(hue), raised = from_zero + 180u;
+  const uint32_t positive = from_zero < raised ? from_zero : raised;
+  const uint32_t lowered = positive - 180u;
+  return static_cast<int32_t>(positive < lowered ? positive : lowered);
+}
+
+// v (1 - s c), where c, clipped to 0..1, is what the channel lacks of its peak at full saturation.
+FPG_HD int32_t hsv_channel(float c, float s, float v) {
+  const float above = c > 0.0f ? c : 0.0f;
+  return static_cast<int32_t>(v * (1.0f - s * (above < 1.0f ? above : 1.0f)) * 255.0f);
 }
 
 // Truncates, as OpenCV does for 8-bit images.
 FPG_HD Rgb hsv_to_rgb(Hsv p) {
-  const float turn = static_cast<float>(p.h) * (6.0f / 180.0f);
-  const auto sector = static_cast<int32_t>(turn);
-  const float fraction = turn - static_cast<float>(sector);
+  const float turn = static_cast<float>(p.h) * (6.0f / 180.0f);  // in sectors, 0..6
   const float s = static_cast<float>(p.s) * (1.0f / 255.0f);
   const float v = static_cast<float>(p.v) * (1.0f / 255.0f);
-  const int32_t red = sector + 5, green = sector + 3, blue = sector + 1;
-  return {hsv_channel(red >= 6 ? red - 6 : red, fraction, s, v), hsv_channel(green >= 6 ? green - 6 : green, fraction, s, v),
-          hsv_channel(blue >= 6 ? blue - 6 : blue, fraction, s, v)};
+  // Red rises in sector 1 and falls in sector 4, green in 3 and 0, blue in 5 and 2.
+  const float red_up = turn - 1.0f, red_down = 1.0f - (turn - 4.0f);
+  const float green_up = turn - 3.0f, green_down = 1.0f - turn;
+  const float blue_up = turn - 5.0f, blue_down = 1.0f - (turn - 2.0f);
+  return {hsv_channel(red_up < red_down ? red_up : red_down, s, v),
+          hsv_channel(green_up > green_down ? green_up : green_down, s, v),
+          hsv_channel(blue_up > blue_down ? blue_up : blue_down, s, v)};
 }
 
 // A drawn number as an integer; what lies outside its range, or is none, is at its end.
@@ -92,8 +99,7 @@ struct ColorStep {
 
   FPG_HD Rgb shift_hsv(Rgb p) const {
     const Hsv hsv = rgb_to_hsv(p);
-    const int32_t h = hsv.h + hue;
-    return hsv_to_rgb({h >= 180 ? h - 180 : h, clamp_level(hsv.s + saturation), clamp_level(hsv.v + value)});
+    return hsv_to_rgb({wrap_hue(hsv.h + hue), clamp_level(hsv.s + saturation), clamp_level(hsv.v + value)});
   }
 
   FPG_HD int32_t change_contrast(int32_t level) const {
