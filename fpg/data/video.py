@@ -28,6 +28,7 @@ __all__ = [
     "decodable",
     "map_frames",
     "probe",
+    "raw_frames",
     "read_frames",
     "read_image",
     "sample_indices",
@@ -143,6 +144,16 @@ def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads
             decoded = index + 1
     if position < len(wanted):
         raise FrameCountError(path, f"ends after {decoded} frames, frame {wanted[-1]} was asked for", decoded)
+
+
+def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[Any]:
+    """Every decoded frame as it is in the stream (`av.VideoFrame`: its own pixel format, not rotated), for re-encoding.
+
+    Raises:
+        InputError: the video cannot be opened, or is damaged.
+    """
+    with _opened(path, threads) as (container, stream):
+        yield from _frames(path, container, stream)
 
 
 def map_frames(path: str | os.PathLike[str], count: int, visit: Callable[[int, float, np.ndarray], _T], *, threads: int = 0) -> list[_T]:

@@ -31,6 +31,8 @@ class _Face(Protocol):
 
 Measure = Callable[[np.ndarray], float]
 """float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
+Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Iterator[tuple[int, float, np.ndarray]]]]
+"""Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
 Analyzer = Callable[[np.ndarray], Iterable[_Face]]
 """uint8 [H, W, 3] RGB to faces with a `box` (x0, y0, x1, y1) in pixels; `fpg.faces.FaceAnalyzer` is one."""
 
@@ -155,6 +157,7 @@ def judge(
     threshold: float | None = None,
     highlights: int = 6,
     measure: Measure | None = None,
+    reader: Reader | None = None,
 ) -> Judgement:
     """Judge one video, image or folder of frames.
 
@@ -167,6 +170,7 @@ def judge(
         threshold: probability from which the verdict is `fake`; default the engine's.
         highlights: suspicious faces to keep for a report.
         measure: called with every input of the network, see `FaceScore.measure`.
+        reader: gives the frames; default `open_frames`.
 
     Returns:
         A judgement; an input that cannot be read or has no face carries `error` and no score.
@@ -178,7 +182,7 @@ def judge(
     options: dict[str, Any] = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": measure}
 
     def attempt(total: int | None = None) -> Judgement:
-        count, images = open_frames(path, frames, total)
+        count, images = (reader or open_frames)(path, frames, total)
         return judge_frames(path, count, _analysed(path, images, analyzer, engine.spec.image_size), engine, **options)
 
     try:

@@ -1,0 +1,138 @@
+"""Whole videos through an encoder and back, as a platform does: H.264 and H.265 at a constant rate factor.
+
+Every frame is encoded, not only those that are judged, since a frame's quality depends on its neighbours. The encoders are those
+of PyAV's FFmpeg at preset `medium` (FFmpeg's default), 8-bit 4:2:0, without sound. The number of threads is fixed, because it
+changes what x264 and x265 write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from fpg.common.errors import InputError, MissingDependencyError
+from fpg.data.sources import frame_files
+from fpg.data.video import IMAGE_SUFFIXES, probe, raw_frames, read_image
+from fpg.runtime.pipeline import open_frames
+
+THREADS = 4
+STILL_RATE = 25.0
+"""Frames per second given to images and folders of frames."""
+_QUIET = {
+    "libx264": {"x264-params": f"threads={THREADS}:log-level=error"},
+    "libx265": {"x265-params": "frame-threads=2:log-level=error"},
+}
+
+
+def require_encoder(codec: str) -> None:
+    """Make sure that this FFmpeg can encode.
+
+    Raises:
+        MissingDependencyError: it cannot.
+    """
+    try:
+        av.Codec(codec, "w")
+    except ValueError as error:  # av.codec.UnknownCodecError
+        raise MissingDependencyError(
+            f"PyAV's FFmpeg has no encoder {codec}: install PyAV's wheel from PyPI (pip install --force-reinstall av), "
+            "or name perturbations that do not need it"
+        ) from error
+
+
+def encoder_versions() -> dict[str, str]:
+    """What encodes, for the record."""
+    return {"av": av.__version__, **{name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}}
+
+
+def transcode(path: str | os.PathLike[str], out: str | os.PathLike[str], codec: str, crf: int) -> tuple[int, int, int]:
+    """Encode a video, an image or a folder of frames into an MP4 file.
+
+    A video's frames go from decoder to encoder without RGB in between (unless a side is odd); pixels are padded to even sides by
+    repeating the border. Colour matrix and range are kept and tagged; times are evened out to the mean frame rate.
+
+    Args:
+        path: what to encode.
+        out: the file to write; incomplete if this fails.
+        codec: `libx264` or `libx265`.
+        crf: constant rate factor.
+
+    Returns:
+        height and width before padding, and the quarter turns (counter-clockwise) that bring frames upright.
+
+    Raises:
+        InputError: `path` cannot be read, changes its size, or cannot be encoded; the disk is full.
+        MissingDependencyError: no such encoder.
+    """
+    require_encoder(codec)
+    rate, frames = _open(Path(path))
+    first = next(frames, None)
+    if first is None:
+        raise InputError(path, "holds no frame")
+    turns = round(first.rotation / 90) % 4
+    try:
+        with av.open(os.fspath(out), mode="w", format="mp4") as container:
+            stream = container.add_stream(codec, rate=rate, options={"crf": str(crf), "preset": "medium", **_QUIET.get(codec, {})})
+            stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
+            stream.pix_fmt = "yuv420p"
+            for index, frame in enumerate(chain([first], frames)):
+                if (frame.width, frame.height) != (first.width, first.height):
+                    raise InputError(path, f"changes its size at frame {index}: it cannot be encoded as one video")
+                even = _even(frame)
+                if index == 0:
+                    context = stream.codec_context
+                    context.color_range, context.colorspace = even.color_range, even.colorspace
+                even.pts, even.time_base = index, 1 / rate
+                container.mux(stream.encode(even))
+            container.mux(stream.encode(None))
+    except (av.FFmpegError, OSError) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC
+        what = "no space left in the folder for temporary files" if full else getattr(error, "strerror", None) or str(error)
+        raise InputError(path, f"cannot be encoded with {codec} at CRF {crf}: {what}") from error
+    return first.height, first.width, turns
+
+
+def through_codec(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str], codec: str, crf: int, frames: int | None
+) -> tuple[int, Iterator[tuple[int, float, np.ndarray]]]:
+    """`open_frames` of what an encoder leaves of an input.
+
+    Args:
+        path: video, image or folder of frames.
+        folder: for the encoded file; the caller removes it.
+        codec, crf: as in `transcode`.
+        frames: wanted, evenly spaced; None for all.
+    """
+    out = Path(folder) / f"{codec}-{crf}.mp4"
+    height, width, turns = transcode(path, out, codec, crf)
+    count, images = open_frames(out, frames)
+    return count, ((index, time_s, np.ascontiguousarray(np.rot90(image[:height, :width], turns))) for index, time_s, image in images)
+
+
+def _open(path: Path) -> tuple[Fraction, Iterator[Any]]:
+    if os.path.isdir(path):
+        return Fraction(STILL_RATE), (_from_rgb(read_image(name)) for name in frame_files(path))
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return Fraction(STILL_RATE), (_from_rgb(read_image(path)) for _ in range(1))
+    rate = Fraction(probe(path).fps or STILL_RATE).limit_denominator(1001)
+    return max(rate, Fraction(1, 1001)), raw_frames(path)
+
+
+def _from_rgb(image: np.ndarray) -> Any:
+    """uint8 [H, W, 3] RGB as a frame."""
+    return av.VideoFrame.from_ndarray(image, format="rgb24")
+
+
+def _even(frame: Any) -> Any:
+    """The frame as yuv420p with even sides; colours converted from RGB as BT.601, limited range."""
+    if frame.width % 2 or frame.height % 2:
+        image = frame.reformat(format="rgb24").to_ndarray()
+        frame = _from_rgb(np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge"))
+    return frame.reformat(format="yuv420p")

@@ -1,0 +1,439 @@
+"""How a detector's AUC falls when whole frames are perturbed before faces are found: every video through every cell, resumable.
+
+The clean score of a video is the one that the evaluation already has. A video's frames are decoded once for all perturbations of
+frames; faces are detected anew under each. What has no score under a perturbation is named and counted in its cell, and
+the drop compares the same videos with and without the perturbation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fpg.common.errors import InputError, UsageError
+from fpg.common.rng import stream
+from fpg.data.manifest import FAKE, REAL
+from fpg.engines.base import Engine
+from fpg.evaluate.bootstrap import bootstrap_aucs, interval
+from fpg.evaluate.codecs import encoder_versions, require_encoder, through_codec
+from fpg.evaluate.metrics import compute
+from fpg.evaluate.perturbations import ALL, LEVELS, Cell, perturb
+from fpg.evaluate.protocol import Item, Result
+from fpg.runtime.pipeline import Analyzer, Judgement, judge, open_frames, printable
+
+FORMAT = "fpg-robustness 1"
+CLEAN = "clean"
+QUICK_VIDEOS = 25
+"""Of each class, with `quick`."""
+RESAMPLES = 1000
+RELEASED_SCORE = 0.5
+_CACHE_BYTES = 1 << 30
+"""Decoded frames of one video that are kept; beyond it every perturbation decodes again."""
+
+Key = tuple[str, str, str, str, int]
+"""Data set, method, video, perturbation (or `CLEAN`), level."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video under one perturbation."""
+
+    status: str
+    """`scored`, `no_face` or `failed`."""
+    score: float | None = None
+    reason: str = ""
+    unchanged: bool = False
+    """No frame differs from the clean one."""
+
+    @staticmethod
+    def of(judgement: Judgement, unchanged: bool = False) -> Outcome:
+        """From a judgement."""
+        status = "scored" if judgement.score is not None else "no_face" if judgement.no_face else "failed"
+        return Outcome(status, judgement.score, judgement.error or "", unchanged)
+
+
+class Log:
+    """Outcomes as they come, one JSON line each, so that a run that was stopped goes on where it was.
+
+    Args:
+        path: the file; None keeps outcomes in memory only.
+        header: what must be the same for outcomes to be comparable.
+
+    Raises:
+        UsageError: the file belongs to another run.
+        InputError: it cannot be read or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, header: dict[str, Any]) -> None:
+        self._path = None if path is None else Path(path)
+        self._done: dict[Key, tuple[str, Outcome]] = {}
+        if self._path is not None:
+            self._start(self._path, {"format": FORMAT, **header})
+
+    def get(self, key: Key, stamp: str) -> Outcome | None:
+        """The outcome of an earlier run; None when there is none, it failed, or the input has changed since."""
+        kept = self._done.get(key)
+        return kept[1] if kept is not None and kept[0] == stamp and kept[1].status != "failed" else None
+
+    def add(self, key: Key, stamp: str, outcome: Outcome) -> None:
+        """Keep an outcome, on disk before this returns."""
+        self._done[key] = (stamp, outcome)
+        if self._path is not None:
+            self._append(self._path, {"key": list(key), "stamp": stamp, **vars(outcome)})
+
+    def _start(self, path: Path, header: dict[str, Any]) -> None:
+        try:
+            lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        except OSError as error:
+            raise InputError(path, error.strerror or str(error)) from error
+        whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
+        try:
+            rows = [json.loads(line) for line in whole]
+            entries = {tuple(row.pop("key")): (row.pop("stamp"), Outcome(**row)) for row in rows[1:]}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(f"{path} is not a robustness log of fpg-eval: name another file ({error})") from error
+        if rows and rows[0] != header:
+            other = [k for k in header if not isinstance(rows[0], dict) or rows[0].get(k) != header[k]] or ["another version of fpg"]
+            raise UsageError(f"{path} belongs to another run (it differs in {', '.join(other)}): name another file or delete it")
+        self._done = entries  # type: ignore[assignment]
+        if len(whole) != len(lines):
+            os.truncate(path, sum(map(len, whole)))
+        if not rows:
+            self._append(path, header)
+
+    @staticmethod
+    def _append(path: Path, value: dict[str, Any]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "ab") as file:
+                file.write(json.dumps(value, ensure_ascii=True, allow_nan=False).encode() + b"\n")
+        except OSError as error:
+            raise InputError(path, f"cannot be written: {error.strerror or error}") from error
+
+
+@dataclass
+class Suite:
+    """The perturbations of one evaluation.
+
+    Args:
+        engine: the detector.
+        analyzer: builds the face finder; called once.
+        cells: what to run, see `fpg.evaluate.perturbations.select`.
+        frames: per video, as in the evaluation; None for all.
+        batch: faces per call of the engine.
+        seed: of everything that is drawn.
+        log: file to go on from, see `Log`; None for none.
+    """
+
+    engine: Engine
+    analyzer: Callable[[], Analyzer]
+    cells: Sequence[Cell]
+    frames: int | None = 32
+    batch: int = 16
+    seed: int = 0
+    log: str | os.PathLike[str] | None = None
+    _log: Log = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for codec in sorted({c.perturbation.codec for c in self.cells} - {""}):
+            require_encoder(codec)
+        spec = self.engine.spec
+        header = {
+            "model": spec.files.get(spec.model_file),
+            "temperature": spec.temperature,
+            "frames": self.frames,
+            "seed": self.seed,
+        }
+        self._log = Log(self.log, header)
+        self._analyzer = cache(self.analyzer)
+
+    def run(self, items: Sequence[Item], clean: Sequence[Result], advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Score every item under every cell.
+
+        Args:
+            items: labelled videos. Of prepared ones the original is used: perturbations need whole frames.
+            clean: their results in the same order.
+            advance: called after each of `len(items) * len(self.cells)` steps.
+
+        Returns:
+            the `robustness` part of `metrics.json`, see `tabulate`.
+
+        Raises:
+            UsageError: no original of any prepared video is there.
+        """
+        prepared = [i for i in items if i.looked is not None]
+        if prepared and not any(os.path.exists(i.source) for i in prepared):
+            raise UsageError(
+                "robustness needs whole frames, and a prepared folder holds faces only: its originals "
+                f"(such as {printable(prepared[0].source)}) are not there; give the raw data with --data"
+            )
+        outcomes = [self._video(item, result, advance) for item, result in zip(items, clean, strict=True)]
+        return tabulate(items, outcomes, self.cells, self.seed)
+
+    def _video(self, item: Item, clean: Result, advance: Callable[[], None]) -> dict[tuple[str, int], Outcome]:
+        reader = _Reader(item, self.seed)
+        found = {(CLEAN, 0): Outcome.of(clean.judgement)}
+        if item.looked is not None:  # prepared: its clean score comes from other frames and other boxes
+            found[CLEAN, 0] = self._outcome(item, reader, None)
+        broken = found[CLEAN, 0] if found[CLEAN, 0].status == "failed" else None
+        for cell in self.cells:
+            where = (cell.perturbation.name, cell.level)
+            found[where] = broken or self._outcome(item, reader, cell)
+            advance()
+        return found
+
+    def _outcome(self, item: Item, reader: _Reader, cell: Cell | None) -> Outcome:
+        name, level = (cell.perturbation.name, cell.level) if cell else (CLEAN, 0)
+        key = (item.dataset, item.method, printable(item.video), name, level)
+        stamp = _stamp(item.source)
+        outcome = self._log.get(key, stamp)
+        if outcome is None:
+            with reader.through(cell) as reading:
+                judgement = judge(
+                    item.source, self.engine, self._analyzer(), frames=self.frames, batch=self.batch, highlights=0, reader=reading.open
+                )
+            outcome = Outcome.of(judgement, reading.unchanged)
+            self._log.add(key, stamp, outcome)
+        return outcome
+
+
+class _Reader:
+    """Frames of one input, decoded once and kept while they fit."""
+
+    def __init__(self, item: Item, seed: int) -> None:
+        self._video = "/".join(printable(part) for part in (item.dataset, item.method, item.video))
+        self._seed = seed
+        self._kept: tuple[int, list[tuple[int, float, np.ndarray]]] | None = None
+
+    def through(self, cell: Cell | None) -> _Reading:
+        """Reading under one cell; None for clean frames."""
+        return _Reading(self, cell)
+
+    def frames(
+        self, path: str | os.PathLike[str], wanted: int | None, total: int | None
+    ) -> tuple[int, Iterator[tuple[int, float, np.ndarray]]]:
+        """As `open_frames`."""
+        if self._kept is not None:
+            return self._kept[0], iter(self._kept[1])
+        count, images = open_frames(path, wanted, total)
+        return count, self._keep(count, images)
+
+    def perturbed(self, image: np.ndarray, cell: Cell, index: int) -> np.ndarray:
+        return perturb(image, cell, self._seed, self._video, index)
+
+    def _keep(self, count: int, images: Iterator[tuple[int, float, np.ndarray]]) -> Iterator[tuple[int, float, np.ndarray]]:
+        kept: list[tuple[int, float, np.ndarray]] = []
+        size = 0
+        for entry in images:
+            size += entry[2].nbytes
+            if size <= _CACHE_BYTES:
+                kept.append(entry)
+            else:
+                kept.clear()
+            yield entry
+        if kept and size <= _CACHE_BYTES:  # all of it came through
+            self._kept = (count, kept)
+
+
+class _Reading:
+    """One pass over an input under one cell; notes whether anything changed and removes what an encoder wrote."""
+
+    def __init__(self, reader: _Reader, cell: Cell | None) -> None:
+        self._reader, self._cell = reader, cell
+        self._same = True
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> _Reading:
+        if self._cell is not None and self._cell.perturbation.codec:
+            self._folder = tempfile.TemporaryDirectory(prefix="fpg-")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    @property
+    def unchanged(self) -> bool:
+        """After the pass: the perturbation changed no frame."""
+        return self._same and self._cell is not None and not self._cell.perturbation.codec
+
+    def open(self, path: str | os.PathLike[str], wanted: int | None, total: int | None) -> tuple[int, Iterator[Any]]:
+        """A reader for `judge`."""
+        if self._cell is None:
+            return self._reader.frames(path, wanted, total)
+        if self._folder is not None:
+            return through_codec(path, self._folder.name, self._cell.perturbation.codec, int(self._cell.parameter), wanted)
+        count, images = self._reader.frames(path, wanted, total)
+        return count, self._perturbed(images, self._cell)
+
+    def _perturbed(self, images: Iterable[tuple[int, float, np.ndarray]], cell: Cell) -> Iterator[tuple[int, float, np.ndarray]]:
+        for index, time_s, image in images:
+            changed = self._reader.perturbed(image, cell, index)
+            self._same = self._same and np.array_equal(image, changed)
+            yield index, time_s, changed
+
+
+def _stamp(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def sample(items: Sequence[Item], number: int, seed: int) -> list[int]:
+    """Positions of at most `number` real and `number` fake items, spread evenly over data sets and methods, in order.
+
+    Args:
+        items: to draw from.
+        number: per class.
+        seed: of the draw.
+    """
+    chosen: list[int] = []
+    for label in (REAL, FAKE):
+        groups: dict[tuple[str, str], list[int]] = {}
+        for index, item in enumerate(items):
+            if item.label == label:
+                groups.setdefault((item.dataset, item.method), []).append(index)
+        for (dataset, method), indices in groups.items():
+            stream(seed, "robustness sample", printable(dataset), printable(method)).shuffle(indices)
+        turns = sorted((turn, key, index) for key, indices in groups.items() for turn, index in enumerate(indices))
+        chosen += [index for _, _, index in turns[:number]]
+    return sorted(chosen)
+
+
+def tabulate(
+    items: Sequence[Item],
+    outcomes: Sequence[dict[tuple[str, int], Outcome]],
+    cells: Sequence[Cell],
+    seed: int = 0,
+    *,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """The numbers of a suite.
+
+    Args:
+        items: the videos.
+        outcomes: of each, by (perturbation, level), with (`CLEAN`, 0).
+        cells: in the order to report.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Returns:
+        `clean` and `cells` (one entry per perturbation and level: AUC, AP and EER over the videos with a score in it, the drop of the AUC
+        over the videos that have a score both ways, 95 % intervals, everything without a score by name), `by_perturbation` and
+        `averages` over levels.
+    """
+    labels = np.array([item.label for item in items], np.int64)
+    clean = [outcome[CLEAN, 0] for outcome in outcomes]
+    rows = [
+        {
+            "perturbation": cell.perturbation.name,
+            "title": cell.perturbation.title,
+            "code": cell.perturbation.code or None,
+            "level": cell.level,
+            "parameter": cell.parameter,
+            "meaning": cell.perturbation.parameter,
+            **_numbers(items, labels, clean, [o[cell.perturbation.name, cell.level] for o in outcomes], seed, resamples),
+        }
+        for cell in cells
+    ]
+    return {
+        "protocol": "whole frames perturbed before faces are found; frames, crops and aggregation as in the evaluation; "
+        "drop = clean AUC minus perturbed AUC over the videos that have a score both ways; "
+        "what has no score is left out, counted and named in its cell",
+        "seed": seed,
+        "videos": len(items),
+        "real": int((labels == REAL).sum()),
+        "fake": int((labels == FAKE).sum()),
+        "software": {"opencv": _opencv(), **encoder_versions()},
+        "clean": _numbers(items, labels, clean, clean, seed, resamples),
+        "cells": rows,
+        "by_perturbation": [
+            _average(cell.perturbation.title, [r for r in rows if r["perturbation"] == cell.perturbation.name])
+            | {"perturbation": cell.perturbation.name}
+            for cell in {c.perturbation.name: c for c in cells}.values()
+        ],
+        "averages": _averages(rows),
+    }
+
+
+def _opencv() -> str:
+    import cv2
+
+    return str(cv2.__version__)
+
+
+def _numbers(
+    items: Sequence[Item], labels: np.ndarray, clean: Sequence[Outcome], now: Sequence[Outcome], seed: int, resamples: int
+) -> dict[str, Any]:
+    has = np.array([o.score is not None for o in now], bool)
+    both = has & np.array([o.score is not None for o in clean], bool)
+    before, after = (np.array([np.nan if o.score is None else o.score for o in part], np.float64) for part in (clean, now))
+    metrics = compute(labels[has], after[has])
+    released = compute(labels, np.where(has, after, RELEASED_SCORE))
+    result: dict[str, Any] = {
+        "auc": metrics.auc,
+        "interval": None,
+        "ap": metrics.ap,
+        "eer": metrics.eer,
+        "auc_as_released": released.auc,
+        "drop": None,
+        "drop_interval": None,
+        "videos_in_drop": int(both.sum()),
+        "reason": metrics.reason,
+        "scored": int(has.sum()),
+        "no_face": sum(o.status == "no_face" for o in now),
+        "failed": sum(o.status == "failed" for o in now),
+        "unchanged": sum(o.unchanged for o in now),
+        "without_score": [
+            {"video": _name(item), "label": item.label, "status": o.status, "reason": o.reason, "clean_score": c.score}
+            for item, c, o in zip(items, clean, now, strict=True)
+            if o.score is None
+        ],
+    }
+    if metrics.auc is not None:
+        draws = bootstrap_aucs(labels[has], after[has][None], resamples, stream(seed, "robustness"))
+        result["interval"] = list(interval(draws[:, 0]))
+    paired = labels[both]
+    if len(set(paired.tolist())) == 2:
+        result["drop"] = _auc(paired, before[both]) - _auc(paired, after[both])
+        draws = bootstrap_aucs(paired, np.stack([before[both], after[both]]), resamples, stream(seed, "robustness drop"))
+        result["drop_interval"] = list(interval(draws[:, 0] - draws[:, 1]))
+    return result
+
+
+def _auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    value = compute(labels, scores).auc
+    assert value is not None
+    return value
+
+
+def _name(item: Item) -> str:
+    return "/".join(printable(part) for part in (item.dataset, item.method, item.video) if part)
+
+
+def _average(title: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over cells; None where a cell has no value, so that an average never hides one."""
+
+    def mean(key: str) -> float | None:
+        values = [r[key] for r in rows]
+        return None if not values or any(v is None for v in values) else float(np.mean(values))
+
+    return {"title": title, "cells": len(rows), "auc": mean("auc"), "drop": mean("drop")}
+
+
+def _averages(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Over the field's cells, when all levels ran, and over everything that ran."""
+    published = [r for r in rows if r["code"]]
+    complete = len(published) == LEVELS * sum(p.published for p in ALL)
+    found = [_average(f"published suite, {len(published)} cells", published)] if complete else []
+    return found if complete and len(published) == len(rows) else [*found, _average(f"all {len(rows)} cells that ran", rows)]
