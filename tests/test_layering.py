@@ -48,6 +48,8 @@ TORCH_FREE = [
     "fpg.evaluate.metrics",
     "fpg.evaluate.protocol",
     "fpg.evaluate.report",
+    "fpg.evaluate.robustness",
+    "fpg.evaluate.robustness_report",
     "fpg.evaluate.summary",
     "fpg.evaluate.compare",
     "fpg.evaluate.compare_report",

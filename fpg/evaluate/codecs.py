@@ -79,7 +79,7 @@ def transcode(path: str | os.PathLike[str], out: str | os.PathLike[str], codec: 
     turns = round(first.rotation / 90) % 4
     try:
         with av.open(os.fspath(out), mode="w", format="mp4") as container:
-            stream = container.add_stream(codec, rate=rate, options={"crf": str(crf), "preset": "medium", **_QUIET.get(codec, {})})
+            stream: Any = container.add_stream(codec, rate=rate, options={"crf": str(crf), "preset": "medium", **_QUIET.get(codec, {})})
             stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
             stream.pix_fmt = "yuv420p"
             for index, frame in enumerate(chain([first], frames)):

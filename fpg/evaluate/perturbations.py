@@ -22,6 +22,8 @@ BLOCK = 8
 """Side of a grey block in pixels."""
 GREY = 128
 
+_SPAN = np.array([219, 224, 224], np.float32)
+
 Function = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 
@@ -132,7 +134,9 @@ def jpeg(image: np.ndarray, quality: float) -> np.ndarray:
     """Through baseline JPEG with the standard tables at `quality` (1 to 100) and 4:2:0 chroma; uint8 [H, W, 3] RGB to the same."""
     options = [cv2.IMWRITE_JPEG_QUALITY, int(quality), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    return np.ascontiguousarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded a line above
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def resize(image: np.ndarray, factor: float) -> np.ndarray:
@@ -149,12 +153,13 @@ def _to_ycbcr(image: np.ndarray) -> np.ndarray:
     which takes levels where values of 0 to 1 are meant: results reach 219, not 1, and grey has a chroma of about 0.5 all the same.
     """
     ycrcb = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2YCrCb)
-    return np.asarray((ycrcb[..., (0, 2, 1)] * np.float32([219, 224, 224]) + np.float32(16)) / np.float32(255))
+    ycbcr = np.asarray(ycrcb, np.float32)[..., (0, 2, 1)]
+    return np.asarray((ycbcr * _SPAN + np.float32(16)) / np.float32(255))
 
 
 def _to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     """The inverse, to uint8: clipped, fractions dropped."""
-    scaled = (ycbcr * np.float32(255) - np.float32(16)) / np.float32([219, 224, 224])
+    scaled = (ycbcr * np.float32(255) - np.float32(16)) / _SPAN
     rgb = cv2.cvtColor(np.ascontiguousarray(scaled[..., (0, 2, 1)]), cv2.COLOR_YCrCb2RGB)
     return np.clip(rgb, 0, 255).astype(np.uint8)
 

@@ -14,6 +14,7 @@ from fpg.common import html
 from fpg.data.manifest import FAKE
 from fpg.evaluate.metrics import roc
 from fpg.evaluate.protocol import Result, Worst
+from fpg.evaluate.robustness_report import robustness_section
 from fpg.runtime.overlay import map_scale
 from fpg.runtime.report import face_figure, model_facts
 
@@ -50,6 +51,7 @@ def write_evaluation_report(
         roc=roc_chart(labels, scores, metrics) if metrics["auc"] is not None else None,
         histogram=histogram(labels, scores, metrics["threshold"]) if len(scored) else None,
         groups=metrics["by_dataset"] + metrics["by_method"] if len(metrics["by_dataset"]) > 1 or len(metrics["by_method"]) > 1 else [],
+        robustness=robustness_section(metrics["robustness"]) if metrics.get("robustness") else None,
         mistakes=mistakes,
         worst=_worst_faces(worst, mistakes),
         rows=[_row(r) for r in sorted(results, key=lambda r: (r.judgement.score is not None, -(r.judgement.score or 0), r.name))],

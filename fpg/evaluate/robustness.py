@@ -25,8 +25,9 @@ from fpg.engines.base import Engine
 from fpg.evaluate.bootstrap import bootstrap_aucs, interval
 from fpg.evaluate.codecs import encoder_versions, require_encoder, through_codec
 from fpg.evaluate.metrics import compute
-from fpg.evaluate.perturbations import ALL, LEVELS, Cell, perturb
+from fpg.evaluate.perturbations import ALL, LEVELS, Cell, Perturbation, perturb
 from fpg.evaluate.protocol import Item, Result
+from fpg.evaluate.summary import RELEASED_SCORE
 from fpg.runtime.pipeline import Analyzer, Judgement, judge, open_frames, printable
 
 FORMAT = "fpg-robustness 1"
@@ -34,7 +35,6 @@ CLEAN = "clean"
 QUICK_VIDEOS = 25
 """Of each class, with `quick`."""
 RESAMPLES = 1000
-RELEASED_SCORE = 0.5
 _CACHE_BYTES = 1 << 30
 """Decoded frames of one video that are kept; beyond it every perturbation decodes again."""
 
@@ -103,7 +103,7 @@ class Log:
         if rows and rows[0] != header:
             other = [k for k in header if not isinstance(rows[0], dict) or rows[0].get(k) != header[k]] or ["another version of fpg"]
             raise UsageError(f"{path} belongs to another run (it differs in {', '.join(other)}): name another file or delete it")
-        self._done = entries  # type: ignore[assignment]
+        self._done = entries
         if len(whole) != len(lines):
             os.truncate(path, sum(map(len, whole)))
         if not rows:
@@ -131,6 +131,7 @@ class Suite:
         batch: faces per call of the engine.
         seed: of everything that is drawn.
         log: file to go on from, see `Log`; None for none.
+        most: videos of each class, drawn by `sample`; None for all.
     """
 
     engine: Engine
@@ -140,6 +141,7 @@ class Suite:
     batch: int = 16
     seed: int = 0
     log: str | os.PathLike[str] | None = None
+    most: int | None = None
     _log: Log = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -155,13 +157,20 @@ class Suite:
         self._log = Log(self.log, header)
         self._analyzer = cache(self.analyzer)
 
-    def run(self, items: Sequence[Item], clean: Sequence[Result], advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def _chosen(self, items: Sequence[Item]) -> list[int]:
+        return list(range(len(items))) if self.most is None else sample(items, self.most, self.seed)
+
+    def steps(self, items: Sequence[Item]) -> int:
+        """How often `run` calls `advance`."""
+        return len(self._chosen(items)) * len(self.cells)
+
+    def run(self, items: Sequence[Item], clean: Sequence[Result], advance: Callable[[str], object] = lambda cell: None) -> dict[str, Any]:
         """Score every item under every cell.
 
         Args:
             items: labelled videos. Of prepared ones the original is used: perturbations need whole frames.
             clean: their results in the same order.
-            advance: called after each of `len(items) * len(self.cells)` steps.
+            advance: called with the name of each cell once it is done for a video.
 
         Returns:
             the `robustness` part of `metrics.json`, see `tabulate`.
@@ -169,16 +178,23 @@ class Suite:
         Raises:
             UsageError: no original of any prepared video is there.
         """
+        if len(items) != len(clean):
+            raise ValueError(f"clean: expected {len(items)} results, got {len(clean)}")
         prepared = [i for i in items if i.looked is not None]
         if prepared and not any(os.path.exists(i.source) for i in prepared):
             raise UsageError(
                 "robustness needs whole frames, and a prepared folder holds faces only: its originals "
                 f"(such as {printable(prepared[0].source)}) are not there; give the raw data with --data"
             )
-        outcomes = [self._video(item, result, advance) for item, result in zip(items, clean, strict=True)]
-        return tabulate(items, outcomes, self.cells, self.seed)
+        chosen = self._chosen(items)
+        outcomes = [self._video(items[i], clean[i], advance) for i in chosen]
+        result = tabulate([items[i] for i in chosen], outcomes, self.cells, self.seed)
+        sampled = (
+            None if len(chosen) == len(items) else f"a sample of {len(chosen)} of {len(items)} videos, even over data sets and methods"
+        )
+        return {**result, "sampled": sampled}
 
-    def _video(self, item: Item, clean: Result, advance: Callable[[], None]) -> dict[tuple[str, int], Outcome]:
+    def _video(self, item: Item, clean: Result, advance: Callable[[str], object]) -> dict[tuple[str, int], Outcome]:
         reader = _Reader(item, self.seed)
         found = {(CLEAN, 0): Outcome.of(clean.judgement)}
         if item.looked is not None:  # prepared: its clean score comes from other frames and other boxes
@@ -187,7 +203,7 @@ class Suite:
         for cell in self.cells:
             where = (cell.perturbation.name, cell.level)
             found[where] = broken or self._outcome(item, reader, cell)
-            advance()
+            advance(cell.text)
         return found
 
     def _outcome(self, item: Item, reader: _Reader, cell: Cell | None) -> Outcome:
@@ -328,9 +344,10 @@ def tabulate(
         resamples: of the bootstrap.
 
     Returns:
-        `clean` and `cells` (one entry per perturbation and level: AUC, AP and EER over the videos with a score in it, the drop of the AUC
-        over the videos that have a score both ways, 95 % intervals, everything without a score by name), `by_perturbation` and
-        `averages` over levels.
+        `clean` (AUC) and `rows` (one per perturbation: AUC and drop at the five levels, None where not run or undefined, and their
+        means), for tables and plots; `cells` (one per perturbation and level: AUC, AP and EER over the videos with a score in it, the
+        drop of the AUC over the videos that have a score both ways, 95 % intervals, everything without a score by name),
+        `clean_cell` (the same without perturbation) and `averages`.
     """
     labels = np.array([item.label for item in items], np.int64)
     clean = [outcome[CLEAN, 0] for outcome in outcomes]
@@ -346,23 +363,37 @@ def tabulate(
         }
         for cell in cells
     ]
+    unperturbed = _numbers(items, labels, clean, clean, seed, resamples)
     return {
-        "protocol": "whole frames perturbed before faces are found; frames, crops and aggregation as in the evaluation; "
+        "text": "whole frames perturbed before faces are found; frames, crops and aggregation as in the evaluation; "
         "drop = clean AUC minus perturbed AUC over the videos that have a score both ways; "
         "what has no score is left out, counted and named in its cell",
         "seed": seed,
+        "sampled": None,
         "videos": len(items),
         "real": int((labels == REAL).sum()),
         "fake": int((labels == FAKE).sum()),
         "software": {"opencv": _opencv(), **encoder_versions()},
-        "clean": _numbers(items, labels, clean, clean, seed, resamples),
-        "cells": rows,
-        "by_perturbation": [
-            _average(cell.perturbation.title, [r for r in rows if r["perturbation"] == cell.perturbation.name])
-            | {"perturbation": cell.perturbation.name}
-            for cell in {c.perturbation.name: c for c in cells}.values()
+        "clean": unperturbed["auc"],
+        "rows": [
+            _row(p, [r for r in rows if r["perturbation"] == p.name]) for p in {c.perturbation.name: c.perturbation for c in cells}.values()
         ],
         "averages": _averages(rows),
+        "clean_cell": unperturbed,
+        "cells": rows,
+    }
+
+
+def _row(perturbation: Perturbation, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    at = {cell["level"]: cell for cell in cells}
+    return {
+        "name": perturbation.name,
+        "type": perturbation.title,
+        "code": perturbation.code or None,
+        "meaning": perturbation.parameter,
+        "parameters": list(perturbation.levels),
+        **{key: [at[level][key] if level in at else None for level in range(1, LEVELS + 1)] for key in ("auc", "interval", "drop")},
+        "mean": _average(perturbation.title, cells),
     }
 
 
