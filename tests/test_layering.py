@@ -51,6 +51,8 @@ TORCH_FREE = [
     "fpg.evaluate.robustness",
     "fpg.evaluate.robustness_report",
     "fpg.evaluate.summary",
+    "fpg.evaluate.foreign",
+    "fpg.evaluate.calibrate",
     "fpg.evaluate.compare",
     "fpg.evaluate.compare_report",
     "fpg.cli.compare",

@@ -1,34 +1,47 @@
-"""fpg-eval: AUC, AP, EER and accuracy of a detector on labelled videos, by a stated protocol."""
+"""fpg-eval: how good a detector is on labelled videos, by a stated protocol: metrics with intervals, calibration, breakdown, report."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.detect import add_shared, check_outputs
+from fpg.cli.detect import add_shared, check_outputs, probability
 from fpg.cli.entry import run
 from fpg.common.console import one_line, output, progress, table
-from fpg.common.errors import UsageError
+from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.engines import Engine, load_engine
+from fpg.evaluate import foreign
+from fpg.evaluate.bootstrap import RESAMPLES
+from fpg.evaluate.calibrate import calibrate, sentences, store
+from fpg.evaluate.compare import Comparison, compare
+from fpg.evaluate.compare_report import READING, left_out_notes
+from fpg.evaluate.compare_report import sentences as differences
 from fpg.evaluate.perturbations import BY_NAME, select
-from fpg.evaluate.protocol import SPLITS, Result, Worst, plan, score
-from fpg.evaluate.report import write_evaluation_report
+from fpg.evaluate.plots import write_plots
+from fpg.evaluate.protocol import SPLITS, Plan, Result, Worst, plan, score
+from fpg.evaluate.report import drawings, with_interval, write_evaluation_report, write_markdown
 from fpg.evaluate.robustness import QUICK_VIDEOS, Suite
 from fpg.evaluate.robustness_report import headline, remarks, robustness_tables
+from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
 from fpg.faces import default_analyzer
 from fpg.runtime.pipeline import describe_model
 
 EXAMPLES = """examples:
-  fpg-eval run/model.safetensors --data prepared/ --json metrics.json --report report.html
-  fpg-eval engine/model.xml --data celeb/ dfdc/ --split all
-  fpg-eval engine/model.xml --data celeb/ --robustness field --json metrics.json --report report.html
+  fpg-eval run/model.safetensors --data prepared/ --out evaluation/
+  fpg-eval engine/model.xml --data celeb/ dfdc/ --split all --json metrics.json --report report.html
+  fpg-eval run/model.safetensors --data prepared/ --calibrate --fpr 0.01
+  fpg-eval new/model.safetensors --data celeb/ --against old/metrics.json
+  fpg-eval engine/model.xml --data celeb/ --robustness field --out evaluation/
+  fpg-eval --scores other_tool.csv --against metrics.json --json other.json
 
 A DIR is either what fpg-prepare wrote (it holds manifest.parquet) or raw data: a published data set as it was downloaded, folders
 real/ and fake/ of videos, frames or images, a CSV or a DeepfakeBench list (fpg-prepare --layout list shows what is read).
@@ -40,18 +53,41 @@ def parser() -> argparse.ArgumentParser:
     """The command line of fpg-eval."""
     p = argparse.ArgumentParser(
         prog="fpg-eval",
-        description="Evaluate a detector on labelled videos.",
+        description="Evaluate a detector on labelled videos: metrics with 95 % intervals, calibration, breakdown, report.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
-        "model", metavar="CKPT_OR_ENGINE", help="weights (.safetensors) or an engine (.xml, .onnx), with its .spec.json beside it"
+        "model",
+        metavar="CKPT_OR_ENGINE",
+        nargs="?",
+        help="weights (.safetensors) or an engine (.xml, .onnx), with its .spec.json beside it",
     )
-    p.add_argument("--data", metavar="DIR", nargs="+", required=True, help="prepared or raw folders of labelled videos")
-    p.add_argument("--split", choices=SPLITS, help="which part (default: test; all of a raw folder that knows no splits)")
+    p.add_argument("--data", metavar="DIR", nargs="+", help="prepared or raw folders of labelled videos")
+    p.add_argument(
+        "--scores",
+        metavar="FILE",
+        help="instead of a model and data: another tool's, as CSV video,label,score[,dataset,method,frame] or DeepfakeBench's JSON",
+    )
+    p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
     p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
-    p.add_argument("--json", metavar="FILE", help="write the metrics and every video's score as JSON")
+    p.add_argument("--out", metavar="DIR", help="write everything there: metrics.json, report.html, report.md and plots/ as SVG and PNG")
+    p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
+    p.add_argument(
+        "--against", metavar="OTHER", help="metrics of another run (JSON of fpg-eval, or a run's folder): differences with paired intervals"
+    )
+    p.add_argument("--calibrate", action="store_true", help="fit the temperature on these videos and store it in the model's .spec.json")
+    p.add_argument(
+        "--fpr", type=rate, metavar="RATE", help="with --calibrate: store the threshold that calls at most this share of real videos fake"
+    )
+    p.add_argument(
+        "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, else 0.5)"
+    )
+    p.add_argument(
+        "--resamples", type=resamples, default=RESAMPLES, metavar="N", help=f"of the bootstrap behind the intervals (default: {RESAMPLES})"
+    )
+    p.add_argument("--seed", type=seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
     p.add_argument(
         "--robustness",
         metavar="all|field|quick|NAMES",
@@ -64,48 +100,113 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--robustness-log",
         metavar="FILE",
-        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: beside the --json file)",
+        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: beside the JSON file)",
     )
     add_shared(p)
     return p
 
 
-def perturbed(arguments: argparse.Namespace, engine: Engine) -> Suite | None:
-    """The suite that was asked for, checked before anything is scored."""
-    if not arguments.robustness:
-        if arguments.quick or arguments.robustness_log:
+def rate(text: str) -> float:
+    """argparse type: a false positive rate, at least 0 and below 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
+    return value
+
+
+def resamples(text: str) -> int:
+    """argparse type: a number of resamples from 100 to a million."""
+    return _whole(text, 100, 1_000_000)
+
+
+def seed(text: str) -> int:
+    """argparse type: a seed from 0 to 2^63 - 1."""
+    return _whole(text, 0, 2**63 - 1)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    value = int(text)
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text}")
+    return value
+
+
+def check_usage(a: argparse.Namespace) -> None:
+    """Refuse combinations that mean nothing.
+
+    Raises:
+        UsageError: naming them.
+    """
+    if a.scores and (a.model or a.data):
+        raise UsageError("--scores stands instead of a model and --data")
+    if not a.scores and not (a.model and a.data):
+        raise UsageError("give a model and --data, or --scores")
+    if a.calibrate and (a.scores or a.threshold is not None):
+        raise UsageError("--calibrate needs a model, and chooses the threshold itself (--fpr)")
+    if a.robustness and (a.scores or a.calibrate):
+        raise UsageError("--robustness needs a model, and a run of its own")
+    if a.fpr is not None and not a.calibrate:
+        raise UsageError("--fpr goes with --calibrate")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write; None is none."""
+
+    json: str | None
+    report: str | None
+    markdown: str | None = None
+    plots: str | None = None
+
+    @staticmethod
+    def of(a: argparse.Namespace) -> Outputs:
+        """Those that the arguments ask for.
+
+        Raises:
+            UsageError: one is a folder, two are the same, or `--out` is a file.
+        """
+        if a.out and os.path.exists(a.out) and not os.path.isdir(a.out):
+            raise UsageError(f"--out: {a.out} is a file; name a folder")
+        home = Path(a.out) if a.out else None
+        found = Outputs(
+            a.json or (str(home / "metrics.json") if home else None),
+            a.report or (str(home / "report.html") if home else None),
+            str(home / "report.md") if home else None,
+            str(home / "plots") if home else None,
+        )
+        check_outputs(found.json, found.report, found.markdown)
+        return found
+
+
+def perturbed(a: argparse.Namespace, engine: Engine, json: str | None) -> Suite | None:
+    """The suite of perturbations that was asked for, checked before anything is scored."""
+    if not a.robustness:
+        if a.quick or a.robustness_log:
             raise UsageError("--quick and --robustness-log go with --robustness")
         return None
-    quick = arguments.quick or arguments.robustness.strip().lower() == "quick"
-    names = "all" if arguments.robustness.strip().lower() == "quick" else arguments.robustness
-    log = arguments.robustness_log or (Path(arguments.json).with_suffix(".robustness.jsonl") if _is_file(arguments.json) else None)
-    return Suite(
-        engine,
-        default_analyzer,
-        select(names, quick=quick),
-        arguments.frames,
-        arguments.batch,
-        log=log,
-        most=QUICK_VIDEOS if quick else None,
-    )
+    quick = a.quick or a.robustness.strip().lower() == "quick"
+    names = "all" if a.robustness.strip().lower() == "quick" else a.robustness
+    log = a.robustness_log or (Path(json).with_suffix(".robustness.jsonl") if json is not None and _is_file(json) else None)
+    most = QUICK_VIDEOS if quick else None
+    return Suite(engine, default_analyzer, select(names, quick=quick), a.frames, a.batch, log=log, most=most)
 
 
-def _is_file(path: str | None) -> bool:
-    return path is not None and (Path(path).is_file() or not Path(path).exists())
+def _is_file(path: str) -> bool:
+    return Path(path).is_file() or not Path(path).exists()
 
 
-def evaluate(arguments: argparse.Namespace, engine: Engine, command: str) -> int:
-    """Score everything and write what was asked for; the exit code."""
-    suite = perturbed(arguments, engine)
+def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[list[Result], Worst, Plan]:
+    """Score the videos: results without pictures, the worst with theirs, and what was planned."""
     chosen = plan(
-        arguments.data,
+        a.data,
         engine,
         default_analyzer,
-        split=arguments.split,
-        layout=arguments.layout,
-        frames=arguments.frames,
-        batch=arguments.batch,
-        highlights=bool(arguments.report),
+        split=a.split or ("val" if a.calibrate else None),
+        layout=a.layout,
+        frames=a.frames,
+        batch=a.batch,
+        threshold=a.threshold,
+        highlights=2 * pictures,
     )
     results: list[Result] = []
     worst = Worst()
@@ -115,46 +216,133 @@ def evaluate(arguments: argparse.Namespace, engine: Engine, command: str) -> int
             worst.offer(result)
             results.append(result.without_pictures())
             bar.advance(task)
-    metrics = summarise(results, chosen.notes, engine.spec.threshold, arguments.frames)
+    return results, worst, chosen
+
+
+def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
+    """Score everything, calibrate if asked, and write what was asked for; the exit code."""
+    outputs, other = Outputs.of(a), _other(a.against)
+    suite = perturbed(a, engine, outputs.json)
+    results, worst, chosen = score_model(a, engine, bool(outputs.report))
+    spec = engine.spec
+    calibrated: dict[str, Any] = {}
+    if a.calibrate:
+        found, results = calibrate(results, spec, a.fpr, chosen.notes)
+        spec = store(a.model, spec, found)
+        worst = Worst()  # its faces carry scores of the old temperature
+        calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
+    threshold = spec.threshold if a.threshold is None else a.threshold
+    metrics = summarise(results, chosen.notes, threshold, a.frames, resamples=a.resamples, seed=a.seed)
     if suite is not None:
         with progress("robustness") as bar:
             task = bar.add_task("", total=suite.steps(chosen.items))
             metrics["robustness"] = suite.run(chosen.items, results, lambda cell: bar.update(task, advance=1, description=cell))
-    model = describe_model(engine.spec, arguments.model)
+    return finish(a, {**metrics, **calibrated}, results, worst, describe_model(spec, a.model), outputs, other, command)
+
+
+def evaluate_scores(a: argparse.Namespace, command: str) -> int:
+    """Evaluate the scores of another tool and write what was asked for; the exit code."""
+    outputs, other = Outputs.of(a), _other(a.against)
+    threshold = 0.5 if a.threshold is None else a.threshold
+    results = foreign.read_scores(a.scores, threshold)
+    notes = [f"{a.scores}: {len(results)} videos with the scores of another tool"]
+    if other is not None:
+        results, unknown = foreign.match(results, other.files[0])
+        if unknown:
+            notes.append(f"{len(unknown)} of them are not in {other.files[0]}, first {unknown[0]}")
+    metrics = summarise(results, notes, threshold, None, resamples=a.resamples, seed=a.seed, protocol=foreign.PROTOCOL)
+    return finish(a, metrics, results, Worst(), foreign.describe(a.scores, threshold), outputs, other, command)
+
+
+def _other(path: str | None) -> EvaluatedRun | None:
+    """The run to compare with, read before any work is done."""
+    return None if path is None else read_runs([path])[0]
+
+
+def finish(
+    a: argparse.Namespace,
+    metrics: dict[str, Any],
+    results: list[Result],
+    worst: Worst,
+    model: dict[str, Any],
+    outputs: Outputs,
+    other: EvaluatedRun | None,
+    command: str,
+) -> int:
+    """Compare, write, show; the exit code."""
+    value = {**metrics, "model": model, "command": command}
+    comparison, problem = _compare(a, value, other)
+    if comparison is not None:
+        value["against"] = comparison.to_json()
     try:
-        if arguments.json:
-            write_json(arguments.json, {**metrics, "model": model, "command": command})
-        if arguments.report:
-            write_evaluation_report(arguments.report, metrics, results, worst, model, command)
+        if outputs.json:
+            write_json(outputs.json, value)
+        drawn = drawings(results, metrics) if outputs.report or outputs.plots else []
+        if outputs.report:
+            write_evaluation_report(outputs.report, metrics, results, worst, model, command, drawn=drawn, comparison=comparison)
+        pictures = [f"plots/{path.name}" for path in write_plots(outputs.plots, drawn) if path.suffix == ".svg"] if outputs.plots else []
+        if outputs.markdown:
+            write_markdown(outputs.markdown, metrics, model, command, pictures=pictures, comparison=comparison)
     finally:  # a file that cannot be written does not hide the numbers, and `| head` does not stop the files
         show(metrics)
-    perturbed_failures = sum(c["failed"] for c in metrics["robustness"]["cells"]) if suite is not None else 0
+        if comparison is not None:
+            show_differences(comparison)
+    if problem is not None:
+        raise problem
+    perturbed_failures = sum(c["failed"] for c in metrics["robustness"]["cells"]) if "robustness" in metrics else 0
     return 1 if metrics["failed"] or metrics["no_face"] or perturbed_failures else 0
+
+
+def _compare(a: argparse.Namespace, value: dict[str, Any], other: EvaluatedRun | None) -> tuple[Comparison | None, FpgError | None]:
+    """The comparison with `--against`, or why there is none: the numbers themselves are not lost for it."""
+    if other is None:
+        return None, None
+    try:
+        path = Path(a.json or a.scores or a.model)
+        own = run_of(value, path, "this model" if a.model else path.stem)
+        if own.name == other.name:
+            other = replace(other, name=f"{other.name} (other)")
+        return compare([other, own], resamples=a.resamples, seed=a.seed), None
+    except InputError as error:
+        return None, error
 
 
 def show(m: dict[str, Any]) -> None:
     """The numbers with their protocol on the standard output; videos without a score on the standard error."""
-    print(f"{_line(m)}  accuracy {percent(m['accuracy'])} at {m['threshold']}")
+    print(
+        f"AUC {with_interval(m, 'auc')}  AP {with_interval(m, 'ap')}  EER {with_interval(m, 'eer')}  "
+        f"accuracy {percent(m['accuracy'])} at {m['threshold']:.4g}"
+    )
+    print(
+        f"balanced accuracy {percent(m['balanced_accuracy'])}  TPR {percent(m['tpr_at_fpr_1'])} at 1 % FPR, "
+        f"{percent(m['tpr_at_fpr_01'])} at 0.1 %  ECE {percent(m['calibration']['ece'])}  Brier {number(m['brier'])}"
+    )
     print(f"protocol: {m['protocol']['text']}")
+    if m["auc"] is not None:
+        print(f"in brackets: 95 % intervals, {m['bootstrap']['resamples']} resamples of the videos")
     if m["reason"]:
         print(f"note: {m['reason']}")
     if m["failed"] or m["no_face"]:
-        print(f"as released ({m['as_released']['rule']}): {_line(m['as_released'])}")
-    print(f"frame level: AUC {percent(m['frame_level']['auc'])} over {m['frame_level']['frames']} frames", flush=True)
-    if len(m["by_method"]) > 1 or len(m["by_dataset"]) > 1:
+        r = m["as_released"]
+        print(f"as released ({r['rule']}): AUC {percent(r['auc'])}  AP {percent(r['ap'])}  EER {percent(r['eer'])}")
+    print(f"frame level: AUC {with_interval(m['frame_level'], 'auc')} over {m['frame_level']['frames']} frames", flush=True)
+    for line in m.get("calibrated", {}).get("sentences", []):
+        print(f"stored: {line}", flush=True)
+    parts = [g for key in ("by_dataset", "by_method", "by_compression") for g in m[key]]
+    if any(len(m[key]) > 1 for key in ("by_dataset", "by_method", "by_compression")):
         rows = [
             [
                 g["dataset"] or "-",
-                g.get("method", "all"),
+                g.get("method", g.get("compression", "all")),
                 str(g["real"]),
                 str(g["fake"]),
-                number(g["auc"]),
-                number(g["ap"]),
-                number(g["eer"]),
+                with_interval(g, "auc"),
+                percent(g["ap"]),
+                percent(g["eer"]),
             ]
-            for g in m["by_dataset"] + m["by_method"]
+            for g in parts
         ]
-        table("by data set and manipulation", ["data set", "manipulation", "real", "fake", "AUC", "AP", "EER"], rows)
+        table("by data set, manipulation and compression", ["data set", "part", "real", "fake", "AUC [95 %]", "AP", "EER"], rows)
     if "robustness" in m:
         show_robustness(m["robustness"])
     for v in m["failed_videos"] + m["no_face_videos"]:
@@ -171,16 +359,28 @@ def show_robustness(r: dict[str, Any]) -> None:
         print(f"robustness: {line}", file=sys.stderr, flush=True)
 
 
-def _line(m: dict[str, Any]) -> str:
-    return f"AUC {percent(m['auc'])}  AP {percent(m['ap'])}  EER {percent(m['eer'])}"
+def show_differences(comparison: Comparison) -> None:
+    """What the comparison says, in words."""
+    for line in differences(comparison):
+        print(one_line(line))
+    for note in [*comparison.notes, *left_out_notes(comparison)]:
+        print(one_line(f"note: {note}"))
+    print(READING, flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `fpg-eval`."""
 
     def body(command: str) -> int:
-        arguments = parser().parse_args(argv)
-        check_outputs(arguments.json, arguments.report)
+        p = parser()
+        arguments = p.parse_args(argv)
+        try:
+            check_usage(arguments)
+        except UsageError as error:
+            p.error(str(error))
+        Outputs.of(arguments)
+        if arguments.scores:
+            return evaluate_scores(arguments, command)
         engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
         return evaluate(arguments, engine, command)
 

@@ -17,6 +17,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fpg import __version__
+from fpg.common.console import one_line
 from fpg.common.files import atomic_write
 
 INK = "#1a2b3c"
@@ -111,6 +112,11 @@ def chart(width: float = 5.0, height: float = 2.5) -> tuple[Any, Any]:
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
     return figure, axes
+
+
+def plot_text(text: str) -> str:
+    """Text for matplotlib, to which $ begins a formula."""
+    return one_line(text).replace("$", r"\$")
 
 
 def inline_svg(figure: Any, name: str, description: str) -> Markup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -229,8 +228,8 @@ def forest(comparison: Comparison) -> Markup | None:
         for edge in bounds:
             axes.plot([100 * edge] * 2, [y - 0.16, y + 0.16], color=colour, linewidth=1.4)
         axes.plot([100 * difference], [y], marker="o", markersize=6, color=colour)
-    axes.set_yticks(range(len(drawn)), [_escaped(f"{row.run}, {name}" if several else row.run) for name, row, *_ in drawn])
-    axes.set(ylim=(len(drawn) - 0.5, -0.5), xlabel=_escaped(f"AUC minus that of {comparison.baseline}, percentage points"))
+    axes.set_yticks(range(len(drawn)), [html.plot_text(f"{row.run}, {name}" if several else row.run) for name, row, *_ in drawn])
+    axes.set(ylim=(len(drawn) - 0.5, -0.5), xlabel=html.plot_text(f"AUC minus that of {comparison.baseline}, percentage points"))
     reach = max(1.0, *(abs(100 * edge) for *_, bounds in drawn for edge in bounds)) * 1.08
     axes.set_xlim(-reach, reach)
     return html.inline_svg(figure, "forest", f"Differences of AUC to {comparison.baseline} with 95 % intervals")
@@ -243,13 +242,8 @@ def roc_overlay(group: Group, comparison: Comparison, name: str) -> Markup:
     axes.plot([0, 1], [0, 1], color=html.INK, linewidth=0.7, alpha=0.5, linestyle=(0, (2, 3)))
     for row, scores in zip(group.rows, group.scores, strict=True):
         index = order[row.run]
-        label = _escaped(f"{row.run}  {100 * (row.auc or 0):.1f}")
+        label = html.plot_text(f"{row.run}  {100 * (row.auc or 0):.1f}")
         axes.plot(*roc(group.labels, scores), color=_colour(index), linestyle=_dash(index), linewidth=1.7, label=label, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
     axes.legend(frameon=False, fontsize=8, labelcolor=html.INK, loc="lower right")
     return html.inline_svg(figure, name, f"ROC curves on {group.name}")
-
-
-def _escaped(text: Sequence[str] | str) -> str:
-    """For matplotlib, to which $ begins a formula."""
-    return one_line(str(text)).replace("$", r"\$")

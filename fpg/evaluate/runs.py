@@ -133,6 +133,19 @@ def read_run(path: Path, name: str) -> EvaluatedRun:
     )
 
 
+def run_of(evaluation: dict[str, Any], path: Path, name: str) -> EvaluatedRun:
+    """The run that an evaluation in memory is of.
+
+    Args:
+        evaluation: as `fpg-eval` writes it.
+        path: for messages.
+        name: to call it.
+    """
+    videos = {video.key: video for video in _videos(evaluation, path)}
+    model = _object(evaluation, "model")
+    return EvaluatedRun(name, path, (), videos, model, _cost(None, model))
+
+
 def _split(text: str) -> tuple[str | None, Path]:
     name, equals, path = text.partition("=")
     if equals and name and path and not os.path.exists(text):

@@ -37,7 +37,7 @@ def test_metrics_and_report(raw: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert metrics["command"].startswith("fpg-eval m.xml --data ")
     assert metrics["model"]["backbone"] == "brightness"
     page = check_page(report)
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 5
     assert "88.9 %" in page.text
     assert "Worst mistakes" in page.text
     assert metrics["command"] in page.text
