@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
 
 from fpg.cli.entry import run
+from fpg.common.console import console
 from fpg.common.errors import UsageError
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import Elsewhere, launched
+from fpg.train.dry_run import dry_run
 from fpg.train.launch import launch
 from fpg.train.loop import train
+from fpg.train.methods import resolve
+from fpg.train.trackers import require_tracker
 
 _DESCRIPTION = """Train a detector from the real faces of folders prepared by fpg-prepare. Every face is paired with a forgery made
 from itself, and forgery perception guidance (ACM MM 2024) refines the forgery while the detector learns.
@@ -24,6 +29,7 @@ _EXAMPLES = """examples:
   fpg-train --config configs/demo.yaml --data prepared --out run --epochs 4
   fpg-train --data faces_a faces_b --out run --model.backbone tf_efficientnet_lite0 --model.image_size 224 --batch 16
   fpg-train --data prepared --out ablation --guidance.shape off --guidance.magnitude off
+  fpg-train --data prepared --out run --dry-run              memory, time and disk of the whole run, from one batch
   fpg-train --out run --resume                               go on exactly where it stopped
   fpg-train --data prepared --out run --batch 128 --nproc 4  on 4 GPUs of this machine (or in 4 processes with --device cpu)
   torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m fpg.cli.train --config c.yaml
@@ -61,6 +67,17 @@ def build_parser() -> jsonargparse.ArgumentParser:
         help="Processes to train in on this machine, one for each GPU; they divide every batch. See torchrun for more machines.",
     )
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="Take a few steps with the first batch, say what memory, time and disk the whole run would need, and write nothing.",
+    )
+    parser.add_argument(
+        "--profile",
+        type=int,
+        default=0,
+        help="Steps to profile after the first two: RUN/profile/trace.json, and a table of what takes longest.",
+    )
+    parser.add_argument(
         "--data", nargs="+", type=str, default=[], help="One or several folders prepared by fpg-prepare; only their real videos are used."
     )
     parser.add_class_arguments(TrainConfig, skip={"data"})
@@ -73,6 +90,12 @@ def parse(argv: list[str] | None = None) -> tuple[TrainConfig, bool]:
     Raises:
         UsageError: unknown keys or flags, values of the wrong type.
     """
+    config, values = _parse(argv)
+    return config, values.resume
+
+
+def _parse(argv: list[str] | None) -> tuple[TrainConfig, Any]:
+    """The config, and all values: of what is asked of this start alone, too."""
     parser = build_parser()
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--out")
@@ -87,24 +110,39 @@ def parse(argv: list[str] | None = None) -> tuple[TrainConfig, bool]:
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise UsageError(" ".join(str(error).split())) from error
     fields = {name: value for name, value in values.as_dict().items() if name in TrainConfig.__dataclass_fields__}
-    return TrainConfig(**fields), values.resume
+    if not 0 <= values.profile <= 10_000:
+        raise UsageError(f"--profile: expected a number of steps in 0..10000, got {values.profile}")
+    return TrainConfig(**fields), values
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
 
     def body() -> int:
-        config, resume = parse(argv)
+        config, now = _parse(argv)
+        if now.dry_run:
+            return _dry_run(config, _processes(argv))
         if (processes := _processes(argv)) > 1 and not launched():
             config.check()
             return launch("fpg.cli.train", sys.argv[1:] if argv is None else argv, processes)
         try:
-            train(config, resume=resume)
+            train(config, resume=now.resume, profile=now.profile)
         except Elsewhere as error:
             return error.code
         return 0
 
     return run(body)
+
+
+def _dry_run(config: TrainConfig, processes: int) -> int:
+    if launched():
+        raise UsageError("--dry-run: expected to be started without a launcher (say --nproc N), got one of several processes")
+    config = resolve(config)
+    config.check()
+    require_tracker(config.tracker)
+    for line in dry_run(config, processes).lines():
+        console.print(line, markup=False, highlight=False)
+    return 0
 
 
 def _processes(argv: list[str] | None) -> int:

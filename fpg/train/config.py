@@ -125,7 +125,9 @@ class TrainConfig:
     checkpoint_steps: int = 200
     """Steps between checkpoints; one is also written at the end of every epoch and on SIGTERM or Ctrl-C."""
     log_steps: int = 1
-    """Steps between lines of `log.jsonl` and TensorBoard."""
+    """Steps between lines of `log.jsonl` and of the tracker."""
+    tracker: Literal["tensorboard", "wandb", "none"] = "tensorboard"
+    """What shows numbers and pictures: TensorBoard (`RUN/tensorboard`), Weights & Biases (`RUN/wandb`), or nothing."""
     pictures: int = 6
     """Faces in the picture grid of each epoch; 0 makes none."""
     picture_epochs: int = 1
@@ -190,7 +192,7 @@ class TrainConfig:
 
 FREE_ON_RESUME = (
     *("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs"),
-    *("channels_last", "compile", "deterministic", "optim.fused", "patience", "keep", "keep_top"),
+    *("channels_last", "compile", "deterministic", "optim.fused", "patience", "keep", "keep_top", "tracker"),
 )
 """Fields that a resumed run may change: they do not decide what is learnt (beyond rounding), as the number of processes does not, only
 how long and what is kept of it. The data are compared by fingerprint instead of by path."""

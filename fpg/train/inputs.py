@@ -80,7 +80,7 @@ class Inputs:
 
     def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[dict[str, Any]]:
         """This process's part of the batches of a schedule, for `maker.finish`."""
-        return loader(self._dataset(self.faces, "pair"), self.maker, Shares(schedule, self.world), self.workers, pin=pin)
+        return loader(self.dataset(self.faces, "pair"), self.maker, Shares(schedule, self.world), self.workers, pin=pin)
 
     def validation(self, *, pin: bool) -> Remembered | None:
         """This process's part of the validation pairs, None (and a message) without validation faces."""
@@ -95,7 +95,7 @@ class Inputs:
         keys = self.world.share([(0, sample) for sample in range(len(self.val_faces))])
         pairs = -(-self.pairs // self.world.size)
         batches = [keys[start : start + pairs] for start in range(0, len(keys), pairs)]
-        opened = loader(self._dataset(self.val_faces, "val"), self.maker, batches, self.workers, pin=pin)
+        opened = loader(self.dataset(self.val_faces, "val"), self.maker, batches, self.workers, pin=pin)
         return Remembered(opened, self.maker.finish, len(keys) * self.maker.item_bytes(self.val_faces))
 
     def examples(self) -> tuple[Batch, list[str]] | None:
@@ -103,7 +103,7 @@ class Inputs:
         if not self.config.pictures:
             return None
         faces = self.val_faces if self.val_faces.entries else self.faces
-        dataset = self._dataset(faces, "picture")
+        dataset = self.dataset(faces, "picture")
         chosen = np.unique(np.linspace(0, len(faces) - 1, self.config.pictures).astype(int))
         batch = self.maker.finish(self.maker.collate([dataset[0, int(sample)] for sample in chosen]))
         if not batch["samples"]:
@@ -124,7 +124,8 @@ class Inputs:
             **({} if self.val_fakes is None else {"val_fakes": len(self.val_fakes)}),
         }
 
-    def _dataset(self, faces: RealFaces, purpose: str) -> PairDataset | GivenDataset:
+    def dataset(self, faces: RealFaces, purpose: str) -> PairDataset | GivenDataset:
+        """Items of the training or validation faces, by key; `purpose` as of `PairDataset`."""
         config = self.config
         options = (config.augment, config.seed, purpose)
         fakes = self.fakes if faces is self.faces else self.val_fakes

@@ -1,4 +1,4 @@
-"""What a run writes while it goes: `log.jsonl`, TensorBoard, and the record of the environment."""
+"""What a run writes while it goes: `log.jsonl`, what its tracker shows, and the record of the environment."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 import fpg
 from fpg.common.files import atomic_write
+from fpg.train.trackers import NoTracker, Tracker
 
 _PACKAGES = ("torchvision", "timm", "numpy", "opencv-python", "openvino", "safetensors", "pyarrow", "scikit-learn")
 
 
 class RunLog:
-    """Appends to `RUN/log.jsonl` and `RUN/tensorboard`. A resumed run first takes away what was written after its checkpoint.
+    """Appends to `RUN/log.jsonl`, and tells a tracker. A resumed run first takes away what was written after its checkpoint.
 
     Lines have a `kind`: `start` (environment), `step`, `epoch`, `unreadable`, `end`; and the `step` they belong to, counted from 0.
 
@@ -31,21 +31,22 @@ class RunLog:
         out: folder of the run.
         step: steps that are done; lines of later steps are removed.
         epoch: epochs that are done, validation included; summaries of later ones are removed.
+        tracker: shows numbers and pictures; closed with the log.
     """
 
-    def __init__(self, out: Path, step: int = 0, epoch: int = 0) -> None:
+    def __init__(self, out: Path, step: int = 0, epoch: int = 0, tracker: Tracker | None = None) -> None:
         self.path = out / "log.jsonl"
         if self.path.exists():
             _keep_before(self.path, step, epoch)
         self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step or None, flush_secs=10)
+        self.tracker = tracker or NoTracker()
 
     def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.file.close()
-        self.board.close()
+        self.tracker.close()
 
     def line(self, kind: str, step: int, **values: Any) -> None:
         """Append one line; numbers that are not finite become null."""
@@ -53,13 +54,12 @@ class RunLog:
         self.file.flush()
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
-        """Numbers for TensorBoard."""
-        for name, value in values.items():
-            self.board.add_scalar(f"{prefix}/{name}", value, step)
+        """Numbers for the tracker."""
+        self.tracker.scalars(prefix, step, values)
 
     def picture(self, name: str, step: int, image: np.ndarray) -> None:
-        """uint8 [H, W, 3] for TensorBoard."""
-        self.board.add_image(name, image, step, dataformats="HWC")
+        """uint8 [H, W, 3] for the tracker."""
+        self.tracker.picture(name, step, image)
 
 
 class NoLog:

@@ -1,6 +1,6 @@
 """The training run: folders, checkpoints, epochs, validation, pictures and final weights (FPG, ACM MM 2024; METHOD 4).
 
-`RUN/` holds `config.yaml`, `environment.json`, `log.jsonl`, `tensorboard/`, `pictures/epoch_NNN.png`, `checkpoints/last.pt`,
+`RUN/` holds `config.yaml`, `environment.json`, `log.jsonl`, `tensorboard/` or `wandb/`, `pictures/epoch_NNN.png`, `checkpoints/last.pt`,
 `checkpoints/best.safetensors`, `checkpoints/top/`, and at the end `model.safetensors` with `model.spec.json`.
 """
 
@@ -30,6 +30,7 @@ from fpg.train.meter import Meter
 from fpg.train.methods import resolve
 from fpg.train.pairs import Batch, open_batches
 from fpg.train.pictures import picture_grid
+from fpg.train.profiler import StepProfile
 from fpg.train.quality import quality_target
 from fpg.train.report import Report, describe_run
 from fpg.train.schedule import learning_rate, set_learning_rate
@@ -37,17 +38,19 @@ from fpg.train.setup import build_learner, choose_device, claim
 from fpg.train.state import Position, restore, save_checkpoint
 from fpg.train.step import StepResult, train_step
 from fpg.train.stop import StopRequest
+from fpg.train.trackers import require_tracker
 from fpg.train.validate import Validation, validate
 
 MODEL = "model.safetensors"
 
 
-def train(config: TrainConfig, *, resume: bool = False) -> Path:
+def train(config: TrainConfig, *, resume: bool = False, profile: int = 0) -> Path:
     """Train a detector from real faces; returns the path of the final weights, `RUN/model.safetensors`.
 
     Args:
         config: the run; first its method sets what belongs to it, then it is checked.
         resume: go on from `RUN/checkpoints/last.pt`, exactly as if the run had not been interrupted.
+        profile: steps of this start to profile, traced to `RUN/profile/trace.json`; 0 for none.
 
     In a process that a launcher started (`torchrun`, `fpg-train --nproc`) this is one of the processes of the run; all divide the batches,
     and process 0 writes. The folders must be where all of them see them.
@@ -61,10 +64,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> Path:
     """
     config = resolve(config)
     config.check()
+    require_tracker(config.tracker)
     try:
         with join(config.device) as world, StopRequest(follow=world.size > 1) as stop:
             with world.together():
-                run = Run(config, resume, stop, world)
+                run = Run(config, resume, stop, world, profile)
             run.meet()
             with run.report:
                 return run.execute()
@@ -80,9 +84,10 @@ class Run:
         resume: go on from the checkpoint.
         stop: asked between steps.
         world: the processes of the run.
+        profile: steps to profile.
     """
 
-    def __init__(self, config: TrainConfig, resume: bool, stop: StopRequest, world: World) -> None:
+    def __init__(self, config: TrainConfig, resume: bool, stop: StopRequest, world: World, profile: int = 0) -> None:
         self.config, self.stop, self.world = config, stop, world
         self.out = Path(config.out)
         self.last = self.out / "checkpoints" / "last.pt"
@@ -108,6 +113,7 @@ class Run:
         pin = self.device.type == "cuda"
         self.batches = self.inputs.training(self.schedule, pin=pin)
         self.validation = self.inputs.validation(pin=pin)
+        self.profile = StepProfile(self.out / "profile", profile if world.main else 0, self.device)
         self.examples = self.inputs.examples() if world.main else None
 
     def meet(self) -> None:
@@ -126,7 +132,7 @@ class Run:
     def execute(self) -> Path:
         """All remaining epochs, then the final weights."""
         self.report.start(self.learner, self.inputs, self.schedule.steps)
-        with progress(disable=not self.world.main) as bar, open_batches(self.batches) as batches:
+        with progress(disable=not self.world.main) as bar, open_batches(self.batches) as batches, self.profile:
             task = bar.add_task("", total=self.schedule.steps * self.config.epochs, completed=self.position.step)
             while self.position.epoch < self.config.epochs and not self._early():
                 self._epoch(batches, bar, task)
@@ -152,6 +158,7 @@ class Run:
             meter.add(result, time.perf_counter() - started, waited, sum(clock.seconds()))
             if position.step % config.log_steps == 0:
                 self.report.step(result, rate, meter)
+            self.profile.step()
             position.step += 1
             position.step_in_epoch += 1
             bar.update(task, advance=1, description=f"epoch {position.epoch + 1}/{config.epochs} {meter.line()}")

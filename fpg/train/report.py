@@ -1,4 +1,4 @@
-"""What a run says and writes while it goes: the console, `log.jsonl`, TensorBoard, `environment.json`."""
+"""What a run says and writes while it goes: the console, `log.jsonl`, the tracker, `environment.json`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from fpg.train.methods import describe
 from fpg.train.pictures import save_picture
 from fpg.train.state import Position
 from fpg.train.step import StepResult
+from fpg.train.trackers import open_tracker
 from fpg.train.validate import Validation
 
 
@@ -46,7 +47,8 @@ class Report:
             yaml.safe_dump(config.as_dict(), file, sort_keys=False)
         if not position.step:
             write_json(self.out / "environment.json", provenance)
-        self.log = RunLog(self.out, position.step, position.epoch)
+        tracker = open_tracker(config.tracker, self.out, position.step, config.as_dict())
+        self.log = RunLog(self.out, position.step, position.epoch, tracker)
 
     def __enter__(self) -> Report:
         return self

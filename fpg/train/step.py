@@ -111,7 +111,7 @@ def train_step(
     config: TrainConfig,
     epoch: int,
     step: int,
-    dump: Path,
+    dump: Path | None,
     world: World = ALONE,
 ) -> StepResult:
     """Refine the forgeries of a batch, learn from it; all processes of the run together.
@@ -121,7 +121,8 @@ def train_step(
             no loss and no gradient.
         batch: this process's part of the global batch, possibly without any pair.
         epoch, step: position of the run, from which guidance and dropout draw; the learning rate is the optimiser's.
-        dump: where the batch goes when its loss is not finite; other processes than 0 append their rank to the name.
+        dump: where the batch goes when its loss is not finite; other processes than 0 append their rank to the name. None saves
+            nothing.
 
     Raises:
         NonFiniteLoss: after the processes that saw it saved their batch; the weights are those before the step.
@@ -238,11 +239,11 @@ def _update(learner: Learner) -> bool:
     return True
 
 
-def _stop(local: Tensor, seen: list[Seen], losses: dict[str, float], epoch: int, step: int, dump: Path, world: World) -> NoReturn:
+def _stop(local: Tensor, seen: list[Seen], losses: dict[str, float], epoch: int, step: int, dump: Path | None, world: World) -> NoReturn:
     """Save what made the loss NaN or infinite, where it happened, and end the run."""
     broken = [looked_at for row, looked_at in zip(local.isfinite().all(1).tolist(), seen, strict=False) if not row]
-    path = dump if world.main else dump.with_stem(f"{dump.stem}_{world.rank}")
-    kept = "; ".join(text for text in world.gather(_save_batch(path, broken[0]) if broken else "") if text)
+    path = dump if dump is None or world.main else dump.with_stem(f"{dump.stem}_{world.rank}")
+    kept = "; ".join(text for text in world.gather(_save_batch(path, broken[0]) if broken and path else "") if text) or "no batch is saved"
     values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
     world.fail(NonFiniteLoss(f"step {step} (epoch {epoch}): the loss is not finite ({values}); {kept}, the last checkpoint is as it was"))
 
