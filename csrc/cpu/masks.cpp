@@ -87,6 +87,8 @@ FPG_HOT_FMA float largest_magnitude(const float* row, int32_t count) {
   return *std::max_element(wide, wide + 8);
 }
 
+constexpr int32_t kZeros = 2;  // pixels of zeros around a mask, for the change of size
+
 Box intersect(const Box& a, const Box& b) {
   return {std::max(a.y0, b.y0), std::min(a.y1, b.y1), std::max(a.x0, b.x0), std::min(a.x1, b.x1)};
 }
@@ -160,8 +162,9 @@ class Chain {
   // From the hard mask in scratch memory to the warped one; false if it lies outside.
   bool warp(bool to_output) {
     const Box moved = forward(state_.raster);
-    // The field moves nothing farther than its amplitude; how far it does is known when it is there.
-    state_.hard = even(grow(moved, static_cast<int32_t>(std::ceil(work_.elastic.amplitude)) + 1, image_));
+    // The field moves nothing farther than its amplitude; how far it does is known when it is there. Both boxes have zeros
+    // around.
+    state_.hard = even(grow(moved, static_cast<int32_t>(std::ceil(work_.elastic.amplitude)) + 1 + kZeros, image_));
     if (state_.hard.empty()) return false;
     state_.field = around(state_.hard);
     run(WarpTables{work_}, slot_);
@@ -171,7 +174,7 @@ class Chain {
     run(ElasticColumns{work_}, slot_);
     core_ = grow(moved, static_cast<int32_t>(std::ceil(farthest())) + 1, image_);
     if (core_.empty()) return false;
-    state_.hard = even(grow(core_, 2, image_));  // with zeros around it for the resize
+    state_.hard = even(grow(core_, kZeros, image_));
     run(WarpLookup{work_, to_output}, slot_);
     return true;
   }
@@ -182,7 +185,7 @@ class Chain {
     if (core_.empty()) return false;
     *from_input = item_.erode_up == 0 && item_.erode_down == 0 && item_.erode_left == 0 && item_.erode_right == 0;
     if (*from_input) return true;
-    state_.hard = grow(core_, 2, image_);
+    state_.hard = grow(core_, kZeros, image_);
     run(MaskErode{work_, true}, slot_);
     run(MaskErode{work_, false}, slot_);
     return true;

@@ -107,6 +107,13 @@ void test_random_batch(int32_t largest, float amplitude, int32_t radius) {
     CHECK(in_range, "");
   }
   CHECK(results[1] == results[3], "threads");
+
+  std::vector<unsigned char> scratch(bytes);
+  for (unsigned char& byte : scratch) byte = static_cast<unsigned char>(generator());
+  chain.scratch = scratch.data();
+  chain.scratch_slots = 1;
+  fpg::soft_masks(chain, soft.view<float>(), {1, nullptr});
+  CHECK(soft.data == results[1], "what scratch memory held before");
 }
 
 void test_errors() {
