@@ -227,7 +227,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
     spec = engine.spec
     calibrated: dict[str, Any] = {}
     if a.calibrate:
-        found, results = calibrate(results, spec, a.fpr, chosen.notes)
+        found, results = calibrate(results, spec, a.fpr, [f"{Path(d).name or d} ({a.split or 'val'})" for d in a.data])
         spec = store(a.model, spec, found)
         worst = Worst()  # its faces carry scores of the old temperature
         calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}

@@ -190,6 +190,9 @@ def _evaluations(path: Path) -> list[Path]:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() == ".csv":
+        command = shlex.join(["fpg-eval", "--scores", str(path), "--against", "OURS.json", "--json", str(path.with_suffix(".json"))])
+        raise InputError(path, f"is a table of scores; make an evaluation of it: {command}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -117,7 +117,7 @@ def _protocol(results: Sequence[Result], notes: Sequence[str], threshold: float,
         "failed": count["failed"],
         "no_face": count["no_face"],
         "threshold": threshold,
-        "unscored": "left out of the metrics and listed by name; `as_released` counts them as 0.5",
+        "unscored": "left out of the metrics and listed by name; the numbers as released count them as 0.5",
         "data": list(notes),
         "text": text,
     }

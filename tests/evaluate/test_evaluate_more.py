@@ -88,6 +88,7 @@ def test_calibration_is_stored_and_used(model: Path, tmp_path: Path, capsys: pyt
     assert after.temperature == c["calibrated"]["temperature"] != 1
     assert after.threshold == c["threshold"] == c["model"]["threshold"] != 0.5
     assert after.provenance["calibration"]["videos"] == 80
+    assert after.provenance["calibration"]["data"] == ["val (all)"]  # a name, not a path of this machine
     assert after.provenance["run"] == before.provenance["run"]
     assert c["calibrated"]["log_loss"][1] < c["calibrated"]["log_loss"][0]
     assert c["calibrated"]["auc"][0] == pytest.approx(c["calibrated"]["auc"][1], abs=1e-12)  # one frame per input
@@ -154,6 +155,8 @@ def test_scores_of_another_tool_stand_in_one_table(model: Path, tmp_path: Path, 
     capsys.readouterr()
     assert compare_main([f"ours={path}", f"theirs={out}", "--resamples", "100"]) == 0
     assert "theirs" in capsys.readouterr().out
+    assert compare_main([f"ours={path}", str(theirs)]) == 1
+    assert f"fpg-eval --scores {theirs} --against" in capsys.readouterr().err
 
 
 def test_deepfakebench_frames_are_told_by_their_whole_path(tmp_path: Path) -> None:
@@ -297,3 +300,12 @@ def test_breakdown_in_the_reports(tmp_path: Path) -> None:
     for text in (page, (tmp_path / "r.md").read_text()):
         assert "Compression" in text
         assert "c23" in text
+
+
+def test_robustness_is_in_every_output(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(model, "--data", folder(tmp_path / "d", count=2), "--robustness", "jpeg", "--quick", "--out", out) == 0
+    assert len(json.loads((out / "metrics.json").read_text())["robustness"]["rows"]) == 1
+    assert "## Robustness" in (out / "report.md").read_text()
+    assert "Robustness" in check_page(out / "report.html").text
+    assert (out / "plots" / "robustness.png").stat().st_size > 0
