@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ _QUIET = {
     "libx264": {"x264-params": f"threads={THREADS}:log-level=error"},
     "libx265": {"x265-params": "frame-threads=2:log-level=error"},
 }
+_SHORT = 3
+"""x265 leaves the decoding time of fewer frames undefined when B-frames are on (its issue 934); so short a video has none."""
 
 
 def require_encoder(codec: str) -> None:
@@ -73,16 +75,20 @@ def transcode(path: str | os.PathLike[str], out: str | os.PathLike[str], codec: 
     """
     require_encoder(codec)
     rate, frames = _open(Path(path))
-    first = next(frames, None)
-    if first is None:
+    beginning = list(islice(frames, _SHORT))
+    if not beginning:
         raise InputError(path, "holds no frame")
+    first = beginning[0]
     turns = round(first.rotation / 90) % 4
+    options = {"crf": str(crf), "preset": "medium", **_QUIET.get(codec, {})}
+    if codec == "libx265" and len(beginning) < _SHORT:
+        options["x265-params"] += ":bframes=0"
     try:
         with av.open(os.fspath(out), mode="w", format="mp4") as container:
-            stream: Any = container.add_stream(codec, rate=rate, options={"crf": str(crf), "preset": "medium", **_QUIET.get(codec, {})})
+            stream: Any = container.add_stream(codec, rate=rate, options=options)
             stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
             stream.pix_fmt = "yuv420p"
-            for index, frame in enumerate(chain([first], frames)):
+            for index, frame in enumerate(chain(beginning, frames)):
                 if (frame.width, frame.height) != (first.width, first.height):
                     raise InputError(path, f"changes its size at frame {index}: it cannot be encoded as one video")
                 even = _even(frame)
