@@ -113,9 +113,9 @@ class AugmentConfig:
         require(self.down_scales != () and min(self.down_scales) >= 1, "down_scales", "factors of at least 1")
         require(self.ratios != () and 0 <= min(self.ratios) <= max(self.ratios) <= 1, "ratios", "some in [0, 1]")
         require(self.scale[0] > 0, "scale", "more than 0")
-        require(self.elastic_sigma > 0, "elastic_sigma", "more than 0")
+        require(0 < self.elastic_sigma <= 32, "elastic_sigma", "more than 0 and at most 32")
         require(self.feather_size[0] >= 1, "feather_size", "at least 1")
-        require(all(k % 2 == 1 and k > 0 for k in self.feather_kernel), "feather_kernel", "odd numbers")
+        require(all(k % 2 == 1 and 0 < k <= 65 for k in self.feather_kernel), "feather_kernel", "odd numbers up to 65")
         require(self.feather_sigma[0] >= 1, "feather_sigma", "at least 1")
         require(self.jpeg_quality[0] >= 0 and self.jpeg_quality[1] <= 100, "jpeg_quality", "within 0..100")
 

@@ -116,6 +116,8 @@ def test_an_outcome_does_not_shift_later_draws() -> None:
         ({"scale": (1.1, 0.9)}, r"scale: expected the smaller end first, got \(1.1, 0.9\)"),
         ({"scale": (0.0, 0.9)}, "scale: expected more than 0"),
         ({"feather_kernel": (4, 24)}, "feather_kernel: expected odd numbers"),
+        ({"feather_kernel": (5, 67)}, "feather_kernel: expected odd numbers up to 65"),
+        ({"elastic_sigma": 33.0}, "elastic_sigma: expected more than 0 and at most 32"),
         ({"ratios": (0.5, 1.5)}, "ratios: expected some in"),
         ({"down_scales": (0,)}, "down_scales: expected factors of at least 1"),
         ({"jpeg_quality": (40, 101)}, r"jpeg_quality: expected within 0..100, got \(40, 101\)"),
