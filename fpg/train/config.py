@@ -213,6 +213,18 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") 
     return found
 
 
+def completed(config: dict[str, Any]) -> dict[str, Any]:
+    """An `as_dict` config of an earlier version with the defaults of the fields that came later: they leave a run as it was."""
+    return _fill(TrainConfig(out="").as_dict(), config)
+
+
+def _fill(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _fill(defaults[key], value) for key, value in given.items() if isinstance(value, dict) and isinstance(defaults.get(key), dict)
+    }
+    return {**defaults, **given, **both}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}

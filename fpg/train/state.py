@@ -17,7 +17,7 @@ import torch
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.models.weights import read_checkpoint
-from fpg.train.config import differences
+from fpg.train.config import completed, differences
 from fpg.train.learner import Learner
 
 SCHEMA = "fpg.checkpoint/2"
@@ -84,7 +84,7 @@ def restore(path: str | os.PathLike[str], learner: Learner, config: dict[str, An
         InputError: unreadable, or of another network.
     """
     value = read(path)
-    if found := differences(config, value["config"]):
+    if found := differences(config, completed(value["config"])):
         raise UsageError(f"--resume: {path} was written with another config ({'; '.join(found)})")
     if value["fingerprint"] != fingerprint:
         raise UsageError(f"--resume: {path} was written with other data (fingerprint {value['fingerprint'][:12]}, now {fingerprint[:12]})")

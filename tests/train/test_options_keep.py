@@ -146,3 +146,16 @@ def test_what_needs_validation_is_refused_without(tiny: Tiny, prepare: Callable[
     with pytest.raises(UsageError, match=f"{field}: expected 0 without real faces in split val"):
         train(tiny(data=[str(data)], **{field: 1}))
     assert not (Path(tiny().out) / "config.yaml").exists()
+
+
+def test_a_checkpoint_from_before_an_option_is_resumed_with_its_default(tiny: Tiny) -> None:
+    config = tiny(epochs=1)
+    path = train(config)
+    checkpoint = Path(config.out) / "checkpoints/last.pt"
+    value = state.read(checkpoint)
+    del value["config"]["freeze"], value["config"]["optim"]["schedule"], value["position"]["kept"]
+    torch.save(value, checkpoint)
+    before = path.read_bytes()
+    assert train(config, resume=True).read_bytes() == before
+    with pytest.raises(UsageError, match=r"freeze_stages: 0 -> 1; optim.schedule: 'linear' -> 'cosine'"):
+        train(dataclasses.replace(config, freeze_stages=1, optim=dataclasses.replace(config.optim, schedule="cosine")), resume=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector, DetectorOutput
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE
-from fpg.train.loop import train
+from fpg.train.loop import Run, train
 from fpg.train.optimizer import build_optimizer, freeze, frozen_modules, layer_scales, parameter_groups
 from fpg.train.schedule import learning_rate, set_learning_rate
 from fpg.train.setup import build_learner
@@ -192,10 +193,6 @@ def test_options_are_read_from_flags() -> None:
 
 
 def test_resume_is_exact_with_layer_decay_cosine_and_freezing(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import signal
-
-    from fpg.train.loop import Run
-
     optim = OptimConfig(lr=3e-3, schedule="cosine", warmup_epochs=0.5, layer_decay=0.8, decay_norm_bias=False)
     config = tiny(optim=optim, freeze_stages=1, loss=LossConfig(class_weights=(1.0, 2.0)), epochs=2)
     whole = train(dataclasses.replace(config, out=str(tmp_path / "whole")))
