@@ -169,7 +169,7 @@ def test_blur(rng: np.random.Generator, size: tuple[int, int], level: int) -> No
     image = picture(rng, *size)
     got = run(image, Cell(BY_NAME["blur"], level)).astype(np.float64)
     wanted = blurred(image, int(PUBLISHED["GB"][level - 1]))
-    assert np.abs(got - wanted).max() <= 1.01
+    assert np.abs(got - wanted).max() <= 1.5  # OpenCV's kernel for 8 bits has weights in 256ths
     assert np.abs(got - wanted).mean() <= 0.5  # rounding alone makes 0.25
 
 
