@@ -38,8 +38,8 @@ def recycled(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
 
 
 def _take(needed: int) -> np.ndarray:
-    fitting = sorted((len(block), key) for key, block in list(_idle.items()) if needed <= len(block) <= 4 * needed)
-    for _, key in fitting:
+    blocks = list(_idle.values())  # not items(): making its pairs may collect garbage, and that may give a block back meanwhile
+    for _, key in sorted((len(block), id(block)) for block in blocks if needed <= len(block) <= 4 * needed):
         if (block := _idle.pop(key, None)) is not None:
             return block
     return np.empty(needed, np.uint8)
