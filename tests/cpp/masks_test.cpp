@@ -1,63 +1,25 @@
 // The mask chain from C++ on random sizes and landmarks, tight memory around everything: what the sanitizers are for. Results
 // stay in range, the fused operation equals its parts, threads do not matter, and errors name what is wrong.
-#include <cmath>
-#include <random>
 #include <vector>
 
 #include "check.h"
 #include "fpg/error.h"
 #include "fpg/masks.h"
+#include "random_inputs.h"
 
 namespace {
 
-std::mt19937 generator(7);
+using inputs::gaussian;
+using inputs::Images;
 
-int32_t integer(int32_t low, int32_t high) { return std::uniform_int_distribution<int32_t>(low, high)(generator); }
-double uniform(double low, double high) { return std::uniform_real_distribution<double>(low, high)(generator); }
+inputs::Random random_source(7);
 
-void gaussian(float* weights, int32_t radius, double sigma) {
-  double sum = 0;
-  for (int32_t i = -radius; i <= radius; ++i) sum += std::exp(-0.5 * i * i / (sigma * sigma));
-  for (int32_t i = 0; i <= radius; ++i) weights[i] = static_cast<float>(std::exp(-0.5 * i * i / (sigma * sigma)) / sum);
-}
+int32_t integer(int32_t low, int32_t high) { return random_source.integer(low, high); }
 
 fpg::MaskItem random_item(int32_t largest) {
-  fpg::MaskItem m{};
-  m.scale_x = uniform(0.9, 1.1), m.scale_y = uniform(0.9, 1.1);
-  m.shift_x = uniform(-20, 20), m.shift_y = uniform(-20, 20);
-  const double spread = uniform(1, 300);
-  for (float& v : m.landmarks) v = static_cast<float>(uniform(-spread, largest + spread));
-  m.family = integer(0, 3);
-  m.points = integer(0, 1) == 0 ? 68 : 81;
-  m.height = integer(1, largest), m.width = integer(1, largest);
-  m.key_low = static_cast<uint32_t>(generator()), m.key_high = static_cast<uint32_t>(generator());
-  m.erode_up = integer(0, 7), m.erode_down = integer(0, 6), m.erode_left = integer(0, 7), m.erode_right = integer(0, 6);
-  m.small_height = integer(1, 90), m.small_width = integer(1, 90);
-  m.radius1 = integer(0, fpg::kFeatherRadius), m.radius2 = integer(0, fpg::kFeatherRadius);
-  gaussian(m.weights1, m.radius1, uniform(0.5, 9));
-  gaussian(m.weights2, m.radius2, uniform(0.5, 40));
-  m.ratio = 1.0f;
-  return m;
+  const int32_t height = integer(1, largest);
+  return inputs::mask_item(random_source, height, integer(1, largest));
 }
-
-template <class T>
-struct Images {
-  std::vector<int64_t> offsets;
-  std::vector<int32_t> sizes;
-  std::vector<T> data;
-  int32_t height = 1, width = 1;
-
-  void add(int32_t h, int32_t w) {
-    offsets.push_back(static_cast<int64_t>(data.size()));
-    sizes.insert(sizes.end(), {h, w});
-    data.resize(data.size() + static_cast<size_t>(h * w), T(9));
-    height = std::max(height, h), width = std::max(width, w);
-  }
-  template <class U>
-  fpg::RaggedView<U> view() {
-    return {data.data(), offsets.data(), sizes.data(), static_cast<int64_t>(offsets.size()), 1, height, width, {}};
-  }
-};
 
 void test_random_batch(int32_t largest, float amplitude, int32_t radius) {
   std::vector<fpg::MaskItem> items;
@@ -139,7 +101,8 @@ void test_errors() {
 }  // namespace
 
 int main() {
-  for (int round = 0; round < 40; ++round) test_random_batch(integer(1, 120), static_cast<float>(uniform(0, 60)), integer(0, 20));
+  for (int round = 0; round < 40; ++round)
+    test_random_batch(integer(1, 120), static_cast<float>(random_source.uniform(0, 60)), integer(0, 20));
   test_random_batch(1, 25.0f, 14);
   test_random_batch(40, 300.0f, 64);
   test_errors();
