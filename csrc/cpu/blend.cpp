@@ -21,17 +21,20 @@ FPG_HOT void blend_pixels(const uint8_t* s, const uint8_t* b, const float* __res
   std::copy_n(result, 3 * count, out);
 }
 
+template <class Functor>
+FPG_INLINE void run_each(const Functor& functor, int64_t index, int64_t pixels, int64_t first, int64_t last) {
+  const Functor local = functor;  // a copy that no store can alias
+  for (int64_t i = first; i < last; ++i) local.template lanes<1>(index, pixels, i);
+}
+
 FPG_HOT void run(const Reblend& functor, int64_t index, int64_t pixels, int64_t first, int64_t last) {
-  const Reblend local = functor;
-  local(index, pixels, first, last);
+  run_each(functor, index, pixels, first, last);
 }
 FPG_HOT void run(const ReblendBackward& functor, int64_t index, int64_t pixels, int64_t first, int64_t last) {
-  const ReblendBackward local = functor;
-  local(index, pixels, first, last);
+  run_each(functor, index, pixels, first, last);
 }
 FPG_HOT void run(const MagnitudeUpdate& functor, int64_t index, int64_t pixels, int64_t first, int64_t last) {
-  const MagnitudeUpdate local = functor;
-  local(index, pixels, first, last);
+  run_each(functor, index, pixels, first, last);
 }
 
 // Every span of every index.

@@ -12,13 +12,25 @@ struct Blend {
   RaggedLayout<const float> masks;
   uint8_t* out;
 
-  __device__ void operator()(int64_t item, int32_t y, int32_t x) const {
-    const int64_t pixel = static_cast<int64_t>(y) * background.width(item) + x;
-    const float weight = blend_weight(masks.item(item)[pixel]);
-    const uint8_t* s = source.item(item) + 3 * pixel;
-    const uint8_t* b = background.item(item) + 3 * pixel;
-    uint8_t* target = out + background.offsets[item] + 3 * pixel;
-    for (int c = 0; c < 3; ++c) target[c] = blend_level(weight, s[c], b[c]);
+  __device__ uintptr_t bytes(int64_t item) const { return reinterpret_cast<uintptr_t>(background.item(item)); }
+
+  // Whether groups of all three images start at the same pixels.
+  __device__ bool wide(int64_t item) const {
+    const auto apart = [&](const uint8_t* other) { return (bytes(item) - reinterpret_cast<uintptr_t>(other)) % kWideBytes; };
+    return apart(source.item(item)) == 0 && apart(out + background.offsets[item]) == 0;
+  }
+
+  template <int N>
+  __device__ void lanes(int64_t item, int64_t pixel) const {
+    const float* mask = masks.item(item) + pixel;
+    const RgbLanes<N> s(source.item(item) + 3 * pixel);
+    RgbLanes<N> b(background.item(item) + 3 * pixel);
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      const float weight = blend_weight(mask[i]);
+      for (int c = 0; c < 3; ++c) b.bytes[3 * i + c] = blend_level(weight, s.bytes[3 * i + c], b.bytes[3 * i + c]);
+    }
+    b.store_to(out + background.offsets[item] + 3 * pixel);
   }
 };
 
@@ -29,7 +41,7 @@ cudaStream_t stream_of(const Execution& execution) { return static_cast<cudaStre
 void blend(const RaggedView<const uint8_t>& source, const RaggedView<const uint8_t>& background,
            const RaggedView<const float>& masks, uint8_t* out, const Execution& execution) {
   const DeviceGuard guard(source.device.index);
-  launch_pixels(Blend{layout(source), layout(background), layout(masks), out}, background, stream_of(execution), "blend");
+  launch_groups(Blend{layout(source), layout(background), layout(masks), out}, background, stream_of(execution), "blend");
 }
 
 void reblend(const TensorView<const float, 4>& source, const TensorView<const float, 4>& background,

@@ -6,7 +6,7 @@
 namespace fpg::cuda {
 namespace {
 
-// One pixel of one part: the images, then the mask.
+// Neighbouring pixels of one part: the images, then the mask.
 struct CropResize {
   RaggedLayout<const uint8_t> images[kMaxCropImages];
   float* out[kMaxCropImages];
@@ -17,26 +17,42 @@ struct CropResize {
   int64_t count;  // of images
   int32_t side;
 
+  bool wide() const {
+    bool all = is_wide(masks_out);
+    for (const float* part : out) all = all && is_wide(part);
+    return all;
+  }
+
   // `index` = item * parts + part.
-  __device__ void operator()(int64_t index, int64_t plane, int64_t pixel, int64_t) const {
+  template <int N>
+  __device__ void lanes(int64_t index, int64_t plane, int64_t pixel) const {
     const int64_t item = index / parts;
     const int64_t part = index % parts;
     const int32_t* crop = crops + 4 * item;
     const CropAxis axis_x(crop[2], crop[3], images[0].width(item), side), axis_y(crop[0], crop[1], images[0].height(item), side);
-    const auto y = static_cast<int32_t>(pixel / side), x = static_cast<int32_t>(pixel % side);
-    if (part == count) {
-      const FloatTap tap_x = float_tap(axis_x, x), tap_y = float_tap(axis_y, y);
-      const float* top = masks.row(item, tap_y.first, 1);
-      const float* bottom = masks.row(item, tap_y.second, 1);
-      masks_out[item * plane + pixel] =
-          clamp_unit(lerp(lerp(top[tap_x.first], top[tap_x.second], tap_x.weight),
-                          lerp(bottom[tap_x.first], bottom[tap_x.second], tap_x.weight), tap_y.weight));
-      return;
+    Lanes<float, N> result[3];
+#pragma unroll
+    for (int l = 0; l < N; ++l) {
+      const auto y = static_cast<int32_t>((pixel + l) / side), x = static_cast<int32_t>((pixel + l) % side);
+      if (part == count) {
+        result[0][l] = mask_at(item, float_tap(axis_y, y), float_tap(axis_x, x));
+      } else {
+        const Tap tap_x = axis_x(x), tap_y = axis_y(y);
+        for (int c = 0; c < 3; ++c)
+          result[c][l] = unit_level(sample_at(images[part].item(item) + c, images[part].width(item), tap_x, tap_y));
+      }
     }
-    const Tap tap_x = axis_x(x), tap_y = axis_y(y);
-    float* target = out[part] + item * 3 * plane + pixel;
-    for (int c = 0; c < 3; ++c)
-      target[c * plane] = unit_level(sample_at(images[part].item(item) + c, images[part].width(item), tap_x, tap_y));
+    if (part == count)
+      store<N>(masks_out + item * plane + pixel, result[0]);
+    else
+      for (int c = 0; c < 3; ++c) store<N>(out[part] + (item * 3 + c) * plane + pixel, result[c]);
+  }
+
+  __device__ float mask_at(int64_t item, const FloatTap& y, const FloatTap& x) const {
+    const float* top = masks.row(item, y.first, 1);
+    const float* bottom = masks.row(item, y.second, 1);
+    return clamp_unit(
+        lerp(lerp(top[x.first], top[x.second], x.weight), lerp(bottom[x.first], bottom[x.second], x.weight), y.weight));
   }
 };
 

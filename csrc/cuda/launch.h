@@ -8,6 +8,7 @@
 #include <string>
 
 #include "fpg/error.h"
+#include "math/lanes.h"
 
 namespace fpg::cuda {
 
@@ -45,13 +46,14 @@ struct WarpAdd {
   }
 };
 
-template <class Reduction>
+// N elements of each thread at a time; N divides `pixels`.
+template <int N, class Reduction>
 __global__ void __launch_bounds__(kThreads) reduce_kernel(Reduction reduction, int64_t items, int64_t pixels) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x * N;
   for (int64_t item = blockIdx.y; item < items; item += gridDim.y) {
     typename Reduction::Accumulator total = reduction.begin(item);
-    for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; pixel < pixels; pixel += stride)
-      reduction(item * pixels + pixel, total);
+    for (int64_t pixel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N; pixel < pixels; pixel += stride)
+      reduction.template lanes<N>(item * pixels + pixel, total);
     reduction.commit(item, total, WarpAdd{});
   }
 }
@@ -69,7 +71,10 @@ void launch_reduction(const Reduction& reduction, int64_t items, int64_t pixels,
   const int64_t span = int64_t{kThreads} * kElementsPerThread;
   const dim3 grid(static_cast<unsigned>(std::min((pixels + span - 1) / span, kMaxGrid)),
                   static_cast<unsigned>(std::min(items, kMaxGrid)));
-  reduce_kernel<<<grid, kThreads, 0, stream>>>(reduction, items, pixels);
+  if (reduction.wide() && pixels % kWideFloats == 0)
+    reduce_kernel<kWideFloats><<<grid, kThreads, 0, stream>>>(reduction, items, pixels);
+  else
+    reduce_kernel<1><<<grid, kThreads, 0, stream>>>(reduction, items, pixels);
   check(cudaGetLastError(), what);
 }
 

@@ -22,25 +22,25 @@ __global__ void __launch_bounds__(kThreads) begin_kernel(MaskBegin begin, int64_
   if (item < items) begin(item, item);
 }
 
+// body(y, x) for this thread's share of a range.
+template <class Body>
+__device__ void walk(const Box& range, const Body& body) {
+  const auto row_step = static_cast<int32_t>(gridDim.y * kRows), column_step = static_cast<int32_t>(gridDim.x * kColumns);
+  for (int32_t y = range.y0 + static_cast<int32_t>(blockIdx.y * kRows + threadIdx.y); y < range.y1; y += row_step)
+    for (int32_t x = range.x0 + static_cast<int32_t>(blockIdx.x * kColumns + threadIdx.x); x < range.x1; x += column_step)
+      body(y, x);
+}
+
 template <class Stage>
 __global__ void __launch_bounds__(kColumns* kRows) stage_kernel(Stage stage, int64_t items) {
-  for (int64_t item = blockIdx.z; item < items; item += gridDim.z) {
-    const Box range = stage.range(item);
-    const auto row_step = static_cast<int32_t>(gridDim.y * kRows), column_step = static_cast<int32_t>(gridDim.x * kColumns);
-    for (int32_t y = range.y0 + static_cast<int32_t>(blockIdx.y * kRows + threadIdx.y); y < range.y1; y += row_step)
-      for (int32_t x = range.x0 + static_cast<int32_t>(blockIdx.x * kColumns + threadIdx.x); x < range.x1; x += column_step)
-        stage.template lanes<1>(item, y, x);
-  }
+  for (int64_t item = blockIdx.z; item < items; item += gridDim.z)
+    walk(stage.range(item), [&](int32_t y, int32_t x) { stage.template lanes<1>(item, y, x); });
 }
 
 __global__ void __launch_bounds__(kColumns* kRows) largest_kernel(FeatherLargest stage, int64_t items) {
   for (int64_t item = blockIdx.z; item < items; item += gridDim.z) {
-    const Box range = stage.range(item);
-    const auto row_step = static_cast<int32_t>(gridDim.y * kRows), column_step = static_cast<int32_t>(gridDim.x * kColumns);
     uint32_t largest[1] = {0};
-    for (int32_t y = range.y0 + static_cast<int32_t>(blockIdx.y * kRows + threadIdx.y); y < range.y1; y += row_step)
-      for (int32_t x = range.x0 + static_cast<int32_t>(blockIdx.x * kColumns + threadIdx.x); x < range.x1; x += column_step)
-        stage.lanes<1>(item, y, x, largest);
+    walk(stage.range(item), [&](int32_t y, int32_t x) { stage.lanes<1>(item, y, x, largest); });
     const uint32_t warp = __reduce_max_sync(0xffffffffu, largest[0]);
     if (threadIdx.x == 0 && warp > 0) atomicMax(&stage.work.state(item).largest[stage.pass], warp);
   }
@@ -55,54 +55,64 @@ dim3 grid_of(const Extent& extent, int64_t items) {
 
 class Chain {
  public:
-  Chain(const MaskChain& chain, void* stream) : chain_(chain), stream_(static_cast<cudaStream_t>(stream)) {}
-
-  void begin(const MaskWork& work) const {
-    begin_kernel<<<static_cast<unsigned>((chain_.count + kThreads - 1) / kThreads), kThreads, 0, stream_>>>(
-        MaskBegin{work, work.soft_out.data != nullptr}, chain_.count);
+  // Queues what every operation starts with, too.
+  Chain(const MaskChain& chain, const Execution& execution, const RaggedView<const uint8_t>& in,
+        const RaggedView<uint8_t>& hard_out, const RaggedView<float>& soft_out)
+      : guard_(chain.device.index),
+        chain_(chain),
+        stream_(static_cast<cudaStream_t>(execution.stream)),
+        work_{chain.items,
+              static_cast<unsigned char*>(chain.scratch),
+              MaskLayout(chain.limits, chain.elastic),
+              chain.elastic,
+              in,
+              hard_out,
+              soft_out} {
+    begin_kernel<<<static_cast<unsigned>((chain.count + kThreads - 1) / kThreads), kThreads, 0, stream_>>>(
+        MaskBegin{work_, soft_out.data != nullptr}, chain.count);
     check(cudaGetLastError(), "masks: begin");
   }
 
-  void hulls(const MaskWork& work, bool to_output) const {
-    run(HullCorners{work}, {kMaskHulls, 1}, "face_masks: corners");
-    run(HullSpans{work}, {chain_.limits.height, kMaskHulls}, "face_masks: spans");
-    run(HullRaster{work, to_output}, frame(), "face_masks: raster");
+  void hulls(bool to_output) const {
+    run(HullCorners{work_}, {kMaskHulls, 1}, "face_masks: corners");
+    run(HullSpans{work_}, {chain_.limits.height, kMaskHulls}, "face_masks: spans");
+    run(HullRaster{work_, to_output}, frame(), "face_masks: raster");
   }
 
-  void copy(const MaskWork& work) const { run(MaskCopy{work}, frame(), "warp_masks: copy"); }
+  void copy() const { run(MaskCopy{work_}, frame(), "warp_masks: copy"); }
 
-  void warp(const MaskWork& work, bool to_output) const {
+  void warp(bool to_output) const {
     const MaskLimits& l = chain_.limits;
     const int64_t height = (int64_t{l.height} + 1) / 2, width = (int64_t{l.width} + 1) / 2;
-    run(WarpTables{work}, {1, std::max(l.height, l.width) + 2 * int64_t{work.layout.reach}}, "warp_masks: tables");
-    run(ElasticNoise{work}, {height, width + 32}, "warp_masks: noise");
-    run(ElasticRows{work}, {height, width}, "warp_masks: blur of rows");
-    run(ElasticBorder{work}, {height, 2 * int64_t{chain_.elastic.radius}}, "warp_masks: border");
-    run(ElasticColumns{work}, {height, width + 2}, "warp_masks: blur of columns");
-    run(WarpLookup{work, to_output}, {l.height, l.width}, "warp_masks: lookup");
+    run(WarpTables{work_}, {1, std::max(l.height, l.width) + 2 * int64_t{work_.layout.reach}}, "warp_masks: tables");
+    run(ElasticNoise{work_}, {height, width + 32}, "warp_masks: noise");
+    run(ElasticRows{work_}, {height, width}, "warp_masks: blur of rows");
+    run(ElasticBorder{work_}, {height, 2 * int64_t{chain_.elastic.radius}}, "warp_masks: border");
+    run(ElasticColumns{work_}, {height, width + 2}, "warp_masks: blur of columns");
+    run(WarpLookup{work_, to_output}, {l.height, l.width}, "warp_masks: lookup");
   }
 
-  void erode(const MaskWork& work) const {
-    run(MaskErode{work, true}, {chain_.limits.height, chain_.limits.width}, "feather_masks: erosion of rows");
-    run(MaskErode{work, false}, {chain_.limits.height, chain_.limits.width}, "feather_masks: erosion of columns");
+  void erode() const {
+    run(MaskErode{work_, true}, {chain_.limits.height, chain_.limits.width}, "feather_masks: erosion of rows");
+    run(MaskErode{work_, false}, {chain_.limits.height, chain_.limits.width}, "feather_masks: erosion of columns");
   }
 
-  void feather(const MaskWork& work) const {
+  void feather() const {
     const MaskLimits& l = chain_.limits;
     const Extent small{l.small_height, l.small_width}, padded{l.small_height, l.small_width + 2 * int64_t{kFeatherRadius}};
-    run(MaskZeros{work}, {1, std::max(work.layout.small_stride, work.layout.up_stride)}, "feather_masks: zeros");
-    run(FeatherTables{work}, {1, std::max(l.small_width, l.out_width)}, "feather_masks: tables");
-    run(FeatherDown{work, false}, padded, "feather_masks: down");
-    run(FeatherColumns{work, 0}, small, "feather_masks: first blur of columns");
-    run(FeatherRows{work, 0}, small, "feather_masks: first blur of rows");
-    largest({work, 0}, small);
-    run(FeatherKeep{work}, padded, "feather_masks: keep");
-    run(FeatherColumns{work, 1}, small, "feather_masks: second blur of columns");
-    run(FeatherRows{work, 1}, small, "feather_masks: second blur of rows");
-    largest({work, 1}, small);
-    run(FeatherScale{work}, small, "feather_masks: scale");
-    run(FeatherUpColumns{work}, {l.small_height, l.out_width}, "feather_masks: up along columns");
-    run(FeatherUpRows{work}, {l.out_height, l.out_width}, "feather_masks: up along rows");
+    run(MaskZeros{work_}, {1, std::max(work_.layout.small_stride, work_.layout.up_stride)}, "feather_masks: zeros");
+    run(FeatherTables{work_}, {1, std::max(l.small_width, l.out_width)}, "feather_masks: tables");
+    run(FeatherDown{work_, false}, padded, "feather_masks: down");
+    run(FeatherColumns{work_, 0}, small, "feather_masks: first blur of columns");
+    run(FeatherRows{work_, 0}, small, "feather_masks: first blur of rows");
+    largest({work_, 0}, small);
+    run(FeatherKeep{work_}, padded, "feather_masks: keep");
+    run(FeatherColumns{work_, 1}, small, "feather_masks: second blur of columns");
+    run(FeatherRows{work_, 1}, small, "feather_masks: second blur of rows");
+    largest({work_, 1}, small);
+    run(FeatherScale{work_}, small, "feather_masks: scale");
+    run(FeatherUpColumns{work_}, {l.small_height, l.out_width}, "feather_masks: up along columns");
+    run(FeatherUpRows{work_}, {l.out_height, l.out_width}, "feather_masks: up along rows");
   }
 
  private:
@@ -119,59 +129,37 @@ class Chain {
     check(cudaGetLastError(), "feather_masks: maximum");
   }
 
+  const DeviceGuard guard_;
   const MaskChain& chain_;
-  cudaStream_t stream_;
+  const cudaStream_t stream_;
+  const MaskWork work_;
 };
-
-MaskWork work_of(const MaskChain& chain) {
-  return {chain.items, static_cast<unsigned char*>(chain.scratch), MaskLayout(chain.limits, chain.elastic), chain.elastic, {}, {},
-          {}};
-}
 
 }  // namespace
 
 void face_masks(const MaskChain& chain, const RaggedView<uint8_t>& out, const Execution& execution) {
-  const DeviceGuard guard(chain.device.index);
-  MaskWork work = work_of(chain);
-  work.hard_out = out;
-  const Chain steps(chain, execution.stream);
-  steps.begin(work);
-  steps.hulls(work, true);
+  Chain(chain, execution, {}, out, {}).hulls(true);
 }
 
 void warp_masks(const MaskChain& chain, const RaggedView<const uint8_t>& in, const RaggedView<uint8_t>& out,
                 const Execution& execution) {
-  const DeviceGuard guard(chain.device.index);
-  MaskWork work = work_of(chain);
-  work.in = in;
-  work.hard_out = out;
-  const Chain steps(chain, execution.stream);
-  steps.begin(work);
-  steps.copy(work);
-  steps.warp(work, true);
+  const Chain steps(chain, execution, in, out, {});
+  steps.copy();
+  steps.warp(true);
 }
 
 void feather_masks(const MaskChain& chain, const RaggedView<const uint8_t>& in, const RaggedView<float>& out,
                    const Execution& execution) {
-  const DeviceGuard guard(chain.device.index);
-  MaskWork work = work_of(chain);
-  work.in = in;
-  work.soft_out = out;
-  const Chain steps(chain, execution.stream);
-  steps.begin(work);
-  steps.erode(work);  // by nothing, for most callers: it costs less than asking the device would
-  steps.feather(work);
+  const Chain steps(chain, execution, in, {}, out);
+  steps.erode();  // by nothing, for most callers: it costs less than asking the device would
+  steps.feather();
 }
 
 void soft_masks(const MaskChain& chain, const RaggedView<float>& out, const Execution& execution) {
-  const DeviceGuard guard(chain.device.index);
-  MaskWork work = work_of(chain);
-  work.soft_out = out;
-  const Chain steps(chain, execution.stream);
-  steps.begin(work);
-  steps.hulls(work, false);
-  steps.warp(work, false);
-  steps.feather(work);
+  const Chain steps(chain, execution, {}, {}, out);
+  steps.hulls(false);
+  steps.warp(false);
+  steps.feather();
 }
 
 }  // namespace fpg::cuda

@@ -12,17 +12,29 @@ struct ChangeColor {
   const float* changes;
   uint8_t* out;
 
-  __device__ void operator()(int64_t item, int32_t y, int32_t x) const {
+  __device__ uintptr_t bytes(int64_t item) const { return reinterpret_cast<uintptr_t>(images.item(item)); }
+  __device__ bool wide(int64_t) const {
+    return (reinterpret_cast<uintptr_t>(images.data) - reinterpret_cast<uintptr_t>(out)) % kWideBytes == 0;
+  }
+
+  template <int N>
+  __device__ void lanes(int64_t item, int64_t pixel) const {
     const float* fields = changes + item * kColorFields;
     const ColorStep step(fields);
-    const int64_t at = images.offsets[item] + (static_cast<int64_t>(y) * images.width(item) + x) * 3;
-    Rgb p{images.data[at], images.data[at + 1], images.data[at + 2]};
-    if (step.shifts_rgb()) p = step.shift_rgb(p);
-    if (ColorStep::shifts_hsv(fields)) p = step.shift_hsv(p);
-    if (step.changes_contrast()) p = {step.change_contrast(p.r), step.change_contrast(p.g), step.change_contrast(p.b)};
-    out[at] = static_cast<uint8_t>(p.r);
-    out[at + 1] = static_cast<uint8_t>(p.g);
-    out[at + 2] = static_cast<uint8_t>(p.b);
+    const bool rgb = step.shifts_rgb(), hsv = ColorStep::shifts_hsv(fields), contrast = step.changes_contrast();
+    const int64_t at = images.offsets[item] + 3 * pixel;
+    RgbLanes<N> pixels(images.data + at);
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      Rgb p{pixels.bytes[3 * i], pixels.bytes[3 * i + 1], pixels.bytes[3 * i + 2]};
+      if (rgb) p = step.shift_rgb(p);
+      if (hsv) p = step.shift_hsv(p);
+      if (contrast) p = {step.change_contrast(p.r), step.change_contrast(p.g), step.change_contrast(p.b)};
+      pixels.bytes[3 * i] = static_cast<uint8_t>(p.r);
+      pixels.bytes[3 * i + 1] = static_cast<uint8_t>(p.g);
+      pixels.bytes[3 * i + 2] = static_cast<uint8_t>(p.b);
+    }
+    pixels.store_to(out + at);
   }
 };
 
@@ -67,7 +79,7 @@ struct Resample {
 
 void change_color(const RaggedView<const uint8_t>& images, const float* changes, uint8_t* out, const Execution& execution) {
   const DeviceGuard guard(images.device.index);
-  launch_pixels(ChangeColor{layout(images), changes, out}, images, static_cast<cudaStream_t>(execution.stream), "change_color");
+  launch_groups(ChangeColor{layout(images), changes, out}, images, static_cast<cudaStream_t>(execution.stream), "change_color");
 }
 
 void resample(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,

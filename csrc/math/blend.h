@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "math/host_device.h"
+#include "math/lanes.h"
 
 namespace fpg {
 
@@ -26,7 +27,8 @@ FPG_HD float clamp_unit(float value) {
   return above > 1.0f ? 1.0f : above;
 }
 
-// Images are [B, C, pixels], masks [B, pixels]. Elements are counted per plane, plane = item * channels + channel.
+// Images are [B, C, pixels], masks [B, pixels]. `lanes` computes N neighbours of a plane, plane = item * channels + channel;
+// `wide` says whether everything lies so that a GPU may take kWideFloats at once.
 struct Reblend {
   const float* source;
   const float* background;
@@ -34,12 +36,16 @@ struct Reblend {
   float* out;
   int64_t channels;
 
-  FPG_HD void operator()(int64_t plane, int64_t pixels, int64_t first, int64_t last) const {
-    const float* m = mask + plane / channels * pixels;
-    const float* s = source + plane * pixels;
-    const float* b = background + plane * pixels;
-    float* f = out + plane * pixels;
-    for (int64_t i = first; i < last; ++i) f[i] = blend_value(m[i], s[i], b[i]);
+  bool wide() const { return is_wide(source) && is_wide(background) && is_wide(mask) && is_wide(out); }
+
+  template <int N>
+  FPG_HD void lanes(int64_t plane, int64_t pixels, int64_t i) const {
+    const auto m = load<N>(mask + plane / channels * pixels + i);
+    const auto s = load<N>(source + plane * pixels + i);
+    const auto b = load<N>(background + plane * pixels + i);
+    Lanes<float, N> f;
+    for (int l = 0; l < N; ++l) f[l] = blend_value(m[l], s[l], b[l]);
+    store<N>(out + plane * pixels + i, f);
   }
 };
 
@@ -54,19 +60,30 @@ struct ReblendBackward {
   float* mask_gradient;
   int64_t channels;
 
-  FPG_HD void operator()(int64_t item, int64_t pixels, int64_t first, int64_t last) const {
-    const float* m = mask + item * pixels;
-    float* sum = mask_gradient + item * pixels;
-    for (int64_t i = first; i < last; ++i) sum[i] = 0.0f;
+  bool wide() const {
+    return is_wide(gradient) && is_wide(source) && is_wide(background) && is_wide(mask) && is_wide(source_gradient) &&
+           is_wide(background_gradient) && is_wide(mask_gradient);
+  }
+
+  template <int N>
+  FPG_HD void lanes(int64_t item, int64_t pixels, int64_t i) const {
+    const auto m = load<N>(mask + item * pixels + i);
+    Lanes<float, N> sum{};
     for (int64_t channel = 0; channel < channels; ++channel) {
-      const int64_t plane = (item * channels + channel) * pixels;
-      for (int64_t i = first; i < last; ++i) {
-        const float g = gradient[plane + i];
-        sum[i] += g * (source[plane + i] - background[plane + i]);
-        source_gradient[plane + i] = m[i] * g;
-        background_gradient[plane + i] = (1.0f - m[i]) * g;
+      const int64_t at = (item * channels + channel) * pixels + i;
+      const auto g = load<N>(gradient + at);
+      const auto s = load<N>(source + at);
+      const auto b = load<N>(background + at);
+      Lanes<float, N> to_source, to_background;
+      for (int l = 0; l < N; ++l) {
+        sum[l] += g[l] * (s[l] - b[l]);
+        to_source[l] = m[l] * g[l];
+        to_background[l] = (1.0f - m[l]) * g[l];
       }
+      store<N>(source_gradient + at, to_source);
+      store<N>(background_gradient + at, to_background);
     }
+    store<N>(mask_gradient + item * pixels + i, sum);
   }
 };
 
@@ -86,7 +103,15 @@ struct MagnitudeVote {
     return static_cast<int32_t>(growth > 0.0f) - static_cast<int32_t>(growth < 0.0f);
   }
 
-  FPG_HD void operator()(int64_t i, Accumulator& total) const { total += sign(gradient[i], source[i] - background[i]); }
+  bool wide() const { return is_wide(gradient) && is_wide(source) && is_wide(background); }
+
+  template <int N>
+  FPG_HD void lanes(int64_t i, Accumulator& total) const {
+    const auto g = load<N>(gradient + i);
+    const auto s = load<N>(source + i);
+    const auto b = load<N>(background + i);
+    for (int l = 0; l < N; ++l) total += sign(g[l], s[l] - b[l]);
+  }
 
   template <class Add>
   FPG_HD void commit(int64_t item, const Accumulator& total, const Add& add) const {
@@ -105,19 +130,23 @@ struct MagnitudeUpdate {
   float eps;
   int64_t channels;
 
-  FPG_HD void operator()(int64_t plane, int64_t pixels, int64_t first, int64_t last) const {
-    const int64_t item = plane / channels;
+  bool wide() const { return is_wide(source) && is_wide(background) && is_wide(fake) && is_wide(mask) && is_wide(out); }
+
+  template <int N>
+  FPG_HD void lanes(int64_t plane, int64_t pixels, int64_t i) const {
+    const int64_t item = plane / channels, at = plane * pixels + i;
     const float factor = 1.0f + (votes[item] > 0 ? eps : -eps);
-    const float* m = mask + item * pixels;
-    const float* s = source + plane * pixels;
-    const float* b = background + plane * pixels;
-    const float* f = fake + plane * pixels;
-    float* o = out + plane * pixels;
-    for (int64_t i = first; i < last; ++i) {
-      const float residual = f[i] - (s[i] * m[i] + b[i] * (1.0f - m[i]));
-      const float moved = clamp_unit(m[i] * factor);
-      o[i] = clamp_unit(s[i] * moved + b[i] * (1.0f - moved) + residual);
+    const auto m = load<N>(mask + item * pixels + i);
+    const auto s = load<N>(source + at);
+    const auto b = load<N>(background + at);
+    const auto f = load<N>(fake + at);
+    Lanes<float, N> o;
+    for (int l = 0; l < N; ++l) {
+      const float residual = f[l] - (s[l] * m[l] + b[l] * (1.0f - m[l]));
+      const float moved = clamp_unit(m[l] * factor);
+      o[l] = clamp_unit(s[l] * moved + b[l] * (1.0f - moved) + residual);
     }
+    store<N>(out + at, o);
   }
 };
 

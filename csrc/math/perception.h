@@ -1,7 +1,8 @@
 // Perception statistics, per element. FPG (ACM MM 2024), shape refinement:
 //   threshold = mean of c over {c > 0},   D = {c > threshold} and {m > 0},   remaining = {m > 0} minus D.
 // The CPU loop and the CUDA launch run these functors. A reduction has an Accumulator, `begin` (its start for one
-// item of the batch), `operator()(i, accumulator)` for flat element i, and `commit`, which hands each total to `add`.
+// item of the batch), `lanes<N>(i, accumulator)` for N flat elements from i on, and `commit`, which hands each total to `add`;
+// `wide` says whether everything lies so that a GPU may take kWideFloats at once.
 // Comparisons are written so that NaN answers "no".
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <cstring>
 
 #include "math/host_device.h"
+#include "math/lanes.h"
 
 namespace fpg {
 
@@ -54,10 +56,15 @@ struct PerceptionSum {
 
   FPG_HD Accumulator begin(int64_t) const { return {}; }
 
-  FPG_HD void operator()(int64_t i, Accumulator& a) const {
-    const float c = maps[i];
-    a.sum += to_fixed_point(positive_part_bits(c));
-    a.positive += static_cast<int32_t>(c > 0.0f);
+  bool wide() const { return is_wide(maps); }
+
+  template <int N>
+  FPG_HD void lanes(int64_t i, Accumulator& a) const {
+    const auto c = load<N>(maps + i);
+    for (int l = 0; l < N; ++l) {
+      a.sum += to_fixed_point(positive_part_bits(c[l]));
+      a.positive += static_cast<int32_t>(c[l] > 0.0f);
+    }
   }
 
   template <class Add>
@@ -97,12 +104,21 @@ struct PerceptionSplit {
 
   FPG_HD Accumulator begin(int64_t item) const { return {threshold[item], 0, 0}; }
 
-  FPG_HD void operator()(int64_t i, Accumulator& a) const {
-    const auto inside = static_cast<int32_t>(masks[i] > 0.0f);
-    const auto above = static_cast<int32_t>(maps[i] > a.threshold);
-    a.masked += inside;
-    a.dominant += inside & above;
-    remaining[i] = static_cast<uint8_t>(inside & (above ^ 1));
+  bool wide() const { return is_wide(maps) && is_wide(masks) && is_wide(remaining); }
+
+  template <int N>
+  FPG_HD void lanes(int64_t i, Accumulator& a) const {
+    const auto c = load<N>(maps + i);
+    const auto m = load<N>(masks + i);
+    Lanes<uint8_t, N> left;
+    for (int l = 0; l < N; ++l) {
+      const auto inside = static_cast<int32_t>(m[l] > 0.0f);
+      const auto above = static_cast<int32_t>(c[l] > a.threshold);
+      a.masked += inside;
+      a.dominant += inside & above;
+      left[l] = static_cast<uint8_t>(inside & (above ^ 1));
+    }
+    store<N>(remaining + i, left);
   }
 
   template <class Add>

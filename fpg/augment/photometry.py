@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fpg.augment.params import ColorParams, ResampleParams
+from fpg.ops.jpeg import jpeg_file
 
 _LEVELS = np.arange(256, dtype=np.float32)
 
@@ -73,10 +74,4 @@ def sharpen(image: np.ndarray, amount: float, lightness: float) -> np.ndarray:
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
 
 
-def compress_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Through baseline JPEG at `quality` (0..100) and back, chroma subsampled 4:2:0."""
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
-    if not done:
-        raise ValueError(f"image: cannot be compressed as JPEG, got {list(image.shape)}")
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])  # type: ignore[index]
+compress_jpeg = jpeg_file

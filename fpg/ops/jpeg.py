@@ -59,14 +59,24 @@ def jpeg_round_trip(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
     return out
 
 
+def jpeg_file(image: np.ndarray, quality: int) -> np.ndarray:
+    """uint8 [H, W, 3], RGB, through a baseline JPEG file at `quality` (0..100) and back, chroma subsampled 4:2:0.
+
+    Raises:
+        ValueError: an image that no JPEG file can hold.
+    """
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
+    if decoded is None:
+        raise ValueError(f"image: cannot be compressed as JPEG, got {list(image.shape)}")
+    return np.ascontiguousarray(decoded[..., ::-1])
+
+
 def _reference(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
     """Through OpenCV's JPEG files, on the host."""
     items = views(images.data, images.offsets, flat_sizes(images), 3)
     for view, q in zip(items, quality.tolist(), strict=True):
         if q:
-            settings = [cv2.IMWRITE_JPEG_QUALITY, q, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
-            _, data = cv2.imencode(".jpg", np.ascontiguousarray(view.cpu().numpy()[..., ::-1]), settings)
-            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-            assert decoded is not None
-            view.copy_(torch.from_numpy(np.ascontiguousarray(decoded[..., ::-1])))
+            view.copy_(torch.from_numpy(jpeg_file(view.cpu().numpy(), q)))
     return images

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from fpg.ops import reference_photometry
 from fpg.ops.backend import backend, native_module, native_target
-from fpg.ops.launch import check_batch, check_layout, check_rows, flat_sizes, ragged, views, whole_images
+from fpg.ops.launch import check_batch, check_rows, flat_sizes, ragged, views
 from fpg.ops.ragged import RaggedBatch
+from fpg.ops.windowed import apply_windowed, windowed_operator
 
 COLOR_FIELDS = 9
 RESAMPLE_FIELDS = 3
@@ -122,79 +123,7 @@ def resample(
     Source: SBI (CVPR 2022), source-target augmentation.
     """
     changes = check_rows("changes", changes, images, RESAMPLE_FIELDS, torch.float32)
-    layout, windows, out_windows = check_windows(images, windows, out, out_windows)
-    inputs = (images.data, images.offsets, images.sizes, flat_sizes(images), windows)
-    data = _resample(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), layout.data.numel(), out_windows, changes)
-    return RaggedBatch(data, layout.offsets, layout.sizes, 3, layout.host_sizes)
+    return apply_windowed(_resample, images, windows, out, out_windows, changes)
 
 
-def check_windows(
-    images: RaggedBatch, windows: Tensor | None, out: RaggedBatch | None, out_windows: Tensor | None
-) -> tuple[RaggedBatch, Tensor, Tensor]:
-    """Input and output windows of an operation that looks at neighbours: the layout of the result, and both windows in full.
-
-    Raises:
-        ValueError: wrong dtype, number of channels, shape or device, an empty item, or `out` without `out_windows`.
-    """
-    check_batch("images", images, torch.uint8, 3, apart=out is None)
-    if any(0 in size for size in images.host_sizes):
-        raise ValueError(f"images: expected no empty item, got sizes {list(images.host_sizes)}")
-    if out is not None and (out_windows is None or out.channels != 3 or len(out) != len(images)):
-        given = "no out_windows" if out_windows is None else f"{len(out)} of {out.channels}"
-        raise ValueError(f"out: expected {len(images)} items of 3 channels with their windows, got {given}")
-    windows = whole_images(images) if windows is None else check_rows("windows", windows, images, 4, torch.int32)
-    layout = images if out is None else out
-    if out is not None:
-        check_layout("out", out, apart=True)
-    if layout.offsets.device != images.data.device:
-        raise ValueError(f"out: expected device {images.data.device}, got {layout.offsets.device}")
-    return layout, windows, windows if out_windows is None else check_rows("out_windows", out_windows, images, 4, torch.int32)
-
-
-@torch.library.custom_op("fpg::resample", mutates_args=())
-def _resample(
-    data: Tensor,
-    offsets: Tensor,
-    sizes: Tensor,
-    host_sizes: Sequence[int],
-    windows: Tensor,
-    out_offsets: Tensor,
-    out_sizes: Tensor,
-    out_host_sizes: Sequence[int],
-    out_elements: int,
-    out_windows: Tensor,
-    changes: Tensor,
-) -> Tensor:
-    result = data.new_empty(out_elements)
-    if backend(data.device.type) == "reference":
-        images, outs = views(data, offsets, host_sizes, 3), views(result, out_offsets, out_host_sizes, 3)
-        for image, out, a, b, fields in zip(images, outs, windows.tolist(), out_windows.tolist(), changes.tolist(), strict=True):
-            out.copy_(reference_photometry.resample(image, a, (out.shape[0], out.shape[1]), b, fields))
-        return result
-    data = data.contiguous()
-    native_module().resample(
-        images=ragged(data, offsets, sizes, 3, host_sizes),
-        windows=windows.data_ptr(),
-        out=ragged(result, out_offsets, out_sizes, 3, out_host_sizes),
-        out_windows=out_windows.data_ptr(),
-        changes=changes.data_ptr(),
-        target=native_target(data.device),
-    )
-    return result
-
-
-@_resample.register_fake
-def _(
-    data: Tensor,
-    offsets: Tensor,
-    sizes: Tensor,
-    host_sizes: Sequence[int],
-    windows: Tensor,
-    out_offsets: Tensor,
-    out_sizes: Tensor,
-    out_host_sizes: Sequence[int],
-    out_elements: int,
-    out_windows: Tensor,
-    changes: Tensor,
-) -> Tensor:
-    return data.new_empty(out_elements)
+_resample = windowed_operator("resample", "changes", reference_photometry.resample)

@@ -83,9 +83,9 @@ class RaggedBatch:
         return RaggedBatch(**move, channels=self.channels, host_sizes=self.host_sizes)
 
     def item(self, index: int) -> Tensor:
-        """Image `index` as a view: [H, W] for one channel, else [H, W, C]."""
+        """Image `index` as a view: [H, W] for one channel, else [H, W, C] (reads its offset: waits for a GPU)."""
         height, width = self.host_sizes[index]
-        start = sum(h * w for h, w in self.host_sizes[:index]) * self.channels
+        start = int(self.offsets[index])
         view = self.data[start : start + height * width * self.channels]
         return view.view(height, width) if self.channels == 1 else view.view(height, width, self.channels)
 

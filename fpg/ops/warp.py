@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from fpg.ops import reference_warp
-from fpg.ops.backend import backend, native_module, native_target
-from fpg.ops.launch import check_rows, flat_sizes, ragged, views
-from fpg.ops.photometry import check_windows
+from fpg.ops.launch import check_rows
 from fpg.ops.ragged import RaggedBatch
+from fpg.ops.windowed import apply_windowed, windowed_operator
 
 
 def affine_fields(scale: tuple[float, float], translate: tuple[float, float], height: int, width: int) -> tuple[float, float, float, float]:
@@ -77,56 +74,7 @@ def warp(
     Source: SBI (CVPR 2022), source-target augmentation.
     """
     affine = check_rows("affine", affine, images, 4, torch.float64)
-    layout, windows, out_windows = check_windows(images, windows, out, out_windows)
-    inputs = (images.data, images.offsets, images.sizes, flat_sizes(images), windows)
-    data = _warp(*inputs, layout.offsets, layout.sizes, flat_sizes(layout), layout.data.numel(), out_windows, affine)
-    return RaggedBatch(data, layout.offsets, layout.sizes, 3, layout.host_sizes)
+    return apply_windowed(_warp, images, windows, out, out_windows, affine)
 
 
-@torch.library.custom_op("fpg::warp", mutates_args=())
-def _warp(
-    data: Tensor,
-    offsets: Tensor,
-    sizes: Tensor,
-    host_sizes: Sequence[int],
-    windows: Tensor,
-    out_offsets: Tensor,
-    out_sizes: Tensor,
-    out_host_sizes: Sequence[int],
-    out_elements: int,
-    out_windows: Tensor,
-    affine: Tensor,
-) -> Tensor:
-    result = data.new_empty(out_elements)
-    if backend(data.device.type) == "reference":
-        images, outs = views(data, offsets, host_sizes, 3), views(result, out_offsets, out_host_sizes, 3)
-        for image, out, a, b, fields in zip(images, outs, windows.tolist(), out_windows.tolist(), affine.tolist(), strict=True):
-            out.copy_(reference_warp.warp(image, a, (out.shape[0], out.shape[1]), b, fields))
-        return result
-    data = data.contiguous()
-    native_module().warp(
-        images=ragged(data, offsets, sizes, 3, host_sizes),
-        windows=windows.data_ptr(),
-        out=ragged(result, out_offsets, out_sizes, 3, out_host_sizes),
-        out_windows=out_windows.data_ptr(),
-        affine=affine.data_ptr(),
-        target=native_target(data.device),
-    )
-    return result
-
-
-@_warp.register_fake
-def _(
-    data: Tensor,
-    offsets: Tensor,
-    sizes: Tensor,
-    host_sizes: Sequence[int],
-    windows: Tensor,
-    out_offsets: Tensor,
-    out_sizes: Tensor,
-    out_host_sizes: Sequence[int],
-    out_elements: int,
-    out_windows: Tensor,
-    affine: Tensor,
-) -> Tensor:
-    return data.new_empty(out_elements)
+_warp = windowed_operator("warp", "affine", reference_warp.warp)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +11,8 @@ import torch
 from fpg.augment import feathering, hulls, warp
 from fpg.augment.params import PairParams, draw_pair
 from fpg.ops import masks as ops
-from fpg.ops.backend import native_built
 from fpg.ops.mask_table import FAMILIES, MaskTable, gaussian_weights
 from fpg.ops.ragged import RaggedBatch
-
-
-@pytest.fixture
-def native(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native_built():
-        pytest.skip("fpg._C is not built")
-    monkeypatch.setenv("FPG_BACKEND", "native")
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 class Batch:

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 
 from fpg.ops import reference
-from fpg.ops.backend import native_built
 from fpg.ops.perception import PerceptionStatistics, perception_statistics
 
 SHAPES = [(1, 1, 1), (3, 1, 17), (2, 33, 1), (5, 19, 23), (2, 64, 64), (0, 8, 8), (2, 0, 5), (2, 5, 0), (33, 12, 12)]
-
-needs_native = pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
-
-
-@pytest.fixture(params=["reference", pytest.param("native", marks=needs_native)])
-def any_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("FPG_BACKEND", request.param)
-    return request.param
-
-
-@pytest.fixture
-def native(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native_built():
-        pytest.skip("fpg._C is not built")
-    monkeypatch.setenv("FPG_BACKEND", "native")
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def random_input(shape: tuple[int, int, int], device: str = "cpu") -> tuple[Tensor, Tensor]:

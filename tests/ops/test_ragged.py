@@ -23,6 +23,14 @@ def test_round_trip(channels: int) -> None:
         assert batch.item(index).data_ptr() == batch.data.data_ptr() + batch.offsets[index].item()
 
 
+def test_items_lie_where_the_offsets_say() -> None:
+    offsets, sizes = torch.tensor([20, 0, 7]), torch.tensor([[2, 2], [1, 3], [2, 5]], dtype=torch.int32)
+    batch = RaggedBatch(torch.arange(24, dtype=torch.uint8), offsets, sizes, 1, ((2, 2), (1, 3), (2, 5)))
+    assert [batch.item(i).flatten().tolist() for i in range(3)] == [[20, 21, 22, 23], [0, 1, 2], list(range(7, 17))]
+    assert batch.item(-1).shape == (2, 5)
+    assert batch.like().item(1).shape == (1, 3)
+
+
 def test_like_and_empty() -> None:
     batch = RaggedBatch.from_list([np.zeros((2, 3, 3), np.uint8), np.zeros((4, 1, 3), np.uint8)])
     mask = batch.like(channels=1, dtype=torch.float32)

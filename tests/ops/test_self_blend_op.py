@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,6 @@ import torch
 import fpg.ops.memory as memory
 from fpg.augment import PreparedBatch, SelfBlend, draw_pair
 from fpg.ops import self_blend as op
-from fpg.ops.backend import backend
-
-
-@pytest.fixture
-def native() -> None:
-    if backend() != "native":
-        pytest.skip("fpg._C is not built")
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def prepare(vectors: Path, count: int, rng: np.random.Generator) -> PreparedBatch:
