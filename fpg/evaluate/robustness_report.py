@@ -26,6 +26,7 @@ def robustness_section(result: dict[str, Any]) -> Markup:
             "robustness.html.j2",
             r=result,
             levels=range(1, LEVELS + 1),
+            points=points,
             chart=html.inline_svg(figure, "robustness", "AUC at five levels of each perturbation"),
             remarks=remarks(result),
             lost=[(cell_name(c), v) for c in result["cells"] for v in c["without_score"] if v["clean_score"] is not None],
@@ -96,25 +97,25 @@ def headline(result: dict[str, Any]) -> Iterator[str]:
     for average in result["averages"]:
         yield (
             f"robustness ({average['title']}): mean AUC {html.percent(average['auc'])}, "
-            f"mean drop {points(average['drop'])}, clean AUC {html.percent(result['clean'])}"
+            f"{points(average['drop'])} points against clean, clean AUC {html.percent(result['clean'])}"
         )
 
 
 def points(value: float | None) -> str:
-    """A drop as percentage points."""
-    return "–" if value is None else f"{100 * value:+.1f}"
+    """A drop as the change of the AUC in percentage points: a drop of 0.03 is -3.0."""
+    return "–" if value is None else f"{0 - 100 * value:+.1f}"
 
 
 def robustness_rows(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and body of the table: AUC in % with the drop in points, level by level."""
-    head = ["perturbation", *(f"level {level}" for level in range(1, LEVELS + 1)), "mean AUC", "mean drop"]
+    """Head and body of the table: AUC in % with its change in points, level by level."""
+    head = ["perturbation", *(f"level {level}" for level in range(1, LEVELS + 1)), "mean AUC", "change"]
     return head, [_line(row) for row in result["rows"]]
 
 
 def robustness_tables(result: dict[str, Any]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """Title, head and body of two narrow tables, of AUCs and of drops, for terminals."""
+    """Title, head and body of two narrow tables, of AUCs and of their changes, for terminals."""
     head = ["perturbation", *(f"level {level}" for level in range(1, LEVELS + 1)), "mean"]
-    for key, title, show in (("auc", "AUC in %", _hundredths), ("drop", "drop in points", points)):
+    for key, title, show in (("auc", "AUC in %", _hundredths), ("drop", "change in points", points)):
         yield title, head, [[row["type"], *map(show, row[key]), show(row["mean"][key])] for row in result["rows"]]
 
 
@@ -138,7 +139,7 @@ def robustness_markdown(result: dict[str, Any]) -> str:
         "## Robustness",
         "",
         f"{result['text'][:1].upper()}{result['text'][1:]}. Clean AUC {html.percent(result['clean'])} over {result['videos']} videos "
-        f"({result['real']} real, {result['fake']} fake). Cells: AUC in % (drop in points).",
+        f"({result['real']} real, {result['fake']} fake). Cells: AUC in % (change in points).",
         "",
         row(head),
         row(["---", *["--:"] * (len(head) - 1)]),

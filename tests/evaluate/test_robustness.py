@@ -225,7 +225,7 @@ def test_drop_compares_the_same_videos() -> None:
     assert [v["video"] for v in got["without_score"]] == ["d/2"]
     assert remarks(result) == ["Gaussian blur 2 (kernel 9): of 6 videos 1 without a face"]
     assert "1 without a face" in robustness_section(result)
-    assert "| Gaussian blur | – | 66.7 (+33.3) | – |" in robustness_markdown(result)
+    assert "| Gaussian blur | – | 66.7 (-33.3) | – |" in robustness_markdown(result)
     assert len([a for a in robustness_figure(result).axes if a.get_visible()]) == 1
 
 
