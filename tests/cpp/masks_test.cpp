@@ -1,5 +1,6 @@
 // The mask chain from C++ on random sizes and landmarks, tight memory around everything: what the sanitizers are for. Results
 // stay in range, the fused operation equals its parts, threads do not matter, and errors name what is wrong.
+#include <cstring>
 #include <vector>
 
 #include "check.h"
@@ -71,9 +72,15 @@ void test_random_batch(int32_t largest, float amplitude, int32_t radius) {
   CHECK(results[1] == results[3], "threads");
 
   std::vector<unsigned char> scratch(bytes);
-  for (unsigned char& byte : scratch) byte = static_cast<unsigned char>(generator());
+  for (size_t i = 0; i + sizeof(float) <= bytes; i += sizeof(float)) {  // as plausible displacements
+    const auto value = static_cast<float>(random_source.uniform(-largest, largest));
+    std::memcpy(scratch.data() + i, &value, sizeof value);
+  }
   chain.scratch = scratch.data();
   chain.scratch_slots = 1;
+  const std::vector<uint8_t> before = warped.data;
+  fpg::warp_masks(chain, hard.view<const uint8_t>(), warped.view<uint8_t>(), {1, nullptr});
+  CHECK(warped.data == before, "what scratch memory held before");
   fpg::soft_masks(chain, soft.view<float>(), {1, nullptr});
   CHECK(soft.data == results[1], "what scratch memory held before");
 }
@@ -103,6 +110,7 @@ void test_errors() {
 int main() {
   for (int round = 0; round < 40; ++round)
     test_random_batch(integer(1, 120), static_cast<float>(random_source.uniform(0, 60)), integer(0, 20));
+  for (float amplitude : {0.0f, 0.5f, 20.0f}) test_random_batch(60, amplitude, 0);  // the field reaches its bound
   test_random_batch(1, 25.0f, 14);
   test_random_batch(40, 300.0f, 64);
   test_errors();
