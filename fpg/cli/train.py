@@ -13,7 +13,7 @@ from fpg.cli.entry import run
 from fpg.common.console import console
 from fpg.common.errors import UsageError
 from fpg.train.config import TrainConfig
-from fpg.train.distributed import Elsewhere, launched
+from fpg.train.distributed import Elsewhere, end, launched
 from fpg.train.dry_run import dry_run
 from fpg.train.launch import launch
 from fpg.train.loop import train
@@ -155,4 +155,8 @@ def _processes(argv: list[str] | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit as stop:  # SIGTERM
+        code = int(stop.code or 0)
+    end(code)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -188,6 +189,19 @@ def join(device: str) -> Iterator[World]:
     yield World(rank, size, local_rank, local_size)
     with _peers(rank):
         dist.destroy_process_group()  # after an error the others may be gone, and this would wait for them
+
+
+def end(code: int) -> NoReturn:
+    """End a program with an exit code.
+
+    One of several processes ends at once: the threads of a process group that was not taken down, as after an error or a request to stop,
+    abort the interpreter while it ends in order. Files are closed by then.
+    """
+    if launched():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @contextlib.contextmanager
