@@ -27,7 +27,7 @@ from fpg.runtime.pipeline import open_frames
 
 def moving(frames: int, height: int, width: int) -> list[np.ndarray]:
     """Fresh smooth colours that move."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(20261123)
     y, x = np.mgrid[:height, : width + 2 * frames]
     canvas = np.stack([127 + 60 * np.sin(x * rng.uniform(0.05, 0.3)) + 50 * np.cos(y * rng.uniform(0.05, 0.3)) for _ in range(3)], -1)
     canvas = np.clip(canvas + rng.normal(0, 8, canvas.shape), 0, 255).astype(np.uint8)

@@ -60,7 +60,7 @@ def weights(learner: Learner) -> dict[str, Tensor]:
 @pytest.mark.parametrize("accumulate", [2, 3, 9])
 def test_accumulated_passes_are_the_larger_batch(tiny: Tiny, accumulate: int) -> None:
     """7 pairs in 1, 2, 3 and 9 passes, without batch statistics: gradients to 2e-4 of their largest element, losses to 1e-6."""
-    batch = noise_batch(7, int(np.random.default_rng().integers(1 << 30)))
+    batch = noise_batch(7, int(np.random.default_rng(20261123).integers(1 << 30)))
     batch["mask"][3] = 0
     found = []
     for passes in (1, accumulate):
