@@ -17,6 +17,10 @@ import torch
 
 from fpg.train.distributed import World, join
 
+# Autograd decides at the first backward pass whether forked processes may use it, by the devices it knows then; checks of operators
+# (opcheck) add some. So the first pass is made here, when tests are collected.
+torch.ones(1, requires_grad=True).sum().backward()
+
 
 def _one(rank: int, size: int, port: int, function: Callable[..., Any], arguments: tuple[Any, ...], results: Any) -> None:
     torch.set_num_threads(1)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -42,7 +42,7 @@ class WorkerDied:
         return f"the worker process ended with exit code {self.exit_code}"
 
 
-def run_tasks(tasks: Sequence[T], setup: Callable[[], Callable[[T], R]], workers: int) -> Iterator[tuple[int, R | WorkerDied]]:
+def run_tasks(tasks: Sequence[T], setup: Callable[[], Callable[[T], R]], workers: int) -> Generator[tuple[int, R | WorkerDied], None, None]:
     """Work on every task and give (index, result) in order of completion.
 
     Args:

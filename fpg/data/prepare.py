@@ -148,16 +148,29 @@ _Rows = dict[tuple[str, str, str], list[FaceRow]]
 def _run(job: _Job, tasks: list[Task], workers: int, total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
     with progress("Preparing", disable=quiet) as bar:
         line = bar.add_task("videos", total=total, completed=total - len(tasks))
-        for index, outcome in run_tasks(tasks, job, workers):
-            task = tasks[index]
-            if isinstance(outcome, WorkerDied):
-                discard(task, job.root)
-                outcome = (task.record("failed", outcome.reason), [])
-            record, faces = outcome
-            records[task.source.key], rows[task.source.key] = record, faces
-            if record.status == "failed" and not quiet:
-                bar.console.print(one_line(f"failed: {record.source}: {record.reason}"), markup=False, emoji=False)
-            bar.advance(line)
+        with _only_recorded(job.root, tasks), contextlib.closing(run_tasks(tasks, job, workers)) as outcomes:
+            for index, outcome in outcomes:
+                task = tasks[index]
+                if isinstance(outcome, WorkerDied):
+                    discard(task, job.root)
+                    outcome = (task.record("failed", outcome.reason), [])
+                record, faces = outcome
+                records[task.source.key], rows[task.source.key] = record, faces
+                if record.status == "failed" and not quiet:
+                    bar.console.print(one_line(f"failed: {record.source}: {record.reason}"), markup=False, emoji=False)
+                bar.advance(line)
+
+
+@contextlib.contextmanager
+def _only_recorded(root: Path, tasks: list[Task]) -> Iterator[None]:
+    """Should the work be stopped, delete the crops that a worker wrote and did not come to record."""
+    try:
+        yield
+    except BaseException:
+        for task in tasks:
+            if not (_progress_folder(root, task) / NAME).exists():
+                discard(task, root)
+        raise
 
 
 def _check_places(source: Path, root: Path) -> None:
