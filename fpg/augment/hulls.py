@@ -9,11 +9,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fpg.common.landmarks import COORDINATE_LIMIT
+
 FAMILIES = ("facehull", "dfl_full", "components", "extended")
 """The hull families, in the order of `PairParams.family`'s draw."""
-
-COORDINATE_LIMIT = 32767
-"""Largest coordinate and image side that OpenCV's rasterising and warping can handle, in pixels."""
 
 
 def _span(*parts: int | tuple[int, int]) -> list[int]:

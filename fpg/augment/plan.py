@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fpg.augment.hulls import COORDINATE_LIMIT, integer_landmarks
+from fpg.augment.hulls import integer_landmarks
 from fpg.augment.params import PairParams, ResampleParams
 from fpg.augment.warp import affine_fields, mirror_box, mirror_landmarks
 from fpg.common.crops import Crop, context_crop, detection_crop
+from fpg.common.landmarks import COORDINATE_LIMIT
 
 _BLOCK = 16
 """Side of a JPEG coding unit with 4:2:0 chroma, in pixels."""

@@ -24,7 +24,7 @@ from fpg.data.manifest import FAKE, REAL
 from fpg.engines.base import Engine
 from fpg.evaluate.bootstrap import bootstrap_aucs, interval
 from fpg.evaluate.codecs import encoder_versions, require_encoder, through_codec
-from fpg.evaluate.metrics import compute
+from fpg.evaluate.metrics import auc, compute
 from fpg.evaluate.perturbations import ALL, LEVELS, Cell, Perturbation, perturb
 from fpg.evaluate.protocol import Item, Result
 from fpg.evaluate.summary import RELEASED_SCORE
@@ -436,16 +436,10 @@ def _numbers(
         result["interval"] = list(interval(draws[:, 0]))
     paired = labels[both]
     if len(set(paired.tolist())) == 2:
-        result["drop"] = _auc(paired, before[both]) - _auc(paired, after[both])
+        result["drop"] = auc(paired, before[both]) - auc(paired, after[both])
         draws = bootstrap_aucs(paired, np.stack([before[both], after[both]]), resamples, stream(seed, "robustness drop"))
         result["drop_interval"] = list(interval(draws[:, 0] - draws[:, 1]))
     return result
-
-
-def _auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    value = compute(labels, scores).auc
-    assert value is not None
-    return value
 
 
 def _name(item: Item) -> str:

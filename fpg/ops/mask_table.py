@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fpg.common.landmarks import COORDINATE_LIMIT
+
 FAMILIES = ("facehull", "dfl_full", "components", "extended")
 """Hull families in the kernels' order; METHOD 2.3 (SBI, CVPR 2022)."""
 
 FEATHER_RADIUS = 32
 """Largest radius of a feathering kernel, pixels."""
-COORDINATE_LIMIT = 32767
-"""Largest landmark coordinate and image side, pixels."""
 
 _ITEM = np.dtype(
     [
