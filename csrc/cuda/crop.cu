@@ -26,14 +26,15 @@ struct CropResize {
   // `index` = item * parts + part.
   template <int N>
   __device__ void lanes(int64_t index, int64_t plane, int64_t pixel) const {
-    const int64_t item = index / parts;
-    const int64_t part = index % parts;
+    const auto item = static_cast<int64_t>(static_cast<uint32_t>(index) / static_cast<uint32_t>(parts));
+    const int64_t part = index - item * parts;
     const int32_t* crop = crops + 4 * item;
     const CropAxis axis_x(crop[2], crop[3], images[0].width(item), side), axis_y(crop[0], crop[1], images[0].height(item), side);
     Lanes<float, N> result[3];
 #pragma unroll
     for (int l = 0; l < N; ++l) {
-      const auto y = static_cast<int32_t>((pixel + l) / side), x = static_cast<int32_t>((pixel + l) % side);
+      const auto at = static_cast<uint32_t>(pixel) + static_cast<uint32_t>(l), rows = at / static_cast<uint32_t>(side);
+      const auto y = static_cast<int32_t>(rows), x = static_cast<int32_t>(at - rows * static_cast<uint32_t>(side));
       if (part == count) {
         result[0][l] = mask_at(item, float_tap(axis_y, y), float_tap(axis_x, x));
       } else {

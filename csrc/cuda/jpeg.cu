@@ -53,12 +53,11 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(JpegDecode decode, con
     if (quality[item] == 0) continue;
     const int32_t height = decode.sizes[2 * item], width = decode.sizes[2 * item + 1];
     const int32_t columns = (width + 1) / 2;
-    const int64_t pairs = int64_t{height} * columns;
-    const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-    for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < pairs; i += stride) {
-      const auto x = static_cast<int32_t>(i % columns) * 2;
-      decode(item, static_cast<int32_t>(i / columns), x, x + 2 < width ? x + 2 : width);
-    }
+    for (auto y = static_cast<int32_t>(blockIdx.x); y < height; y += static_cast<int32_t>(gridDim.x))
+      for (auto i = static_cast<int32_t>(threadIdx.x); i < columns; i += kThreads) {
+        const int32_t x = 2 * i;
+        decode(item, y, x, x + 2 < width ? x + 2 : width);
+      }
   }
 }
 
@@ -70,7 +69,6 @@ void jpeg_round_trip(const JpegInput& in, const JpegScratch& scratch, const Exec
   const DeviceGuard guard(images.device.index);
   const JpegPlanes largest(images.max_height, images.max_width);
   const int64_t units = int64_t{largest.rows} * largest.columns;
-  const int64_t pairs = int64_t{images.max_height} * ((images.max_width + 1) / 2);
   if (units == 0) return;
   const auto items = static_cast<unsigned>(std::min(images.items, kMaxGrid));
   const auto grid = [items](int64_t count, int64_t threads) {
@@ -82,7 +80,7 @@ void jpeg_round_trip(const JpegInput& in, const JpegScratch& scratch, const Exec
   code_kernel<<<grid(units * 6, kCodeThreads), kCodeThreads, 0, stream>>>(JpegCode{images.sizes, scratch.planes, scratch.offsets},
                                                                           in.quality.data, images.items);
   check(cudaGetLastError(), "jpeg_round_trip: code");
-  decode_kernel<<<grid(pairs, kThreads), kThreads, 0, stream>>>(
+  decode_kernel<<<grid(images.max_height, 1), kThreads, 0, stream>>>(
       JpegDecode{images.data, images.offsets, images.sizes, scratch.planes, scratch.offsets}, in.quality.data, images.items);
   check(cudaGetLastError(), "jpeg_round_trip: decode");
 }

@@ -34,15 +34,24 @@ class DeviceGuard {
 };
 
 constexpr int kThreads = 256;
-constexpr int kElementsPerThread = 8;
+constexpr int kElementsPerThread = 16;
 constexpr int64_t kMaxGrid = 65535;
 
-// Adds up a warp's values, then one atomic addition. Integers: the order does not matter. Every lane must call it.
-struct WarpAdd {
+// Adds up a block's values, then one atomic addition: with one per warp, thousands wait for the same address. Integers: the order
+// does not matter. Every thread of a block of kThreads must call it.
+struct BlockAdd {
   __device__ void operator()(int64_t* out, int64_t value) const {
-    for (int offset = warpSize / 2; offset > 0; offset /= 2) value += __shfl_down_sync(0xffffffffu, value, offset);
-    if (threadIdx.x % warpSize == 0)
-      atomicAdd(reinterpret_cast<unsigned long long*>(out), static_cast<unsigned long long>(value));
+    constexpr int kWarps = kThreads / 32;
+    __shared__ int64_t sums[kWarps];
+    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(0xffffffffu, value, offset);
+    __syncthreads();  // the sums of an earlier call were read
+    if (lane == 0) sums[warp] = value;
+    __syncthreads();
+    if (warp != 0) return;
+    value = lane < kWarps ? sums[lane] : 0;
+    for (int offset = kWarps / 2; offset > 0; offset /= 2) value += __shfl_down_sync(0xffffffffu, value, offset);
+    if (lane == 0) atomicAdd(reinterpret_cast<unsigned long long*>(out), static_cast<unsigned long long>(value));
   }
 };
 
@@ -52,9 +61,10 @@ __global__ void __launch_bounds__(kThreads) reduce_kernel(Reduction reduction, i
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x * N;
   for (int64_t item = blockIdx.y; item < items; item += gridDim.y) {
     typename Reduction::Accumulator total = reduction.begin(item);
+#pragma unroll 4  // several loads on their way at once
     for (int64_t pixel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N; pixel < pixels; pixel += stride)
       reduction.template lanes<N>(item * pixels + pixel, total);
-    reduction.commit(item, total, WarpAdd{});
+    reduction.commit(item, total, BlockAdd{});
   }
 }
 

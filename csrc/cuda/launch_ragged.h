@@ -6,25 +6,39 @@
 
 namespace fpg::cuda {
 
-// functor(item, y, x) for every pixel of every item of `sizes`.
+constexpr unsigned kColumns = 32;
+constexpr unsigned kRows = 8;  // of a block of threads
+
+// Blocks for `columns` x `rows` threads of every item; smaller ranges end earlier, larger ones are walked in strides.
+inline dim3 grid_of(int64_t rows, int64_t columns, int64_t items) {
+  const auto blocks = [](int64_t count, int64_t size) {
+    return static_cast<unsigned>(std::max<int64_t>(1, std::min((count + size - 1) / size, kMaxGrid)));
+  };
+  return {blocks(columns, kColumns), blocks(rows, kRows), blocks(items, 1)};
+}
+
+// functor.column(item, x)(y) for every pixel of every item of `sizes`: what a column shares is computed once per thread, which
+// takes several rows of it.
+constexpr int kRowsPerThread = 8;
+
 template <class Functor>
-__global__ void __launch_bounds__(kThreads) pixels_kernel(Functor functor, const int32_t* sizes, int64_t items) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t item = blockIdx.y; item < items; item += gridDim.y) {
-    const int64_t width = sizes[2 * item + 1];
-    const int64_t pixels = sizes[2 * item] * width;
-    for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; pixel < pixels; pixel += stride)
-      functor(item, static_cast<int32_t>(pixel / width), static_cast<int32_t>(pixel % width));
+__global__ void __launch_bounds__(kColumns* kRows) pixels_kernel(Functor functor, const int32_t* sizes, int64_t items) {
+  const auto row_step = static_cast<int32_t>(gridDim.y * kRows), column_step = static_cast<int32_t>(gridDim.x * kColumns);
+  for (int64_t item = blockIdx.z; item < items; item += gridDim.z) {
+    const int32_t height = sizes[2 * item], width = sizes[2 * item + 1];
+    for (auto x = static_cast<int32_t>(blockIdx.x * kColumns + threadIdx.x); x < width; x += column_step) {
+      const auto column = functor.column(item, x);
+      for (auto y = static_cast<int32_t>(blockIdx.y * kRows + threadIdx.y); y < height; y += row_step) column(y);
+    }
   }
 }
 
 template <class Functor, class T>
 void launch_pixels(const Functor& functor, const RaggedView<T>& batch, cudaStream_t stream, const char* what) {
-  const int64_t pixels = static_cast<int64_t>(batch.max_height) * batch.max_width;
-  if (batch.items == 0 || pixels == 0) return;
-  const dim3 grid(static_cast<unsigned>(std::min((pixels + kThreads - 1) / kThreads, kMaxGrid)),
-                  static_cast<unsigned>(std::min(batch.items, kMaxGrid)));
-  pixels_kernel<<<grid, kThreads, 0, stream>>>(functor, batch.sizes, batch.items);
+  if (batch.items == 0 || batch.max_height == 0 || batch.max_width == 0) return;
+  const int64_t rows = (int64_t{batch.max_height} + kRowsPerThread - 1) / kRowsPerThread;
+  pixels_kernel<<<grid_of(rows, batch.max_width, batch.items), dim3(kColumns, kRows), 0, stream>>>(functor, batch.sizes,
+                                                                                                   batch.items);
   check(cudaGetLastError(), what);
 }
 

@@ -1,16 +1,13 @@
 // The mask chain on a GPU: every stage is one launch over all items, rows and columns; each item has its own slot of scratch
 // memory.
 #include "backends_masks.h"
-#include "cuda/launch.h"
+#include "cuda/launch_ragged.h"
 #include "math/elastic.h"
 #include "math/feather.h"
 #include "math/hull.h"
 
 namespace fpg::cuda {
 namespace {
-
-constexpr unsigned kColumns = 32;
-constexpr unsigned kRows = 8;
 
 // The sizes of a launch, at least those of every item's range; smaller ranges end earlier, larger ones are walked in strides.
 struct Extent {
@@ -44,13 +41,6 @@ __global__ void __launch_bounds__(kColumns* kRows) largest_kernel(FeatherLargest
     const uint32_t warp = __reduce_max_sync(0xffffffffu, largest[0]);
     if (threadIdx.x == 0 && warp > 0) atomicMax(&stage.work.state(item).largest[stage.pass], warp);
   }
-}
-
-dim3 grid_of(const Extent& extent, int64_t items) {
-  const auto blocks = [](int64_t count, int64_t size) {
-    return static_cast<unsigned>(std::max<int64_t>(1, std::min((count + size - 1) / size, kMaxGrid)));
-  };
-  return {blocks(extent.columns, kColumns), blocks(extent.rows, kRows), blocks(items, 1)};
 }
 
 class Chain {
@@ -120,12 +110,13 @@ class Chain {
 
   template <class Stage>
   void run(const Stage& stage, const Extent& extent, const char* what) const {
-    stage_kernel<<<grid_of(extent, chain_.count), dim3(kColumns, kRows), 0, stream_>>>(stage, chain_.count);
+    stage_kernel<<<grid_of(extent.rows, extent.columns, chain_.count), dim3(kColumns, kRows), 0, stream_>>>(stage, chain_.count);
     check(cudaGetLastError(), what);
   }
 
   void largest(const FeatherLargest& stage, const Extent& extent) const {
-    largest_kernel<<<grid_of(extent, chain_.count), dim3(kColumns, kRows), 0, stream_>>>(stage, chain_.count);
+    largest_kernel<<<grid_of(extent.rows, extent.columns, chain_.count), dim3(kColumns, kRows), 0, stream_>>>(stage,
+                                                                                                              chain_.count);
     check(cudaGetLastError(), "feather_masks: maximum");
   }
 
