@@ -233,7 +233,17 @@ def profile(call: Callable[[], object], rounds: int, counted: Bytes, bandwidth: 
         if name in counted:
             row |= {"megabytes": counted[name] / 1e6, "share": counted[name] / (microseconds * 1e-6) / bandwidth}
         rows.append(row)
-    return rows
+    return rows + host_calls(trace, rounds, group)
+
+
+def host_calls(trace: torch.profiler.profile, rounds: int, group: str, count: int = 8) -> list[dict[str, object]]:
+    """The calls that keep the host longest, per call of the operation: what queueing costs. Slower under the profiler than without."""
+    averages = sorted(trace.key_averages(), key=lambda row: -row.self_cpu_time_total)[:count]
+    return [
+        {"group": f"{group}, host", "kernel": row.key[:60], "launches": row.count / rounds, "us": row.self_cpu_time_total / rounds}
+        for row in averages
+        if "ProfilerStep" not in row.key
+    ]
 
 
 def short_name(name: str) -> str:
@@ -268,7 +278,7 @@ def show(result: dict[str, object]) -> None:
         if row["group"] != group:
             group = row["group"]
             total = sum(r["us"] for r in result["kernels"] if r["group"] == group)  # type: ignore[attr-defined]
-            print(f"  {group}: {total:.0f} us of kernels a batch")
+            print(f"  {group}: {total:.0f} us a batch")
         share = f"{row['megabytes']:8.1f} MB {row['share']:5.0%} of copy bandwidth" if "share" in row else ""
         print(f"    {row['kernel']:44s} {row['launches']:5.1f} x {row['us']:9.1f} us {share}")
 

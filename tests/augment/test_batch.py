@@ -267,6 +267,29 @@ def test_cuda_makes_the_pairs_of_the_cpu(native: None, shape: np.ndarray, count:
 
 
 @pytest.mark.cuda
+def test_cuda_on_several_streams_at_once_and_again(native: None, shape: np.ndarray) -> None:
+    """Batches in flight together, of different sizes, do not disturb each other; the same batch gives the same bits every time."""
+    if backend("cuda") != "native":
+        pytest.skip("fpg._C was built without CUDA")
+    rng = np.random.default_rng(20261127)
+    blend = SelfBlend(size=SIZE, device="cuda")
+    batches = []
+    for count in (1, 4, 7):
+        faces = [random_face(rng, shape, *(int(v) for v in rng.integers(1, 300, 2))) for _ in range(count)]
+        batches.append(blend.prepare(*zip(*faces, strict=True), [draw_pair(rng) for _ in faces]).pin_memory())
+    alone = [[part.cpu() for part in blend(batch)] for batch in batches]
+    streams = [torch.cuda.Stream() for _ in batches]
+    for _ in range(3):
+        together = []
+        for stream_, batch in zip(streams, batches, strict=True):
+            with torch.cuda.stream(stream_):
+                together.append(blend(batch))
+        torch.cuda.synchronize()
+        for pairs, expected in zip(together, alone, strict=True):
+            assert all(torch.equal(part.cpu(), e) for part, e in zip(pairs, expected, strict=True))
+
+
+@pytest.mark.cuda
 def test_cuda_does_not_wait(native: None, shape: np.ndarray) -> None:
     if backend("cuda") != "native":
         pytest.skip("fpg._C was built without CUDA")
