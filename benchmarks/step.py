@@ -1,18 +1,21 @@
 """What guidance costs: a guided training step against a plain one, and against the guided step as it was first released.
 
-    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda --precision bf16]
+    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda] [--compile] [--sam]
 
 One run measures, one after another in every round: a plain step (forward, losses, backward, AdamW), fpg's guided step with the coin of
 the magnitude step on and off, and the released step (all its passes, host copies, NumPy loop; see `alternatives/released_step.py`).
 `ratio` is the median over the rounds of the quotient in the case's name, with fpg's step the mean of both sides of the coin; `low` and
-`high` are the quartiles. The quality network runs apart from all of them. Half of the forgeries are refined in shape, by construction
-and the same ones in both implementations, whose results are compared before anything is timed. Weights are random.
+`high` are the quartiles. The quality network runs apart from all of them; on a GPU, where fpg runs it in bfloat16, a further case adds
+it to both sides, in float32 to the released one. `--sam` adds the step of SBI with sharpness-aware minimisation. Half of the forgeries
+are refined in shape, by construction and the same ones in both implementations, whose results are compared before anything is timed.
+Weights are random.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import json
 import platform
 import statistics
@@ -20,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -41,9 +45,16 @@ from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
 from fpg.models.fiqa import Fiqa
 from fpg.ops.backend import backend
+from fpg.train.sam import ascended
+from fpg.train.setup import compile_parts
 
-SETTINGS = (("tf_efficientnet_b0", 224, 16, 9), ("tf_efficientnet_b4", 380, 8, 4))
-"""Backbone, image size, images of a batch, rounds."""
+SETTINGS = {
+    "cpu": (("tf_efficientnet_b0", 224, 16, 9), ("tf_efficientnet_b4", 380, 8, 4)),
+    "cuda": (("tf_efficientnet_b4", 380, 64, 8),),
+}
+"""By device: backbone, image size, images of a batch, rounds."""
+PRECISION = {"cpu": "fp32", "cuda": "bf16"}
+SAM_RHO = 0.05
 PARTS = ("perception", "feathering", "magnitude gradient", "refinement", "step")
 
 
@@ -62,16 +73,28 @@ class Subject:
     autocast: Callable[[], contextlib.AbstractContextManager[Any]]
     device: torch.device
 
-    def learn(self, pairs: Pairs) -> None:
-        """Forward, losses, backward, AdamW: a plain step, and what follows guidance in a guided one."""
+    def differentiate(self, pairs: Pairs, losses: LossConfig) -> None:
+        """Forward, losses, backward."""
         self.model.train()
         torch.manual_seed(0)
         with self.autocast():
             output = self.model(pairs.images())
-        total = fpg_loss(output, pairs.mask, self.quality, self.losses).total
+        total = fpg_loss(output, pairs.mask, self.quality, losses).total
         assert total is not None
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
+
+    def learn(self, pairs: Pairs) -> None:
+        """And AdamW: a plain step, and what follows guidance in a guided one."""
+        self.differentiate(pairs, self.losses)
+        self.optimizer.step()
+
+    def sam(self) -> None:
+        """The step of SBI with SAM: classification alone, twice."""
+        losses = replace(self.losses, similarity=0.0, quality=0.0)
+        self.differentiate(self.pairs, losses)
+        with ascended(self.model, SAM_RHO):
+            self.differentiate(self.pairs, losses)
         self.optimizer.step()
 
     def plain(self) -> None:
@@ -109,9 +132,11 @@ def make_subject(backbone: str, size: int, batch: int, device: torch.device, pre
     torch.manual_seed(0)
     pairs = make_pairs(count, size)
     model = Detector(DetectorConfig(backbone=backbone, image_size=size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pairs = Pairs(*(x.to(device) for x in (pairs.real, pairs.fake, pairs.source, pairs.mask)))
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    pairs = Pairs(*(x.to(device, memory_format=layout) for x in (pairs.real, pairs.fake, pairs.source, pairs.mask)))
     _settle(model, pairs.images())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2)
+    fused = device.type == "cuda" or None
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2, fused=fused)
     config = GuidanceConfig(threshold=1.0, certainty=0.0)
     drawn = replace(draw_guidance(0, 0, 0, range(count), config), refine_u=np.arange(count) % 2 * 1.0)
     draws = {coin: replace(drawn, step_coin=coin) for coin in (True, False)}
@@ -253,6 +278,7 @@ def case(name: str, ratios: list[float], **more: Any) -> dict[str, Any]:
 def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """The cases of one backbone."""
     device = torch.device(args.device)
+    torch.backends.cudnn.benchmark = True  # as fpg-train does
     subject = make_subject(backbone, size, batch, device, args.precision)
     count = check(subject, args.precision)
     fiqa = FiqaQuality(Fiqa().eval().to(device))
@@ -265,7 +291,17 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     images = subject.pairs.images()
     analytic = AnalyticQuality()
     apart = {} if args.no_quality else {"network": lambda: fiqa(images), "analytic": lambda: analytic(images)}
+    if args.sam:
+        calls["sam"] = subject.sam
     counted = {name: flops(call) for name, call in {**calls, **apart}.items()}
+    if device.type == "cuda" and apart:
+        whole = FiqaQuality(Fiqa().eval().to(device), precision="fp32")
+        apart["network fp32"] = lambda: whole(images)
+    if args.compile:
+        compile_parts(subject.model, device)
+    for call in {**calls, **apart}.values():
+        call()
+        call()
     seconds = time_rounds(subject, {**calls, **apart}, rounds)
     ours = [(on + off) / 2 for on, off in zip(seconds["on"], seconds["off"], strict=True)]
     ms = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
@@ -274,7 +310,7 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     def over(one: list[float], other: list[float]) -> list[float]:
         return [a / b for a, b in zip(one, other, strict=True)]
 
-    label = f"{backbone} at {size}"
+    label = f"{backbone} at {size}" + (", compiled" if args.compile else "")
     cases = [
         case(
             f"fpg / plain, {label}",
@@ -304,7 +340,31 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     if apart:
         network = case(f"quality network / fpg step, {label}", over(seconds["network"], ours), ms=ms["network"], analytic_ms=ms["analytic"])
         cases.append({**network, "gflops": counted["network"] / 1e9})
+    if "network fp32" in seconds:
+        theirs = [a + b for a, b in zip(seconds["released"], seconds["network fp32"], strict=True)]
+        mine = [a + b for a, b in zip(ours, seconds["network"], strict=True)]
+        times = {"ms": 1e3 * statistics.median(theirs), "ours_ms": 1e3 * statistics.median(mine)}
+        cases.append(case(f"released / ours, each with its quality network, {label}", over(theirs, mine), **times, batch=batch))
+    if args.sam:
+        sam = case(f"sbi-sam / fpg, {label}", over(seconds["sam"], ours), ms=ms["sam"], ours_ms=1e3 * statistics.median(ours), batch=batch)
+        cases.append({**sam, "gflops": counted["sam"] / 1e9})
+    if args.profile:
+        args.profile.write_text(profile(subject), encoding="utf-8")
     return cases
+
+
+def profile(subject: Subject) -> str:
+    """What the device does longest in a guided step with the coin on, as torch's profiler tells it, and what keeps the host."""
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if subject.device.type == "cuda":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=kinds) as trace:
+        for _ in range(3):
+            subject.guided(True)
+        subject.wait()
+    orders = ["self_cpu_time_total"] + (["self_device_time_total"] if subject.device.type == "cuda" else [])
+    tables = (trace.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=70) for order in reversed(orders))
+    return "\n".join(tables)
 
 
 def table(cases: list[dict[str, Any]]) -> str:
@@ -328,19 +388,25 @@ def table(cases: list[dict[str, Any]]) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--backbone", help="a timm model; default: " + ", ".join(f"{s[0]} at {s[1]}" for s in SETTINGS))
+    parser.add_argument("--backbone", help="a timm model; default: " + ", ".join(f"{s[0]} at {s[1]}" for s in SETTINGS["cpu"]))
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels (with --backbone)")
     parser.add_argument("--batch", type=int, default=8, help="images of a batch, half of them forgeries (with --backbone)")
-    parser.add_argument("--rounds", type=int, help="rounds of everything; default: " + ", ".join(str(s[3]) for s in SETTINGS))
+    parser.add_argument("--rounds", type=int, help="rounds of everything; default: " + ", ".join(str(s[3]) for s in SETTINGS["cpu"]))
     parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: fp32 on a CPU, bf16 on a GPU")
+    parser.add_argument("--compile", action="store_true", help="with torch.compile, as fpg-train --compile has it (minutes)")
+    parser.add_argument("--sam", action="store_true", help="also time the step of SBI with SAM")
+    parser.add_argument("--csv", type=Path, help="also write the cases there")
+    parser.add_argument("--profile", type=Path, help="write what a guided step spends its time on there")
     parser.add_argument("--no-quality", action="store_true", help="leave the quality network out")
     args = parser.parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(torch.get_num_threads())
-    chosen = [(args.backbone, args.size, args.batch, args.rounds or 5)] if args.backbone else SETTINGS
+    kind = torch.device(args.device).type
+    args.precision = args.precision or PRECISION[kind]
+    chosen = [(args.backbone, args.size, args.batch, args.rounds or 5)] if args.backbone else SETTINGS[kind]
 
     setting = {
         "threads": torch.get_num_threads(),
@@ -357,6 +423,12 @@ def main(argv: list[str] | None = None) -> int:
         if not args.json:
             print(f"{backbone}, {batch} images of {size} x {size}, {', '.join(f'{k} {v}' for k, v in setting.items())}")
             print(table(found))
+    if args.csv:
+        with args.csv.open("w", newline="") as file:
+            fields = ["script", "name", "ratio", "low", "high", "ms", "ours_ms", "plain_ms", "coin_on", "coin_off", "flop_ratio", "batch"]
+            writer = csv.DictWriter(file, [*fields, *setting], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows({"script": "step", **entry, **setting} for entry in cases)
     if args.json:
         print(json.dumps({"benchmark": "step", **setting, "cases": cases}))
     return 0
