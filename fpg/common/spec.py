@@ -45,6 +45,8 @@ class EngineSpec:
     precision: str = "fp32"
     batch: tuple[int, int, int] | None = None
     """Smallest, usual and largest batch; None when any batch works."""
+    build: dict[str, Any] | None = None
+    """Of TensorRT engines: package and version that built it, batch buckets, options, compute capability it is bound to (or null)."""
     crop: str = "evaluation"
     """Crop rule of `fpg.common.crops`."""
     labels: tuple[str, str] = ("real", "fake")
@@ -128,6 +130,7 @@ def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     yield "map_size", "two integers >= 1", _wholes(spec.map_size, 2)
     yield "precision", "a name", isinstance(spec.precision, str)
     yield "batch", "null or three integers >= 1 in rising order", spec.batch is None or (_wholes(spec.batch, 3) and _rises(spec.batch))
+    yield "build", "null or an object", spec.build is None or (isinstance(spec.build, dict) and _is_json(spec.build))
     yield "crop", "evaluation", spec.crop == "evaluation"
     yield "labels", "real, fake", spec.labels == ("real", "fake")
     yield "threshold", "a number in [0, 1]", _number(spec.threshold) and 0 <= spec.threshold <= 1

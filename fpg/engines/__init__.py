@@ -9,7 +9,7 @@ import importlib
 import os
 from pathlib import Path
 
-from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.errors import InputError
 from fpg.common.spec import read_spec
 from fpg.engines.base import Engine, EngineOutput, fake_probability, reference_difference
 
@@ -19,34 +19,33 @@ _BACKENDS = {
     ".safetensors": ("torch", "fpg.engines.torch"),
     ".onnx": ("onnx", "fpg.engines.onnxruntime"),
     ".xml": ("openvino", "fpg.engines.openvino"),
+    ".engine": ("tensorrt", "fpg.engines.tensorrt"),
 }
-"""Suffix of the model file -> (backend in its spec, module with `load(path, spec, device, threads) -> Engine`)."""
+"""Suffix of the model file -> (backend in its spec or the part before its hyphen, module with `load(path, spec, device, threads)`)."""
 
 
 def load_engine(path: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None, verify: bool = True) -> Engine:
     """Load weights or an exported network by its sidecar.
 
     Args:
-        path: `STEM.safetensors`, `STEM.onnx` or `STEM.xml`, with `STEM.spec.json` beside it.
+        path: `STEM.safetensors`, `STEM.onnx`, `STEM.xml` or `STEM.engine`, with `STEM.spec.json` beside it.
         device: `auto`, `cpu`, or what the backend has besides (`cuda` for torch and ONNX Runtime, `gpu` for OpenVINO).
         threads: CPU threads; None leaves it to the backend.
         verify: compare the hash of every file with the sidecar before anything is opened.
 
     Raises:
         InputError: no sidecar, a changed file, or a file that is not what the sidecar says.
-        MissingDependencyError: the backend is not installed, or comes in a later version.
+        MissingDependencyError: the backend is not installed, or the GPU that it needs is not there.
         UsageError: the backend has no such device.
     """
     path = Path(path)
-    if path.suffix == ".engine":
-        raise MissingDependencyError(f"{path}: TensorRT engines are not read by this version of fpg; export to onnx or openvino")
     if path.suffix not in _BACKENDS:
         raise InputError(
             path, f"expected a model file ({', '.join(_BACKENDS)}); a published checkpoint is imported and saved with fpg first"
         )
     spec = read_spec(path)
     backend, module = _BACKENDS[path.suffix]
-    if spec.backend != backend or spec.model_file != path.name:
+    if spec.backend.split("-")[0] != backend or spec.model_file != path.name:
         raise InputError(path, f"its sidecar describes {spec.model_file} for {spec.backend}, expected {path.name} for {backend}")
     if verify:
         spec.verify(path.parent)

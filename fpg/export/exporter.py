@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fpg.common.errors import InputError, UsageError
+from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.common.files import sha256
-from fpg.common.spec import EngineSpec, sidecar
-from fpg.engines import load_engine
+from fpg.common.spec import EngineSpec, read_spec, sidecar
+from fpg.engines import load_engine, reference_difference
 from fpg.export.parity import MAP_TOLERANCE, Parity, compare, random_images
-from fpg.export.targets import target
+from fpg.export.targets import BuildOptions, target
 from fpg.models.detector import load_detector
 
 
@@ -28,7 +28,9 @@ class Exported:
     path: Path
     """The model file."""
     spec: EngineSpec
-    parity: Parity
+    parity: Parity | None
+    """None where the engine cannot run on this machine; `unproven` says why, and `verify` makes up for it elsewhere."""
+    unproven: str = ""
 
 
 def export_detector(
@@ -40,6 +42,7 @@ def export_detector(
     name: str | None = None,
     images: np.ndarray | None = None,
     source: str = "random images",
+    options: BuildOptions | None = None,
 ) -> Exported:
     """Export trained weights and check the result against torch.
 
@@ -51,6 +54,7 @@ def export_detector(
         name: stem of the result; by default `STEM-TARGET-PRECISION`.
         images: float32 [N, 3, S, S] in [0, 1] to compare on; random ones when None.
         source: what the images are.
+        options: of TensorRT engines.
 
     Raises:
         UsageError: a target or precision that does not exist, or a name whose sidecar belongs to another model.
@@ -59,7 +63,7 @@ def export_detector(
         MissingDependencyError: a package of the target is not installed.
     """
     checkpoint, out = Path(checkpoint), Path(out)
-    writer = target(to, precision)
+    writer = target(to, precision, options)
     stem = name or f"{checkpoint.stem}-{to}-{precision}"
     if Path(stem).name != stem:
         raise UsageError(f"--name: expected a plain file name without folders, got {stem}")
@@ -72,27 +76,55 @@ def export_detector(
         folder = Path(cleanup.enter_context(_hidden_folder(out, stem)))
         draft = folder / final.name
         try:
-            writer.write(detector, draft, precision)
+            build = writer.write(detector, draft, precision)
         except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
             raise InputError(checkpoint, f"cannot be exported to {to}: {error}") from error
         files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-        spec = dataclasses.replace(trained, backend=to, model_file=draft.name, files=files, precision=precision)
+        buckets = (1, build["batches"][0], build["batches"][-1]) if build else None
+        spec = dataclasses.replace(trained, backend=to, model_file=draft.name, files=files, precision=precision, build=build, batch=buckets)
         spec.write(sidecar(draft))
         chosen = random_images(spec.image_size) if images is None else images
         reference = load_engine(checkpoint, device="cpu", verify=False)
-        parity = compare(reference, load_engine(draft, device="cpu"), chosen, source, MAP_TOLERANCE[precision])
-        if not parity.passed:
+        parity, unproven = None, ""
+        try:
+            engine = load_engine(draft, device="cuda" if build else "cpu")
+        except MissingDependencyError as error:
+            if build is None:
+                raise
+            unproven = str(error)  # built ahead of time, for another machine
+        else:
+            parity = compare(reference, engine, chosen, source, MAP_TOLERANCE[precision])
+        if parity is not None and not parity.passed:
             raise InputError(checkpoint, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
         origin = {"file": checkpoint.name, "sha256": trained.files[checkpoint.name]}
-        provenance = {**trained.provenance, "exported_from": origin, "parity": dataclasses.asdict(parity)}
+        proof = dataclasses.asdict(parity) if parity else {"not_run": unproven}
+        provenance = {**trained.provenance, "exported_from": origin, "parity": proof}
         spec = dataclasses.replace(spec, provenance=provenance)
         spec.write(sidecar(draft))
         _publish(folder, out, last=sidecar(draft).name)
-    return Exported(final, spec, parity)
+    return Exported(final, spec, parity, unproven)
+
+
+def verify(model: str | os.PathLike[str]) -> tuple[float, float]:
+    """Whether an engine answers on this machine as torch did when it was trained: the reference output in its sidecar.
+
+    Returns:
+        (largest difference of probability, tolerance).
+
+    Raises:
+        InputError, MissingDependencyError: see `fpg.engines.load_engine`; a sidecar without a reference output.
+    """
+    engine = load_engine(model)
+    if engine.spec.reference is None:
+        raise InputError(model, "its sidecar has no reference output to compare with")
+    return reference_difference(engine), float(engine.spec.reference["tolerance"])
 
 
 def _refuse_foreign_sidecar(model: Path) -> None:
     """A sidecar of the same stem that describes another model would be overwritten: refuse."""
+    existing = sidecar(model)
+    if existing.is_file() and model.is_file() and read_spec(model).model_file == model.name:
+        return
     for other in model.parent.glob("*"):
         if other.stem == model.stem and other.name != model.name and other.suffix in (".safetensors", ".onnx", ".xml", ".engine"):
             raise UsageError(f"--name: {sidecar(model).name} in {model.parent} belongs to {other.name}; choose another name")

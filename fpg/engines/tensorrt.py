@@ -1,0 +1,140 @@
+"""TensorRT engines, and those of TensorRT for RTX: the fastest way on an NVIDIA GPU. No torch.
+
+Batches go through buckets, one optimisation profile each: a batch is padded to the smallest bucket that holds it, larger ones are divided.
+Each bucket has two sets of page-locked and device buffers at fixed addresses, and a CUDA graph for each (copy in, network, copy out), so
+that the host fills one set while the GPU works on the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.spec import EngineSpec
+from fpg.engines.base import CheckedEngine, choose_device
+from fpg.engines.cuda import Cuda
+
+MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+"""Backend of the spec -> Python module."""
+OUTPUTS = ("logits", "activation_map")
+
+
+class Slot:
+    """Buffers of one bucket, page-locked and on the GPU, and the graph that goes through them."""
+
+    def __init__(self, cuda: Cuda, context: Any, shapes: dict[str, tuple[int, ...]], stream: Any) -> None:
+        self.cuda, self.stream = cuda, stream
+        self.host = {name: cuda.pinned(shape) for name, shape in shapes.items()}
+        self.device = {name: int(cuda.call("cudaMalloc", array.nbytes)) for name, array in self.host.items()}
+        self.done = cuda.call("cudaEventCreate")
+        self.busy = False
+
+        def queue() -> None:
+            for name, address in self.device.items():
+                context.set_tensor_address(name, address)
+            cuda.to_device(self.device["images"], self.host["images"], stream)
+            if not context.execute_async_v3(int(stream)):
+                raise RuntimeError("TensorRT could not queue the network")
+            for name in OUTPUTS:
+                cuda.to_host(self.host[name], self.device[name], stream)
+
+        self.host["images"][:] = 0
+        queue()  # once before capturing: compiles and allocates what is left to be
+        cuda.call("cudaStreamSynchronize", stream)
+        self.graph = cuda.graph(queue, stream)
+
+    def start(self, images: np.ndarray) -> None:
+        """Queue a batch; what the bucket holds beyond it keeps its former images, whose answers nobody reads."""
+        self.host["images"][: len(images)] = images
+        self.cuda.call("cudaGraphLaunch", self.graph, self.stream)
+        self.cuda.call("cudaEventRecord", self.done, self.stream)
+
+    def finish(self, count: int) -> list[np.ndarray]:
+        """Wait, and copy the answers out."""
+        self.cuda.call("cudaEventSynchronize", self.done)
+        return [self.host[name][:count].copy() for name in OUTPUTS]
+
+
+class TensorRtEngine(CheckedEngine):
+    """A loaded engine; any batch."""
+
+    def __init__(self, engine: Any, runtime: Any, spec: EngineSpec, cuda: Cuda) -> None:
+        super().__init__(spec, "cuda")
+        self._engine, self._runtime, self._cuda = engine, runtime, cuda
+        self._stream = cuda.stream()
+        self._buckets = [engine.get_tensor_profile_shape("images", i)[2][0] for i in range(engine.num_optimization_profiles)]
+        self._slots: dict[int, tuple[Slot, Slot]] = {}
+
+    def _bucket(self, count: int) -> int:
+        """Index of the smallest bucket that holds that many images, else of the largest."""
+        fitting = [i for i, size in enumerate(self._buckets) if size >= count]
+        return min(fitting, key=lambda i: self._buckets[i]) if fitting else int(np.argmax(self._buckets))
+
+    def _slots_of(self, index: int) -> tuple[Slot, Slot]:
+        """Made when a bucket is first needed: activations take memory."""
+        if index not in self._slots:
+            batch, size = self._buckets[index], self.spec.image_size
+            context = self._engine.create_execution_context()
+            if context is None:
+                raise RuntimeError(f"TensorRT has no memory for batches of {batch}")
+            context.set_optimization_profile_async(index, int(self._stream))
+            context.set_input_shape("images", (batch, 3, size, size))
+            shapes = {"images": (batch, 3, size, size), "logits": (batch, 2), "activation_map": (batch, *self.spec.map_size)}
+            self._slots[index] = (Slot(self._cuda, context, shapes, self._stream), Slot(self._cuda, context, shapes, self._stream))
+        return self._slots[index]
+
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        largest = max(self._buckets)
+        waiting: list[tuple[Slot, int]] = []
+        answers: list[list[np.ndarray]] = []
+        for turn, start in enumerate(range(0, len(images), largest)):
+            part = images[start : start + largest]
+            slot = self._slots_of(self._bucket(len(part)))[turn % 2]
+            if len(waiting) == 2:
+                answers.append(waiting.pop(0)[0].finish(largest))
+            slot.start(part)
+            waiting.append((slot, len(part)))
+        answers += [slot.finish(count) for slot, count in waiting]
+        logits, activation_map = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return logits, activation_map
+
+
+def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> TensorRtEngine:
+    """See `fpg.engines.load_engine`, which has verified the files before this opens one: an engine is executable."""
+    cuda = Cuda()  # first: TensorRT 11 crashes where there is no GPU
+    choose_device(device, {"cuda": "cuda"}, "cuda", spec.backend)
+    built = spec.build or {}
+    if built.get("compute_capability") not in (None, cuda.capability):
+        raise InputError(
+            path, f"was built for compute capability {built['compute_capability']}, {cuda.name} has {cuda.capability}: export again here"
+        )
+    try:
+        trt = importlib.import_module(MODULES[spec.backend])
+    except (ImportError, OSError, RuntimeError) as error:
+        raise MissingDependencyError(f"{spec.backend}: {MODULES[spec.backend]} cannot be loaded ({error})") from error
+    if spec.backend == "tensorrt-rtx" and built.get("version") not in (None, trt.__version__):
+        raise InputError(path, f"was built by {MODULES[spec.backend]} {built['version']}, installed is {trt.__version__}: export again")
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    plan = path.read_bytes()
+    if hasattr(runtime, "get_engine_validity"):
+        validity, reasons = runtime.get_engine_validity(plan[: runtime.engine_header_size])
+        if validity == trt.EngineValidity.INVALID:
+            raise InputError(path, f"cannot run on {cuda.name} ({cuda.capability}): {_explain(trt, reasons)}")
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise InputError(path, f"{MODULES[spec.backend]} {trt.__version__} cannot load it on {cuda.name}; export again on this machine")
+    shape = list(engine.get_tensor_shape("images"))
+    if shape[1:] != [3, spec.image_size, spec.image_size]:
+        raise InputError(path, f"takes images of {shape}, its sidecar says side {spec.image_size}")
+    return TensorRtEngine(engine, runtime, spec, cuda)
+
+
+def _explain(trt: Any, reasons: int) -> str:
+    """The bits of TensorRT for RTX's diagnostics in its own words."""
+    known = getattr(trt, "EngineInvalidityDiagnostics", None)
+    names = [name.lower().replace("_", " ") for name, value in (known.__members__.items() if known else ()) if int(value) & int(reasons)]
+    return ", ".join(names) or f"diagnostics {int(reasons):#x}"
