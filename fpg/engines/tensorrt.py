@@ -31,14 +31,16 @@ class Slot:
         self.host = {name: cuda.pinned(shape) for name, shape in shapes.items()}
         self.device = {name: int(cuda.call("cudaMalloc", array.nbytes)) for name, array in self.host.items()}
         self.done = cuda.call("cudaEventCreate")
-        self.busy = False
 
-        def queue() -> None:
+        def compute() -> None:
             for name, address in self.device.items():
                 context.set_tensor_address(name, address)
-            cuda.to_device(self.device["images"], self.host["images"], stream)
             if not context.execute_async_v3(int(stream)):
                 raise RuntimeError("TensorRT could not queue the network")
+
+        def queue() -> None:
+            cuda.to_device(self.device["images"], self.host["images"], stream)
+            compute()
             for name in OUTPUTS:
                 cuda.to_host(self.host[name], self.device[name], stream)
 
@@ -46,6 +48,8 @@ class Slot:
         queue()  # once before capturing: compiles and allocates what is left to be
         cuda.call("cudaStreamSynchronize", stream)
         self.graph = cuda.graph(queue, stream)
+        self.compute = compute
+        """Queues the network alone, on what lies in the device buffers."""
 
     def start(self, images: np.ndarray) -> None:
         """Queue a batch; what the bucket holds beyond it keeps its former images, whose answers nobody reads."""

@@ -1,0 +1,319 @@
+"""Every way to run a detector against torch eager, in one run: images per second and latency by batch.
+
+    python benchmarks/infer.py [--json] [--device cpu|cuda] [--checkpoint MODEL.safetensors] [--batches 1,8,32] [--csv FILE]
+
+Without a checkpoint it is EfficientNet-B4 at 380 x 380 with random weights (timing does not depend on them). On the CPU: torch eager,
+torch channels_last, OpenVINO and ONNX Runtime. On a GPU: torch eager float32 and bfloat16, bfloat16 compiled with CUDA graphs, TensorRT and
+TensorRT for RTX in fp32 and fp16 where they are installed and run (the reason is given where not). Engines are exported by this script.
+
+Each engine's answers are compared with torch's before it is timed. Images come from and answers go to the host, except where the name says
+`in GPU memory`: there they stay where a pipeline that decodes on the GPU has them, and only the GPU's time counts. `ratio` is torch
+eager's time over the engine's, the median over rounds. `share` is floating-point operations (counted: two for each multiplication of a
+convolution or matrix product) over time, as a share of `--peak` TFLOP/s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from step import flops
+
+from fpg.common.errors import FpgError
+from fpg.engines import load_engine
+from fpg.engines.base import Engine, fake_probability
+from fpg.engines.tensorrt import TensorRtEngine
+from fpg.export.exporter import export_detector
+from fpg.export.targets import BuildOptions
+from fpg.models.detector import Detector, DetectorConfig, ExportModule, load_detector, save_detector
+
+Call = Callable[[np.ndarray], np.ndarray]
+"""Images float32 [B, 3, S, S] on the host -> probability of "fake" [B]."""
+Resident = Callable[[int, int], list[float]]
+"""(batch, rounds) -> seconds of each round on the GPU, images and answers in its memory."""
+EAGER = "torch eager fp32"
+TOLERANCE = {"fp32": 2e-3, "fp16": 1e-2, "bf16": 5e-2}
+"""Largest difference of probability from torch in float32 by precision; TF32 on GPUs is allowed for."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--checkpoint", type=Path, help="trained weights; default: random ones")
+    parser.add_argument("--backbone", default="tf_efficientnet_b4", help="without --checkpoint")
+    parser.add_argument("--size", type=int, default=380, help="without --checkpoint")
+    parser.add_argument("--batches", type=_numbers, help="default 1,8,32, on a GPU also 64")
+    parser.add_argument("--rounds", type=int, help="default 5, on a GPU 30")
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: torch's choice")
+    parser.add_argument("--only", default="", help="engines whose name contains this, beside torch eager")
+    parser.add_argument("--peak", type=float, default=0, help="TFLOP/s that the device can do, for shares")
+    parser.add_argument("--csv", type=Path, help="also write the cases there")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    gpu = args.device == "cuda"
+    batches = args.batches or ((1, 8, 32, 64) if gpu else (1, 8, 32))
+    left_out: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = args.checkpoint or random_detector(Path(folder), args.backbone, args.size)
+        resident: dict[str, Resident] = {}
+        ways, detector = engines(checkpoint, Path(folder), gpu, batches, args.only, left_out, resident)
+        size = detector.config.image_size
+        where = next(detector.parameters()).device
+        operations = flops(lambda: ExportModule(detector)(torch.rand(1, 3, size, size, device=where)))
+        rounds = args.rounds or (30 if gpu else 5)
+        cases = measure(ways, batches, size, rounds, operations, args.peak, left_out)
+        cases += measure_resident(resident, batches, rounds, operations, args.peak, left_out)
+    name = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} CPU threads"
+    setting = {"device": name, "torch": torch.__version__, "gflop_per_image": operations / 1e9, "size": size}
+    if args.csv:
+        write_csv(args.csv, cases, setting)
+    if args.json:
+        print(json.dumps({"benchmark": "infer", **setting, "cases": cases, "left_out": left_out}))
+    else:
+        show(cases, setting, left_out)
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def random_detector(folder: Path, backbone: str, size: int) -> Path:
+    """Weights whose probabilities spread, so that a comparison means something."""
+    torch.manual_seed(0)
+    model = Detector(DetectorConfig(backbone=backbone, image_size=size))
+    with torch.no_grad():
+        model.train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.momentum = 1.0
+        model(torch.rand(4, 3, size, size))
+        logits = model.eval()(torch.rand(4, 3, size, size)).logits
+        model.classifier.weight.mul_(1 / (logits.std() + 1e-6))
+    save_detector(folder / "model.safetensors", model)
+    return folder / "model.safetensors"
+
+
+def engines(
+    checkpoint: Path, folder: Path, gpu: bool, batches: tuple[int, ...], only: str, left_out: dict[str, str], resident: dict[str, Resident]
+) -> tuple[dict[str, tuple[Call, str]], Detector]:
+    """Each way with its precision, torch eager first; what cannot be had goes to `left_out` with its reason."""
+    detector, _ = load_detector(checkpoint)
+    first = through(load_engine(checkpoint, device="cuda")) if gpu else on_cpu(detector)
+    ways: dict[str, tuple[Call, str]] = {EAGER: (first, "fp32")}
+    makers: dict[str, tuple[Callable[[], Call], str]] = {}
+    if gpu:
+        resident[EAGER] = torch_seconds(ExportModule(load_detector(checkpoint)[0]), torch.float32)
+        makers["torch bf16 eager"] = (lambda: on_torch(detector, False, resident), "bf16")
+        makers["torch bf16 compiled, CUDA graphs"] = (lambda: on_torch(detector, True, resident), "bf16")
+        for target in ("tensorrt", "tensorrt-rtx"):
+            for precision in ("fp32", "fp16"):
+                options = BuildOptions(batches)
+                makers[f"{target} {precision}"] = (exported(checkpoint, folder, target, precision, "cuda", options, resident), precision)
+    else:
+        makers["torch channels_last (fpg's engine)"] = (lambda: through(load_engine(checkpoint, device="cpu")), "fp32")
+        for target in ("openvino", "onnx"):
+            makers[f"{target} fp32"] = (exported(checkpoint, folder, target, "fp32", "cpu", None, resident), "fp32")
+    for name, (make, precision) in makers.items():
+        if only not in name:
+            continue
+        try:
+            ways[name] = (make(), precision)
+        except FpgError as error:
+            left_out[name] = " ".join(str(error).split())
+    return ways, detector
+
+
+def through(engine: Engine) -> Call:
+    return lambda images: fake_probability(engine(images).logits)
+
+
+def exported(
+    checkpoint: Path, folder: Path, target: str, precision: str, device: str, options: BuildOptions | None, resident: dict[str, Resident]
+) -> Callable[[], Call]:
+    """Export when asked to; the export's own parity check is part of it."""
+
+    def make() -> Call:
+        result = export_detector(checkpoint, target, folder / "engines", precision=precision, options=options)
+        engine = load_engine(result.path, device=device)
+        if device == "cuda":
+            resident[f"{target} {precision}"] = tensorrt_seconds(cast(TensorRtEngine, engine))
+        return through(engine)
+
+    return make
+
+
+def tensorrt_seconds(engine: TensorRtEngine) -> Resident:
+    """The network alone, captured and launched again."""
+
+    def seconds(batch: int, rounds: int) -> list[float]:
+        slot = engine._slots_of(engine._bucket(batch))[0]
+        cuda, stream = slot.cuda, slot.stream
+        graph = cuda.graph(slot.compute, stream)
+        taken = []
+        for _ in range(rounds + 3):
+            start, end = cuda.call("cudaEventCreate"), cuda.call("cudaEventCreate")
+            cuda.call("cudaEventRecord", start, stream)
+            cuda.call("cudaGraphLaunch", graph, stream)
+            cuda.call("cudaEventRecord", end, stream)
+            cuda.call("cudaEventSynchronize", end)
+            taken.append(cuda.call("cudaEventElapsedTime", start, end) / 1e3)
+        return taken[3:]
+
+    return seconds
+
+
+def torch_seconds(
+    module: torch.nn.Module, dtype: torch.dtype, run: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None
+) -> Resident:
+    """A module of torch on a batch that lies on the GPU."""
+    module = module.eval().cuda().to(memory_format=torch.channels_last)
+    call = run or module
+
+    def seconds(batch: int, rounds: int) -> list[float]:
+        size = cast(ExportModule, module).detector.config.image_size
+        images = torch.rand(batch, 3, size, size, device="cuda").contiguous(memory_format=torch.channels_last)
+        taken = []
+        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            for _ in range(rounds + 3):
+                start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+                start.record()
+                call(images)
+                end.record()
+                end.synchronize()
+                taken.append(start.elapsed_time(end) / 1e3)
+        return taken[3:]
+
+    return seconds
+
+
+def on_torch(detector: Detector, compiled: bool, resident: dict[str, Resident]) -> Call:
+    """bfloat16 on the GPU, channels last."""
+    module = ExportModule(detector).eval().cuda().to(memory_format=torch.channels_last)
+    run = torch.compile(module, mode="reduce-overhead") if compiled else module
+    resident["torch bf16 compiled, CUDA graphs" if compiled else "torch bf16 eager"] = torch_seconds(module, torch.bfloat16, run)
+
+    def call(images: np.ndarray) -> np.ndarray:
+        tensor = torch.from_numpy(images).pin_memory().cuda(non_blocking=True).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.bfloat16):
+            logits, _ = run(tensor)
+        return fake_probability(logits.float().cpu().numpy())
+
+    return call
+
+
+def on_cpu(detector: Detector) -> Call:
+    """As one writes it without further thought."""
+    module = ExportModule(detector).eval().cpu()
+
+    def call(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            logits, _ = module(torch.from_numpy(images))
+        return fake_probability(logits.numpy())
+
+    return call
+
+
+def measure(
+    ways: dict[str, tuple[Call, str]],
+    batches: tuple[int, ...],
+    size: int,
+    rounds: int,
+    operations: int,
+    peak: float,
+    left_out: dict[str, str],
+) -> list[dict[str, object]]:
+    """Each engine's answers against torch's, then all of them in turn."""
+    cases: list[dict[str, object]] = []
+    rng = np.random.default_rng(0)
+    for batch in batches:
+        images = rng.random((batch, 3, size, size), dtype=np.float32)
+        expected = next(iter(ways.values()))[0](images)
+        alive: dict[str, Call] = {}
+        for name, (call, precision) in ways.items():
+            try:
+                for _ in range(3):
+                    answer = call(images)
+                difference = float(np.abs(answer - expected).max())
+            except (FpgError, RuntimeError) as error:
+                left_out[f"{name}, batch {batch}"] = " ".join(str(error).split())[:300]
+                continue
+            if not difference <= TOLERANCE[precision]:
+                left_out[f"{name}, batch {batch}"] = f"answers differ from torch's by {difference:.3g}"
+                continue
+            alive[name] = call
+        seconds: dict[str, list[float]] = {name: [] for name in alive}
+        for index in range(rounds):
+            for name in list(alive)[:: -1 if index % 2 else 1]:
+                start = time.perf_counter()
+                alive[name](images)
+                seconds[name].append(time.perf_counter() - start)
+        cases += [case(f"{name}, batch {batch}", taken, seconds[EAGER], batch, operations, peak) for name, taken in seconds.items()]
+    return cases
+
+
+def measure_resident(
+    resident: dict[str, Resident], batches: tuple[int, ...], rounds: int, operations: int, peak: float, left_out: dict[str, str]
+) -> list[dict[str, object]]:
+    """The GPU's time alone."""
+    cases: list[dict[str, object]] = []
+    for batch in batches:
+        seconds: dict[str, list[float]] = {}
+        for name, call in resident.items():
+            try:
+                seconds[name] = call(batch, rounds)
+            except (FpgError, RuntimeError) as error:
+                left_out[f"{name}, batch {batch}, in GPU memory"] = " ".join(str(error).split())[:300]
+        for name, taken in seconds.items():
+            cases.append(case(f"{name}, batch {batch}, in GPU memory", taken, seconds[EAGER], batch, operations, peak))
+    return cases
+
+
+def case(name: str, taken: list[float], eager: list[float], batch: int, operations: int, peak: float) -> dict[str, object]:
+    """One row."""
+    middle = statistics.median(taken)
+    p50, p95, p99 = (1e3 * float(np.percentile(taken, q)) for q in (50, 95, 99))
+    speed = operations * batch / middle / 1e12
+    return {
+        "name": f"{name} vs torch-eager",
+        "ratio": statistics.median(a / b for a, b in zip(eager, taken, strict=True)),
+        "images_per_second": batch / middle,
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "tflops": speed,
+        "share": speed / peak if peak else None,
+    }
+
+
+def write_csv(path: Path, cases: list[dict[str, object]], setting: dict[str, object]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["script", *cases[0], *setting])
+        writer.writeheader()
+        writer.writerows({"script": "infer", **case, **setting} for case in cases)
+
+
+def show(cases: list[dict[str, object]], setting: dict[str, object], left_out: dict[str, str]) -> None:
+    print(", ".join(f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items()))
+    for case in cases:
+        share = f", {case['share']:.1%} of the peak" if case["share"] else ""
+        latency = f"p50 {case['p50_ms']:.2f}, p95 {case['p95_ms']:.2f}, p99 {case['p99_ms']:.2f} ms"
+        print(f"  {case['name']:58s} {case['ratio']:6.2f} x  {case['images_per_second']:8.1f} images/s  {latency}{share}")
+    for name, reason in left_out.items():
+        print(f"  left out: {name}: {reason}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
