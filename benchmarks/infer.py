@@ -180,7 +180,7 @@ def torch_seconds(
 ) -> Resident:
     """A module of torch on a batch that lies on the GPU."""
     module = module.eval().cuda().to(memory_format=torch.channels_last)
-    call = run or module
+    call = module if run is None else run
 
     def seconds(batch: int, rounds: int) -> list[float]:
         size = cast(ExportModule, module).detector.config.image_size

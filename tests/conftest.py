@@ -1,11 +1,21 @@
-"""Shared fixtures: where the vectors are, and the one place where GPU tests are skipped."""
+"""Shared fixtures: where the vectors are, the seeds of random input, and the one place where GPU tests are skipped."""
 
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
+
+SEED = os.environ.get("FPG_TEST_SEED", "0")
+"""A test's draws are the same in every run, so that nobody meets somebody else's rare one; another number, or `random`, draws afresh."""
+BASE = int.from_bytes(os.urandom(4), "little") if SEED == "random" else int(SEED)
+hypothesis.settings.register_profile("fpg", derandomize=SEED != "random", deadline=None)
+hypothesis.settings.load_profile("fpg")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,6 +28,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in marked:
         item.add_marker(pytest.mark.skip(reason="no CUDA GPU on this machine"))
+
+
+@pytest.fixture(autouse=True)
+def seed(request: pytest.FixtureRequest) -> Iterator[int]:
+    """This test's seed, of its name and `FPG_TEST_SEED`; torch's generator starts from it. Shown when the test fails."""
+    import torch
+
+    value = zlib.crc32(f"{BASE} {request.node.nodeid}".encode())
+    print(f"FPG_TEST_SEED={BASE}, seed {value}")
+    state = torch.get_rng_state()
+    torch.manual_seed(value)
+    yield value
+    torch.set_rng_state(state)
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 @pytest.fixture(scope="session")

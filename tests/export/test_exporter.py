@@ -221,9 +221,13 @@ def test_check_on_prepared_crops(checkpoint: Path, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--to", "tensorrt"], "--to tensorrt: not in this version"),
-        (["--to", "tensorrt-rtx"], "--to tensorrt-rtx: not in this version"),
-        (["--to", "coreml"], "--to: expected one of onnx, openvino"),
+        (["--to", "coreml"], "--to: expected one of onnx, openvino, tensorrt, tensorrt-rtx"),
+        (["--to", "onnx", "--batch", "1,8"], "--to onnx has none of them"),
+        (["--to", "tensorrt-rtx", "--batch", "8,1"], "--batch: expected rising numbers >= 1, got 8,1"),
+        (["--to", "tensorrt-rtx", "--version-compatible"], "TensorRT for RTX has none of them"),
+        (["--to", "tensorrt-rtx", "--precision", "int8"], "--precision: tensorrt-rtx has fp32, fp16"),
+        (["--to", "onnx", "--verify", "x"], "--verify: takes a model that was exported"),
+        ([], "--to is required"),
         (["--to", "onnx", "--precision", "int3"], "--precision: onnx has fp32, fp16"),
         (["--to", "onnx", "--images", "0"], "--images: expected at least 1, got 0"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 
@@ -29,11 +28,3 @@ def threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Fresh each time; the seed is shown when a test fails."""
-    seed = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
-    print(f"seed {seed}")
-    return np.random.default_rng(seed)

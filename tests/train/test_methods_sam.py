@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -67,11 +66,6 @@ def close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert one.keys() == other.keys()
     for name, value in one.items():
         assert float((other[name] - value).abs().max()) <= 5e-4 * float(value.abs().max()) + 1e-7, name
-
-
-@pytest.fixture
-def seed() -> int:
-    return int(np.random.default_rng().integers(1 << 30))
 
 
 def test_the_gradient_is_that_of_the_definition(tiny: Callable[..., TrainConfig], seed: int) -> None:

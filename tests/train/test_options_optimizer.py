@@ -139,7 +139,7 @@ def random_output(n: int, seed: int) -> tuple[DetectorOutput, torch.Tensor, torc
 
 
 def test_class_weights_are_torchs_weighted_mean() -> None:
-    output, mask, target = random_output(5, torch.seed() % 2**31)
+    output, mask, target = random_output(5, torch.initial_seed())
     mask[3] = 0  # a pair that is not selected
     chosen = torch.tensor([0, 1, 2, 4])
     both = torch.cat([chosen, chosen + 5])
