@@ -263,7 +263,10 @@ class Flops(TorchDispatchMode):
 
 
 def flops(call: Callable[[], object]) -> int:
-    """Floating-point operations of convolutions and matrix products, two for a multiplication with an addition."""
+    """Floating-point operations of convolutions and matrix products, two for a multiplication with an addition.
+
+    Counted where the host is fast enough to look at every operation: on a CPU. The number is the same on every device.
+    """
     with Flops() as counter:
         call()
     return counter.total
@@ -278,7 +281,7 @@ def case(name: str, ratios: list[float], **more: Any) -> dict[str, Any]:
 def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """The cases of one backbone."""
     device = torch.device(args.device)
-    torch.backends.cudnn.benchmark = True  # as fpg-train does
+    torch.backends.cudnn.benchmark = args.cudnn_benchmark
     subject = make_subject(backbone, size, batch, device, args.precision)
     count = check(subject, args.precision)
     fiqa = FiqaQuality(Fiqa().eval().to(device))
@@ -293,7 +296,7 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     apart = {} if args.no_quality else {"network": lambda: fiqa(images), "analytic": lambda: analytic(images)}
     if args.sam:
         calls["sam"] = subject.sam
-    counted = {name: flops(call) for name, call in {**calls, **apart}.items()}
+    counted = {} if device.type == "cuda" else {name: flops(call) for name, call in {**calls, **apart}.items()}
     if device.type == "cuda" and apart:
         whole = FiqaQuality(Fiqa().eval().to(device), precision="fp32")
         apart["network fp32"] = lambda: whole(images)
@@ -305,7 +308,6 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     seconds = time_rounds(subject, {**calls, **apart}, rounds)
     ours = [(on + off) / 2 for on, off in zip(seconds["on"], seconds["off"], strict=True)]
     ms = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
-    ours_flops = (counted["on"] + counted["off"]) / 2
 
     def over(one: list[float], other: list[float]) -> list[float]:
         return [a / b for a, b in zip(one, other, strict=True)]
@@ -319,9 +321,6 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
             plain_ms=ms["plain"],
             coin_on=statistics.median(over(seconds["on"], seconds["plain"])),
             coin_off=statistics.median(over(seconds["off"], seconds["plain"])),
-            gflops=ours_flops / 1e9,
-            plain_gflops=counted["plain"] / 1e9,
-            flop_ratio=ours_flops / counted["plain"],
             shares=shares(subject, rounds),
             batch=batch,
             refined_in_shape=count,
@@ -331,15 +330,17 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
             over(seconds["released"], ours),
             ms=ms["released"],
             ours_ms=1e3 * statistics.median(ours),
-            gflops=counted["released"] / 1e9,
-            flop_ratio=counted["released"] / ours_flops,
             batch=batch,
             refined_in_shape=count,
         ),
     ]
+    if counted:
+        ours_flops = (counted["on"] + counted["off"]) / 2
+        cases[0] |= {"gflops": ours_flops / 1e9, "plain_gflops": counted["plain"] / 1e9, "flop_ratio": ours_flops / counted["plain"]}
+        cases[1] |= {"gflops": counted["released"] / 1e9, "flop_ratio": counted["released"] / ours_flops}
     if apart:
         network = case(f"quality network / fpg step, {label}", over(seconds["network"], ours), ms=ms["network"], analytic_ms=ms["analytic"])
-        cases.append({**network, "gflops": counted["network"] / 1e9})
+        cases.append(network | ({"gflops": counted["network"] / 1e9} if counted else {}))
     if "network fp32" in seconds:
         theirs = [a + b for a, b in zip(seconds["released"], seconds["network fp32"], strict=True)]
         mine = [a + b for a, b in zip(ours, seconds["network"], strict=True)]
@@ -347,7 +348,7 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
         cases.append(case(f"released / ours, each with its quality network, {label}", over(theirs, mine), **times, batch=batch))
     if args.sam:
         sam = case(f"sbi-sam / fpg, {label}", over(seconds["sam"], ours), ms=ms["sam"], ours_ms=1e3 * statistics.median(ours), batch=batch)
-        cases.append({**sam, "gflops": counted["sam"] / 1e9})
+        cases.append(sam | ({"gflops": counted["sam"] / 1e9} if counted else {}))
     if args.profile:
         args.profile.write_text(profile(subject), encoding="utf-8")
     return cases
@@ -396,6 +397,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: fp32 on a CPU, bf16 on a GPU")
     parser.add_argument("--compile", action="store_true", help="with torch.compile, as fpg-train --compile has it (minutes)")
+    parser.add_argument("--cudnn-benchmark", action="store_true", help="let cuDNN try its algorithms first, as fpg-train does (minutes)")
     parser.add_argument("--sam", action="store_true", help="also time the step of SBI with SAM")
     parser.add_argument("--csv", type=Path, help="also write the cases there")
     parser.add_argument("--profile", type=Path, help="write what a guided step spends its time on there")
