@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from detectors import lively_detector
 
 from fpg.cli.export import main
 from fpg.common.errors import InputError, UsageError
@@ -27,24 +27,10 @@ CONFIG = DetectorConfig(backbone="test_efficientnet", image_size=SIZE, quality_w
 VARIANTS = [("onnx", "fp32"), ("onnx", "fp16"), ("openvino", "fp32"), ("openvino", "fp16")]
 
 
-def _lively(config: DetectorConfig) -> Detector:
-    """Random weights whose probabilities spread, so that a comparison means something."""
-    torch.manual_seed(11)
-    model = Detector(config)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.8, 1.2)
-    with torch.no_grad():
-        logits = model.eval()(torch.rand(4, 3, config.image_size, config.image_size)).logits
-        model.classifier.weight.mul_(1.0 / (logits.std() + 1e-6))
-    return model
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "model.safetensors"
-    save_detector(path, _lively(CONFIG), provenance={"run": "a"}, threshold=0.45)
+    save_detector(path, lively_detector(CONFIG), provenance={"run": "a"}, threshold=0.45)
     return path
 
 
@@ -149,7 +135,7 @@ def test_failed_parity_leaves_nothing(
     exported: Exports, tmp_path: Path, to: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The network that is written is not that of the checkpoint: its classifier differs a little."""
-    model = _lively(CONFIG)
+    model = lively_detector(CONFIG)
     with torch.no_grad():
         model.classifier.bias[1] += 0.05
     save_detector(tmp_path / "other.safetensors", model)
@@ -283,7 +269,7 @@ def test_comparison_sees_nan_and_frozen_batches(checkpoint: Path) -> None:
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
 def test_other_backbones(backbone: str, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, backbone=backbone)
-    save_detector(tmp_path / "model.safetensors", _lively(config))
+    save_detector(tmp_path / "model.safetensors", lively_detector(config))
     for to in ("onnx", "openvino"):
         result = export_detector(tmp_path / "model.safetensors", to, tmp_path)
         assert result.parity.probability < 1e-4
@@ -291,7 +277,7 @@ def test_other_backbones(backbone: str, tmp_path: Path) -> None:
 
 
 def test_the_exported_map_explains_the_logit(exported: Exports, checkpoint: Path) -> None:
-    model = _lively(CONFIG)
+    model = lively_detector(CONFIG)
     images = parity.random_images(SIZE, 3)
     output = load_engine(exported["openvino", "fp32"].path)(images)
     bias = model.classifier.bias[1].item()
