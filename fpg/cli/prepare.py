@@ -13,6 +13,7 @@ from fpg.data.layouts import describe_layouts
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
+from fpg.data.statistics import Statistics, statistics
 
 _EXAMPLES = """
 examples:
@@ -62,8 +63,9 @@ def _main(argv: list[str] | None) -> int:
 
 
 def report(manifest: Manifest) -> None:
-    """Print what was prepared, what had no face, and what failed with its reason."""
+    """Print what was prepared, what had no face, what failed with its reason, and statistics of the faces."""
     _print_counts(manifest)
+    _print_statistics(statistics(manifest))
     failed = [video for video in manifest.videos if video.status == "failed"]
     if failed:
         rows = [[video.source, video.reason] for video in failed[:_LISTED]]
@@ -85,6 +87,21 @@ def _print_counts(manifest: Manifest) -> None:
                 rows.append([f"{split} {word}", *map(str, row)])
     rows.append(["all", *(str(sum(video.status == status for video in manifest.videos)) for status in STATUSES)])
     table("Inputs", ["", "prepared", "without a face", "failed"], rows)
+
+
+def _print_statistics(s: Statistics) -> None:
+    small, middle, large = s.face_size
+    rows = [
+        ["frames looked at", str(s.frames)],
+        ["with a face", str(s.frames_with_face)],
+        ["with several large faces", str(s.frames_with_several)],
+        ["face crops", str(s.crops)],
+        ["tracks (one face through its video)", str(s.tracks)],
+        ["videos with several tracks", str(s.videos_with_several)],
+    ]
+    if s.crops:
+        rows.append(["size of a face in pixels: 5 %, median, 95 %", f"{small:.0f}, {middle:.0f}, {large:.0f}"])
+    table("Faces", ["", "number"], rows)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
 from fpg.data.sources import Source, frame_files, frame_time, split_of
 from fpg.data.video import map_frames, read_image, sample_indices
+from fpg.faces.tracks import track_faces
 from fpg.faces.types import Face
 
 Analyzer = Callable[[np.ndarray], Sequence[Face]]
@@ -69,7 +71,7 @@ def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threa
     done = False
     try:
         per_frame = _visit_frames(task, frames, crops, threads)
-        rows = [row for frame_rows in per_frame for row in frame_rows]
+        rows = _tracked(per_frame)
         _clear(task, out, {row.path for row in rows})  # crops of a pass that was repeated
         done = True
     except OutputError:
@@ -84,6 +86,13 @@ def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threa
             discard(task, out)
     status, with_face = ("prepared" if rows else "no_face"), sum(bool(r) for r in per_frame)
     return task.record(status, crops.rejections(), len(per_frame), with_face), rows
+
+
+def _tracked(per_frame: list[list[FaceRow]]) -> list[FaceRow]:
+    tracks = track_faces([[row.box + np.tile(row.origin, 2) for row in rows] for rows in per_frame])
+    return [
+        replace(row, track=track) for rows, numbers in zip(per_frame, tracks, strict=True) for row, track in zip(rows, numbers, strict=True)
+    ]
 
 
 def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[list[FaceRow]]:
@@ -138,7 +147,7 @@ class _Crops:
         height, width = image.shape[:2]
         y0, y1, x0, x1 = context_crop(face.landmarks, height, width)
         path = f"{crop_folder(self.task.source, self.task.label)}/{index:06d}_{number}.png"
-        _write_png(self.out / path, image[y0:y1, x0:x1])
+        checksum = _write_png(self.out / path, image[y0:y1, x0:x1])
         s, shift = self.task.source, np.array([x0, y0], np.float32)
         return FaceRow(
             dataset=s.dataset,
@@ -157,6 +166,7 @@ class _Crops:
             landmarks=np.asarray(face.landmarks, np.float32) - shift,
             score=float(np.float32(face.score)),
             pose=None if face.pose is None else (float(face.pose[0]), float(face.pose[1]), float(face.pose[2])),
+            crc32=checksum,
         )
 
     def rejections(self) -> str:
@@ -191,7 +201,8 @@ def crop_folder(source: Source, label: int) -> str:
     return "/".join(["crops", *safe])
 
 
-def _write_png(path: Path, image: np.ndarray) -> None:
+def _write_png(path: Path, image: np.ndarray) -> int:
+    """Write a crop, uint8 [H, W, 3]; CRC-32 of the file."""
     ok, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
     if not ok:
         raise RuntimeError(f"OpenCV could not encode a crop of {image.shape[1]} x {image.shape[0]}")
@@ -200,3 +211,4 @@ def _write_png(path: Path, image: np.ndarray) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise OutputError(path, f"cannot be written: {error.strerror or error}") from error
+    return zlib.crc32(data)

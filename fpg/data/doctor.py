@@ -149,7 +149,8 @@ def examine_data(
     Args:
         root: its folder or list, or a folder that fpg-prepare wrote.
         layout, dataset: as in `fpg.data.sources.survey`.
-        deep: open every video and decode a frame from its middle; else count the packets and decode the first frame of a sample.
+        deep: open every video and decode a frame from its middle, and compare prepared crops with their checksums; else count the
+            packets and decode the first frame of a sample.
         sample: number of videos in that sample, evenly over all.
         workers: processes that open videos when all are; None is one per CPU, 0 works in this process.
         estimate: videos to prepare for the estimate; 0 makes none.
@@ -163,7 +164,7 @@ def examine_data(
     """
     path = Path(root)
     if path.name == NAME or (path / NAME).is_file():
-        return _prepared_folder(path if path.is_dir() else path.parent)
+        return _prepared_folder(path if path.is_dir() else path.parent, deep)
     found = survey(path, layout=layout, dataset=dataset)
     findings = Findings(list(found.findings))
     sources = sorted([*found.sources, *found.left_out], key=lambda s: s.key)
@@ -179,7 +180,7 @@ def examine_data(
     _unreadable(present, readings, findings)
     _copies(present, findings)
     report.opened = len(readings)
-    report.preparation = _earlier(path, present, findings)
+    report.preparation = _earlier(path, present, deep, findings)
     readable = [s for s in found.sources if s.key in readings and not readings[s.key].error]
     try:
         report.estimate = _estimate(path, readable, len(found.sources), estimate, frames, analyzer)
@@ -379,7 +380,7 @@ def _fingerprint(path: Path) -> bytes:
     return digest.digest()
 
 
-def _earlier(root: Path, present: list[Source], findings: Findings) -> list[Preparation]:
+def _earlier(root: Path, present: list[Source], deep: bool, findings: Findings) -> list[Preparation]:
     done = []
     files = [f for f in (face_files(s) for s in present) if f is not None]
     if files:
@@ -388,7 +389,7 @@ def _earlier(root: Path, present: list[Source], findings: Findings) -> list[Prep
             f"{len(files)} of {len(present)} videos have frames and landmarks, {boxes} of them RetinaFace boxes (--landmarks precomputed)"
         )
         done.append(Preparation("face files", os.fspath(root), text))
-    return done + [_manifest(folder, findings) for folder in _prepared_from(root)]
+    return done + [_manifest(folder, deep, findings) for folder in _prepared_from(root)]
 
 
 def _prepared_from(root: Path) -> Iterable[Path]:
@@ -407,13 +408,13 @@ def _prepared_from(root: Path) -> Iterable[Path]:
             yield folder
 
 
-def _manifest(folder: Path, findings: Findings) -> Preparation:
+def _manifest(folder: Path, deep: bool, findings: Findings) -> Preparation:
     try:
         manifest = read_manifest(folder)
     except InputError as error:
         findings.warning("manifest", error.path, error.reason)
         return Preparation("manifest", os.fspath(folder), "begun and not finished: give the same fpg-prepare command again")
-    for problem in check_crops(manifest):
+    for problem in check_crops(manifest, checksums=deep):
         findings.warning("crop", problem.path, problem.reason)
     for video in manifest.videos:
         if video.status == "failed":
@@ -426,12 +427,12 @@ def _fates(manifest: Manifest) -> str:
     return f"{fate['prepared']} videos prepared, {fate['no_face']} without a face, {fate['failed']} failed; {len(manifest.faces)} crops"
 
 
-def _prepared_folder(root: Path) -> DataReport:
+def _prepared_folder(root: Path, deep: bool) -> DataReport:
     """The report of a folder that fpg-prepare wrote."""
     findings = Findings()
-    report = DataReport(os.fspath(root), ["fpg-prepare"])
+    report = DataReport(os.fspath(root), ["fpg-prepare"], deep)
     manifest = read_manifest(root)
-    report.preparation = [_manifest(root, findings)]
+    report.preparation = [_manifest(root, deep, findings)]
     groups = Counter((v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos)
     failed = Counter(
         (v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos if v.status == "failed"

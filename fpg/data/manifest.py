@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ _SCHEMA = pa.schema(
         ("landmarks", pa.list_(_F32)),
         ("score", _F32),
         ("pose", pa.list_(_F32, 3)),
+        ("track", pa.int32()),
+        ("crc32", pa.int64()),
     ]
 )
 
@@ -83,6 +86,10 @@ class FaceRow:
     """The face detector's confidence in [0, 1]."""
     pose: tuple[float, float, float] | None = None
     """(yaw, pitch, roll) in degrees, None when unknown."""
+    track: int | None = None
+    """The same for one face in all frames of its video, see `fpg.faces.tracks`; None in manifests from before there were tracks."""
+    crc32: int | None = None
+    """CRC-32 (ISO 3309) of the crop's file; None in manifests from before there were checksums."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -184,26 +191,33 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     return Manifest(path.parent, faces, videos)
 
 
-def check_crops(manifest: Manifest) -> list[InputError]:
-    """Look at every crop's file (its first and last bytes): one error per crop that is missing, cut short or another picture."""
-    problems = []
-    for row in manifest.faces:
-        path = manifest.root / row.path
-        try:
-            with open(path, "rb") as file:
-                head = file.read(24)
-                file.seek(-min(12, file.seek(0, os.SEEK_END)), os.SEEK_END)
-                tail = file.read()
-        except OSError as error:
-            reason = "is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-            problems.append(InputError(path, reason))
-            continue
-        height, width = row.size
-        if head[:8] != b"\x89PNG\r\n\x1a\n" or tail[4:8] != b"IEND":
-            problems.append(InputError(path, "is not a whole PNG"))
-        elif head[16:24] != struct.pack(">II", width, height):
-            problems.append(InputError(path, f"is not the crop of {width} x {height} pixels that the manifest lists"))
-    return problems
+def check_crops(manifest: Manifest, *, checksums: bool = False) -> list[InputError]:
+    """Look at every crop's file: one error per crop that is missing, cut short or another picture.
+
+    Args:
+        manifest: of a prepared data set.
+        checksums: read the whole file and compare it with its CRC-32, instead of its first and last bytes alone.
+    """
+    faults = ((manifest.root / row.path, _crop_fault(manifest.root / row.path, row, checksums)) for row in manifest.faces)
+    return [InputError(path, reason) for path, reason in faults if reason]
+
+
+def _crop_fault(path: Path, row: FaceRow, checksums: bool) -> str:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(24)
+            file.seek(-min(12, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            tail = file.read()
+            file.seek(0)
+            changed = checksums and row.crc32 is not None and zlib.crc32(file.read()) != row.crc32
+    except OSError as error:
+        return "is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+    height, width = row.size
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or tail[4:8] != b"IEND":
+        return "is not a whole PNG"
+    if head[16:24] != struct.pack(">II", width, height):
+        return f"is not the crop of {width} x {height} pixels that the manifest lists"
+    return "is not what was written: its checksum differs from the manifest's" if changed else ""
 
 
 def _row(values: dict[str, Any]) -> FaceRow:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import makers
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -24,6 +25,7 @@ from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.data import cropping
 from fpg.data.manifest import NAME, Manifest, VideoRecord, check_crops, read_manifest, write_manifest
 from fpg.data.prepare import prepare
+from fpg.data.statistics import statistics
 from fpg.data.video import read_frames, read_image
 
 FACES = makers.ColourAnalyzer
@@ -86,6 +88,43 @@ def test_large_faces_are_kept_largest_first(tmp_path: Path) -> None:
     areas = [float((r.box[2] - r.box[0]) * (r.box[3] - r.box[1])) for r in rows]
     assert [row.face for row in rows] == [0, 1]
     assert areas == [1600, 1200]
+
+
+def crossing(count: int) -> list[np.ndarray]:
+    """Two faces; the smaller one grows past the other, so that largest first changes its mind."""
+    images = [makers.picture(200, 100, face=(20, 30, 60, 70), seed=i) for i in range(count)]
+    for i, image in enumerate(images):
+        image[28 : 64 + i, 130 : 166 + i] = makers.SKIN
+    return images
+
+
+def test_tracks_follow_a_face_that_changes_its_rank(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    makers.write_video(tmp_path / "in" / "a.mp4", crossing(12), options={"qp": "0"})
+    manifest = prepare_here(tmp_path / "in", tmp_path / "out", label=0, frames=4)
+    places = {(row.track, row.origin[0] + row.box[0] > 100) for row in manifest.faces}
+    assert places == {(0, False), (1, True)}
+    assert [(row.face, row.track) for row in manifest.faces] == [(0, 0), (1, 1)] * 2 + [(0, 1), (1, 0)] * 2
+    s = statistics(manifest)
+    assert (s.frames, s.frames_with_face, s.frames_with_several, s.crops, s.tracks, s.videos_with_several) == (4, 4, 4, 8, 2, 1)
+    assert 36 <= s.face_size[0] < s.face_size[1] < s.face_size[2] <= 48
+
+
+def test_statistics_of_nothing(tmp_path: Path) -> None:
+    s = statistics(Manifest(tmp_path, [], []))
+    assert (s.frames, s.crops, s.tracks) == (0, 0, 0)
+    assert np.isnan(s.face_size).all()
+
+
+def test_manifests_from_before_tracks_and_checksums_are_read(tmp_path: Path) -> None:
+    manifest = prepare_here(small_set(tmp_path / "set", videos=1), tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / NAME)
+    pq.write_table(table.drop_columns(["track", "crc32"]), tmp_path / "out" / NAME)
+    old = read_manifest(tmp_path / "out")
+    assert len(old.faces) == len(manifest.faces) > 0
+    assert {(row.track, row.crc32) for row in old.faces} == {(None, None)}
+    assert check_crops(old, checksums=True) == []
+    assert statistics(old).tracks == 0
 
 
 def test_splits_come_from_folders_or_hash(tmp_path: Path) -> None:
@@ -222,29 +261,36 @@ def test_worker_counts_give_one_manifest(tmp_path: Path) -> None:
     assert outputs[0] == outputs[1] == outputs[2]
 
 
-RUN = """
-import makers, sys
+RUN = '''
+import makers, pathlib, sys
 from fpg.data.prepare import prepare
 from fpg.cli.entry import run
 import time
 
-class Slow(makers.ColourAnalyzer):
+class Held(makers.ColourAnalyzer):
+    """Goes no further once so many videos are recorded."""
+
     def __call__(self, image):
-        time.sleep(0.02)
+        while len(list(pathlib.Path(sys.argv[2]).glob(".progress/*/manifest.parquet"))) >= int(sys.argv[3]):
+            time.sleep(0.01)
         return super().__call__(image)
 
 if __name__ == "__main__":
-    sys.exit(run(lambda: prepare(sys.argv[1], sys.argv[2], frames=5, workers=2, analyzer=Slow, quiet=True) and 0))
-"""
+    label = int(sys.argv[4]) if sys.argv[4:] else None
+    sys.exit(run(lambda: prepare(sys.argv[1], sys.argv[2], frames=5, workers=2, label=label, analyzer=Held, quiet=True) and 0))
+'''
 
 
-def started(tmp_path: Path, source: Path, out: Path) -> subprocess.Popen[bytes]:
+def started(tmp_path: Path, source: Path, out: Path, videos: int, *label: str) -> subprocess.Popen[bytes]:
     script = tmp_path / "run_it.py"
     script.write_text(RUN)
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(script), str(source), str(out)], env=environment, start_new_session=True, stderr=subprocess.PIPE
+        [sys.executable, str(script), str(source), str(out), str(videos), *label],
+        env=environment,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -275,36 +321,35 @@ def session_ended(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.slow
-def test_killed_and_continued_equals_uninterrupted(tmp_path: Path) -> None:
-    source = small_set(tmp_path / "set", videos=6)
-    for out in ("whole", "killed"):
-        (tmp_path / out).mkdir()
-    process = started(tmp_path, source, tmp_path / "whole")
-    assert process.wait(120) == 0
-    out, done = tmp_path / "killed", 0
-    for stop in (2, 6):
-        process = started(tmp_path, source, out)
-        wait_for_records(out, stop, process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+def test_twenty_clips_stopped_twice_equal_an_uninterrupted_run(tmp_path: Path) -> None:
+    source = tmp_path / "set"
+    source.mkdir()
+    for i in range(20):
+        makers.write_video(source / f"{i:02d}.mp4", crossing(8 + i % 3))
+    whole = prepare_here(source, tmp_path / "whole", label=0)
+    out, kept = tmp_path / "out", dict[Path, int]()
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)):
+        before = len(kept)
+        process = started(tmp_path, source, out, before + 5, "0")
+        wait_for_records(out, before + 5, process)
+        os.kill(process.pid, number)
+        assert process.wait(60) == code
         session_ended(process)  # the workers follow
-        kept = {p: p.stat().st_mtime_ns for p in out.glob(f".progress/*/{NAME}")}
-        assert stop <= len(kept) < 14
-        assert len(kept) > done
-        done = len(kept)
-    process = started(tmp_path, source, out)
-    wait_for_records(out, min(done + 1, 13), process)
-    assert all(p.stat().st_mtime_ns == at for p, at in kept.items() if p.exists())  # nothing is done twice
-    assert process.wait(120) == 0
-    whole, killed = files_of(tmp_path / "whole"), files_of(out)
-    assert whole == killed
+        assert all(path.stat().st_mtime_ns == at for path, at in kept.items())  # nothing is done twice
+        kept = {path: path.stat().st_mtime_ns for path in out.glob(f".progress/*/{NAME}")}
+        assert before + 5 <= len(kept) <= before + 6
+        assert not (out / NAME).exists()
+    process = started(tmp_path, source, out, 21, "0")
+    assert process.wait(120) == 0, process.communicate()
+    assert len(whole.videos) == 20
+    assert {row.track for row in whole.faces} == {0, 1}
+    assert files_of(out) == {**files_of(tmp_path / "whole"), "prepare.json": (out / "prepare.json").read_bytes()}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_by_signal(tmp_path: Path, number: signal.Signals, code: int) -> None:
     source, out = small_set(tmp_path / "set", videos=5), tmp_path / "out"
-    process = started(tmp_path, source, out)
+    process = started(tmp_path, source, out, 2)
     wait_for_records(out, 2, process)
     os.kill(process.pid, number) if number == signal.SIGTERM else os.killpg(process.pid, number)
     assert process.wait(60) == code
@@ -380,7 +425,7 @@ def test_a_real_refusal_of_the_file_system(tmp_path: Path) -> None:
     script.write_text(RUN)
     root = Path(__file__).parents[2]
     result = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "set"), str(tmp_path / "out")],
+        [sys.executable, str(script), str(tmp_path / "set"), str(tmp_path / "out"), "9"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]), "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
         capture_output=True,
@@ -451,6 +496,15 @@ def test_vanished_and_damaged_crops_are_named(tmp_path: Path) -> None:
         f"{manifest.faces[3].path}: is not the crop of {width} x {height} pixels that the manifest lists",
         f"{manifest.faces[4].path}: is not a whole PNG",
     ]
+
+
+def test_a_crop_with_another_picture_of_its_size_has_another_checksum(tmp_path: Path) -> None:
+    manifest = prepare_here(small_set(tmp_path / "set", videos=1), tmp_path / "out")
+    first = manifest.root / manifest.faces[0].path
+    Image.fromarray(255 - read_image(first)).save(first)
+    assert check_crops(manifest) == []
+    (problem,) = check_crops(manifest, checksums=True)
+    assert (problem.path, problem.reason) == (str(first), "is not what was written: its checksum differs from the manifest's")
 
 
 @pytest.mark.parametrize(("name", "value"), [("label", 2), ("split", "holdout"), ("status", "skipped")])

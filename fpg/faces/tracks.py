@@ -1,0 +1,75 @@
+"""Which faces of consecutive frames are one face: tracks, by place and size alone.
+
+Frames that are looked at may be a third of a second apart, in which a head moves by a good part of its width; overlap of
+boxes is then too strict. Faces are linked when their centres are less than a face's size apart and their sizes are alike,
+nearest pairs first. Nothing here recognises people: after a cut, a face in the same place goes on with the track.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+REACH = 1.0
+"""Largest distance of two centres, in units of the faces' mean size (the root of a box's area)."""
+GROWTH = 2.0
+"""Largest ratio of two sizes."""
+PATIENCE = 2
+"""Frames in a row that a face may be missing from before its track ends."""
+
+
+@dataclass
+class _Track:
+    number: int
+    box: np.ndarray
+    seen: int
+
+
+def track_faces(frames: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
+    """Number the faces of a video so that the same face has the same number in every frame.
+
+    Args:
+        frames: in order of time, the boxes of each frame's faces, (x0, y0, x1, y1) in pixels of the frame, x0 < x1, y0 < y1.
+
+    Returns:
+        A number per box, counted from 0 in order of appearance and, within a frame, in the order given.
+    """
+    numbers: list[list[int]] = []
+    tracks: list[_Track] = []
+    count = 0
+    for position, boxes in enumerate(frames):
+        tracks = [track for track in tracks if position - track.seen <= PATIENCE + 1]
+        linked = _link(tracks, boxes)
+        for index in range(len(boxes)):
+            if index not in linked:
+                linked[index] = _Track(count, boxes[index], position)
+                tracks.append(linked[index])
+                count += 1
+            linked[index].box, linked[index].seen = boxes[index], position
+        numbers.append([linked[index].number for index in range(len(boxes))])
+    return numbers
+
+
+def _link(tracks: list[_Track], boxes: Sequence[np.ndarray]) -> dict[int, _Track]:
+    """Track of each box that has one: the nearest pair first, equal distances by the older track and the earlier box."""
+    pairs = [(_distance(track.box, box), t, b) for t, track in enumerate(tracks) for b, box in enumerate(boxes)]
+    linked: dict[int, _Track] = {}
+    taken: set[int] = set()
+    for distance, t, b in sorted(pairs):
+        if distance <= REACH and t not in taken and b not in linked:
+            linked[b] = tracks[t]
+            taken.add(t)
+    return linked
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Between two centres in units of the mean size; infinite where the sizes differ too much."""
+    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    sizes = [math.sqrt((box[2] - box[0]) * (box[3] - box[1])) for box in (a, b)]
+    if max(sizes) > GROWTH * min(sizes):
+        return math.inf
+    x, y = (a[:2] + a[2:] - b[:2] - b[2:]) / 2
+    return 2 * math.hypot(x, y) / sum(sizes)
