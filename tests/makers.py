@@ -162,7 +162,7 @@ class ColourAnalyzer:
     """Takes connected red regions for faces, largest first; landmarks lie on the ellipse in the box.
 
     A magenta pixel block in the top left corner makes it misbehave, so that tests can reach every failure: `nan` gives NaN
-    landmarks, `raise` raises, `kill` ends the process.
+    landmarks, `raise` raises, `kill` ends the process; the path of a file that is not there ends it once and makes the file.
     """
 
     TRIGGER = (250, 0, 250)
@@ -179,6 +179,9 @@ class ColourAnalyzer:
         triggered = np.abs(image[:8, :8].astype(int) - self.TRIGGER).max() < 60
         if triggered and self.on_trigger == "raise":
             raise RuntimeError("the analyzer fell over")
+        if triggered and os.sep in self.on_trigger and not os.path.exists(self.on_trigger):
+            Path(self.on_trigger).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         if triggered and self.on_trigger == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         faces = [self._face(*box[:4]) for box in boxes if box[4] > 20]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fpg.cli.entry import run
 from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import write_json
+from fpg.data.pool import WorkerDied
+from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
-from fpg.runtime.pipeline import Analyzer, Judgement, describe_model, describe_protocol, judge_many, printable
+from fpg.runtime.pipeline import Analyzer, Judgement, describe_model, describe_protocol, failure, judge, judge_many, printable
 from fpg.runtime.report import let_go, write_detect_report
 
 EXAMPLES = """examples:
@@ -47,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own)"
     )
+    p.add_argument("--ray", metavar="ADDRESS", help="judge on this Ray cluster (HOST:PORT, auto, local); its nodes share model and inputs")
     add_shared(p)
     return p
 
@@ -138,19 +145,50 @@ def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def detect(arguments: argparse.Namespace, engine: Engine, analyzer: Analyzer) -> int:
+@dataclass(frozen=True)
+class _Judge:
+    """Judges files on a Ray worker: calling it builds engine and analyzer and gives the function that does."""
+
+    engine: Callable[[], Engine]
+    analyzer: Callable[[], Analyzer]
+    options: dict[str, Any]
+
+    def __call__(self) -> Callable[[str], Judgement]:
+        engine, analyzer = self.engine(), self.analyzer()
+        return lambda path: judge(path, engine, analyzer, **self.options)
+
+
+def _judgements(arguments: argparse.Namespace, files: Sequence[Path], engine: Engine, **options: Any) -> Iterator[tuple[int, Judgement]]:
+    """(index, judgement) of every file, here or on a Ray cluster, where the order is that of completion."""
+    if arguments.ray is None:
+        yield from enumerate(judge_many(files, engine, default_analyzer(), **options))
+        return
+    load = functools.partial(load_engine, os.path.abspath(arguments.model), device=arguments.device, threads=arguments.threads or 1)
+    work = _Judge(load, default_analyzer, options)
+    gpus = int(arguments.device.startswith("cuda"))
+    with contextlib.closing(run_on_ray([os.path.abspath(f) for f in files], work, arguments.ray, gpus=gpus)) as outcomes:
+        for index, outcome in outcomes:
+            if isinstance(outcome, WorkerDied):
+                outcome = failure(files[index], InputError(files[index], outcome.reason), engine, options["threshold"])
+            yield index, replace(outcome, input=printable(files[index]))
+
+
+def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     """Judge everything and write what was asked for; the exit code."""
     files, errors = expand(arguments.inputs)
     threshold = engine.spec.threshold if arguments.threshold is None else arguments.threshold
     results: list[Judgement] = []
+    order: list[int] = []
     with progress("judging") as bar:
         task = bar.add_task("", total=len(files))
         highlights = 6 * bool(arguments.report)
         options = {"frames": arguments.frames, "batch": arguments.batch, "threshold": threshold, "highlights": highlights}
-        for result in judge_many(files, engine, analyzer, **options):
+        for index, result in _judgements(arguments, files, engine, **options):
+            order.append(index)
             results.append(result)
             let_go(results)
             bar.advance(task)
+    results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
     model, protocol = describe_model(engine.spec, arguments.model), {**describe_protocol(arguments.frames), "faces": FACES}
     try:
@@ -181,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         check_outputs(arguments.json, arguments.report)
         engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
-        return detect(arguments, engine, default_analyzer())
+        return detect(arguments, engine)
 
     return run(body)
 

@@ -56,6 +56,7 @@ def _main(argv: list[str] | None) -> int:
         split=options.split,
         layout=options.layout,
         precomputed=options.landmarks == "precomputed",
+        ray=options.ray,
         quiet=options.quiet,
     )
     report(manifest)
@@ -114,7 +115,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="folder, CSV or DeepfakeBench list, video or image")
     parser.add_argument("out", metavar="OUT", nargs="?", help="folder of the prepared data set")
     parser.add_argument("--frames", type=int, default=FRAMES, help="frames per video, evenly spaced (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=None, help="processes (default: one per CPU; 0: in this process)")
+    parser.add_argument(
+        "--workers", type=int, default=None, help="processes (default: one per CPU, with --ray of the cluster; 0: in this process)"
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="work on this Ray cluster (HOST:PORT, auto, local); inputs and OUT on a file system its nodes share",
+    )
     parser.add_argument("--layout", metavar="NAME", help="how SOURCE lies on disk (default: it is recognised; list: shows them all)")
     parser.add_argument(
         "--landmarks",

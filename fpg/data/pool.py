@@ -30,16 +30,16 @@ R = TypeVar("R")
 class WorkerDied:
     """What comes back for a task whose process ended while working on it."""
 
-    exit_code: int
+    reason: str
+    """One line for people."""
 
-    @property
-    def reason(self) -> str:
-        """One line for people."""
-        if self.exit_code < 0:
-            name = signal.Signals(-self.exit_code).name
-            hint = " (out of memory?)" if name == "SIGKILL" else ""
-            return f"the worker process was ended by {name}{hint}"
-        return f"the worker process ended with exit code {self.exit_code}"
+
+def _death(exit_code: int) -> WorkerDied:
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return WorkerDied(f"the worker process was ended by {name}{hint}")
+    return WorkerDied(f"the worker process ended with exit code {exit_code}")
 
 
 def run_tasks(tasks: Sequence[T], setup: Callable[[], Callable[[T], R]], workers: int) -> Generator[tuple[int, R | WorkerDied], None, None]:
@@ -123,7 +123,7 @@ class _Pool(Generic[T, R]):
         worker.process.join()
         self.workers.remove(worker)
         worker.link.close()
-        died = WorkerDied(worker.process.exitcode or 0)
+        died = _death(worker.process.exitcode or 0)
         if not worker.ready:
             raise FpgError(f"the work could not start: {died.reason}")
         if worker.task is not None:
@@ -155,7 +155,7 @@ def _work(link: Connection, setup: Callable[[], Callable[[Any], Any]]) -> None:
     except EOFError:
         return
     except Exception as error:
-        link.send(("fatal", _portable(error)))
+        link.send(("fatal", portable(error)))
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
@@ -169,7 +169,7 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def _portable(error: Exception) -> FpgError:
+def portable(error: Exception) -> FpgError:
     """The error itself if people are meant to read it and it survives the way to another process, else its text."""
     if isinstance(error, FpgError):
         try:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from fpg.common.files import atomic_write, write_json
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
 from fpg.data.pool import WorkerDied, run_tasks
+from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import Source, survey
 
 FRAMES = 32
@@ -65,6 +66,7 @@ def prepare(
     layout: str | None = None,
     precomputed: bool = False,
     analyzer: Callable[[], Analyzer] = default_faces,
+    ray: str | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Prepare everything under `source` into `out`.
@@ -80,6 +82,7 @@ def prepare(
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
         analyzer: picklable, builds the face analyzer once per process.
+        ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         quiet: no progress bar, no lines about failures.
 
     Returns:
@@ -88,11 +91,13 @@ def prepare(
     Raises:
         InputError: nothing to prepare, or `out` cannot be written.
         UsageError: `out` was begun with other settings, lies inside `source`, or labels are missing.
-        MissingDependencyError: the face analyzer cannot be built.
+        MissingDependencyError: the face analyzer cannot be built, or Ray is not installed.
     """
     if frames < 1 or (workers is not None and workers < 0):
         raise UsageError(f"frames and workers: expected at least 1 and 0, got {frames} and {workers}")
     source, root = Path(source), Path(out)
+    if ray is not None:  # workers elsewhere have another working directory
+        source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
     found = survey(source, layout=layout, dataset=dataset, split=split)
     tasks = [replace(_task(s, label, source), precomputed=precomputed) for s in found.require()]
@@ -101,14 +106,13 @@ def prepare(
             console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
-    workers = usable_cpus() if workers is None else workers
-    job = _Job(root, frames, max(1, usable_cpus() // max(1, workers)), analyzer)
+    job = _Job(root, frames, analyzer, workers, ray)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"layout": layout} if layout else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
-        _run(job, [t for t in tasks if t.source.key not in records], workers, len(tasks), records, rows, quiet)
+        _run(job, [t for t in tasks if t.source.key not in records], len(tasks), records, rows, quiet)
         faces = [face for task in tasks for face in rows[task.source.key]]
         videos = [records[task.source.key] for task in tasks]
         write_manifest(root, faces, videos)
@@ -117,25 +121,40 @@ def prepare(
     return read_manifest(root)
 
 
+_Outcome = tuple[VideoRecord, list[FaceRow]]
+
+
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs; calling it builds the analyzer and gives the function that works on one task."""
+    """How the work is done. Workers get it: calling it builds the analyzer and gives the function that works on one task."""
 
     root: Path
     frames: int
-    threads: int
     analyzer: Callable[[], Analyzer]
+    workers: int | None
+    ray: str | None
 
-    def __call__(self) -> Callable[[Task], tuple[VideoRecord, list[FaceRow]]]:
+    def run(self, tasks: list[Task]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
+        """(index, outcome) of every task, in order of completion."""
+        if self.ray is not None:
+            return run_on_ray(tasks, self, self.ray, self.workers)
+        return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers)
+
+    def __call__(self) -> Callable[[Task], _Outcome]:
         import cv2
 
         cv2.setNumThreads(1)
         analyzer = self.analyzer()
+        threads = 1 if self.ray is not None or self.workers is None else max(1, usable_cpus() // max(1, self.workers))
 
-        def work(task: Task) -> tuple[VideoRecord, list[FaceRow]]:
-            record, faces = prepare_one(task, self.root, analyzer, frames=self.frames, threads=self.threads)
+        def work(task: Task) -> _Outcome:
+            folder = _progress_folder(self.root, task)
+            if (folder / NAME).exists():  # another worker finished it, and its answer was lost
+                part = read_manifest(folder)
+                return part.videos[0], part.faces
+            record, faces = prepare_one(task, self.root, analyzer, frames=self.frames, threads=threads)
             if record.status != "failed":
-                write_manifest(_progress_folder(self.root, task), faces, [record])
+                write_manifest(folder, faces, [record])
             return record, faces
 
         return work
@@ -145,10 +164,12 @@ _Records = dict[tuple[str, str, str], VideoRecord]
 _Rows = dict[tuple[str, str, str], list[FaceRow]]
 
 
-def _run(job: _Job, tasks: list[Task], workers: int, total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
+def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
+    for task in tasks:
+        shutil.rmtree(_progress_folder(job.root, task), ignore_errors=True)  # of an earlier run, and out of date
     with progress("Preparing", disable=quiet) as bar:
         line = bar.add_task("videos", total=total, completed=total - len(tasks))
-        with _only_recorded(job.root, tasks), contextlib.closing(run_tasks(tasks, job, workers)) as outcomes:
+        with _only_recorded(job.root, tasks), contextlib.closing(job.run(tasks)) as outcomes:
             for index, outcome in outcomes:
                 task = tasks[index]
                 if isinstance(outcome, WorkerDied):
