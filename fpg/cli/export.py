@@ -144,7 +144,7 @@ def _show(path: Path, parity: Parity) -> None:
 def _crops(data: Path, size: int, count: int) -> np.ndarray:
     """Evaluation crops of a prepared data set, evenly chosen: float32 [N, 3, size, size]."""
     from fpg.common.crops import face_input
-    from fpg.data.images import read_image
+    from fpg.data.crop_files import read_crop
     from fpg.data.manifest import read_manifest
 
     manifest = read_manifest(data)
@@ -154,7 +154,7 @@ def _crops(data: Path, size: int, count: int) -> np.ndarray:
     crops = []
     for row in (manifest.faces[i] for i in chosen):
         try:
-            crops.append(face_input(read_image(manifest.root / row.path), row.box, size))
+            crops.append(face_input(read_crop(manifest.root, row), row.box, size))
         except ValueError as error:
             raise InputError(manifest.root / row.path, str(error)) from error
     return np.stack(crops)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fpg.common.crops import AREA_SHARE, context_crop
 from fpg.common.errors import InputError
+from fpg.data.crop_files import OutputError, write_crop
 from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
 from fpg.data.sources import Source, frame_files, frame_time, split_of
@@ -25,12 +24,7 @@ from fpg.faces.types import Face
 Analyzer = Callable[[np.ndarray], Sequence[Face]]
 """Gives the faces of an image, uint8 [H, W, 3] RGB, largest first."""
 
-_PNG_LEVEL = 1
 _REASON_LIMIT = 3
-
-
-class OutputError(InputError):
-    """A crop cannot be written (full disk, no permission): no other video can be prepared either."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +141,7 @@ class _Crops:
         height, width = image.shape[:2]
         y0, y1, x0, x1 = context_crop(face.landmarks, height, width)
         path = f"{crop_folder(self.task.source, self.task.label)}/{index:06d}_{number}.png"
-        checksum = _write_png(self.out / path, image[y0:y1, x0:x1])
+        checksum = write_crop(self.out / path, image[y0:y1, x0:x1])
         s, shift = self.task.source, np.array([x0, y0], np.float32)
         return FaceRow(
             dataset=s.dataset,
@@ -199,16 +193,3 @@ def crop_folder(source: Source, label: int) -> str:
     if safe != parts or (source.method or "real").lower() != method.lower():
         safe[-1] += "-" + hashlib.sha256("\0".join(source.key).encode()).hexdigest()[:8]
     return "/".join(["crops", *safe])
-
-
-def _write_png(path: Path, image: np.ndarray) -> int:
-    """Write a crop, uint8 [H, W, 3]; CRC-32 of the file."""
-    ok, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
-    if not ok:
-        raise RuntimeError(f"OpenCV could not encode a crop of {image.shape[1]} x {image.shape[0]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(path, f"cannot be written: {error.strerror or error}") from error
-    return zlib.crc32(data)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fpg.common.errors import InputError
 from fpg.common.files import sha256
-from fpg.data.images import read_image
+from fpg.data.crop_files import read_crop
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, read_manifest
 from fpg.data.video import sample_indices
 
@@ -73,10 +73,7 @@ class Faces:
             InputError: the file cannot be read, or is not the crop that the manifest describes.
         """
         entry = self.entries[index]
-        image = read_image(entry.path)
-        if image.shape[:2] != tuple(entry.row.size):
-            expected, got = (f"{height} x {width}" for height, width in (entry.row.size, image.shape[:2]))
-            raise InputError(entry.path, f"size: expected {expected} as in the manifest, got {got}")
+        image = read_crop(entry.root, entry.row)
         if not (np.isfinite(entry.row.landmarks).all() and np.isfinite(entry.row.box).all()):
             raise InputError(entry.path, "landmarks and box: expected finite coordinates, got NaN or infinity")
         return image

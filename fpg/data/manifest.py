@@ -27,6 +27,8 @@ NAME = "manifest.parquet"
 REAL, FAKE = 0, 1
 SPLITS = ("train", "val", "test")
 STATUSES = ("prepared", "no_face", "failed")
+CHANGED = "is not what was written: its checksum differs from the manifest's"
+"""Of a crop's file."""
 
 _F32 = pa.float32()
 _SCHEMA = pa.schema(
@@ -217,7 +219,7 @@ def _crop_fault(path: Path, row: FaceRow, checksums: bool) -> str:
         return "is not a whole PNG"
     if head[16:24] != struct.pack(">II", width, height):
         return f"is not the crop of {width} x {height} pixels that the manifest lists"
-    return "is not what was written: its checksum differs from the manifest's" if changed else ""
+    return CHANGED if changed else ""
 
 
 def _row(values: dict[str, Any]) -> FaceRow:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import InputError, UsageError
+from fpg.data.crop_files import read_crop
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
 from fpg.data.sources import HASH, Source, find_sources, split_of
-from fpg.data.video import read_image
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
 from fpg.runtime.pipeline import (
@@ -245,7 +245,7 @@ def _crops(root: Path, frames: Iterable[list[FaceRow]], size: int) -> Iterator[F
     """Prepared frames as the pipeline wants them; boxes are given in pixels of the whole frame."""
     for rows in frames:
         try:
-            kept = [(row, choose_faces(read_image(root / row.path), [row.box], size)) for row in counting(rows)]
+            kept = [(row, choose_faces(read_crop(root, row), [row.box], size)) for row in counting(rows)]
         except ValueError as error:
             raise InputError(root / NAME, f"frame {rows[0].frame} does not fit its crops: {error}") from error
         boxes = tuple(_shift(box, row.origin) for row, ((box,), _) in kept)

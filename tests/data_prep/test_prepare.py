@@ -22,7 +22,7 @@ from PIL import Image
 from fpg.cli.prepare import main
 from fpg.common.crops import context_crop
 from fpg.common.errors import FpgError, InputError, UsageError
-from fpg.data import cropping
+from fpg.data.crop_files import OutputError
 from fpg.data.manifest import NAME, Manifest, VideoRecord, check_crops, read_manifest, write_manifest
 from fpg.data.prepare import prepare
 from fpg.data.statistics import statistics
@@ -404,7 +404,7 @@ def test_a_full_disk_stops_the_run_by_name(tmp_path: Path, monkeypatch: pytest.M
         return real_write(self, data)
 
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    with pytest.raises(cropping.OutputError, match=r"\.png: cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match=r"\.png: cannot be written: No space left on device"):
         prepare_here(source, out)
     monkeypatch.undo()
     assert not (out / NAME).exists()

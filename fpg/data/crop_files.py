@@ -1,0 +1,73 @@
+"""The files of face crops: lossless PNG, vouched for by a checksum in the manifest, each read on its own in any order.
+
+PNG because every tool opens it. What it costs is decided by how it is written: OpenCV's own defaults (run lengths over one filter) decode
+almost twice as fast as a compression level asked for, and are no larger (`benchmarks/storage.py`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fpg.common.errors import InputError
+from fpg.data.images import read_image
+from fpg.data.manifest import CHANGED, FaceRow
+
+
+class OutputError(InputError):
+    """A crop cannot be written (full disk, no permission): no other video can be prepared either."""
+
+
+def write_crop(path: Path, image: np.ndarray) -> int:
+    """Write a crop, uint8 [H, W, 3] RGB; the CRC-32 of its file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    ok, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
+    if not ok:
+        raise RuntimeError(f"OpenCV could not encode a crop of {image.shape[1]} x {image.shape[0]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise OutputError(path, f"cannot be written: {error.strerror or error}") from error
+    return zlib.crc32(data)
+
+
+def read_crop(root: Path, row: FaceRow) -> np.ndarray:
+    """The crop of a row of the manifest in `root`: uint8 [H, W, 3] RGB.
+
+    A file with the right checksum is what was written, and is decoded without a closer look.
+
+    Raises:
+        InputError: the file cannot be read, or is not the crop that the manifest describes.
+    """
+    path = root / row.path
+    image = _vouched(path, row)
+    vouched = image is not None
+    if image is None:
+        image = read_image(path)
+    if image.shape[:2] != tuple(row.size):
+        expected, got = (f"{height} x {width}" for height, width in (row.size, image.shape[:2]))
+        raise InputError(path, f"size: expected {expected} as in the manifest, got {got}")
+    if not vouched and row.crc32 is not None:
+        raise InputError(path, CHANGED)
+    return image
+
+
+def _vouched(path: Path, row: FaceRow) -> np.ndarray | None:
+    """The picture in a file with the manifest's checksum; None without one, or where it does not agree."""
+    if row.crc32 is None:
+        return None
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if zlib.crc32(data) != row.crc32:
+        return None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
