@@ -17,6 +17,16 @@ _METADATA = "metadata.json"
 _PARTS = ("", "train", "test", "validation", "val")
 
 
+def _places(root: Path) -> list[tuple[str, Path]]:
+    """(name, folder) of where DFDC may have its tables."""
+    places = ((name, child(root, name) if name else root) for name in _PARTS)
+    return [(name, folder) for name, folder in places if folder is not None and folder.is_dir()]
+
+
+def _train_parts(folder: Path) -> list[Path]:
+    return [below for name, below in folders(folder).items() if name.startswith("dfdc_train_part")]
+
+
 class DFDC:
     """`labels.csv` beside `videos/` (or in `test/`, `validation/`); train parts with `metadata.json`."""
 
@@ -40,16 +50,11 @@ class DFDC:
     def _tables(root: Path) -> list[tuple[str, Path]]:
         """(split, file) of every table of labels."""
         found: list[tuple[str, Path]] = []
-        for name in _PARTS:
-            folder = child(root, name) if name else root
-            if folder is None or not folder.is_dir():
-                continue
-            split = SPLIT_WORDS.get(name)
+        for name, folder in _places(root):
             table = child(folder, _LABELS)
             if table and _header(table) == ["filename", "label"]:
-                found.append((split or "test", table))
-            parts = [folder, *(below for key, below in folders(folder).items() if key.startswith("dfdc_train_part"))]
-            found += [("train", path) for part in parts if (path := child(part, _METADATA))]
+                found.append((SPLIT_WORDS.get(name) or "test", table))
+            found += [("train", path) for part in (folder, *_train_parts(folder)) if (path := child(part, _METADATA))]
         return found
 
     def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
@@ -63,9 +68,9 @@ class DFDC:
                 continue
             sources += self._sources(dataset, split, table, listed, findings)
         tables = {table.parent for _, table in self._tables(root)}
-        for name, folder in folders(root).items():
-            if name.startswith("dfdc_train_part") and folder not in tables:
-                findings.error("label_file_missing", folder / _METADATA, "is missing: nothing says which of the part's videos are fake")
+        for part in (part for _, folder in _places(root) for part in _train_parts(folder)):
+            if part not in tables:
+                findings.error("label_file_missing", part / _METADATA, "is missing: nothing says which of the part's videos are fake")
         return sources
 
     @staticmethod
