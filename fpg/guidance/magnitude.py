@@ -11,6 +11,9 @@ from torch import Tensor
 from fpg.guidance.response_map import FAKE, Perceiver, perception_mode
 from fpg.ops import blend
 
+FLOAT16_SCALE = 2.0**12
+"""Under float16 autocast the loss is multiplied by it on the way back: the gradient of a detector that is sure would underflow to 0."""
+
 
 class MagnitudeRefinement(NamedTuple):
     """Result of `magnitude_refinement`; N forgeries."""
@@ -35,8 +38,11 @@ def input_gradient(model: Perceiver, images: Tensor) -> Tensor:
         images = images.detach().requires_grad_(True)
         logits = model.head(model.last_block(images))[0].float()
         labels = torch.full((len(images),), FAKE, device=images.device)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), images)
-    return gradient
+        kind = images.device.type
+        half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+        scale = FLOAT16_SCALE if half else 1.0
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum") * scale, images)
+    return gradient / scale
 
 
 @torch.no_grad()

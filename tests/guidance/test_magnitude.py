@@ -91,3 +91,32 @@ def test_errors_name_shapes() -> None:
         magnitude_refinement(x, x, x, x[:, 0], x, 0.01)
     with pytest.raises(ValueError, match=r"grad: expected \[2, 3, 8, 8\], got \[1, 3, 8, 8\]"):
         magnitude_refinement(x, x, x, x[:, :1], x[:1], 0.01)
+
+
+class Sure(nn.Module):
+    """Answers "fake" with a margin at which the cross-entropy's gradient, in float16 on its way through the network, is 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv2d(3, 4, 3, padding=1)
+        self.classifier = nn.Linear(4, 2)
+        with torch.no_grad():
+            self.classifier.weight.mul_(0.05)
+            self.classifier.bias.copy_(torch.tensor([0.0, 10.0]))
+
+    def last_block(self, images: Tensor) -> Tensor:
+        return self.convolution(images)
+
+    def head(self, activations: Tensor) -> tuple[Tensor, Tensor]:
+        pooled = activations.mean((2, 3))
+        return self.classifier(pooled), pooled[:, 0]
+
+
+def test_float16_keeps_the_gradient_of_a_sure_detector() -> None:
+    model, images = Sure(), torch.rand(2, 3, 16, 16)
+    exact = input_gradient(model, images)
+    with torch.autocast("cpu", dtype=torch.float16):
+        half = input_gradient(model, images)
+    assert exact.abs().max() > 0
+    assert (half.sign() == exact.sign()).float().mean() > 0.9
