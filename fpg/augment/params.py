@@ -238,14 +238,14 @@ def draw_pair(rng: np.random.Generator, config: AugmentConfig | None = None, *, 
 def _draw_color(
     rng: np.random.Generator, c: AugmentConfig, hsv_probability: float, contrast_probability: float, contrast: float, brightness: float
 ) -> ColorParams:
-    coins = rng.random(3) < (c.rgb_shift_probability, hsv_probability, contrast_probability)
-    red, green, blue = (int(v) for v in rng.integers(-c.rgb_shift, c.rgb_shift + 1, 3))
-    hue, saturation, value = (float(v) for v in rng.uniform(-c.hsv_shift, c.hsv_shift, 3))
+    rgb_coin, hsv_coin, contrast_coin = rng.random(3).tolist()
+    red, green, blue = rng.integers(-c.rgb_shift, c.rgb_shift + 1, 3).tolist()
+    hue, saturation, value = rng.uniform(-c.hsv_shift, c.hsv_shift, 3).tolist()
     a, b = 1 + _around_zero(rng, contrast), _around_zero(rng, brightness)
     return ColorParams(
-        rgb_shift=(red, green, blue) if coins[0] else None,
-        hsv_shift=(hue, saturation, value) if coins[1] else None,
-        contrast=(a, b) if coins[2] else None,
+        rgb_shift=(red, green, blue) if rgb_coin < c.rgb_shift_probability else None,
+        hsv_shift=(hue, saturation, value) if hsv_coin < hsv_probability else None,
+        contrast=(a, b) if contrast_coin < contrast_probability else None,
     )
 
 
