@@ -1,6 +1,6 @@
 """Reading faces as fpg stores them against reading them out of whole frames, as folders of frames do.
 
-    python benchmarks/storage.py [--json] [--faces 24] [--sizes 100 140 180] [--rounds 7]
+    python benchmarks/storage.py [--json] [--faces 24] [--sizes 100 140 180 240] [--rounds 7]
 
 A photograph of a face, scaled to so many pixels of face width, stands in a frame of 1280 x 720. The alternatives read the whole frame's
 PNG, written as their preparation scripts write it (`cv2.imwrite` with its defaults), and cut the same region out: with OpenCV (what SBI and
@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--faces", type=int, default=24, help="files (default: %(default)s)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 140, 180], help="face widths in pixels (default: %(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 140, 180, 240], help="face widths in pixels (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
