@@ -46,7 +46,7 @@ TOLERANCE = {"fp32": 2e-3, "fp16": 1e-2, "bf16": 5e-2}
 """Largest difference of probability from torch in float32 by precision; TF32 on GPUs is allowed for."""
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
@@ -59,7 +59,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="engines whose name contains this, beside torch eager")
     parser.add_argument("--peak", type=float, default=0, help="TFLOP/s that the device can do, for shares")
     parser.add_argument("--csv", type=Path, help="also write the cases there")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
     gpu = args.device == "cuda"
@@ -73,12 +73,14 @@ def main() -> int:
         where = next(detector.parameters()).device
         operations = flops(lambda: ExportModule(detector)(torch.rand(1, 3, size, size, device=where)))
         rounds = args.rounds or (30 if gpu else 5)
-        cases = measure(ways, batches, size, rounds, operations, args.peak, left_out)
-        cases += measure_resident(resident, batches, rounds, operations, args.peak, left_out)
-    name = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} CPU threads"
-    setting = {"device": name, "torch": torch.__version__, "gflop_per_image": operations / 1e9, "size": size}
-    if args.csv:
-        write_csv(args.csv, cases, setting)
+        name = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} CPU threads"
+        setting = {"device": name, "torch": torch.__version__, "gflop_per_image": operations / 1e9, "size": size}
+        cases: list[dict[str, object]] = []
+        for batch in batches:
+            cases += measure(ways, batch, size, rounds, operations, args.peak, left_out)
+            cases += measure_resident(resident, batch, rounds, operations, args.peak, left_out)
+            if args.csv:  # after each: compiling takes minutes, and a run that is stopped keeps what it has
+                write_csv(args.csv, cases, setting)
     if args.json:
         print(json.dumps({"benchmark": "infer", **setting, "cases": cases, "left_out": left_out}))
     else:
@@ -228,7 +230,7 @@ def on_cpu(detector: Detector) -> Call:
 
 def measure(
     ways: dict[str, tuple[Call, str]],
-    batches: tuple[int, ...],
+    batch: int,
     size: int,
     rounds: int,
     operations: int,
@@ -236,49 +238,43 @@ def measure(
     left_out: dict[str, str],
 ) -> list[dict[str, object]]:
     """Each engine's answers against torch's, then all of them in turn."""
-    cases: list[dict[str, object]] = []
-    rng = np.random.default_rng(0)
-    for batch in batches:
-        images = rng.random((batch, 3, size, size), dtype=np.float32)
-        expected = next(iter(ways.values()))[0](images)
-        alive: dict[str, Call] = {}
-        for name, (call, precision) in ways.items():
-            try:
-                for _ in range(3):
-                    answer = call(images)
-                difference = float(np.abs(answer - expected).max())
-            except (FpgError, RuntimeError) as error:
-                left_out[f"{name}, batch {batch}"] = " ".join(str(error).split())[:300]
-                continue
-            if not difference <= TOLERANCE[precision]:
-                left_out[f"{name}, batch {batch}"] = f"answers differ from torch's by {difference:.3g}"
-                continue
-            alive[name] = call
-        seconds: dict[str, list[float]] = {name: [] for name in alive}
-        for index in range(rounds):
-            for name in list(alive)[:: -1 if index % 2 else 1]:
-                start = time.perf_counter()
-                alive[name](images)
-                seconds[name].append(time.perf_counter() - start)
-        cases += [case(f"{name}, batch {batch}", taken, seconds[EAGER], batch, operations, peak) for name, taken in seconds.items()]
-    return cases
+    images = np.random.default_rng(batch).random((batch, 3, size, size), dtype=np.float32)
+    expected = next(iter(ways.values()))[0](images)
+    alive: dict[str, Call] = {}
+    for name, (call, precision) in ways.items():
+        try:
+            for _ in range(3):
+                answer = call(images)
+            difference = float(np.abs(answer - expected).max())
+        except (FpgError, RuntimeError) as error:
+            left_out[f"{name}, batch {batch}"] = " ".join(str(error).split())[:300]
+            continue
+        if not difference <= TOLERANCE[precision]:
+            left_out[f"{name}, batch {batch}"] = f"answers differ from torch's by {difference:.3g}"
+            continue
+        alive[name] = call
+    seconds: dict[str, list[float]] = {name: [] for name in alive}
+    for index in range(rounds):
+        for name in list(alive)[:: -1 if index % 2 else 1]:
+            start = time.perf_counter()
+            alive[name](images)
+            seconds[name].append(time.perf_counter() - start)
+    return [case(f"{name}, batch {batch}", taken, seconds[EAGER], batch, operations, peak) for name, taken in seconds.items()]
 
 
 def measure_resident(
-    resident: dict[str, Resident], batches: tuple[int, ...], rounds: int, operations: int, peak: float, left_out: dict[str, str]
+    resident: dict[str, Resident], batch: int, rounds: int, operations: int, peak: float, left_out: dict[str, str]
 ) -> list[dict[str, object]]:
     """The GPU's time alone."""
-    cases: list[dict[str, object]] = []
-    for batch in batches:
-        seconds: dict[str, list[float]] = {}
-        for name, call in resident.items():
-            try:
-                seconds[name] = call(batch, rounds)
-            except (FpgError, RuntimeError) as error:
-                left_out[f"{name}, batch {batch}, in GPU memory"] = " ".join(str(error).split())[:300]
-        for name, taken in seconds.items():
-            cases.append(case(f"{name}, batch {batch}, in GPU memory", taken, seconds[EAGER], batch, operations, peak))
-    return cases
+    seconds: dict[str, list[float]] = {}
+    for name, call in resident.items():
+        try:
+            seconds[name] = call(batch, rounds)
+        except (FpgError, RuntimeError) as error:
+            left_out[f"{name}, batch {batch}, in GPU memory"] = " ".join(str(error).split())[:300]
+    return [
+        case(f"{name}, batch {batch}, in GPU memory", taken, seconds[EAGER], batch, operations, peak) for name, taken in seconds.items()
+    ]
 
 
 def case(name: str, taken: list[float], eager: list[float], batch: int, operations: int, peak: float) -> dict[str, object]:

@@ -1,0 +1,46 @@
+"""The inference benchmark's JSON and CSV, and the GPU suite's command line. Nothing about speed is asserted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from infer import main
+
+SUITE = Path(__file__).parents[2] / "benchmarks" / "gpu_suite.sh"
+SMALL = ["--device", "cpu", "--backbone", "test_efficientnet", "--size", "64", "--batches", "1,3", "--rounds", "2", "--threads", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_every_engine_of_the_cpu_is_compared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--json", "--csv", str(tmp_path / "rows.csv"), *SMALL]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["left_out"] == {}
+    ways = ["torch eager fp32", "torch channels_last (fpg's engine)", "openvino fp32", "onnx fp32"]
+    assert [case["name"] for case in result["cases"]] == [f"{way}, batch {batch} vs torch-eager" for batch in (1, 3) for way in ways]
+    for case in result["cases"]:
+        assert case["ratio"] > 0
+        assert 0 < case["p50_ms"] <= case["p95_ms"] <= case["p99_ms"]
+        assert case["tflops"] == pytest.approx(case["images_per_second"] * result["gflop_per_image"] / 1e3)
+    assert result["gflop_per_image"] > 0.005
+    with (tmp_path / "rows.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(result["cases"])
+
+
+def test_the_suite_refuses_parts_that_it_does_not_have(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", str(SUITE), "nonsense"], env={"PATH": "/usr/bin:/bin", "OUT": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "no part nonsense" in done.stderr
