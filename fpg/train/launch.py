@@ -47,7 +47,11 @@ def launch(module: str, arguments: list[str], processes: int) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", module, *arguments)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        # One that was killed takes the others with it, which may be seen first. SIGTERM is what the launcher itself ends processes with.
+        killed = [
+            (rank, failure) for rank, failure in error.failures.items() if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
+        ]
+        rank, failure = killed[0] if killed else error.get_first_failure()
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
             console.print(f"error: process {rank} of the run was ended by {name}", markup=False)
