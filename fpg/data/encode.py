@@ -18,6 +18,8 @@ from fpg.common.files import atomic_write
 
 CODECS = ("libx264", "mpeg4")
 """Encoders in order of preference; PyAV's own builds carry the first."""
+X264_REPRODUCIBLE = "cpu-independent=1"
+"""Without it x264's rate control answers differently from processor to processor, and with AVX-512 from one run to the next."""
 
 
 def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], *, fps: float, crf: int = 20) -> int:
@@ -64,5 +66,6 @@ def _add_stream(container: OutputContainer, width: int, height: int, fps: float,
     stream = cast(VideoStream, container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001)))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.thread_count = 1
-    stream.options = {"crf": str(crf), "preset": "veryfast"} if codec == "libx264" else {"qscale": "4", "flags": "+qscale"}
+    h264 = {"crf": str(crf), "preset": "veryfast", "x264-params": X264_REPRODUCIBLE}
+    stream.options = h264 if codec == "libx264" else {"qscale": "4", "flags": "+qscale"}
     return stream

@@ -19,6 +19,7 @@ import av
 import numpy as np
 
 from fpg.common.errors import InputError, MissingDependencyError
+from fpg.data.encode import X264_REPRODUCIBLE
 from fpg.data.sources import frame_files
 from fpg.data.video import IMAGE_SUFFIXES, probe, raw_frames, read_image
 from fpg.runtime.pipeline import open_frames
@@ -27,7 +28,7 @@ THREADS = 4
 STILL_RATE = 25.0
 """Frames per second given to images and folders of frames."""
 _QUIET = {
-    "libx264": {"x264-params": f"threads={THREADS}:log-level=error"},
+    "libx264": {"x264-params": f"threads={THREADS}:log-level=error:{X264_REPRODUCIBLE}"},
     "libx265": {"x265-params": "frame-threads=2:log-level=error"},
 }
 _SHORT = 3
