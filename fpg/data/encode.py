@@ -66,6 +66,8 @@ def _add_stream(container: OutputContainer, width: int, height: int, fps: float,
     stream = cast(VideoStream, container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001)))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.thread_count = 1
-    h264 = {"crf": str(crf), "preset": "veryfast", "x264-params": X264_REPRODUCIBLE}
-    stream.options = h264 if codec == "libx264" else {"qscale": "4", "flags": "+qscale"}
+    options: dict[str, object] = {"qscale": "4", "flags": "+qscale"}
+    if codec == "libx264":
+        options = {"crf": str(crf), "preset": "veryfast", "x264-params": X264_REPRODUCIBLE}
+    stream.options = options
     return stream
