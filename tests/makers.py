@@ -14,6 +14,8 @@ from typing import Any
 import av
 import numpy as np
 
+from fpg.data.encode import X264_REPRODUCIBLE
+
 SKIN = (230, 40, 40)
 """Colour of the rectangles that `ColourAnalyzer` takes for faces."""
 
@@ -64,7 +66,7 @@ def write_video(
         stream: Any = out.add_stream(codec, rate=fps)
         stream.height, stream.width = images[0].shape[:2] if images else (80, 96)
         stream.pix_fmt = pixels
-        stream.options = options or {}
+        stream.options = ({"x264-params": X264_REPRODUCIBLE} if codec == "libx264" else {}) | (options or {})
         if rotation:
             stream.set_display_rotation(rotation)
         if colorspace:
