@@ -63,9 +63,11 @@ def one_step(world: World, config: TrainConfig, seed: int) -> dict[str, Tensor]:
 
 
 def close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    """Within rounding: over 900 draws tensors differ by up to 2e-5 of their largest gradient, but for the classifier's bias. Its gradient
+    is a sum over equally many images of both classes that can all but cancel, and is known to 4e-8 of terms near 0.1 then."""
     assert one.keys() == other.keys()
     for name, value in one.items():
-        assert float((other[name] - value).abs().max()) <= 5e-4 * float(value.abs().max()) + 1e-7, name
+        assert float((other[name] - value).abs().max()) <= 1e-4 * float(value.abs().max()) + 2e-7, name
 
 
 def test_the_gradient_is_that_of_the_definition(tiny: Callable[..., TrainConfig], seed: int) -> None:

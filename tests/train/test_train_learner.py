@@ -143,8 +143,10 @@ def stop_after(config: TrainConfig, steps: int) -> None:
         Run._step = done  # type: ignore[method-assign]
 
 
-def test_an_overflow_in_float16_leaves_the_step_out_and_lowers_the_scale(tiny: Tiny) -> None:
-    config = tiny(precision="fp16", ema=0.9)
+@pytest.mark.parametrize("sam", [False, True])
+def test_an_overflow_in_float16_leaves_the_step_out_and_lowers_the_scale(tiny: Tiny, sam: bool) -> None:
+    """With SAM the first pass overflows: the weights move nowhere, and the second pass must not bring a step of its own."""
+    config = tiny(precision="fp16", ema=0.9, optim=OptimConfig(lr=1e-3, sam=sam, sam_rho=0.2))
     learner = build_learner(config, CPU, ALONE)
     learner.scaler.load_state_dict({**learner.scaler.state_dict(), "scale": 2.0**120})
     before = weights(learner)
