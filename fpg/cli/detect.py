@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,24 +17,30 @@ from typing import Any
 from fpg.cli.entry import run
 from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
-from fpg.common.files import write_json
+from fpg.common.files import atomic_write, write_json
 from fpg.data.pool import WorkerDied
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
-from fpg.runtime.pipeline import Analyzer, Judgement, describe_model, describe_protocol, failure, judge, judge_many, printable
+from fpg.runtime.inputs import URL_EVERY, is_url
+from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
+from fpg.runtime.pipeline import Analyzer, VideoDetector
 from fpg.runtime.report import let_go, write_detect_report
+from fpg.runtime.stages import StageTimes
+from fpg.runtime.video_overlay import write_overlay
 
 EXAMPLES = """examples:
   fpg-detect run/model.safetensors clip.mp4
   fpg-detect engine/model.xml clip.mp4 photo.jpg folder/ --json out.json --report out.html
-  fpg-detect engine/model.xml long.mp4 --frames all --threshold 0.7
+  fpg-detect engine/model.xml long.mp4 --every 25 --threshold 0.7 --overlay seen.mp4
+  fpg-detect engine/model.xml folder/ --jobs 4 --csv faces.csv --stats
 
 One line per input goes to the standard output: score, verdict, path. The exit code is 1 when an input could not be judged
 (damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
 
+DEFAULT_FRAMES = 32
 FACES = "MediaPipe's face detector and mesh, in every frame looked at"
 
 
@@ -49,7 +57,22 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("inputs", metavar="INPUT", nargs="+", help="a video, an image or a folder")
     p.add_argument("--json", metavar="FILE", help="write every score as JSON")
+    p.add_argument("--csv", metavar="FILE", help="write a line per judged face, and one per input that could not be judged")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
+    p.add_argument(
+        "--overlay",
+        metavar="OUT",
+        help="write the video with boxes, scores of tracks and heat maps drawn on it: a file for one input (.mp4, or .png for an image), "
+        "else a folder",
+    )
+    p.add_argument("--every", type=positive, metavar="N", help="look at every N-th frame instead of a number of them")
+    p.add_argument("--jobs", type=positive, default=1, metavar="N", help="inputs judged at the same time (default: 1)")
+    p.add_argument("--stats", action="store_true", help="say at the end how long each stage took, on the standard error")
+    p.add_argument(
+        "--urls",
+        action="store_true",
+        help="open inputs that are URLs (https, rtsp, ...): one frame in --every (default: 25), up to --frames of them",
+    )
     p.add_argument(
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own)"
     )
@@ -63,7 +86,7 @@ def add_shared(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--frames",
         type=frame_count,
-        default=32,
+        default=DEFAULT_FRAMES,
         metavar="N|all",
         help="frames per video, evenly spaced (default: 32); data prepared by fpg-prepare keeps its own",
     )
@@ -115,8 +138,8 @@ def check_outputs(*paths: str | None) -> None:
         raise UsageError("two outputs name the same file")
 
 
-def expand(inputs: Sequence[str]) -> tuple[list[Path], list[InputError]]:
-    """Files to judge: folders give every video and image in them, recursively, each file once.
+def expand(inputs: Sequence[str]) -> tuple[list[Path | str], list[InputError]]:
+    """Files and URLs to judge: folders give every video and image in them, recursively, each file once.
 
     Returns:
         the files in order, and an error for each folder without any.
@@ -124,11 +147,14 @@ def expand(inputs: Sequence[str]) -> tuple[list[Path], list[InputError]]:
     Raises:
         UsageError: an empty name.
     """
-    files: dict[Path, None] = {}
+    files: dict[Path | str, None] = {}
     errors: list[InputError] = []
     for name in inputs:
         if not name:
             raise UsageError("INPUT: expected a file or folder, got an empty name")
+        if is_url(name):
+            files.setdefault(name)
+            continue
         path = Path(name)
         if not os.path.isdir(path):
             files.setdefault(path)
@@ -153,52 +179,133 @@ class _Judge:
     analyzer: Callable[[], Analyzer]
     options: dict[str, Any]
 
-    def __call__(self) -> Callable[[str], Judgement]:
-        engine, analyzer = self.engine(), self.analyzer()
-        return lambda path: judge(path, engine, analyzer, **self.options)
+    def __call__(self) -> Callable[[str], Judgement | WorkerDied]:
+        return VideoDetector(self.engine(), self.analyzer, **self.options).judge
 
 
-def _judgements(arguments: argparse.Namespace, files: Sequence[Path], engine: Engine, **options: Any) -> Iterator[tuple[int, Judgement]]:
+def _judgements(arguments: argparse.Namespace, files: Sequence[Path | str], detector: VideoDetector) -> Iterator[tuple[int, Judgement]]:
     """(index, judgement) of every file, here or on a Ray cluster, where the order is that of completion."""
     if arguments.ray is None:
-        yield from enumerate(judge_many(files, engine, default_analyzer(), **options))
+        yield from enumerate(detector.judge_many(files))
         return
+    options = detector.options
     load = functools.partial(load_engine, os.path.abspath(arguments.model), device=arguments.device, threads=arguments.threads or 1)
-    work = _Judge(load, default_analyzer, options)
+    work = _Judge(load, default_analyzer, vars(options))
     gpus = int(arguments.device.startswith("cuda"))
-    with contextlib.closing(run_on_ray([os.path.abspath(f) for f in files], work, arguments.ray, gpus=gpus)) as outcomes:
+    paths = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
+    with contextlib.closing(run_on_ray(paths, work, arguments.ray, gpus=gpus)) as outcomes:
         for index, outcome in outcomes:
             if isinstance(outcome, WorkerDied):
-                outcome = failure(files[index], InputError(files[index], outcome.reason), engine, options["threshold"])
+                outcome = failure(files[index], InputError(files[index], outcome.reason), detector.engine, options.threshold)
             yield index, replace(outcome, input=printable(files[index]))
+
+
+def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those of `fpg.runtime.pipeline.Options`.
+
+    Raises:
+        UsageError: options that contradict each other.
+    """
+    some_urls = any(is_url(name) for name in arguments.inputs)
+    frames, every = arguments.frames, arguments.every
+    if every is not None and not some_urls:
+        if frames is not None and frames != DEFAULT_FRAMES:
+            raise UsageError("--frames and --every: give one of them")
+        frames = None
+    return {
+        "frames": frames,
+        "every": every or (URL_EVERY if some_urls else 1),
+        "batch": arguments.batch,
+        "threshold": arguments.threshold,
+        "highlights": 6 * bool(arguments.report),
+        "maps": bool(arguments.overlay),
+        "urls": arguments.urls,
+    }
 
 
 def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     """Judge everything and write what was asked for; the exit code."""
+    options = options_of(arguments)
     files, errors = expand(arguments.inputs)
-    threshold = engine.spec.threshold if arguments.threshold is None else arguments.threshold
+    if arguments.overlay and len(files) > 1 and os.path.splitext(arguments.overlay)[1]:
+        raise UsageError(f"--overlay: {arguments.overlay} is one file, for {len(files)} inputs: name a folder")
     results: list[Judgement] = []
     order: list[int] = []
-    with progress("judging") as bar:
+    with VideoDetector(engine, default_analyzer, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
         task = bar.add_task("", total=len(files))
-        highlights = 6 * bool(arguments.report)
-        options = {"frames": arguments.frames, "batch": arguments.batch, "threshold": threshold, "highlights": highlights}
-        for index, result in _judgements(arguments, files, engine, **options):
+        start = time.perf_counter()
+        for index, result in _judgements(arguments, files, detector):
+            if arguments.overlay:
+                result, error = _overlay(arguments.overlay, result, len(files))
+                errors += error
             order.append(index)
             results.append(result)
             let_go(results)
             bar.advance(task)
+        seconds = time.perf_counter() - start
+    threshold = limit(engine, arguments.threshold)
     results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
-    model, protocol = describe_model(engine.spec, arguments.model), {**describe_protocol(arguments.frames), "faces": FACES}
+    model = describe_model(engine.spec, arguments.model)
+    protocol = {**describe_protocol(options["frames"], options["every"]), "faces": FACES}
     try:
         if arguments.json:
             write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})
+        if arguments.csv:
+            write_csv(arguments.csv, results)
         if arguments.report:
             write_detect_report(arguments.report, results, model, protocol, threshold)
     finally:  # a file that cannot be written does not hide the verdicts, and `| head` does not stop the files
         show(results)
+        if arguments.stats:
+            show_stats(results, detector.times, seconds)
     return 1 if any(r.error for r in results) else 0
+
+
+def _overlay(out: str, result: Judgement, inputs: int) -> tuple[Judgement, list[InputError]]:
+    """Draw a judgement; without its maps it goes on. What cannot be drawn is an error of its own, beside the verdict."""
+    errors: list[InputError] = []
+    if result.frames:
+        image = Path(result.input).suffix.lower() in IMAGE_SUFFIXES
+        path = Path(out) if os.path.splitext(out)[1] else Path(out) / f"{Path(result.input).stem}-overlay{'.png' if image else '.mp4'}"
+        try:
+            write_overlay(path, result)
+        except InputError as error:
+            errors.append(error)
+    frames = tuple(replace(f, faces=tuple(replace(face, activation_map=None) for face in f.faces)) for f in result.frames)
+    return replace(result, frames=frames), errors
+
+
+def write_csv(path: str | os.PathLike[str], results: Sequence[Judgement]) -> None:
+    """A line per judged face, and one with the reason per input that could not be judged; atomically.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with atomic_write(path, "w") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error"])
+        for result in results:
+            if result.error:
+                lines.writerow([result.input, *[""] * 8, result.error])
+            for frame in result.frames:
+                for face in frame.faces:
+                    box = [f"{v:.2f}" for v in face.box]
+                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, ""])
+
+
+def show_stats(results: Sequence[Judgement], times: StageTimes, seconds: float) -> None:
+    """What `--stats` prints."""
+    frames = sum(len(r.frames) for r in results)
+    faces = sum(len(f.faces) for r in results for f in r.frames)
+    judged = sum(r.score is not None for r in results)
+    rates = f"{judged / seconds:.2f} inputs/s, {frames / seconds:.1f} frames/s, {faces / seconds:.1f} faces/s"
+    print(f"\n{judged} inputs, {frames} frames and {faces} faces in {seconds:.2f} s: {rates}", file=sys.stderr)
+    print("stage      count   share   p50 ms   p95 ms   p99 ms", file=sys.stderr)
+    for row in times.summary():
+        ms = "".join(f"{v:9.1f}" for v in (row.p50_ms, row.p95_ms, row.p99_ms))
+        print(f"{row.stage:<8}{row.number:>8}{row.total_s / seconds:>8.0%}{ms}", file=sys.stderr)
+    print("share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch.", file=sys.stderr)
 
 
 def show(results: Sequence[Judgement]) -> None:
@@ -217,7 +324,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def body() -> int:
         arguments = parser().parse_args(argv)
-        check_outputs(arguments.json, arguments.report)
+        check_outputs(arguments.json, arguments.csv, arguments.report)
         engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
         return detect(arguments, engine)
 

@@ -33,7 +33,7 @@ from fpg.evaluate.robustness_report import headline, remarks, robustness_tables
 from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
 from fpg.faces import default_analyzer
-from fpg.runtime.pipeline import describe_model
+from fpg.runtime.judgement import describe_model
 
 EXAMPLES = """examples:
   fpg-eval run/model.safetensors --data prepared/ --out evaluation/

@@ -49,7 +49,7 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], *, f
     with atomic_write(path) as file:
         try:
             with av.open(file, "w", format="mp4") as container:
-                stream = _add_stream(container, width, height, fps, crf)
+                stream = add_stream(container, width, height, fps, crf)
                 for image in itertools.chain([first], images):
                     if image.shape != (height, width, 3) or image.dtype != np.uint8:
                         raise ValueError(f"frames: expected uint8 [{height}, {width}, 3], got {image.dtype} {list(image.shape)}")
@@ -61,7 +61,8 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], *, f
     return count
 
 
-def _add_stream(container: OutputContainer, width: int, height: int, fps: float, crf: int) -> VideoStream:
+def add_stream(container: OutputContainer, width: int, height: int, fps: float, crf: int) -> VideoStream:
+    """A video stream as `write_video` encodes it: H.264 where the encoder is there, reproducible; sizes are even."""
     codec = next(name for name in CODECS if name in av.codecs_available)
     stream = cast(VideoStream, container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001)))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -31,6 +31,7 @@ __all__ = [
     "raw_frames",
     "read_frames",
     "read_image",
+    "read_stream",
     "sample_indices",
 ]
 
@@ -48,6 +49,9 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
     "mp3,wav,flac,aac,w64,aiff"
 )
+_NETWORK = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,crypto,hls"
+STREAM_PATIENCE_S = 10.0
+"""How long a stream from the network may answer nothing."""
 # Formats whose header states the true length, so that packets ending well before it mean a truncated file.
 _LENGTH_STATED = ("matroska", "avi")
 _T = TypeVar("_T")
@@ -146,6 +150,24 @@ def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads
         raise FrameCountError(path, f"ends after {decoded} frames, frame {wanted[-1]} was asked for", decoded)
 
 
+def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0) -> Iterator[tuple[int, float, np.ndarray]]:
+    """One in `every` frames of a stream from the network, as `read_frames` gives them, until it ends.
+
+    Args:
+        url: http, https, rtsp, rtmp, udp or tcp; a file is not opened this way.
+
+    Raises:
+        InputError: it cannot be opened, answers nothing for `STREAM_PATIENCE_S` seconds, or is damaged.
+    """
+    start: float | None = None
+    with _opened_url(url, threads) as (container, stream):
+        fps = float(stream.average_rate or stream.guessed_rate or 25)
+        for index, frame in enumerate(_frames(url, container, stream)):
+            start = frame.time or 0.0 if start is None else start
+            if index % every == 0:
+                yield index, float(frame.time - start if frame.time is not None else index / fps), _to_rgb(url, frame)
+
+
 def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[Any]:
     """Every decoded frame as it is in the stream (`av.VideoFrame`: its own pixel format, not rotated), for re-encoding.
 
@@ -188,8 +210,22 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
 def _opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[Any, Any]]:
     check_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(MAX_VIDEO_PIXELS)}
+    with _stream_of(path, f"file:{os.path.abspath(os.fspath(path))}", threads, options=options) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _opened_url(url: str | os.PathLike[str], threads: int) -> Iterator[tuple[Any, Any]]:
+    options = {"protocol_whitelist": _NETWORK, "max_pixels": str(MAX_VIDEO_PIXELS), "rtsp_transport": "tcp"}
+    with _stream_of(url, os.fspath(url), threads, options=options, timeout=STREAM_PATIENCE_S) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _stream_of(path: str | os.PathLike[str], name: str, threads: int, **how: Any) -> Iterator[tuple[Any, Any]]:
+    """The container that `av.open(name, **how)` gives, and its video stream; errors name `path`."""
     try:
-        container = av.open(f"file:{os.path.abspath(os.fspath(path))}", mode="r", options=options)
+        container = av.open(name, mode="r", **how)
     except av.EOFError as error:
         raise InputError(path, "holds no frame: it ends after its header") from error
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -15,7 +15,7 @@ from fpg.common.spec import EngineSpec, sidecar
 from fpg.evaluate.calibration import calibration_error, fit_temperature, reliability, rescaled, threshold_at
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.protocol import Result
-from fpg.runtime.pipeline import FrameScore, Judgement
+from fpg.runtime.judgement import FrameScore, Judgement
 from fpg.runtime.scores import video_score
 
 

@@ -22,7 +22,7 @@ from fpg.common.errors import InputError, MissingDependencyError
 from fpg.data.encode import X264_REPRODUCIBLE
 from fpg.data.sources import frame_files
 from fpg.data.video import IMAGE_SUFFIXES, probe, raw_frames, read_image
-from fpg.runtime.pipeline import open_frames
+from fpg.runtime.inputs import open_frames
 
 THREADS = 4
 STILL_RATE = 25.0

@@ -24,7 +24,7 @@ from fpg.data.layouts.base import read_json, read_text, slashes
 from fpg.data.manifest import FAKE, REAL
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.evaluate.protocol import Result
-from fpg.runtime.pipeline import FaceScore, FrameScore, Judgement, printable
+from fpg.runtime.judgement import FaceScore, FrameScore, Judgement, printable
 from fpg.runtime.scores import video_score
 
 COLUMNS = {
@@ -93,7 +93,7 @@ def read_scores(path: str | os.PathLike[str], threshold: float = 0.5) -> list[Re
 
 
 def describe(path: str | os.PathLike[str], threshold: float) -> dict[str, Any]:
-    """What judged, as `fpg.runtime.pipeline.describe_model` says it for fpg's own models."""
+    """What judged, as `fpg.runtime.judgement.describe_model` says it for fpg's own models."""
     return {
         "file": printable(path),
         "sha256": sha256(path),

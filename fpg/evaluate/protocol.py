@@ -18,17 +18,8 @@ from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, 
 from fpg.data.sources import HASH, Source, find_sources, split_of
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
-from fpg.runtime.pipeline import (
-    Analyzer,
-    FrameFaces,
-    Highlight,
-    Judgement,
-    choose_faces,
-    failure,
-    judge,
-    judge_frames,
-    printable,
-)
+from fpg.runtime.judgement import Highlight, Judgement, failure, printable
+from fpg.runtime.pipeline import Analyzer, FrameFaces, choose_faces, judge, judge_frames
 from fpg.runtime.scores import faces_that_count
 
 SPLITS = ("train", "val", "test", "all")
@@ -167,7 +158,7 @@ def plan(
             split, such data is divided as `fpg-prepare` does.
         layout: how raw folders lie on disk, see `fpg.data.layouts`; None recognises it.
         frames: per raw video; a prepared folder has its own number.
-        batch, threshold, highlights: as in `fpg.runtime.pipeline.judge`.
+        batch, threshold, highlights: as in `fpg.runtime.pipeline.Options`.
 
     Raises:
         InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.

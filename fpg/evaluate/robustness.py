@@ -28,7 +28,9 @@ from fpg.evaluate.metrics import auc, compute
 from fpg.evaluate.perturbations import ALL, LEVELS, Cell, Perturbation, perturb
 from fpg.evaluate.protocol import Item, Result
 from fpg.evaluate.summary import RELEASED_SCORE
-from fpg.runtime.pipeline import Analyzer, Judgement, judge, open_frames, printable
+from fpg.runtime.inputs import open_frames
+from fpg.runtime.judgement import Judgement, printable
+from fpg.runtime.pipeline import Analyzer, judge
 
 FORMAT = "fpg-robustness 1"
 CLEAN = "clean"

@@ -19,7 +19,7 @@ from fpg.evaluate.calibration import summary
 from fpg.evaluate.groups import groups
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.protocol import Result
-from fpg.runtime.pipeline import describe_protocol
+from fpg.runtime.judgement import describe_protocol
 
 RELEASED_SCORE = 0.5
 """What the released evaluation gives a video that fails or has no face."""

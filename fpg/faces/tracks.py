@@ -28,29 +28,38 @@ class _Track:
     seen: int
 
 
-def track_faces(frames: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
-    """Number the faces of a video so that the same face has the same number in every frame.
+class Tracker:
+    """Numbers the faces of a video frame by frame, so that the same face has the same number in every frame."""
 
-    Args:
-        frames: in order of time, the boxes of each frame's faces, (x0, y0, x1, y1) in pixels of the frame, x0 < x1, y0 < y1.
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._position = self._count = 0
 
-    Returns:
-        A number per box, counted from 0 in order of appearance and, within a frame, in the order given.
-    """
-    numbers: list[list[int]] = []
-    tracks: list[_Track] = []
-    count = 0
-    for position, boxes in enumerate(frames):
-        tracks = [track for track in tracks if position - track.seen <= PATIENCE + 1]
-        linked = _link(tracks, boxes)
+    def __call__(self, boxes: Sequence[np.ndarray]) -> list[int]:
+        """Take the next frame.
+
+        Args:
+            boxes: of its faces, (x0, y0, x1, y1) in pixels of the frame, x0 < x1, y0 < y1.
+
+        Returns:
+            A number per box, counted from 0 in order of appearance and, within a frame, in the order given.
+        """
+        self._tracks = [track for track in self._tracks if self._position - track.seen <= PATIENCE + 1]
+        linked = _link(self._tracks, boxes)
         for index in range(len(boxes)):
             if index not in linked:
-                linked[index] = _Track(count, boxes[index], position)
-                tracks.append(linked[index])
-                count += 1
-            linked[index].box, linked[index].seen = boxes[index], position
-        numbers.append([linked[index].number for index in range(len(boxes))])
-    return numbers
+                linked[index] = _Track(self._count, boxes[index], self._position)
+                self._tracks.append(linked[index])
+                self._count += 1
+            linked[index].box, linked[index].seen = boxes[index], self._position
+        self._position += 1
+        return [linked[index].number for index in range(len(boxes))]
+
+
+def track_faces(frames: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
+    """`Tracker` over the boxes of all frames of a video, in order of time."""
+    tracker = Tracker()
+    return [tracker(boxes) for boxes in frames]
 
 
 def _link(tracks: list[_Track], boxes: Sequence[np.ndarray]) -> dict[int, _Track]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from fpg.runtime.pipeline import Highlight
+from fpg.runtime.judgement import Highlight
 
 FOR_FAKE = (225, 60, 20)
 FOR_REAL = (30, 110, 220)
@@ -34,10 +34,14 @@ def overlay(image: np.ndarray, activation_map: np.ndarray, scale: float) -> np.n
     """
     if not scale > 0:
         return image
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return paint(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), activation_map, scale)
+
+
+def paint(image: np.ndarray, activation_map: np.ndarray, scale: float) -> np.ndarray:
+    """As `overlay`, over the image in its colours, uint8 [H, W, 3] RGB; scale > 0."""
     height, width = image.shape[:2]
     strength = cv2.resize(np.asarray(activation_map, np.float32), (width, height), interpolation=cv2.INTER_CUBIC)[..., None] / scale
     strength = np.clip(strength, -1, 1)
     colour = np.where(strength > 0, np.array(FOR_FAKE, np.float32), np.array(FOR_REAL, np.float32))
     alpha = OPACITY * np.abs(strength)
-    return np.rint(grey * (1 - alpha) + colour * alpha).astype(np.uint8)
+    return np.rint(image * (1 - alpha) + colour * alpha).astype(np.uint8)

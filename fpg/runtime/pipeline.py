@@ -1,27 +1,46 @@
-"""From one input (video, image, folder of frames) to a judgement: decode forward once, detect, crop, batch across frames, score.
+"""From inputs to judgements: decoding -> faces, tracks and crops -> network -> scores, all at the same time.
 
-No torch here. An input that cannot be judged has an `error` and no score: nothing that failed ever gets a number.
+Each input has a thread that decodes and one that finds and crops faces; the network has one that all inputs share. No torch here.
+An input that cannot be judged has an `error` and no score: nothing that failed ever gets a number.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fpg.common.crops import face_input
 from fpg.common.errors import FpgError, InputError
-from fpg.common.spec import EngineSpec
-from fpg.data.images import check_file
-from fpg.data.sources import frame_files, frame_time
-from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, sample_indices
-from fpg.engines.base import Engine, fake_probability
-from fpg.runtime.scores import TEXT, faces_that_count, frame_score, video_score
+from fpg.data.video import FrameCountError, decodable, probe
+from fpg.engines import load_engine
+from fpg.engines.base import Engine
+from fpg.faces import default_analyzer
+from fpg.faces.tracks import Tracker
+from fpg.runtime.inputs import Frames, open_frames
+from fpg.runtime.judgement import (
+    FaceScore,
+    FrameScore,
+    HighlightKeeper,
+    Judgement,
+    TrackScore,
+    conclude,
+    extend_tracks,
+    failure,
+    limit,
+    printable,
+)
+from fpg.runtime.scores import faces_that_count
+from fpg.runtime.stages import Asked, Collector, Network, StageTimes, closing, prefetch
+
+Box = tuple[float, float, float, float]
 
 
 class _Face(Protocol):
@@ -31,86 +50,42 @@ class _Face(Protocol):
 
 Measure = Callable[[np.ndarray], float]
 """float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
-Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Iterator[tuple[int, float, np.ndarray]]]]
+Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Frames]]
 """Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
 Analyzer = Callable[[np.ndarray], Iterable[_Face]]
 """uint8 [H, W, 3] RGB to faces with a `box` (x0, y0, x1, y1) in pixels; `fpg.faces.FaceAnalyzer` is one."""
 
-
-@dataclass(frozen=True)
-class FaceScore:
-    """One judged face: box (x0, y0, x1, y1) in pixels of the frame, probability of fake in [0, 1]."""
-
-    box: tuple[float, float, float, float]
-    score: float
-    measure: float | None = None
-    """What `judge`'s `measure` said of the network's input; not part of `to_json`."""
+AHEAD = 4
+"""Decoded frames that may wait for the face detector."""
 
 
 @dataclass(frozen=True)
-class FrameScore:
-    """One frame: 0-based index, time in seconds, the faces that count (empty without a face)."""
+class Options:
+    """How inputs are judged; shared by `judge`, `judge_many` and `VideoDetector`."""
 
-    index: int
-    time_s: float
-    faces: tuple[FaceScore, ...] = ()
+    frames: int | None = 32
+    """Looked at, evenly spaced; None for one in `every`."""
+    every: int = 1
+    batch: int = 16
+    """Faces per call of the engine."""
+    threshold: float | None = None
+    """Probability from which the verdict is `fake`; None is the engine's."""
+    highlights: int = 6
+    """Suspicious faces to keep for a report."""
+    maps: bool = False
+    """Whether every `FaceScore` keeps its activation map."""
+    measure: Measure | None = None
+    """Called with every input of the network, see `FaceScore.measure`."""
+    reader: Reader | None = None
+    """Gives the frames; None is `open_frames`."""
+    urls: bool = False
+    """Whether URLs are opened."""
 
-    @property
-    def score(self) -> float | None:
-        """Maximum over the faces, None without one."""
-        return frame_score([face.score for face in self.faces])
-
-
-@dataclass(frozen=True)
-class Highlight:
-    """A face kept for the report: what the network saw and where it found evidence."""
-
-    index: int
-    time_s: float
-    score: float
-    image: np.ndarray
-    """uint8 [S, S, 3] RGB, the network's input."""
-    activation_map: np.ndarray
-    """float32 [h, w], class activation: positive where it speaks for fake."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What became of one input. Exactly one of `score` and `error` is None."""
-
-    input: str
-    score: float | None
-    verdict: str | None
-    """`real` or `fake`: `fake` when the score reaches the threshold; None without a score."""
-    threshold: float
-    frames: tuple[FrameScore, ...] = ()
-    error: str | None = None
-    no_face: bool = False
-    """The input could be read, and no frame had a face."""
-    highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
-
-    @property
-    def frames_with_face(self) -> int:
-        """Number of frames with at least one face."""
-        return sum(bool(frame.faces) for frame in self.frames)
-
-    def to_json(self) -> dict[str, Any]:
-        """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score}]}], error`."""
-        return {
-            "input": self.input,
-            "score": self.score,
-            "verdict": self.verdict,
-            "threshold": self.threshold,
-            "frames": [
-                {
-                    "index": frame.index,
-                    "time_s": round(frame.time_s, 4),
-                    "faces": [{"box": [round(v, 2) for v in face.box], "score": face.score} for face in frame.faces],
-                }
-                for frame in self.frames
-            ],
-            "error": self.error,
-        }
+    def open(self, path: str | os.PathLike[str], total: int | None) -> tuple[int, Frames]:
+        """See `open_frames`."""
+        if self.reader is not None:
+            return self.reader(path, self.frames, total)
+        return open_frames(path, self.frames, total, every=self.every, urls=self.urls)
 
 
 @dataclass(frozen=True)
@@ -119,16 +94,25 @@ class FrameFaces:
 
     index: int
     time_s: float
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    boxes: tuple[Box, ...] = ()
     inputs: tuple[np.ndarray, ...] = ()
+    image: np.ndarray | None = None
+    """uint8 [H, W, 3] RGB, where somebody wants to see it."""
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed and written as UTF-8, whatever bytes its name has."""
-    return os.fsencode(os.fspath(path)).decode("utf-8", "replace")
+class StreamFrame(NamedTuple):
+    """A judged frame of `VideoDetector.stream`, and how things stand after it."""
+
+    frame: FrameScore
+    score: float | None
+    """Of the video so far; None before the first face."""
+    tracks: dict[int, TrackScore]
+    """So far, those of the faces in this frame."""
+    image: np.ndarray | None
+    """uint8 [H, W, 3] RGB; None unless asked for."""
 
 
-def choose_faces(image: np.ndarray, boxes: Iterable[np.ndarray], size: int) -> tuple[tuple[Any, ...], tuple[np.ndarray, ...]]:
+def choose_faces(image: np.ndarray, boxes: Iterable[np.ndarray], size: int) -> tuple[tuple[Box, ...], tuple[np.ndarray, ...]]:
     """The boxes that count and their evaluation crops.
 
     Args:
@@ -144,33 +128,22 @@ def choose_faces(image: np.ndarray, boxes: Iterable[np.ndarray], size: int) -> t
     """
     found = [np.asarray(box, np.float64) for box in boxes]
     kept = [box for box, counts in zip(found, faces_that_count(np.array(found)), strict=True) if counts]
-    return tuple(tuple(float(v) for v in box) for box in kept), tuple(face_input(image, box, size) for box in kept)
+    return tuple(_tuple(box) for box in kept), tuple(face_input(image, box, size) for box in kept)
 
 
-def judge(
-    path: str | os.PathLike[str],
-    engine: Engine,
-    analyzer: Analyzer,
-    *,
-    frames: int | None = 32,
-    batch: int = 16,
-    threshold: float | None = None,
-    highlights: int = 6,
-    measure: Measure | None = None,
-    reader: Reader | None = None,
-) -> Judgement:
+def _tuple(box: np.ndarray) -> Box:
+    x0, y0, x1, y1 = (float(v) for v in box)
+    return x0, y0, x1, y1
+
+
+def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **options: Any) -> Judgement:
     """Judge one video, image or folder of frames.
 
     Args:
         path: the input.
         engine: the detector.
         analyzer: finds faces.
-        frames: looked at, evenly spaced; None for all.
-        batch: faces per call of the engine.
-        threshold: probability from which the verdict is `fake`; default the engine's.
-        highlights: suspicious faces to keep for a report.
-        measure: called with every input of the network, see `FaceScore.measure`.
-        reader: gives the frames; default `open_frames`.
+        options: of `Options`.
 
     Returns:
         A judgement; an input that cannot be read or has no face carries `error` and no score.
@@ -178,206 +151,246 @@ def judge(
     Raises:
         MissingDependencyError: a part that judging needs is not installed.
     """
-
-    options: dict[str, Any] = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": measure}
-
-    def attempt(total: int | None = None) -> Judgement:
-        count, images = (reader or open_frames)(path, frames, total)
-        return judge_frames(path, count, _analysed(path, images, analyzer, engine.spec.image_size), engine, **options)
-
-    try:
-        try:
-            return attempt()
-        except FrameCountError as error:  # the codec hides frames: spread the wanted ones over those that decode
-            return attempt(decodable(path, error, probe(path).frames))
-    except InputError as error:
-        return failure(path, error, engine, threshold)
-    except FpgError:
-        raise
-    except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
-        return failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"), engine, threshold)
+    chosen = Options(**options)
+    with Network(engine, chosen.batch) as network:
+        return _Judging(engine, network, chosen, StageTimes()).judge(path, analyzer)
 
 
 def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engine, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:
     """`judge` each input in turn, going on after failures; `options` as there."""
-    for path in paths:
-        yield judge(path, engine, analyzer, **options)
+    with VideoDetector(engine, lambda: analyzer, **options) as detector:
+        yield from detector.judge_many(paths)
 
 
-def judge_frames(
-    path: str | os.PathLike[str],
-    count: int,
-    items: Iterable[FrameFaces],
-    engine: Engine,
-    *,
-    batch: int = 16,
-    threshold: float | None = None,
-    highlights: int = 6,
-    measure: Measure | None = None,
-) -> Judgement:
+def judge_frames(path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engine, **options: Any) -> Judgement:
     """Judge frames whose faces are known: the part that prepared data and fresh inputs share.
 
     Args:
         path: names the input.
         count: frames to expect; spreads the highlights.
         items: the frames, in order of time.
-        engine, batch, threshold, highlights, measure: as in `judge`.
+        engine: the detector.
+        options: of `Options`; those about reading mean nothing here.
 
     Raises:
         InputError: from `items`, without any frame, or when the model's answer is not finite.
     """
-    name, limit = printable(path), _limit(engine, threshold)
-    scorer = _Scorer(name, engine, batch, _Keeper(highlights, count), measure)
-    for position, item in enumerate(items):
-        scorer.add(position, item)
-    frames = scorer.finish()
-    score = video_score(frame.score for frame in frames)
-    if score is None:
-        return Judgement(name, None, None, limit, frames, f"no face found in {len(frames)} frame{'s' * (len(frames) != 1)}", no_face=True)
-    return Judgement(name, score, "fake" if score >= limit else "real", limit, frames, highlights=scorer.keeper.best())
+    chosen = Options(**options)
+    with Network(engine, chosen.batch) as network:
+        return _Judging(engine, network, chosen, StageTimes()).conclude(path, count, iter(items))
 
 
-def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, threshold: float | None = None) -> Judgement:
-    """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
-    name = printable(path)
-    reason = error.reason if printable(error.path) == name else printable(str(error))
-    return Judgement(name, None, None, _limit(engine, threshold), error=reason)
+class VideoDetector:
+    """Judges videos as they come: a model, the stages around it, and how they are set.
 
-
-def _limit(engine: Engine, threshold: float | None) -> float:
-    return engine.spec.threshold if threshold is None else float(threshold)
-
-
-def open_frames(
-    path: str | os.PathLike[str], frames: int | None, total: int | None = None
-) -> tuple[int, Iterator[tuple[int, float, np.ndarray]]]:
-    """Number of frames to look at, and an iterator of (index, time in seconds, uint8 [H, W, 3] RGB) that decodes forward once.
+    Use it as a context manager, or call `close`.
 
     Args:
-        path: video, image or folder of frames (sorted by name, numbers by value).
-        frames: how many, evenly spaced; None for all.
-        total: frames of a video when known better than by its packets.
+        model: a loaded engine, or the path of weights or of an engine with its sidecar.
+        analyzer: makes a face finder; called once per input that is judged at the same time.
+        jobs: inputs judged at the same time. With more than one, faces of several inputs share a call of the engine, and scores may
+            differ in their last digits from run to run.
+        device, threads: of the engine, where `model` is a path (`fpg.engines.load_engine`).
+        options: of `Options`.
 
     Raises:
-        InputError: not there, not a video or image, or without frames; the iterator raises it where decoding fails.
+        InputError, UsageError, MissingDependencyError: the model cannot be used.
     """
-    path = Path(path)
-    if os.path.isdir(path):
-        names = frame_files(path)
-        if not names:
-            raise InputError(path, "the folder holds no images")
-        wanted = _wanted(len(names), frames)
-        return len(wanted), ((i, frame_time(i), read_image(names[i])) for i in wanted)
-    check_file(path)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return 1, ((0, 0.0, read_image(path)) for _ in range(1))
-    wanted = _wanted(probe(path).frames if total is None else total, frames)
-    return len(wanted), iter(read_frames(path, wanted))
+
+    def __init__(
+        self,
+        model: Engine | str | os.PathLike[str],
+        analyzer: Callable[[], Analyzer] = default_analyzer,
+        *,
+        jobs: int = 1,
+        device: str = "auto",
+        threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.engine: Engine = load_engine(model, device=device, threads=threads) if isinstance(model, str | os.PathLike) else model
+        self.options = Options(**options)
+        self.times = StageTimes()
+        self._analyzer, self._jobs = analyzer, jobs
+        self._idle: SimpleQueue[Analyzer] = SimpleQueue()
+        self._network = Network(self.engine, self.options.batch, joins=jobs > 1, times=self.times)
+        self._judging = _Judging(self.engine, self._network, self.options, self.times)
+
+    def __enter__(self) -> VideoDetector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the network's thread."""
+        self._network.__exit__()
+
+    def cancel(self) -> None:
+        """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
+        self._judging.cancelled = True
+
+    def judge(self, path: str | os.PathLike[str]) -> Judgement:
+        """As `judge`."""
+        with self._finder() as analyzer:
+            return self._judging.judge(path, analyzer)
+
+    def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
+        """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
+        if self._jobs == 1:
+            yield from map(self.judge, paths)
+            return
+        waiting: deque[Future[Judgement]] = deque()
+        with ThreadPoolExecutor(self._jobs) as pool:
+            try:
+                for path in paths:
+                    waiting.append(pool.submit(self.judge, path))
+                    if len(waiting) == 2 * self._jobs:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:  # Ctrl-C, or nobody wants the rest
+                if waiting:
+                    self.cancel()
+                pool.shutdown(cancel_futures=True)
+
+    def stream(
+        self, source: str | os.PathLike[str], *, every: int = 1, images: bool = False, latency_s: float | None = 0.2
+    ) -> Iterator[StreamFrame]:
+        """Judge a video or live stream frame by frame, in order, with bounded memory; end early by closing the generator.
+
+        Args:
+            source: a file, folder of frames, or URL (the caller asked for it by giving it).
+            every: look at every N-th frame.
+            images: give the decoded frames, too.
+            latency_s: how long a frame may wait for others to fill its batch; None waits, for the highest throughput.
+
+        Raises:
+            InputError: where reading or judging fails; frames before it have been given.
+        """
+        tracks: dict[int, TrackScore] = {}
+        total, seen = 0.0, 0
+        _, frames = open_frames(source, None, every=every, urls=True)
+        with self._finder() as analyzer:
+            items = self._judging.analysed(source, frames, analyzer, images=images)
+            with contextlib.closing(self._judging.scored(source, items, latency_s)) as judged:
+                for frame, _, image in judged:
+                    extend_tracks(tracks, frame)
+                    if frame.score is not None:
+                        total, seen = total + frame.score, seen + 1
+                    now = {face.track: tracks[face.track] for face in frame.faces}
+                    yield StreamFrame(frame, total / seen if seen else None, now, image)
+
+    @contextlib.contextmanager
+    def _finder(self) -> Iterator[Analyzer]:
+        """A face finder that nobody else uses meanwhile."""
+        analyzer = self._analyzer() if self._idle.empty() else self._idle.get()
+        yield analyzer
+        self._idle.put(analyzer)
 
 
-def _wanted(available: int, frames: int | None) -> list[int]:
-    return list(range(available)) if frames is None else sample_indices(available, frames)
+class _Waiting(NamedTuple):
+    """A frame whose faces the network has been given."""
+
+    frame: FrameFaces
+    tracks: list[int]
+    measures: list[float | None]
+    asked: tuple[Asked, ...]
 
 
-def _analysed(
-    path: str | os.PathLike[str], images: Iterator[tuple[int, float, np.ndarray]], analyzer: Analyzer, size: int
-) -> Iterator[FrameFaces]:
-    for index, time_s, image in images:
+class _Judged(NamedTuple):
+    frame: FrameScore
+    """With activation maps."""
+    inputs: tuple[np.ndarray, ...]
+    image: np.ndarray | None
+
+
+@dataclass
+class _Judging:
+    """The stages of one input, around a network that may be shared."""
+
+    engine: Engine
+    network: Network
+    options: Options
+    times: StageTimes
+    cancelled: bool = False
+
+    def judge(self, path: str | os.PathLike[str], analyzer: Analyzer) -> Judgement:
+        def attempt(total: int | None = None) -> Judgement:
+            count, frames = self.options.open(path, total)
+            return self.conclude(path, count, self.analysed(path, frames, analyzer))
+
         try:
-            boxes, inputs = choose_faces(image, (face.box for face in analyzer(image)), size)
-        except ValueError as error:
-            raise InputError(path, f"frame {index}: {error}") from error
+            try:
+                return attempt()
+            except FrameCountError as error:  # the codec hides frames: spread the wanted ones over those that decode
+                return attempt(decodable(path, error, probe(path).frames))
+        except InputError as error:
+            return self._failure(path, error)
         except FpgError:
             raise
-        except Exception as error:  # whatever a face model throws at one input must not end the others
-            raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}") from error
-        yield FrameFaces(index, float(time_s), boxes, inputs)
+        except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
+            return self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
 
+    def _failure(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
+        return failure(path, error, self.engine, self.options.threshold)
 
-class _Keeper:
-    """The most suspicious face of each stretch of the input, so that the report does not show one moment six times."""
+    def conclude(self, path: str | os.PathLike[str], count: int, items: Iterator[FrameFaces]) -> Judgement:
+        """Score frames whose faces are known, and judge; `count` frames are expected."""
+        keeper = HighlightKeeper(self.options.highlights, count)
+        frames: list[FrameScore] = []
+        with contextlib.closing(self.scored(path, items)) as judged:
+            for position, (frame, inputs, _) in enumerate(judged):
+                for face, image in zip(frame.faces, inputs, strict=True):
+                    keeper.offer(position, frame, image, face)
+                if not self.options.maps:
+                    frame = replace(frame, faces=tuple(replace(face, activation_map=None) for face in frame.faces))
+                frames.append(frame)
+        return conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
 
-    def __init__(self, number: int, frames: int) -> None:
-        self._number = number
-        self._stretch = max(1, math.ceil(frames / max(1, 2 * number)))
-        self._kept: dict[int, Highlight] = {}
+    def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:
+        """Faces and crops of frames that a thread decodes."""
+        with closing(prefetch(self.times.timed("decode", frames), AHEAD)) as decoded:
+            for index, time_s, image in decoded:
+                try:
+                    with self.times.lap("faces"):
+                        boxes = [face.box for face in analyzer(image)]
+                    with self.times.lap("crop"):
+                        chosen, inputs = choose_faces(image, boxes, self.engine.spec.image_size)
+                except ValueError as error:
+                    raise InputError(path, f"frame {index}: {error}") from error
+                except FpgError:
+                    raise
+                except Exception as error:  # whatever a face model throws at one input must not end the others
+                    raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}") from error
+                yield FrameFaces(index, float(time_s), chosen, inputs, image if images else None)
 
-    def offer(self, position: int, item: FrameFaces, score: float, image: np.ndarray, activation_map: np.ndarray) -> None:
-        key = position // self._stretch
-        if self._number and (key not in self._kept or score > self._kept[key].score):
-            pixels = np.ascontiguousarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
-            self._kept[key] = Highlight(item.index, item.time_s, score, pixels, np.array(activation_map, np.float32))
+    def scored(
+        self, path: str | os.PathLike[str], items: Iterator[FrameFaces], patience_s: float | None = None
+    ) -> Generator[_Judged, None, None]:
+        """Frames in order with the network's answers; `items` runs in a thread, as far ahead as two batches of frames with a face."""
+        window = 2 * self.network.size
+        with closing(prefetch(self._asked(items, window), window)) as waiting:
+            for frame, tracks, measures, asked in waiting:
+                if self.cancelled:
+                    raise InputError(path, "was cancelled")
+                faces = []
+                for box, track, measure, face in zip(frame.boxes, tracks, measures, asked, strict=True):
+                    answer = face.answer(patience_s)
+                    if not np.isfinite(answer.score):
+                        raise InputError(path, "the model's answer is not finite")
+                    faces.append(FaceScore(box, answer.score, measure, track, answer.activation_map))
+                yield _Judged(FrameScore(frame.index, frame.time_s, tuple(faces)), frame.inputs, frame.image)
 
-    def best(self) -> tuple[Highlight, ...]:
-        return tuple(sorted(self._kept.values(), key=lambda h: -h.score)[: self._number])
-
-
-class _Scorer:
-    """Collects faces across frames into batches for the engine and hands the scores back to their frames."""
-
-    def __init__(self, name: str, engine: Engine, batch: int, keeper: _Keeper, measure: Measure | None = None) -> None:
-        self.keeper = keeper
-        self._measure = measure
-        self._name, self._engine = name, engine
-        largest = engine.spec.batch[2] if engine.spec.batch else batch
-        self._batch = max(1, min(batch, largest))
-        self._frames: list[FrameFaces] = []
-        self._scores: list[list[tuple[float, float | None]]] = []
-        self._pending: list[tuple[int, np.ndarray]] = []
-
-    def add(self, position: int, item: FrameFaces) -> None:
-        self._frames.append(FrameFaces(item.index, item.time_s, item.boxes))
-        self._scores.append([])
-        self._pending += [(position, image) for image in item.inputs]
-        while len(self._pending) >= self._batch:
-            self._flush()
-
-    def finish(self) -> tuple[FrameScore, ...]:
-        while self._pending:
-            self._flush()
-        if not self._frames:
-            raise InputError(self._name, "no frame could be decoded")
-        return tuple(
-            FrameScore(item.index, item.time_s, tuple(FaceScore(b, *s) for b, s in zip(item.boxes, scores, strict=True)))
-            for item, scores in zip(self._frames, self._scores, strict=True)
-        )
-
-    def _flush(self) -> None:
-        now, self._pending = self._pending[: self._batch], self._pending[self._batch :]
-        images = np.stack([image for _, image in now])
-        smallest = self._engine.spec.batch[0] if self._engine.spec.batch else 1
-        padded = np.concatenate([images, np.repeat(images[-1:], smallest - len(now), axis=0)]) if len(now) < smallest else images
-        output = self._engine(padded)
-        scores = fake_probability(output.logits, self._engine.spec.temperature)[: len(now)]
-        if not np.isfinite(scores).all():
-            raise InputError(self._name, "the model's answer is not finite")
-        for (position, image), score, activation_map in zip(now, scores.tolist(), output.activation_map, strict=False):
-            self._scores[position].append((float(score), None if self._measure is None else float(self._measure(image))))
-            self.keeper.offer(position, self._frames[position], float(score), image, activation_map)
-
-
-def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What judged: file, hash, backend, network and provenance, for JSON files and reports."""
-    return {
-        "file": printable(path),
-        "sha256": spec.files.get(spec.model_file),
-        "backend": spec.backend,
-        "backbone": spec.detector.get("backbone"),
-        "image_size": spec.image_size,
-        "precision": spec.precision,
-        "threshold": spec.threshold,
-        "temperature": spec.temperature,
-        "provenance": spec.provenance,
-    }
-
-
-def describe_protocol(frames: int | None) -> dict[str, Any]:
-    """How a score came about, for JSON files and reports."""
-    return {
-        "unit": "video",
-        "frames": frames if frames is not None else "all",
-        "sampling": "evenly spaced, linspace(0, n - 1, frames) truncated" if frames is not None else "every frame",
-        "crop": "face box with margins of 1/8 of its width and height on each side",
-        "aggregation": TEXT,
-        "compression": "unknown",
-    }
+    def _asked(self, items: Iterator[FrameFaces], window: int) -> Iterator[_Waiting]:
+        collector, tracker = Collector(self.network, window), Tracker()
+        measure = self.options.measure
+        with closing(items):
+            try:
+                for item in items:
+                    asked = collector.frame(item.inputs)
+                    tracks = tracker([np.array(box) for box in item.boxes])
+                    yield _Waiting(item, tracks, [None if measure is None else float(measure(x)) for x in item.inputs], asked)
+            except Exception:
+                collector.flush()  # the frames before have their scores
+                raise
+        collector.flush()

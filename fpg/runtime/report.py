@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from fpg.common import html
+from fpg.runtime.judgement import Highlight, Judgement
 from fpg.runtime.overlay import map_scale, overlay
-from fpg.runtime.pipeline import Highlight, Judgement
 
 MAX_SECTIONS = 24
 """Inputs shown in detail; the rest are in the table."""

@@ -20,7 +20,7 @@ from fpg.evaluate.perturbations import BY_NAME, Cell, select
 from fpg.evaluate.protocol import Item, Plan, Result, plan, score
 from fpg.evaluate.robustness import CLEAN, Outcome, Suite, sample, tabulate
 from fpg.evaluate.robustness_report import remarks, robustness_figure, robustness_markdown, robustness_section
-from fpg.runtime.pipeline import open_frames
+from fpg.runtime.inputs import open_frames
 
 # -- codecs
 

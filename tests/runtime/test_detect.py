@@ -13,7 +13,7 @@ from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, fa
 
 import fpg.cli.detect as detect
 from fpg.common.errors import InputError
-from fpg.runtime.pipeline import Highlight, Judgement
+from fpg.runtime.judgement import Highlight, Judgement
 from fpg.runtime.report import MAX_SECTIONS, let_go, model_facts, plain, short_names, shorten, write_detect_report
 
 

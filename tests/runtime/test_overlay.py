@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fpg.runtime.judgement import Highlight
 from fpg.runtime.overlay import FOR_FAKE, FOR_REAL, OPACITY, map_scale, overlay
-from fpg.runtime.pipeline import Highlight
 
 GREY = np.full((16, 16, 3), 100, np.uint8)
 

@@ -15,7 +15,8 @@ from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lo
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.data.video import probe
 from fpg.engines.base import EngineOutput
-from fpg.runtime.pipeline import FrameFaces, judge, judge_frames, judge_many, printable
+from fpg.runtime.judgement import printable
+from fpg.runtime.pipeline import FrameFaces, judge, judge_frames, judge_many
 
 
 def test_video_scores_are_the_mean_over_frames_with_a_face(tmp_path: Path) -> None:
@@ -140,9 +141,9 @@ def test_no_frame_at_all_is_an_error() -> None:
 def test_json_has_exactly_the_fields_of_the_contract(tmp_path: Path) -> None:
     value = judge(save(tmp_path / "a.png", face_image(204)), BrightnessEngine(), GreenAnalyzer()).to_json()
     json.dumps(value, allow_nan=False)
-    assert list(value) == ["input", "score", "verdict", "threshold", "frames", "error"]
+    assert list(value) == ["input", "score", "verdict", "threshold", "frames", "tracks", "error"]
     assert list(value["frames"][0]) == ["index", "time_s", "faces"]
-    assert list(value["frames"][0]["faces"][0]) == ["box", "score"]
+    assert list(value["frames"][0]["faces"][0]) == ["box", "score", "track"]
     assert value["frames"][0]["faces"][0]["box"] == [16.0, 8.0, 48.0, 40.0]
 
 
@@ -179,7 +180,8 @@ def test_what_is_not_installed_stops_everything(tmp_path: Path) -> None:
 def test_hidden_frames_do_not_fail_a_video_but_missing_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = lossless_video(tmp_path / "v.mkv", [face_image(10 * i) for i in range(20)])
     honest = probe(video)
-    monkeypatch.setattr("fpg.runtime.pipeline.probe", lambda path: replace(honest, frames=22))
+    monkeypatch.setattr("fpg.runtime.inputs.probe", lambda path: replace(honest, frames=22))
     assert [f.index for f in judge(video, BrightnessEngine(), GreenAnalyzer(), frames=5).frames] == [0, 4, 9, 14, 19]
-    monkeypatch.setattr("fpg.runtime.pipeline.probe", lambda path: replace(honest, frames=40))
+    for module in ("inputs", "pipeline"):
+        monkeypatch.setattr(f"fpg.runtime.{module}.probe", lambda path: replace(honest, frames=40))
     assert judge(video, BrightnessEngine(), GreenAnalyzer(), frames=5).error == "is truncated or damaged: only 20 of 40 frames decode"

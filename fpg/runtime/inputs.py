@@ -1,0 +1,80 @@
+"""What there is to look at in an input: frames of a video, an image, a folder of frames, or a stream from the network."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fpg.common.errors import InputError
+from fpg.data.images import check_file
+from fpg.data.sources import frame_files, frame_time
+from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, read_stream, sample_indices
+
+Frames = Iterator[tuple[int, float, np.ndarray]]
+"""(index, time in seconds, uint8 [H, W, 3] RGB), in order of time."""
+URL_EVERY = 25
+"""Of a URL every 25th frame is looked at unless told otherwise: about one a second."""
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is a URL (`https://...`, `rtsp://...`) and not a file."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", os.fspath(path)) is not None
+
+
+def open_frames(
+    path: str | os.PathLike[str], frames: int | None, total: int | None = None, *, every: int = 1, urls: bool = False
+) -> tuple[int, Frames]:
+    """Number of frames to look at, and an iterator over them that decodes forward once.
+
+    Args:
+        path: video, image or folder of frames (sorted by name, numbers by value).
+        frames: how many, evenly spaced; None for one in `every`. Of a URL, whose length is not known, the first ones of one in `every`.
+        total: frames of a video when known better than by its packets.
+        every: step between frames where `frames` is None, and in URLs.
+        urls: whether URLs are opened.
+
+    Raises:
+        InputError: not there, not a video or image, without frames, or a URL that was not asked for; the iterator raises it where
+            decoding fails, and `FrameCountError` where a video whose frames are to be evenly spaced has fewer than `total`.
+    """
+    if is_url(path):
+        if not urls:
+            raise InputError(path, "is a URL, and none are opened unless asked for (--urls)")
+        return (frames or 1), _first(read_stream(path, every), frames)
+    path = Path(path)
+    if os.path.isdir(path):
+        names = frame_files(path)
+        if not names:
+            raise InputError(path, "the folder holds no images")
+        wanted = _wanted(len(names), frames, every)
+        return len(wanted), ((i, frame_time(i), read_image(names[i])) for i in wanted)
+    check_file(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return 1, ((0, 0.0, read_image(path)) for _ in range(1))
+    packets = probe(path).frames if total is None else total
+    wanted = _wanted(packets, frames, every)
+    images = read_frames(path, wanted)
+    return len(wanted), images if frames is not None else _as_far_as_they_go(path, images, packets)
+
+
+def _as_far_as_they_go(path: Path, images: Frames, packets: int) -> Frames:
+    """Frames in steps do not depend on how many there are: one that was announced and stays hidden ends them, no more."""
+    try:
+        yield from images
+    except FrameCountError as error:
+        decodable(path, error, packets)
+
+
+def _first(images: Frames, count: int | None) -> Frames:
+    for number, image in enumerate(images, 1):
+        yield image
+        if number == count:
+            return
+
+
+def _wanted(available: int, frames: int | None, every: int) -> list[int]:
+    return list(range(0, available, every)) if frames is None else sample_indices(available, frames)

@@ -1,0 +1,230 @@
+"""What the runtime says of an input: scores of faces, frames, tracks and the whole, a verdict or a reason why there is none."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fpg.common.errors import InputError
+from fpg.common.spec import EngineSpec
+from fpg.engines.base import Engine
+from fpg.runtime.scores import TEXT, frame_score, video_score
+
+
+@dataclass(frozen=True)
+class FaceScore:
+    """One judged face: box (x0, y0, x1, y1) in pixels of the frame, probability of fake in [0, 1]."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    measure: float | None = None
+    """What `judge`'s `measure` said of the network's input; not part of `to_json`."""
+    track: int = 0
+    """The same face has the same number in every frame (`fpg.faces.tracks`)."""
+    activation_map: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for."""
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One frame: 0-based index, time in seconds, the faces that count (empty without a face)."""
+
+    index: int
+    time_s: float
+    faces: tuple[FaceScore, ...] = ()
+
+    @property
+    def score(self) -> float | None:
+        """Maximum over the faces, None without one."""
+        return frame_score([face.score for face in self.faces])
+
+
+@dataclass(frozen=True)
+class TrackScore:
+    """One face through the frames that were looked at; the score is the mean over them."""
+
+    track: int
+    score: float
+    frames: int
+    start_s: float
+    end_s: float
+
+    def and_then(self, score: float, time_s: float) -> TrackScore:
+        """With one frame more."""
+        frames = self.frames + 1
+        return TrackScore(self.track, self.score + (score - self.score) / frames, frames, self.start_s, time_s)
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """A face kept for the report: what the network saw and where it found evidence."""
+
+    index: int
+    time_s: float
+    score: float
+    image: np.ndarray
+    """uint8 [S, S, 3] RGB, the network's input."""
+    activation_map: np.ndarray
+    """float32 [h, w], class activation: positive where it speaks for fake."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one input. Exactly one of `score` and `error` is None."""
+
+    input: str
+    score: float | None
+    verdict: str | None
+    """`real` or `fake`: `fake` when the score reaches the threshold; None without a score."""
+    threshold: float
+    frames: tuple[FrameScore, ...] = ()
+    error: str | None = None
+    no_face: bool = False
+    """The input could be read, and no frame had a face."""
+    highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def frames_with_face(self) -> int:
+        """Number of frames with at least one face."""
+        return sum(bool(frame.faces) for frame in self.frames)
+
+    @property
+    def tracks(self) -> tuple[TrackScore, ...]:
+        """Every face through time, in order of appearance."""
+        tracks: dict[int, TrackScore] = {}
+        for frame in self.frames:
+            extend_tracks(tracks, frame)
+        return tuple(tracks[number] for number in sorted(tracks))
+
+    def to_json(self) -> dict[str, Any]:
+        """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
+        end_s}], error`."""
+        return {
+            "input": self.input,
+            "score": self.score,
+            "verdict": self.verdict,
+            "threshold": self.threshold,
+            "frames": [
+                {
+                    "index": frame.index,
+                    "time_s": round(frame.time_s, 4),
+                    "faces": [{"box": [round(v, 2) for v in face.box], "score": face.score, "track": face.track} for face in frame.faces],
+                }
+                for frame in self.frames
+            ],
+            "tracks": [
+                {
+                    "track": track.track,
+                    "score": track.score,
+                    "frames": track.frames,
+                    "start_s": round(track.start_s, 4),
+                    "end_s": round(track.end_s, 4),
+                }
+                for track in self.tracks
+            ],
+            "error": self.error,
+        }
+
+
+def extend_tracks(tracks: dict[int, TrackScore], frame: FrameScore) -> None:
+    """Add a frame's faces to the tracks so far, by number."""
+    for face in frame.faces:
+        known = tracks.get(face.track)
+        tracks[face.track] = (
+            known.and_then(face.score, frame.time_s) if known else TrackScore(face.track, face.score, 1, frame.time_s, frame.time_s)
+        )
+
+
+def conclude(
+    name: str, frames: Iterable[FrameScore], threshold: float, highlights: tuple[Highlight, ...] = (), error: str | None = None
+) -> Judgement:
+    """The judgement of an input whose frames are scored: the mean over those with a face (`fpg.runtime.scores`).
+
+    Raises:
+        InputError: not one frame.
+    """
+    frames = tuple(frames)
+    if not frames:
+        raise InputError(name, "no frame could be decoded")
+    score = video_score(frame.score for frame in frames)
+    if score is None:
+        reason = f"no face found in {len(frames)} frame{'s' * (len(frames) != 1)}"
+        return Judgement(name, None, None, threshold, frames, reason, no_face=True)
+    return Judgement(name, score, "fake" if score >= threshold else "real", threshold, frames, highlights=highlights)
+
+
+def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, threshold: float | None = None) -> Judgement:
+    """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
+    name = printable(path)
+    reason = error.reason if printable(error.path) == name else printable(str(error))
+    return Judgement(name, None, None, limit(engine, threshold), error=reason)
+
+
+def limit(engine: Engine, threshold: float | None) -> float:
+    """The probability from which a verdict is `fake`: what was asked for, else the engine's own."""
+    return engine.spec.threshold if threshold is None else float(threshold)
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be printed and written as UTF-8, whatever bytes its name has."""
+    return os.fsencode(os.fspath(path)).decode("utf-8", "replace")
+
+
+class HighlightKeeper:
+    """The most suspicious face of each stretch of the input, so that a report does not show one moment six times.
+
+    Args:
+        number: of highlights.
+        frames: to expect.
+    """
+
+    def __init__(self, number: int, frames: int) -> None:
+        self._number = number
+        self._stretch = max(1, math.ceil(frames / max(1, 2 * number)))
+        self._kept: dict[int, Highlight] = {}
+
+    def offer(self, position: int, frame: FrameScore, image: np.ndarray, face: FaceScore) -> None:
+        """Consider a face of the frame at this position among those looked at; image: float32 [3, S, S], the network's input."""
+        key = position // self._stretch
+        if self._number and face.activation_map is not None and (key not in self._kept or face.score > self._kept[key].score):
+            pixels = np.ascontiguousarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
+            self._kept[key] = Highlight(frame.index, frame.time_s, face.score, pixels, np.array(face.activation_map, np.float32))
+
+    def best(self) -> tuple[Highlight, ...]:
+        """The most suspicious first."""
+        return tuple(sorted(self._kept.values(), key=lambda h: -h.score)[: self._number])
+
+
+def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What judged: file, hash, backend, network and provenance, for JSON files and reports."""
+    return {
+        "file": printable(path),
+        "sha256": spec.files.get(spec.model_file),
+        "backend": spec.backend,
+        "backbone": spec.detector.get("backbone"),
+        "image_size": spec.image_size,
+        "precision": spec.precision,
+        "threshold": spec.threshold,
+        "temperature": spec.temperature,
+        "provenance": spec.provenance,
+    }
+
+
+def describe_protocol(frames: int | None, every: int = 1) -> dict[str, Any]:
+    """How a score came about, for JSON files and reports; `every` counts when `frames` is None."""
+    sampling = "evenly spaced, linspace(0, n - 1, frames) truncated"
+    if frames is None:
+        sampling = "every frame" if every == 1 else f"every {every}th frame from the first"
+    return {
+        "unit": "video",
+        "frames": frames if frames is not None else "all",
+        "sampling": sampling,
+        "crop": "face box with margins of 1/8 of its width and height on each side",
+        "aggregation": TEXT,
+        "compression": "unknown",
+    }

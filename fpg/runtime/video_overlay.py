@@ -1,0 +1,188 @@
+"""A judged video to look at: boxes, scores of tracks, heat maps where the network found evidence, drawn on every frame.
+
+Frames between those that were judged show the boxes in between and the evidence of the last one.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from fpg.common.crops import detection_crop
+from fpg.common.errors import InputError
+from fpg.common.files import atomic_write
+from fpg.data.encode import add_stream
+from fpg.data.images import IMAGE_SUFFIXES, read_image
+from fpg.data.video import probe, read_frames
+from fpg.runtime.judgement import FaceScore, Judgement
+from fpg.runtime.overlay import paint
+
+HOLD_S = 1.0
+"""A face is shown between two frames in which it was judged if they are no further apart, and that long after the last."""
+_REAL, _FAKE = np.array((60, 190, 90)), np.array((235, 60, 45))
+_TIME_BASE = Fraction(1, 90_000)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """A face at a time."""
+
+    time_s: float
+    face: FaceScore
+
+
+def write_overlay(path: str | os.PathLike[str], judgement: Judgement) -> int:
+    """Write what was judged as H.264 video, or as PNG where the input is an image; without sound, with the input's time stamps.
+
+    Args:
+        path: of the result; `.mp4` for videos, `.png` for images.
+        judgement: of a video or image file, with the activation maps of its faces (`Options.maps`).
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        InputError: the input cannot be read again, the result cannot be written (nothing is left then), or the judgement has no frames.
+    """
+    if not judgement.frames:
+        raise InputError(judgement.input, "has no judged frames to draw")
+    drawer = _Drawer(judgement)
+    if Path(judgement.input).suffix.lower() in IMAGE_SUFFIXES:
+        encoded = cv2.imencode(".png", drawer.draw(0.0, read_image(judgement.input))[..., ::-1])[1]
+        with atomic_write(path) as file:
+            file.write(encoded.tobytes())
+        return 1
+    return _encode(path, drawer, _every_frame(judgement.input), probe(judgement.input).fps)
+
+
+def _every_frame(path: str) -> Iterator[tuple[int, float, np.ndarray]]:
+    total = probe(path).frames
+    return read_frames(path, range(total))
+
+
+def _encode(path: str | os.PathLike[str], drawer: _Drawer, frames: Iterator[tuple[int, float, np.ndarray]], fps: float) -> int:
+    """All frames have the size of the first; those of another size are fitted into it."""
+    count, last = 0, -1
+    with atomic_write(path) as file:
+        try:
+            with av.open(file, "w", format="mp4") as container:
+                stream = None
+                for _, time_s, image in frames:
+                    drawn = drawer.draw(time_s, image)
+                    if stream is None:
+                        height, width = (drawn.shape[0] + 1) // 2 * 2, (drawn.shape[1] + 1) // 2 * 2
+                        stream = add_stream(container, width, height, fps or 25, 20)
+                        stream.codec_context.time_base = _TIME_BASE
+                    frame = av.VideoFrame.from_ndarray(_fitted(drawn, height, width), format="rgb24")
+                    last = max(last + 1, round(time_s / _TIME_BASE))  # encoders want rising times
+                    frame.pts, frame.time_base = last, _TIME_BASE
+                    container.mux(stream.encode(frame))
+                    count += 1
+                if stream is not None:
+                    container.mux(stream.encode(None))
+        except av.FFmpegError as error:
+            raise InputError(path, f"cannot be written: {error.strerror or error}") from error
+    return count
+
+
+def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """An image on a canvas of that size: shrunk or grown where it is another's, its border repeated where one row is missing."""
+    if image.shape[0] not in (height, height - 1) or image.shape[1] not in (width, width - 1):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.copyMakeBorder(image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE)
+
+
+class _Drawer:
+    def __init__(self, judgement: Judgement) -> None:
+        self._judgement = judgement
+        self._scores = {track.track: track.score for track in judgement.tracks}
+        self._sights: dict[int, list[_Sight]] = {}
+        for frame in judgement.frames:
+            for face in frame.faces:
+                self._sights.setdefault(face.track, []).append(_Sight(frame.time_s, face))
+        self._times = {track: [sight.time_s for sight in sights] for track, sights in self._sights.items()}
+        maps = [f.activation_map for frame in judgement.frames for f in frame.faces if f.activation_map is not None]
+        self._scale = max((float(np.abs(m).max()) for m in maps), default=0.0)
+
+    def draw(self, time_s: float, image: np.ndarray) -> np.ndarray:
+        canvas = image.copy()
+        shown = [(track, face) for track in self._sights if (face := self._at(track, time_s)) is not None]
+        for _, face in shown:
+            _heat(canvas, face, self._scale)
+        thick = max(1, round(min(image.shape[:2]) / 300))
+        for track, face in shown:
+            score = self._scores[track]
+            _frame(canvas, face.box, _colour(score), f"{'fake' if score >= self._judgement.threshold else 'real'} {score:.2f}", thick)
+        return _header(canvas, self._judgement, thick)
+
+    def _at(self, track: int, time_s: float) -> FaceScore | None:
+        """The face at a time, its box between those before and after; None where nobody looked close enough."""
+        sights = self._sights[track]
+        at = bisect_right(self._times[track], time_s + 1e-6)
+        if at == 0:
+            return None
+        before = sights[at - 1]
+        if at == len(sights):
+            return before.face if time_s - before.time_s <= self._hold() else None
+        after = sights[at]
+        gap = after.time_s - before.time_s
+        if gap > max(HOLD_S, 1.5 * self._step()):
+            return before.face if time_s - before.time_s <= self._hold() else None
+        share = (time_s - before.time_s) / gap if gap > 0 else 0.0
+        box = (1 - share) * np.array(before.face.box) + share * np.array(after.face.box)
+        x0, y0, x1, y1 = (float(v) for v in box)
+        return FaceScore((x0, y0, x1, y1), before.face.score, track=track, activation_map=before.face.activation_map)
+
+    def _step(self) -> float:
+        """Usual time between two judged frames."""
+        steps = [b.time_s - a.time_s for a, b in pairwise(self._judgement.frames)]
+        return float(np.median(steps)) if steps else 0.0
+
+    def _hold(self) -> float:
+        return max(HOLD_S / 2, self._step())
+
+
+def _colour(score: float) -> tuple[int, int, int]:
+    """From green to red with the score."""
+    r, g, b = (int(v) for v in _REAL + (_FAKE - _REAL) * score)
+    return r, g, b
+
+
+def _heat(canvas: np.ndarray, face: FaceScore, scale: float) -> None:
+    """The evidence, on what the network saw of the face, in place."""
+    if face.activation_map is None or not scale > 0:
+        return
+    try:
+        y0, y1, x0, x1 = detection_crop(face.box, *canvas.shape[:2])
+    except ValueError:  # a box in between that is outside of this frame's size
+        return
+    canvas[y0:y1, x0:x1] = paint(canvas[y0:y1, x0:x1], face.activation_map, scale)
+
+
+def _frame(canvas: np.ndarray, box: tuple[float, float, float, float], colour: tuple[int, int, int], text: str, thick: int) -> None:
+    x0, y0, x1, y1 = (round(v) for v in box)
+    cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick + 1, cv2.LINE_AA)
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, thick)
+    x, y = max(0, min(x0, canvas.shape[1] - width)), max(height + 2, y0 - below)
+    cv2.rectangle(canvas, (x, y - height - 3), (x + width, y + below), colour, cv2.FILLED)
+    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, (255, 255, 255), thick, cv2.LINE_AA)
+
+
+def _header(canvas: np.ndarray, judgement: Judgement, thick: int) -> np.ndarray:
+    """The verdict on the whole input in the corner."""
+    text = judgement.error or f"{judgement.verdict} {judgement.score:.2f}"
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, thick)
+    margin = 4 * thick
+    corner = canvas[: height + below + 2 * margin, : width + 2 * margin]
+    corner[:] = (0.35 * corner).astype(np.uint8)
+    cv2.putText(canvas, text, (margin, margin + height), cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, (255, 255, 255), thick, cv2.LINE_AA)
+    return canvas
