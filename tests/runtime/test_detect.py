@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, fa
 
 import fpg.cli.detect as detect
 from fpg.common.errors import InputError
+from fpg.data.video import probe
 from fpg.runtime.judgement import Highlight, Judgement
 from fpg.runtime.report import MAX_SECTIONS, let_go, model_facts, plain, short_names, shorten, write_detect_report
 
@@ -98,6 +100,53 @@ def test_odd_names_are_escaped_everywhere(tmp_path: Path, name: str, capsys: pyt
     assert "onerror" in page.text
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert len(read(tmp_path / "o.json")["results"]) == 2
+
+
+def test_csv_overlay_and_stats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = lossless_video(tmp_path / "in" / "clip.mkv", [face_image(20 * i) for i in range(12)])
+    image = save(tmp_path / "in" / "photo.png", face_image(230))
+    (tmp_path / "in" / "bad, file.mp4").write_bytes(b"x")
+    out, seen = tmp_path / "o.csv", tmp_path / "seen"
+    code = detect.main(["m.xml", str(tmp_path / "in"), "--every", "5", "--csv", str(out), "--overlay", str(seen), "--jobs", "2", "--stats"])
+    assert code == 1
+    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    assert [Path(row["input"]).name for row in rows] == ["bad, file.mp4", *["clip.mkv"] * 3, "photo.png"]
+    assert rows[0]["error"].startswith("is not a readable video")
+    assert rows[0]["score"] == ""
+    assert [row["frame"] for row in rows[1:4]] == ["0", "5", "10"]
+    assert (rows[2]["time_s"], rows[2]["x0"], rows[2]["y1"], rows[2]["track"]) == ("0.5000", "16.00", "40.00", "0")
+    assert float(rows[4]["score"]) == pytest.approx(230 / 255, abs=1e-4)
+    assert sorted(p.name for p in seen.iterdir()) == ["clip-overlay.mp4", "photo-overlay.png"]
+    assert probe(seen / "clip-overlay.mp4").frames == 12
+    errors = capsys.readouterr().err
+    assert "2 inputs, 4 frames and 4 faces in" in errors
+    assert all(f"\n{stage}" in errors for stage in ("decode", "faces", "crop", "network"))
+    assert (video.is_file(), image.is_file()) == (True, True)
+
+
+def test_one_overlay_and_what_it_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = str(lossless_video(tmp_path / "clip.mkv", [face_image(20 * i) for i in range(3)]))
+    assert detect.main(["m.xml", video, "--overlay", str(tmp_path / "o.mp4")]) == 0
+    assert (tmp_path / "o.mp4").is_file()
+    other = str(save(tmp_path / "p.png", face_image(230)))
+    assert detect.main(["m.xml", video, other, "--overlay", str(tmp_path / "o.mp4")]) == 2
+    assert "name a folder" in capsys.readouterr().err
+    assert detect.main(["m.xml", video, "--overlay", str(tmp_path / "p.png" / "o.mp4"), "--json", str(tmp_path / "j.json")]) == 1
+    verdict, lost = read(tmp_path / "j.json")["results"]  # the verdict stands, and what was not drawn is named
+    assert (verdict["verdict"], verdict["error"], lost["score"]) == ("real", None, None)
+    assert "cannot be written" in lost["error"]
+
+
+def test_every_and_frames_contradict_each_other_and_urls_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = str(lossless_video(tmp_path / "clip.mkv", [face_image(20 * i) for i in range(9)]))
+    assert detect.main(["m.xml", video, "--every", "2", "--frames", "3"]) == 2
+    assert detect.main(["m.xml", video, "--every", "4", "--json", str(tmp_path / "o.json")]) == 0
+    value = read(tmp_path / "o.json")
+    assert [f["index"] for f in value["results"][0]["frames"]] == [0, 4, 8]
+    assert (value["protocol"]["frames"], value["protocol"]["sampling"]) == ("all", "every 4th frame from the first")
+    capsys.readouterr()
+    assert detect.main(["m.xml", "https://127.0.0.1/v.mp4"]) == 1
+    assert "error: https://127.0.0.1/v.mp4: is a URL, and none are opened unless asked for (--urls)" in capsys.readouterr().err
 
 
 def test_threshold_option(tmp_path: Path) -> None:
