@@ -77,11 +77,11 @@ def test_frames_before_a_broken_one_are_given(tmp_path: Path) -> None:
     for i in range(5):
         save(tmp_path / "f" / f"{i}.png", face_image(30 * i))
     (tmp_path / "f" / "5.png").write_bytes(b"x")
-    got = []
-    with VideoDetector(BrightnessEngine(), GreenAnalyzer) as detector, pytest.raises(InputError, match=r"5\.png"):
-        for frame in detector.stream(tmp_path / "f"):
-            got.append(frame.frame.index)
-    assert got == list(range(5))
+    with VideoDetector(BrightnessEngine(), GreenAnalyzer) as detector:
+        frames = detector.stream(tmp_path / "f")
+        assert [next(frames).frame.index for _ in range(5)] == list(range(5))
+        with pytest.raises(InputError, match=r"5\.png"):
+            next(frames)
 
 
 def test_a_url_is_refused_unless_asked_for_and_streams_where_it_is(video: Path, server: str) -> None:
