@@ -1,0 +1,323 @@
+// fpg-detect-cpp: judge videos, images and folders of them, as fpg-detect does.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <set>
+#include <thread>
+
+#include "fpg_runtime/runtime.h"
+
+namespace {
+
+using namespace fpg::runtime;
+
+constexpr const char* kUsage =
+    "usage: fpg-detect-cpp ENGINE INPUT... [options]\n"
+    "\n"
+    "Judge whether the faces in videos and images were forged. Folders are searched for videos and images, recursively.\n"
+    "ENGINE is an exported model (.xml, .engine) with its .spec.json beside it.\n"
+    "\n"
+    "  --json FILE          write every score as JSON\n"
+    "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
+    "  --frames N|all       frames per video, evenly spaced (default: 32)\n"
+    "  --every N            look at every N-th frame instead of a number of them\n"
+    "  --threshold P        probability from which the verdict is fake (default: the model's own)\n"
+    "  --batch N            faces per call of the network (default: 16)\n"
+    "  --threads N          CPU threads of the network (default: all)\n"
+    "  --jobs N             inputs judged at the same time (default: 1)\n"
+    "  --face-models DIR    MediaPipe's .tflite files (default: $FPG_FACE_MODELS, or where they were installed)\n"
+    "  --stats              say at the end how long each stage took, on the standard error\n"
+    "  --help\n"
+    "\n"
+    "examples:\n"
+    "  fpg-detect-cpp model.xml clip.mp4\n"
+    "  fpg-detect-cpp model.xml folder/ --jobs 2 --json out.json --csv faces.csv --stats\n"
+    "\n"
+    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 wrong usage, 130 and 143 after\n"
+    "Ctrl-C and SIGTERM.\n";
+
+std::atomic<int> signalled{0};
+extern "C" void on_signal(int number) { signalled = number; }
+
+struct Arguments {
+  std::string model;
+  std::vector<std::string> inputs;
+  std::string json, csv;
+  bool stats = false;
+  Options options;
+};
+
+long number(const std::string& name, const std::string& text, long most) {
+  char* end = nullptr;
+  const long value = std::strtol(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < 1 || value > most) {
+    throw UsageError(name + ": expected a whole number from 1 to " + std::to_string(most) + ", got " + text);
+  }
+  return value;
+}
+
+Arguments parse(int argc, char** argv) {
+  Arguments result;
+  bool frames_given = false, only_names = false;
+  std::vector<std::string> names;
+  for (int i = 1; i < argc; ++i) {
+    std::string name = argv[i];
+    if (only_names || name.size() < 2 || name[0] != '-') {
+      names.push_back(name);
+      continue;
+    }
+    if (name == "--") {
+      only_names = true;
+      continue;
+    }
+    if (name == "--help" || name == "-h") {
+      std::cout << kUsage;
+      std::exit(0);
+    }
+    if (name == "--stats") {
+      result.stats = true;
+      continue;
+    }
+    std::string value;
+    if (const size_t at = name.find('='); at != std::string::npos) {
+      value = name.substr(at + 1);
+      name.resize(at);
+    } else if (i + 1 < argc) {
+      value = argv[++i];
+    } else {
+      throw UsageError(name + ": expected a value");
+    }
+    Options& o = result.options;
+    if (name == "--json") {
+      result.json = value;
+    } else if (name == "--csv") {
+      result.csv = value;
+    } else if (name == "--frames") {
+      frames_given = true;
+      o.frames = value == "all" ? 0 : static_cast<int>(number(name, value, 1'000'000));
+    } else if (name == "--every") {
+      o.every = static_cast<int>(number(name, value, 1'000'000));
+    } else if (name == "--batch") {
+      o.batch = static_cast<int>(number(name, value, 1'000'000));
+    } else if (name == "--threads") {
+      o.threads = static_cast<int>(number(name, value, 1024));
+    } else if (name == "--jobs") {
+      o.jobs = static_cast<int>(number(name, value, 1024));
+    } else if (name == "--face-models") {
+      o.face_models = value;
+    } else if (name == "--threshold") {
+      char* end = nullptr;
+      const double p = std::strtod(value.c_str(), &end);
+      if (value.empty() || *end != '\0' || !(p >= 0 && p <= 1)) throw UsageError("--threshold: expected a number from 0 to 1, got " + value);
+      o.threshold = p;
+    } else {
+      throw UsageError(name + ": there is no such option (--help lists them)");
+    }
+  }
+  if (names.size() < 2) throw UsageError("expected an ENGINE and at least one INPUT (--help)");
+  if (result.options.every > 1) {
+    if (frames_given && result.options.frames != 0) throw UsageError("--frames and --every: give one of them");
+    result.options.frames = 0;
+  }
+  result.model = names[0];
+  result.inputs.assign(names.begin() + 1, names.end());
+  for (const std::string& out : {result.json, result.csv}) {
+    std::error_code ignored;
+    if (!out.empty() && std::filesystem::is_directory(out, ignored)) throw UsageError(out + " is a folder: name the file to write");
+  }
+  if (!result.json.empty() && result.json == result.csv) throw UsageError("two outputs name the same file");
+  return result;
+}
+
+bool is_url(const std::string& name) {
+  const size_t at = name.find("://");
+  return at != std::string::npos && at > 0 && std::isalpha(static_cast<unsigned char>(name[0])) &&
+         std::all_of(name.begin(), name.begin() + static_cast<long>(at),
+                     [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '.' || c == '-'; });
+}
+
+// Files to judge; folders give every video and image in them, each file once.
+std::vector<std::string> expand(const std::vector<std::string>& inputs, std::vector<InputError>& errors) {
+  std::vector<std::string> files;
+  std::set<std::string> known;
+  const auto add = [&](const std::string& file) {
+    if (known.insert(file).second) files.push_back(file);
+  };
+  for (const std::string& name : inputs) {
+    if (name.empty()) throw UsageError("INPUT: expected a file or folder, got an empty name");
+    std::error_code error;
+    if (is_url(name)) {
+      errors.emplace_back(name, "is a URL, and this program opens none");
+    } else if (!std::filesystem::is_directory(name, error)) {
+      add(name);
+    } else {
+      std::vector<std::string> found;
+      const auto quiet = std::filesystem::directory_options::skip_permission_denied;
+      for (auto it = std::filesystem::recursive_directory_iterator(name, quiet, error); !error && it != std::filesystem::recursive_directory_iterator();
+           it.increment(error)) {
+        const std::string base = it->path().filename().string();
+        std::error_code ignored;
+        if (base[0] == '.') {
+          if (it->is_directory(ignored)) it.disable_recursion_pending();
+        } else if ((is_video_name(base) || is_image_name(base)) && it->is_regular_file(ignored)) {
+          found.push_back(it->path().string());
+        }
+      }
+      if (found.empty()) errors.emplace_back(name, "the folder holds no videos or images");
+      std::sort(found.begin(), found.end(), natural_less);
+      std::for_each(found.begin(), found.end(), add);
+    }
+  }
+  return files;
+}
+
+// Text that may hold a file name, for the terminal.
+std::string one_line(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    result += byte < 0x20 || byte == 0x7f ? std::string("\xef\xbf\xbd") : std::string(1, c);
+  }
+  return result;
+}
+
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string result = "\"";
+  for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return result + "\"";
+}
+
+std::string csv_of(const std::vector<Judgement>& results) {
+  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error\n";
+  for (const Judgement& result : results) {
+    const std::string input = quoted(result.input);
+    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "\n";
+    for (const FrameScore& frame : result.frames) {
+      for (const FaceScore& face : frame.faces) {
+        char line[256];
+        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,\n", static_cast<long long>(frame.index), frame.time_s, face.box[0],
+                      face.box[1], face.box[2], face.box[3], face.score, face.track);
+        text += input + line;
+      }
+    }
+  }
+  return text;
+}
+
+void show(const std::vector<Judgement>& results) {
+  std::puts("score  verdict  frames  input");
+  for (const Judgement& r : results) {
+    if (r.score) {
+      std::printf("%5.3f  %-7s  %6lld  %s\n", *r.score, r.verdict.c_str(), static_cast<long long>(r.frames_with_face()), one_line(r.input).c_str());
+    } else {
+      std::printf("    -  -             -  %s\n", one_line(r.input).c_str());
+      std::fflush(stdout);
+      std::fprintf(stderr, "error: %s: %s\n", one_line(r.input).c_str(), one_line(r.error).c_str());
+    }
+  }
+  std::fflush(stdout);
+}
+
+void show_stats(const std::vector<Judgement>& results, const std::vector<StageTime>& times, double seconds) {
+  int64_t frames = 0, faces = 0, judged = 0;
+  for (const Judgement& r : results) {
+    judged += r.score.has_value();
+    frames += static_cast<int64_t>(r.frames.size());
+    for (const FrameScore& frame : r.frames) faces += static_cast<int64_t>(frame.faces.size());
+  }
+  std::fprintf(stderr, "\n%lld inputs, %lld frames and %lld faces in %.2f s: %.2f inputs/s, %.1f frames/s, %.1f faces/s\n",
+               static_cast<long long>(judged), static_cast<long long>(frames), static_cast<long long>(faces), seconds,
+               static_cast<double>(judged) / seconds, static_cast<double>(frames) / seconds, static_cast<double>(faces) / seconds);
+  std::fprintf(stderr, "stage      count   share   p50 ms   p95 ms   p99 ms\n");
+  for (const StageTime& row : times) {
+    std::fprintf(stderr, "%-8s%8lld%7.0f%%%9.1f%9.1f%9.1f\n", row.stage.c_str(), static_cast<long long>(row.number), 100 * row.total_s / seconds, row.p50_ms,
+                 row.p95_ms, row.p99_ms);
+  }
+  std::fprintf(stderr, "share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch.\n");
+}
+
+// Judges in a thread, so that signals are seen at once.
+std::vector<Judgement> judge_all(VideoDetector& detector, const std::vector<std::string>& files) {
+  std::vector<Judgement> results;
+  std::atomic<bool> done{false};
+  std::exception_ptr error;
+  std::thread worker([&] {
+    try {
+      detector.judge_many(files, [&](Judgement judgement) {
+        results.push_back(std::move(judgement));
+        if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\rjudging %zu/%zu ", results.size(), files.size());
+      });
+    } catch (...) {
+      error = std::current_exception();
+    }
+    done = true;
+  });
+  while (!done) {
+    if (signalled != 0) detector.cancel();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  worker.join();
+  if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
+  if (error) std::rethrow_exception(error);
+  return results;
+}
+
+int run(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  std::vector<InputError> errors;
+  const std::vector<std::string> files = expand(arguments.inputs, errors);
+  VideoDetector detector(arguments.model, arguments.options);
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Judgement> results = judge_all(detector, files);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (signalled != 0) {
+    std::fprintf(stderr, "interrupted\n");
+    return 128 + signalled;
+  }
+  for (const InputError& error : errors) {
+    Judgement judgement;
+    judgement.input = error.path();
+    judgement.error = error.reason();
+    judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
+    results.push_back(std::move(judgement));
+  }
+  std::string lost;
+  try {
+    if (!arguments.json.empty()) write_atomically(arguments.json, to_json(results, detector.spec(), arguments.model, arguments.options) + "\n");
+    if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
+  } catch (const InputError& error) {
+    lost = error.what();  // a file that cannot be written does not hide the verdicts
+  }
+  show(results);
+  if (arguments.stats) show_stats(results, detector.times(), seconds);
+  if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());
+  const bool failed = std::any_of(results.begin(), results.end(), [](const Judgement& r) { return !r.error.empty(); });
+  return failed || !lost.empty() ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGPIPE, SIG_DFL);
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& error) {
+    std::fprintf(stderr, "error: %s\n", one_line(error.what()).c_str());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", one_line(error.what()).c_str());
+    return 1;
+  }
+}

@@ -1,0 +1,32 @@
+/* fpg's video runtime for C and what can call it. No exception leaves these functions; a detector belongs to one thread at a time. */
+#ifndef FPG_RUNTIME_C_H
+#define FPG_RUNTIME_C_H
+
+#if defined(_WIN32)
+#define FPG_RUNTIME_C_API
+#else
+#define FPG_RUNTIME_C_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fpg_detector fpg_detector;
+
+/* Loads a model (.xml, .engine) with its sidecar.
+ * options: NULL, or JSON with any of "frames", "every", "batch", "threads", "threshold", "face_models".
+ * Returns NULL on failure; *error (may be NULL) is then a message to free with fpg_string_free. */
+FPG_RUNTIME_C_API fpg_detector* fpg_detector_create(const char* model, const char* options, char** error);
+
+/* Judges a video, image or folder of frames: JSON as in fpg-detect's results, to free with fpg_string_free.
+ * An input that cannot be judged has "error" there. NULL only when memory runs out. */
+FPG_RUNTIME_C_API char* fpg_detector_judge(fpg_detector* detector, const char* path);
+
+FPG_RUNTIME_C_API void fpg_detector_destroy(fpg_detector* detector);
+FPG_RUNTIME_C_API void fpg_string_free(char* text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

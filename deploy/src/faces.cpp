@@ -1,0 +1,272 @@
+#include "faces.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <openvino/openvino.hpp>
+#include <optional>
+
+#include "fpg_runtime/runtime.h"
+#include "openvino_core.h"
+
+namespace fpg::runtime {
+namespace {
+
+constexpr const char* kDetector = "face_detection_full_range.tflite";
+constexpr const char* kLandmarks = "face_landmark.tflite";
+constexpr int kSide = 192;  // of both networks' input
+constexpr int kGrid = 48;   // anchors of the full-range detector: centres of a 48 x 48 grid, row by row
+constexpr int kMesh = 468;
+constexpr double kScore = 0.5;       // detections below are dropped
+constexpr double kOverlap = 0.3;     // detections that overlap more are one face
+constexpr double kPresence = 0.5;    // faces whose presence is lower are rejected
+constexpr int kPasses = 2;           // the second crops again around the mesh of the first
+constexpr double kScale = 1.5;       // side of the crop over the longer side of the box
+constexpr double kSameFace = 0.5;    // meshes whose boxes overlap more are one face
+constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
+
+// Boxes and points are float32 in Python: the same roundings keep decisions on the border the same.
+double single(double value) { return static_cast<double>(static_cast<float>(value)); }
+
+// The image fitted into a black square of kSide, and how to get back.
+struct Letterbox {
+  Image square{kSide, kSide};
+  double left, top, sx, sy;
+
+  Letterbox(const ImageView& image, double fill) {
+    const double scale = fill * kSide / std::max(image.height, image.width);
+    const int w = std::max(1, static_cast<int>(std::nearbyint(image.width * scale)));
+    const int h = std::max(1, static_cast<int>(std::nearbyint(image.height * scale)));
+    const int x = (kSide - w) / 2, y = (kSide - h) / 2;
+    const Image inner = scale < 1 ? resize_area(image, h, w) : resize_linear(image, h, w);
+    for (int row = 0; row < h; ++row) std::copy_n(inner.row(row), 3 * static_cast<size_t>(w), square.row(y + row) + 3 * x);
+    left = x;
+    top = y;
+    sx = static_cast<double>(image.width) / w;
+    sy = static_cast<double>(image.height) / h;
+  }
+
+  std::array<double, 2> to_image(double u, double v) const {
+    return {(u * kSide - left) * sx - 0.5, (v * kSide - top) * sy - 0.5};
+  }
+};
+
+// One network with its request; the input is filled in place.
+class Network {
+ public:
+  explicit Network(const std::string& path) {
+    try {
+      const ov::AnyMap options = {{ov::inference_num_threads.name(), 1},
+                                  {ov::hint::inference_precision.name(), ov::element::f32},
+                                  {ov::hint::performance_mode.name(), ov::hint::PerformanceMode::LATENCY}};
+      request_ = openvino_core().compile_model(openvino_core().read_model(path), "CPU", options).create_infer_request();
+    } catch (const std::exception& error) {
+      throw InputError(path, std::string("is no face network that OpenVINO can load: ") + error.what());
+    }
+  }
+
+  // Pixels times `factor` plus `offset`; outputs by size, largest first.
+  std::pair<const float*, const float*> run(const Image& image, float factor, float offset) {
+    float* input = request_.get_input_tensor().data<float>();
+    for (size_t i = 0; i < image.data.size(); ++i) input[i] = static_cast<float>(image.data[i]) / factor + offset;
+    request_.infer();
+    const ov::Tensor first = request_.get_output_tensor(0), second = request_.get_output_tensor(1);
+    const bool ordered = first.get_size() >= second.get_size();
+    outputs_ = {ordered ? first : second, ordered ? second : first};
+    return {outputs_[0].data<const float>(), outputs_[1].data<const float>()};
+  }
+
+  size_t size(size_t output) const { return outputs_[output].get_size(); }
+
+ private:
+  ov::InferRequest request_;
+  std::array<ov::Tensor, 2> outputs_;
+};
+
+std::vector<int> tile_starts(int length, int side) {
+  if (length <= side) return {0};
+  const int count = static_cast<int>(std::ceil((length - side) / (side / 2.0))) + 1;
+  std::vector<int> starts;
+  for (int i = 0; i < count; ++i) starts.push_back(static_cast<int>(std::nearbyint((length - side) * static_cast<double>(i) / (count - 1))));
+  return starts;
+}
+
+Box tight_box(const std::vector<std::array<double, 2>>& points) {
+  Box box = {points[0][0], points[0][1], points[0][0], points[0][1]};
+  for (const auto& [x, y] : points) box = {std::min(box[0], x), std::min(box[1], y), std::max(box[2], x), std::max(box[3], y)};
+  for (double& value : box) value = single(value);
+  return box;
+}
+
+std::array<double, 2> middle(const std::vector<std::array<double, 2>>& points, const std::array<int, 2>& two) {
+  const auto &a = points[static_cast<size_t>(two[0])], &b = points[static_cast<size_t>(two[1])];
+  return {(a[0] + b[0]) / 2, (a[1] + b[1]) / 2};
+}
+
+}  // namespace
+
+double area(const Box& box) { return std::max(box[2] - box[0], 0.0) * std::max(box[3] - box[1], 0.0); }
+
+double intersection_over_union(const Box& a, const Box& b) {
+  const double w = std::max(std::min(a[2], b[2]) - std::max(a[0], b[0]), 0.0);
+  const double h = std::max(std::min(a[3], b[3]) - std::max(a[1], b[1]), 0.0);
+  const double together = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h;
+  return w * h / std::max(together, 1e-12);
+}
+
+std::vector<Detection> suppress(std::vector<Detection> rest, double threshold) {
+  std::stable_sort(rest.begin(), rest.end(), [](const Detection& a, const Detection& b) { return a.score > b.score; });
+  std::vector<Detection> merged;
+  while (!rest.empty()) {
+    Detection mean;
+    mean.score = rest[0].score;
+    mean.points.assign(rest[0].points.size(), {0, 0});
+    const Box best = rest[0].box;
+    std::vector<Detection> others;
+    double weight = 0;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      const Detection& d = rest[i];
+      if (i > 0 && !(intersection_over_union(best, d.box) > threshold)) {
+        others.push_back(d);
+        continue;
+      }
+      weight += d.score;
+      for (size_t k = 0; k < 4; ++k) mean.box[k] += d.score * d.box[k];
+      for (size_t k = 0; k < d.points.size(); ++k) {
+        mean.points[k][0] += d.score * d.points[k][0];
+        mean.points[k][1] += d.score * d.points[k][1];
+      }
+    }
+    for (double& value : mean.box) value = single(value / weight);
+    for (auto& point : mean.points) point = {single(point[0] / weight), single(point[1] / weight)};
+    merged.push_back(std::move(mean));
+    rest = std::move(others);
+  }
+  return merged;
+}
+
+std::array<double, 2> Roi::to_image(double u, double v) const {
+  const double c = std::cos(angle), s = std::sin(angle), dx = (u - 0.5) * side, dy = (v - 0.5) * side;
+  return {dx * c - dy * s + x, dx * s + dy * c + y};
+}
+
+Roi roi_around(const Box& box, const std::array<double, 2>& left_eye, const std::array<double, 2>& right_eye, double scale) {
+  return {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, scale * std::max(box[2] - box[0], box[3] - box[1]),
+          std::atan2(right_eye[1] - left_eye[1], right_eye[0] - left_eye[0])};
+}
+
+bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop) {
+  if (!(std::isfinite(roi.x) && std::isfinite(roi.y) && std::isfinite(roi.side) && std::isfinite(roi.angle) && roi.side > 1)) return false;
+  const double reach = roi.side / std::sqrt(2.0) + 2;
+  const auto bound = [](double value, int limit) { return static_cast<int>(std::clamp(value, -1.0, limit + 1.0)); };
+  const int x0 = std::max(0, bound(roi.x - reach, image.width)), x1 = std::min(image.width, bound(roi.x + reach, image.width) + 1);
+  const int y0 = std::max(0, bound(roi.y - reach, image.height)), y1 = std::min(image.height, bound(roi.y + reach, image.height) + 1);
+  if (x0 >= x1 || y0 >= y1) return false;
+  ImageView part = image.part(y0, y1, x0, x1);
+  Image shrunk;
+  double fx = 1, fy = 1;
+  if (const double shrink = size / roi.side; shrink < 0.75) {
+    const int w = std::max(1, static_cast<int>(std::nearbyint(part.width * shrink)));
+    const int h = std::max(1, static_cast<int>(std::nearbyint(part.height * shrink)));
+    fx = static_cast<double>(w) / part.width;
+    fy = static_cast<double>(h) / part.height;
+    shrunk = resize_area(part, h, w);
+    part = shrunk;
+  }
+  // Pixel (x, y) of the crop is the image at the square's ((x + 1/2) / size, (y + 1/2) / size).
+  const auto source = [&](double x, double y) -> std::array<double, 2> {
+    const auto [px, py] = roi.to_image((x + 0.5) / size, (y + 0.5) / size);
+    return {(px + 0.5 - x0) * fx - 0.5, (py + 0.5 - y0) * fy - 0.5};
+  };
+  const auto origin = source(0, 0), across = source(1, 0), down = source(0, 1);
+  crop = warp_affine(part, {across[0] - origin[0], down[0] - origin[0], origin[0], across[1] - origin[1], down[1] - origin[1], origin[1]},
+                     size, size);
+  return true;
+}
+
+struct FaceFinder::Networks {
+  Network detector;
+  Network landmarks;
+
+  std::vector<Detection> look(const ImageView& image, double fill = 1.0) {
+    const Letterbox box(image, fill);
+    const auto [regression, logits] = detector.run(box.square, 127.5F, -1.0F);
+    const size_t anchors = detector.size(1), values = detector.size(0) / anchors;
+    std::vector<Detection> found;
+    for (size_t i = 0; i < anchors; ++i) {
+      const double score = sigmoid(logits[i]);
+      if (!(score >= kScore)) continue;
+      const float* r = regression + i * values;
+      const double ax = (static_cast<double>(i % kGrid) + 0.5) / kGrid, ay = (static_cast<double>(i / kGrid) + 0.5) / kGrid;
+      const double cx = r[0] / kSide + ax, cy = r[1] / kSide + ay, hx = r[2] / kSide / 2, hy = r[3] / kSide / 2;
+      if (!(hx > 0 && hy > 0)) continue;
+      const auto low = box.to_image(cx - hx, cy - hy), high = box.to_image(cx + hx, cy + hy);
+      Detection d;
+      d.box = {single(low[0]), single(low[1]), single(high[0]), single(high[1])};
+      d.score = score;
+      for (size_t k = 4; k + 1 < values; k += 2) {
+        const auto point = box.to_image(r[k] / kSide + ax, r[k + 1] / kSide + ay);
+        d.points.push_back({single(point[0]), single(point[1])});
+      }
+      found.push_back(std::move(d));
+    }
+    return found;
+  }
+
+  // Small faces in large images: overlapping tiles of half the longer side; then a face that fills the image: the image at half size.
+  std::vector<Detection> look_closer(const ImageView& image) {
+    std::vector<Detection> found;
+    const int side = (std::max(image.height, image.width) + 1) / 2;
+    if (side >= kSide) {
+      for (int y : tile_starts(image.height, side)) {
+        for (int x : tile_starts(image.width, side)) {
+          const ImageView tile = image.part(y, std::min(y + side, image.height), x, std::min(x + side, image.width));
+          for (Detection d : look(tile)) {
+            d.box = {d.box[0] + x, d.box[1] + y, d.box[2] + x, d.box[3] + y};
+            for (auto& point : d.points) point = {point[0] + x, point[1] + y};
+            found.push_back(std::move(d));
+          }
+        }
+      }
+    }
+    return found.empty() ? look(image, 0.5) : found;
+  }
+
+  std::optional<Box> place(const ImageView& image, const Detection& detection) {
+    Roi roi = roi_around(detection.box, detection.points[0], detection.points[1], kScale);
+    std::vector<std::array<double, 2>> mesh(kMesh);
+    for (int pass = 0; pass < kPasses; ++pass) {
+      Image crop;
+      if (!crop_upright(image, roi, kSide, crop)) return std::nullopt;
+      const auto [points, presence] = landmarks.run(crop, 255.0F, 0.0F);
+      if (sigmoid(presence[0]) < kPresence) return std::nullopt;
+      for (size_t i = 0; i < kMesh; ++i) mesh[i] = roi.to_image(points[3 * i] / static_cast<double>(kSide), points[3 * i + 1] / static_cast<double>(kSide));
+      roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), kScale);
+    }
+    return tight_box(mesh);
+  }
+};
+
+FaceFinder::FaceFinder(const std::string& folder)
+    : networks_(new Networks{Network(folder + "/" + kDetector), Network(folder + "/" + kLandmarks)}) {}
+FaceFinder::~FaceFinder() = default;
+FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;
+FaceFinder& FaceFinder::operator=(FaceFinder&&) noexcept = default;
+
+std::vector<Box> FaceFinder::find(const Image& image) {
+  std::vector<Detection> detections = networks_->look(image);
+  if (detections.empty()) detections = networks_->look_closer(image);
+  std::vector<Box> faces;
+  for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
+    const std::optional<Box> face = networks_->place(image, detection);
+    if (!face) continue;
+    const bool known = std::any_of(faces.begin(), faces.end(), [&](const Box& other) { return intersection_over_union(*face, other) > kSameFace; });
+    if (!known) faces.push_back(*face);
+  }
+  std::stable_sort(faces.begin(), faces.end(), [](const Box& a, const Box& b) { return area(a) > area(b); });
+  return faces;
+}
+
+}  // namespace fpg::runtime

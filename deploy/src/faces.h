@@ -1,0 +1,53 @@
+// MediaPipe's face detector and face mesh, run by OpenVINO: the C++ twin of fpg/faces (mediapipe.py, geometry.py, analyzer.py).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "image.h"
+
+namespace fpg::runtime {
+
+using Box = std::array<double, 4>;  // x0, y0, x1, y1 in pixels
+
+struct Detection {
+  Box box{};
+  double score = 0;
+  std::vector<std::array<double, 2>> points;
+};
+
+double area(const Box& box);
+double intersection_over_union(const Box& a, const Box& b);
+
+// Weighted non-maximum suppression, best score first (BlazeFace, arXiv 1907.05047).
+std::vector<Detection> suppress(std::vector<Detection> detections, double threshold);
+
+// A square in the image, turned by `angle` (radians, clockwise as seen).
+struct Roi {
+  double x = 0, y = 0, side = 0, angle = 0;
+  std::array<double, 2> to_image(double u, double v) const;  // from units of the side to pixels
+};
+
+Roi roi_around(const Box& box, const std::array<double, 2>& left_eye, const std::array<double, 2>& right_eye, double scale);
+
+// Cuts a turned square out of an image to size x size; false when it is degenerate or does not meet the image.
+bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop);
+
+// Finds the faces of an image. Not thread-safe.
+class FaceFinder {
+ public:
+  explicit FaceFinder(const std::string& folder);  // of the two .tflite files; throws InputError
+  ~FaceFinder();
+  FaceFinder(FaceFinder&&) noexcept;
+  FaceFinder& operator=(FaceFinder&&) noexcept;
+
+  std::vector<Box> find(const Image& image);  // boxes around the meshes, largest first
+
+ private:
+  struct Networks;
+  std::unique_ptr<Networks> networks_;
+};
+
+}  // namespace fpg::runtime

@@ -1,0 +1,129 @@
+// What the runtime writes: fpg-detect's JSON, whole files.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "fpg_runtime/runtime.h"
+
+namespace fpg::runtime {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+double rounded(double value, double units) { return std::nearbyint(value * units) / units; }
+
+json value_of(const Judgement& judgement) {
+  json frames = json::array();
+  for (const FrameScore& frame : judgement.frames) {
+    json faces = json::array();
+    for (const FaceScore& face : frame.faces) {
+      json box = json::array();
+      for (const double value : face.box) box.push_back(rounded(value, 100));
+      faces.push_back({{"box", box}, {"score", face.score}, {"track", face.track}});
+    }
+    frames.push_back({{"index", frame.index}, {"time_s", rounded(frame.time_s, 1e4)}, {"faces", faces}});
+  }
+  json tracks = json::array();
+  for (const TrackScore& track : judgement.tracks()) {
+    tracks.push_back({{"track", track.track},
+                      {"score", track.score},
+                      {"frames", track.frames},
+                      {"start_s", rounded(track.start_s, 1e4)},
+                      {"end_s", rounded(track.end_s, 1e4)}});
+  }
+  return {{"input", judgement.input},
+          {"score", judgement.score ? json(*judgement.score) : json()},
+          {"verdict", judgement.verdict.empty() ? json() : json(judgement.verdict)},
+          {"threshold", judgement.threshold},
+          {"frames", frames},
+          {"tracks", tracks},
+          {"error", judgement.error.empty() ? json() : json(judgement.error)}};
+}
+
+std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
+
+}  // namespace
+
+std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
+
+std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model, const Options& options) {
+  json hash;
+  for (const auto& [name, value] : spec.files) {
+    if (name == spec.model_file) hash = value;
+  }
+  std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
+  if (options.frames == 0) sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
+  json results = json::array();
+  for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
+  return text_of({{"model",
+                   {{"file", model},
+                    {"sha256", hash},
+                    {"backend", spec.backend},
+                    {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
+                    {"image_size", spec.image_size},
+                    {"precision", spec.precision},
+                    {"threshold", spec.threshold},
+                    {"temperature", spec.temperature},
+                    {"provenance", json::parse(spec.provenance)}}},
+                  {"protocol",
+                   {{"unit", "video"},
+                    {"frames", options.frames == 0 ? json("all") : json(options.frames)},
+                    {"sampling", sampling},
+                    {"crop", "face box with margins of 1/8 of its width and height on each side"},
+                    {"aggregation",
+                     "frame score = maximum over the faces with at least half the area of the frame's largest; video score = mean over frames "
+                     "with a face"},
+                    {"compression", "unknown"},
+                    {"faces", "MediaPipe's face detector and mesh, in every frame looked at"}}},
+                  {"results", results}});
+}
+
+void write_atomically(const std::string& path, const std::string& text) {
+  const auto refuse = [&](int code) { throw InputError(path, std::string("cannot be written: ") + std::strerror(code)); };
+  const auto write_all = [&](int file) {
+    for (size_t done = 0; done < text.size();) {
+      const ssize_t part = ::write(file, text.data() + done, text.size() - done);
+      if (part < 0 && errno == EINTR) continue;
+      if (part < 0) return errno;
+      done += static_cast<size_t>(part);
+    }
+    return 0;
+  };
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    if (S_ISDIR(info.st_mode)) refuse(EISDIR);
+    const int file = ::open(path.c_str(), O_WRONLY);  // a pipe or device is written to as it is
+    const int code = file < 0 ? errno : write_all(file);
+    if (file >= 0) ::close(file);
+    if (code != 0) refuse(code);
+    return;
+  }
+  std::error_code error;
+  std::filesystem::path target = std::filesystem::weakly_canonical(path, error);  // a link is followed
+  if (error) target = path;
+  if (target.has_parent_path()) std::filesystem::create_directories(target.parent_path(), error);
+  if (error) refuse(error.value());
+  std::string temporary = (target.parent_path() / ("." + target.filename().string() + ".XXXXXX")).string();
+  const int file = ::mkstemp(temporary.data());
+  if (file < 0) refuse(errno);
+  int code = write_all(file);
+  if (code == 0 && ::fsync(file) != 0) code = errno;
+  const mode_t mask = umask(0);
+  umask(mask);
+  if (code == 0 && ::fchmod(file, 0666 & ~mask) != 0) code = errno;
+  ::close(file);
+  if (code == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) code = errno;
+  if (code != 0) {
+    ::unlink(temporary.c_str());
+    refuse(code);
+  }
+}
+
+}  // namespace fpg::runtime

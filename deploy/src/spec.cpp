@@ -1,0 +1,145 @@
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "fpg_runtime/runtime.h"
+#include "sha256.h"
+
+namespace fpg::runtime {
+namespace {
+
+using json = nlohmann::ordered_json;  // provenance keeps its order
+
+constexpr const char* kSchema = "fpg.engine/1";
+constexpr int kLargestSide = 4096;
+
+std::string one_line(const std::string& text) {
+  std::istringstream words(text);
+  std::string result;
+  for (std::string word; words >> word;) result += (result.empty() ? "" : " ") + word;
+  return result;
+}
+
+// Throws InputError for a field that is not as expected.
+class Reader {
+ public:
+  Reader(std::string path, const json& value) : path_(std::move(path)), value_(value) {}
+
+  const json& field(const char* name) const {
+    static const json nothing;
+    const auto found = value_.find(name);
+    return found == value_.end() ? nothing : *found;
+  }
+
+  void expect(bool ok, const char* name, const char* expected) const {
+    if (!ok) throw InputError(path_, std::string(name) + ": expected " + expected + ", got " + field(name).dump().substr(0, 80));
+  }
+
+  std::string text(const char* name, const char* otherwise) const {
+    if (field(name).is_null()) return otherwise;
+    expect(field(name).is_string(), name, "a text");
+    return field(name).get<std::string>();
+  }
+
+  double number(const char* name, double otherwise, double low, double high, const char* expected) const {
+    if (field(name).is_null()) return otherwise;
+    expect(field(name).is_number(), name, expected);
+    const double value = field(name).get<double>();
+    expect(value >= low && value <= high, name, expected);
+    return value;
+  }
+
+ private:
+  std::string path_;
+  const json& value_;
+};
+
+bool whole(const json& value) { return value.is_number_integer() && value.get<int64_t>() >= 1 && value.get<int64_t>() <= (1 << 30); }
+
+std::string sidecar(const std::string& model) {
+  std::filesystem::path path(model);
+  return (path.parent_path() / (path.stem().string() + ".spec.json")).string();
+}
+
+}  // namespace
+
+InputError::InputError(std::string path, const std::string& reason)
+    : std::runtime_error(path + ": " + one_line(reason)), path_(std::move(path)), reason_(one_line(reason)) {}
+
+EngineSpec read_spec(const std::string& model) {
+  const std::string path = sidecar(model);
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(model, ignored)) throw InputError(model, "no such file");
+  std::ifstream file(path);
+  if (!file) {
+    throw InputError(model, "has no sidecar " + std::filesystem::path(path).filename().string() + "; export or save it with fpg, or import it first");
+  }
+  json value;
+  try {
+    value = json::parse(file);
+  } catch (const std::exception& error) {
+    throw InputError(path, std::string("is not a readable sidecar: ") + error.what());
+  }
+  if (!value.is_object() || value.value("schema", json()) != kSchema) {
+    throw InputError(path, std::string("schema: expected ") + kSchema + ", got " + (value.is_object() ? value.value("schema", json()).dump() : value.type_name()));
+  }
+  const Reader read(path, value);
+  EngineSpec spec;
+  spec.backend = read.text("backend", "");
+  bool known = false;
+  for (const char* name : {"torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx"}) known = known || spec.backend == name;
+  read.expect(known, "backend", "one of torch, onnx, openvino, tensorrt, tensorrt-rtx");
+  const json& files = read.field("files");
+  read.expect(files.is_object() && !files.empty(), "files", "plain names, each with its SHA-256");
+  for (const auto& [name, hash] : files.items()) {
+    const bool plain = !name.empty() && name != "." && name != ".." && std::filesystem::path(name).filename() == name;
+    read.expect(plain && hash.is_string(), "files", "plain names, each with its SHA-256");
+    spec.files.emplace_back(name, hash.get<std::string>());
+  }
+  spec.model_file = read.text("model_file", "");
+  read.expect(files.contains(spec.model_file), "model_file", "one of the names in files");
+  read.expect(read.field("detector").is_object(), "detector", "an object");
+  const json backbone = read.field("detector").value("backbone", json());
+  if (backbone.is_string()) spec.backbone = backbone.get<std::string>();
+  read.expect(whole(read.field("image_size")) && read.field("image_size") <= kLargestSide, "image_size", "an integer from 1 to 4096");
+  spec.image_size = read.field("image_size").get<int>();
+  const json& map = read.field("map_size");
+  read.expect(map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]), "map_size", "two integers >= 1");
+  spec.map_size = {map[0].get<int>(), map[1].get<int>()};
+  spec.precision = read.text("precision", "fp32");
+  if (const json& batch = read.field("batch"); !batch.is_null()) {
+    const bool three = batch.is_array() && batch.size() == 3 && whole(batch[0]) && whole(batch[1]) && whole(batch[2]);
+    read.expect(three && batch[0] <= batch[1] && batch[1] <= batch[2], "batch", "null or three integers >= 1 in rising order");
+    spec.batch = {batch[0].get<int>(), batch[1].get<int>(), batch[2].get<int>()};
+  }
+  if (const json& build = read.field("build"); !build.is_null()) {
+    read.expect(build.is_object(), "build", "null or an object");
+    const auto text = [&](const char* name) { return build.value(name, json()).is_string() ? build[name].get<std::string>() : std::string(); };
+    spec.package = text("package");
+    spec.package_version = text("version");
+    spec.compute_capability = text("compute_capability");
+  }
+  read.expect(read.text("crop", "evaluation") == "evaluation", "crop", "evaluation");
+  const json& labels = read.field("labels");
+  read.expect(labels.is_null() || labels == json::array({"real", "fake"}), "labels", "real, fake");
+  spec.threshold = read.number("threshold", 0.5, 0, 1, "a number in [0, 1]");
+  spec.temperature = read.number("temperature", 1, std::nextafter(0.0, 1.0), 1e300, "a number > 0");
+  const json& provenance = read.field("provenance");
+  read.expect(provenance.is_null() || provenance.is_object(), "provenance", "an object without NaN or infinity");
+  spec.provenance = provenance.is_null() ? "{}" : provenance.dump();
+  return spec;
+}
+
+void verify_files(const EngineSpec& spec, const std::string& model) {
+  for (const auto& [name, expected] : spec.files) {
+    const std::string path = (std::filesystem::path(model).parent_path() / name).string();
+    const std::string actual = sha256_of_file(path);
+    if (actual != expected) {
+      throw InputError(path, "does not match its sidecar (SHA-256 " + actual.substr(0, 12) + "..., expected " + expected.substr(0, 12) + "...)");
+    }
+  }
+}
+
+}  // namespace fpg::runtime

@@ -1,0 +1,413 @@
+#include "video.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <set>
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+}
+
+namespace fpg::runtime {
+namespace {
+
+constexpr int64_t kMaxVideoPixels = 40'000'000;
+constexpr int64_t kMaxImagePixels = 100'000'000;
+// Only containers that hold their own data: no playlists or scripts that name other files.
+constexpr const char* kContainers =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
+    "mp3,wav,flac,aac,w64,aiff";
+constexpr const char* kImageContainers = "image2,png_pipe,jpeg_pipe,bmp_pipe,webp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,j2k_pipe,gif,mjpeg";
+
+struct FreeFormat {
+  void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
+};
+struct FreeCodec {
+  void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
+};
+struct FreePacket {
+  void operator()(AVPacket* p) const { av_packet_free(&p); }
+};
+struct FreeFrame {
+  void operator()(AVFrame* p) const { av_frame_free(&p); }
+};
+struct FreeScaler {
+  void operator()(SwsContext* p) const { sws_freeContext(p); }
+};
+
+std::string words(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(code, text, sizeof text);
+  return text;
+}
+
+std::string fixed(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f", value);
+  return text;
+}
+
+void check_pixels(const std::string& path, int64_t width, int64_t height, int64_t limit) {
+  if (width * height > limit) {
+    throw InputError(path, "is too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels, the limit is " +
+                               std::to_string(limit / 1'000'000) + " megapixels");
+  }
+}
+
+// An opened file with a decoder for its video.
+class Container {
+ public:
+  Container(const std::string& path, const char* containers, int64_t max_pixels, bool strict = false) : path_(path), max_pixels_(max_pixels) {
+    check_file(path);
+    AVDictionary* options = nullptr;
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    av_dict_set(&options, "format_whitelist", containers, 0);
+    av_dict_set_int(&options, "max_pixels", max_pixels, 0);
+    AVFormatContext* opened = nullptr;
+    int code = avformat_open_input(&opened, ("file:" + std::filesystem::absolute(path).string()).c_str(), nullptr, &options);
+    av_dict_free(&options);
+    if (code >= 0) {
+      format_.reset(opened);
+      code = avformat_find_stream_info(opened, nullptr);
+    }
+    if (code == AVERROR_EOF) throw InputError(path, "holds no frame: it ends after its header");
+    if (code < 0) throw InputError(path, "is not a readable video (damaged, truncated or of another format): " + words(code));
+    bool sound = false;
+    for (unsigned i = 0; i < format_->nb_streams && stream_ == nullptr; ++i) {
+      AVStream* stream = format_->streams[i];
+      sound = sound || stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+      if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(stream->disposition & AV_DISPOSITION_ATTACHED_PIC)) stream_ = stream;
+    }
+    if (stream_ == nullptr) throw InputError(path, sound ? "holds sound but no video stream" : "holds no video stream and no frame");
+    const AVCodec* codec = avcodec_find_decoder(stream_->codecpar->codec_id);
+    if (codec == nullptr) throw InputError(path, "is encoded with a codec that this FFmpeg cannot decode");
+    codec_.reset(avcodec_alloc_context3(codec));
+    if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0) throw InputError(path, "cannot be decoded");
+    check_pixels(path, codec_->width, codec_->height, max_pixels);
+    codec_->pkt_timebase = stream_->time_base;
+    codec_->max_pixels = max_pixels;
+    // Slices, not frames: with frame threads a damaged frame can come out before another thread has marked it as damaged.
+    codec_->thread_type = FF_THREAD_SLICE;
+    codec_->thread_count = 0;
+    if (strict) codec_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_BITSTREAM;
+    code = avcodec_open2(codec_.get(), codec, nullptr);
+    if (code < 0) throw InputError(path, "cannot be decoded: " + words(code));
+    packet_.reset(av_packet_alloc());
+    frame_.reset(av_frame_alloc());
+    if (!packet_ || !frame_) throw std::bad_alloc();
+  }
+
+  // The next decoded frame, nullptr at the end. A frame that the decoder had to patch up counts as damage.
+  AVFrame* next() {
+    while (true) {
+      int code = avcodec_receive_frame(codec_.get(), frame_.get());
+      if (code == AVERROR_EOF) return nullptr;
+      if (code >= 0) {
+        if (frame_->decode_error_flags != 0 || (frame_->flags & AV_FRAME_FLAG_CORRUPT)) {
+          throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1));
+        }
+        ++index_;
+        check_pixels(path_, frame_->width, frame_->height, max_pixels_);
+        return frame_.get();
+      }
+      if (code != AVERROR(EAGAIN)) fail(code);
+      feed();
+    }
+  }
+
+  // Seconds of the frame by the stream's clock; nothing if the stream has none.
+  bool time_of(const AVFrame* frame, double& seconds) const {
+    if (frame->pts == AV_NOPTS_VALUE) return false;
+    seconds = static_cast<double>(frame->pts) * av_q2d(stream_->time_base);
+    return true;
+  }
+
+  double rate() const {
+    for (const AVRational rate : {stream_->avg_frame_rate, av_guess_frame_rate(format_.get(), stream_, nullptr)}) {
+      if (rate.num > 0 && rate.den > 0) return av_q2d(rate);
+    }
+    return 25;
+  }
+
+  // Frames by the packets of the whole file, without decoding.
+  int64_t scan() {
+    int64_t count = 0;
+    double reached = -std::numeric_limits<double>::infinity();
+    while (true) {
+      const int code = av_read_frame(format_.get(), packet_.get());
+      if (code == AVERROR_EOF) break;
+      if (code < 0) throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames: " + words(code));
+      const AVPacket& p = *packet_;
+      if (p.size && (p.flags & AV_PKT_FLAG_CORRUPT)) {
+        throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames");
+      }
+      if (p.pts != AV_NOPTS_VALUE) {
+        reached = std::max(reached, static_cast<double>(p.pts + p.duration) * av_q2d(format_->streams[p.stream_index]->time_base));
+      }
+      if (p.stream_index == stream_->index && p.size && !(p.flags & AV_PKT_FLAG_DISCARD)) ++count;
+      av_packet_unref(packet_.get());
+    }
+    if (format_->pb != nullptr && format_->pb->error < 0 && format_->pb->error != AVERROR_EOF) {
+      throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames: " + words(format_->pb->error));
+    }
+    const double stated = format_->duration == AV_NOPTS_VALUE ? 0 : static_cast<double>(format_->duration) / AV_TIME_BASE;
+    const std::string name = format_->iformat->name;
+    const bool states_length = name.rfind("matroska", 0) == 0 || name.rfind("avi", 0) == 0;
+    if (states_length && std::isfinite(reached) && reached + std::max(0.2, 0.02 * stated) < stated) {
+      throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s");
+    }
+    return count;
+  }
+
+  Image to_rgb(const AVFrame* frame) {
+    const auto format = static_cast<AVPixelFormat>(frame->format);
+    const char* name = av_get_pix_fmt_name(format);
+    scaler_.reset(sws_getCachedContext(scaler_.release(), frame->width, frame->height, format, frame->width, frame->height,
+                                       AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr, nullptr, nullptr));
+    if (!scaler_) throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted");
+    int *inverse = nullptr, *table = nullptr, from = 0, to = 0, brightness = 0, contrast = 0, saturation = 0;
+    if (sws_getColorspaceDetails(scaler_.get(), &inverse, &from, &table, &to, &brightness, &contrast, &saturation) >= 0) {
+      const int full = frame->color_range == AVCOL_RANGE_JPEG || from == 1;
+      sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(frame->colorspace), full, table, to, brightness, contrast, saturation);
+    }
+    // Rows of the scaler's output may be written past their end: they get room, and are copied from there.
+    const int stride = (3 * frame->width + 63) / 64 * 64 + 64;
+    rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
+    uint8_t* planes[4] = {rows_.data(), nullptr, nullptr, nullptr};
+    const int strides[4] = {stride, 0, 0, 0};
+    const int code = sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, planes, strides);
+    if (code < 0) throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + words(code));
+    Image image(frame->height, frame->width);
+    for (int y = 0; y < image.height; ++y) std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), 3 * static_cast<size_t>(image.width), image.row(y));
+    return oriented(image, frame);
+  }
+
+ private:
+  void feed() {
+    while (true) {
+      const int code = av_read_frame(format_.get(), packet_.get());
+      if (code == AVERROR_EOF) {
+        avcodec_send_packet(codec_.get(), nullptr);
+        return;
+      }
+      if (code < 0) fail(code);
+      const bool ours = packet_->stream_index == stream_->index;
+      const int sent = ours ? avcodec_send_packet(codec_.get(), packet_.get()) : 0;
+      av_packet_unref(packet_.get());
+      if (sent < 0) fail(sent);
+      if (ours) return;
+    }
+  }
+
+  [[noreturn]] void fail(int code) const {
+    throw InputError(path_, index_ >= 0 ? "cannot be decoded after frame " + std::to_string(index_) + ": " + words(code)
+                                        : "cannot be decoded: " + words(code));
+  }
+
+  // Turned and mirrored as the display matrix (of the frame, else of the stream) says.
+  Image oriented(const Image& image, const AVFrame* frame) const {
+    const int32_t* matrix = nullptr;
+    if (const AVFrameSideData* side = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX); side != nullptr && side->size >= 36) {
+      matrix = reinterpret_cast<const int32_t*>(side->data);
+    } else {
+      size_t size = 0;
+      const uint8_t* data = av_stream_get_side_data(stream_, AV_PKT_DATA_DISPLAYMATRIX, &size);
+      if (data != nullptr && size >= 36) matrix = reinterpret_cast<const int32_t*>(data);
+    }
+    if (matrix == nullptr) return image;
+    const double angle = av_display_rotation_get(matrix);
+    return std::isfinite(angle) ? rotated(image, static_cast<int>(std::nearbyint(angle / 90))) : image;
+  }
+
+  std::string path_;
+  int64_t max_pixels_;
+  std::unique_ptr<AVFormatContext, FreeFormat> format_;
+  AVStream* stream_ = nullptr;
+  std::unique_ptr<AVCodecContext, FreeCodec> codec_;
+  std::unique_ptr<AVPacket, FreePacket> packet_;
+  std::unique_ptr<AVFrame, FreeFrame> frame_;
+  std::unique_ptr<SwsContext, FreeScaler> scaler_;
+  std::vector<uint8_t> rows_;
+  int64_t index_ = -1;
+};
+
+std::string suffix(const std::string& path) {
+  std::string text = std::filesystem::path(path).extension().string();
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+std::vector<int64_t> wanted(int64_t available, int frames, int every) {
+  if (frames > 0) return sample_indices(available, frames);
+  std::vector<int64_t> indices;
+  for (int64_t i = 0; i < available; i += every) indices.push_back(i);
+  return indices;
+}
+
+// How many frames to count on after a pass that met fewer than there are packets. Throws when over a tenth is missing.
+int64_t decodable(const std::string& path, const FrameCountError& error, int64_t packets) {
+  if (error.decoded() < std::max<int64_t>(1, packets * 9 / 10)) {
+    throw InputError(path, "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) + " frames decode");
+  }
+  return error.decoded();
+}
+
+}  // namespace
+
+bool is_video_name(const std::string& path) {
+  static const std::set<std::string> known = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts",  ".m2ts", ".mts",
+                                              ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv",  ".mxf", ".vob",  ".y4m", ".gif"};
+  return known.count(suffix(path)) > 0;
+}
+
+bool is_image_name(const std::string& path) {
+  static const std::set<std::string> known = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"};
+  return known.count(suffix(path)) > 0;
+}
+
+bool natural_less(const std::string& a, const std::string& b) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto lower = [](char c) { return static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); };
+  size_t i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    if (digit(a[i]) && digit(b[j])) {
+      size_t ie = i, je = j;
+      while (ie < a.size() && digit(a[ie])) ++ie;
+      while (je < b.size() && digit(b[je])) ++je;
+      const std::string x = a.substr(i, ie - i), y = b.substr(j, je - j);
+      const std::string u = x.substr(std::min(x.find_first_not_of('0'), x.size())), v = y.substr(std::min(y.find_first_not_of('0'), y.size()));
+      if (u.size() != v.size()) return u.size() < v.size();
+      if (u != v) return u < v;
+      i = ie;
+      j = je;
+    } else {
+      if (lower(a[i]) != lower(b[j])) return lower(a[i]) < lower(b[j]);
+      ++i;
+      ++j;
+    }
+  }
+  if (a.size() - i != b.size() - j) return a.size() - i < b.size() - j;
+  return a < b;
+}
+
+void check_file(const std::string& path) {
+  struct stat info {};
+  if (path.find('\0') != std::string::npos) throw InputError(path, "embedded null byte");
+  if (stat(path.c_str(), &info) != 0) throw InputError(path, errno == ENOENT ? "no such file" : std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file");
+  if (info.st_size == 0) throw InputError(path, "is empty (0 bytes)");
+}
+
+std::vector<std::string> frame_files(const std::string& folder) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name[0] != '.' && is_image_name(name) && entry.is_regular_file()) files.push_back(entry.path().string());
+  }
+  if (error) throw InputError(folder, error.message());
+  std::sort(files.begin(), files.end(), natural_less);
+  return files;
+}
+
+std::vector<int64_t> sample_indices(int64_t total, int64_t count) {
+  std::vector<int64_t> indices;
+  if (total < 1) return indices;
+  if (count > total) count = total;
+  if (count == 1) return {0};
+  const double step = static_cast<double>(total - 1) / static_cast<double>(count - 1);
+  for (int64_t i = 0; i < count; ++i) {
+    // numpy.linspace: i * step, and the end itself last.
+    const auto index = i == count - 1 ? total - 1 : static_cast<int64_t>(static_cast<double>(i) * step);
+    if (indices.empty() || index > indices.back()) indices.push_back(index);
+  }
+  return indices;
+}
+
+int64_t count_frames(const std::string& path) {
+  if (Container(path, kContainers, kMaxVideoPixels).next() == nullptr) throw InputError(path, "holds a video stream but no frame");
+  const int64_t count = Container(path, kContainers, kMaxVideoPixels).scan();
+  if (count == 0) throw InputError(path, "holds a video stream but no frame");
+  return count;
+}
+
+void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take) {
+  Container container(path, kContainers, kMaxVideoPixels);
+  const double rate = container.rate();
+  double start = 0;
+  int64_t decoded = 0;
+  size_t position = 0;
+  while (position < indices.size()) {
+    const AVFrame* frame = container.next();
+    if (frame == nullptr) {
+      throw FrameCountError(path, "ends after " + std::to_string(decoded) + " frames, frame " + std::to_string(indices.back()) + " was asked for", decoded);
+    }
+    double time = 0;
+    const bool timed = container.time_of(frame, time);
+    if (decoded == 0) start = timed ? time : 0;
+    if (decoded == indices[position]) {
+      ++position;
+      if (!take({decoded, timed ? time - start : static_cast<double>(decoded) / rate, container.to_rgb(frame)})) return;
+    }
+    ++decoded;
+  }
+}
+
+Image read_image(const std::string& path) {
+  try {
+    Container container(path, kImageContainers, kMaxImagePixels, true);
+    const AVFrame* frame = container.next();
+    if (frame == nullptr) throw InputError(path, "is not a readable image (damaged, or of another format)");
+    return container.to_rgb(frame);
+  } catch (const InputError& error) {
+    const std::string& reason = error.reason();
+    if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0) {
+      throw InputError(path, "is not a readable image (damaged, or of another format)");
+    }
+    if (reason.rfind("cannot be decoded", 0) == 0 || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated");
+    throw;
+  }
+}
+
+void read_input(const std::string& path, int frames, int every, const TakeFrame& take) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    const std::vector<std::string> files = frame_files(path);
+    if (files.empty()) throw InputError(path, "the folder holds no images");
+    const std::vector<int64_t> indices = wanted(static_cast<int64_t>(files.size()), frames, every);
+    for (const int64_t i : indices) {
+      // A folder of frames has no clock: one frame per second stands in for it.
+      if (!take({i, static_cast<double>(i), read_image(files[static_cast<size_t>(i)])})) return;
+    }
+    return;
+  }
+  check_file(path);
+  if (is_image_name(path)) {
+    take({0, 0, read_image(path)});
+    return;
+  }
+  const int64_t packets = count_frames(path);
+  std::vector<int64_t> indices = wanted(packets, frames, every);
+  try {
+    read_frames(path, indices, take);
+  } catch (const FrameCountError& error) {
+    const int64_t total = decodable(path, error, packets);
+    if (frames == 0) return;  // frames in steps do not depend on how many there are
+    indices = wanted(total, frames, every);
+    read_frames(path, indices, take);
+  }
+}
+
+}  // namespace fpg::runtime

@@ -1,0 +1,58 @@
+// Decoding forward and once, to RGB: the C++ twin of fpg/data/video.py and images.py, with FFmpeg.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fpg_runtime/runtime.h"
+#include "image.h"
+
+namespace fpg::runtime {
+
+struct Frame {
+  int64_t index = 0;
+  double time_s = 0;
+  Image image;
+};
+
+// Takes a frame; false ends the reading.
+using TakeFrame = std::function<bool(Frame)>;
+
+// An undamaged stream holds fewer frames than packets.
+class FrameCountError : public InputError {
+ public:
+  FrameCountError(const std::string& path, const std::string& reason, int64_t decoded) : InputError(path, reason), decoded_(decoded) {}
+  int64_t decoded() const { return decoded_; }
+
+ private:
+  int64_t decoded_;
+};
+
+// Frames in a video by its packets, after its first frame decoded. Throws InputError for what is missing, empty, no video, audio only,
+// without frames, truncated, damaged or too large.
+int64_t count_frames(const std::string& path);
+
+// Frames of those indices (rising, each once) in order; the others are decoded but not converted.
+// Throws InputError where the video is damaged, FrameCountError where it ends early.
+void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take);
+
+// JPEG, PNG and what else FFmpeg decodes; EXIF orientation is applied, alpha dropped. Throws InputError.
+Image read_image(const std::string& path);
+
+// Throws InputError unless the path is a file with something in it.
+void check_file(const std::string& path);
+
+// The images of a folder of frames in natural order.
+std::vector<std::string> frame_files(const std::string& folder);
+
+// Up to `count` indices evenly over `total`: linspace(0, total - 1, count) truncated, each once.
+std::vector<int64_t> sample_indices(int64_t total, int64_t count);
+
+// The frames that an input is judged by: `frames` evenly spaced, or with 0 one in `every`. Hidden frames of a codec are allowed for.
+// Where they make the reading start anew, indices do, too.
+void read_input(const std::string& path, int frames, int every, const TakeFrame& take);
+
+}  // namespace fpg::runtime
