@@ -22,7 +22,8 @@ test: $(STAMP) test-cpp
 	$(PY) -m pytest
 
 test-cpp: $(STAMP)
-	@export PATH="$$PWD/.venv/bin:$$PATH"; for preset in cpu asan; do \
+	@bash scripts/debian_packages.sh deploy
+	@export PATH="$$PWD/.venv/bin:$$PATH"; for preset in cpu asan deploy; do \
 	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; done
 
 lint: $(STAMP)

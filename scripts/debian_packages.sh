@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Says which Debian packages set-up needs and lacks, and installs them when it may (root or password-less sudo).
+# Says which Debian packages are needed and lacking, and installs them when it may (root or password-less sudo).
+#   debian_packages.sh [--missing] [deploy]     for set-up, or for the C++ runtime; --missing only prints their names
 set -euo pipefail
+only_names=; [ "${1:-}" = --missing ] && only_names=1 && shift
 
 # What needs what: venv and headers to build the environment and _C, a compiler, libGL and glib for opencv-python.
 packages=(python3-venv python3-dev g++ libgl1 libglib2.0-0)
+# The C++ runtime: FFmpeg and libjpeg to decode, a JSON library.
+[ "${1:-}" = deploy ] && packages=(pkg-config libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libjpeg-dev nlohmann-json3-dev)
 
 present() {
   case "$1" in
@@ -11,6 +15,9 @@ present() {
     python3-dev) "${PYTHON:-python3}" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ;;
     g++) command -v "${CXX:-g++}" ;;
     libgl1) ldconfig -p | grep -q 'libGL\.so\.1 ' ;;
+    pkg-config) command -v pkg-config ;;
+    libav*-dev | libswscale-dev | libjpeg-dev) pkg-config --exists "${1%-dev}" ;;
+    nlohmann-json3-dev) [ -e /usr/include/nlohmann/json.hpp ] ;;
     libglib2.0-0) ldconfig -p | grep -q 'libglib-2\.0\.so\.0 ' ;;
   esac >/dev/null 2>&1
 }
@@ -18,9 +25,10 @@ present() {
 PATH="$PATH:/sbin:/usr/sbin"
 missing=()
 for package in "${packages[@]}"; do present "$package" || missing+=("$package"); done
+if [ -n "$only_names" ]; then echo "${missing[*]}"; exit 0; fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
-echo "Set-up needs these Debian packages, which are not here: ${missing[*]}"
+echo "${1:-Set-up} needs these Debian packages, which are not here: ${missing[*]}"
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   if ! sudo -n true 2>/dev/null; then

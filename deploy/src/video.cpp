@@ -3,10 +3,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <set>
 
@@ -172,29 +174,69 @@ class Container {
   }
 
   Image to_rgb(const AVFrame* frame) {
-    const auto format = static_cast<AVPixelFormat>(frame->format);
-    const char* name = av_get_pix_fmt_name(format);
-    scaler_.reset(sws_getCachedContext(scaler_.release(), frame->width, frame->height, format, frame->width, frame->height,
-                                       AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr, nullptr, nullptr));
-    if (!scaler_) throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted");
+    // Fields of an interlaced frame are converted apart, as newer versions of FFmpeg do: each has chroma of its own.
+    const int fields = frame->interlaced_frame && frame->height % 4 == 0 ? 2 : 1;
+    prepare_scaler(frame, fields);
+    // Rows of the scaler's output may be written past their end: they get room, and are copied from there.
+    const int stride = (3 * frame->width + 63) / 64 * 64 + 64;
+    rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
+    for (int field = 0; field < fields; ++field) {
+      const uint8_t* from[4];
+      int lines[4];
+      for (int plane = 0; plane < 4; ++plane) {
+        // A palette is in the second plane, and has no lines.
+        const bool lined = frame->linesize[plane] != 0;
+        from[plane] = frame->data[plane] + (lined ? field * frame->linesize[plane] : 0);
+        lines[plane] = fields * frame->linesize[plane];
+      }
+      uint8_t* to[4] = {rows_.data() + field * stride, nullptr, nullptr, nullptr};
+      const int strides[4] = {fields * stride, 0, 0, 0};
+      const int code = sws_scale(scaler_.get(), from, lines, 0, frame->height / fields, to, strides);
+      if (code < 0) refuse_pixels(frame, words(code));
+    }
+    Image image(frame->height, frame->width);
+    for (int y = 0; y < image.height; ++y) {
+      std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), 3 * static_cast<size_t>(image.width), image.row(y));
+    }
+    return oriented(image, frame);
+  }
+
+ private:
+  // To RGB with the stream's own matrix and range; untagged ones count as BT.601, limited range.
+  void prepare_scaler(const AVFrame* frame, int fields) {
+    const std::array<int, 6> kind = {frame->width, frame->height, frame->format, fields, frame->colorspace, frame->color_range};
+    if (scaler_ && kind == kind_) return;
+    scaler_.reset(sws_alloc_context());
+    if (!scaler_) throw std::bad_alloc();
+    void* options = scaler_.get();
+    for (const char* side : {"src", "dst"}) {
+      const std::string name(side);
+      av_opt_set_int(options, (name + "w").c_str(), frame->width, 0);
+      av_opt_set_int(options, (name + "h").c_str(), frame->height / fields, 0);
+      av_opt_set_int(options, (name + "_format").c_str(), name == "src" ? frame->format : AV_PIX_FMT_RGB24, 0);
+    }
+    av_opt_set_int(options, "sws_flags", SWS_BILINEAR, 0);
+    const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
+    if (format != nullptr && format->log2_chroma_w == 1) {  // chroma lies with the left luma sample, unless a stream says otherwise
+      const bool centre = frame->chroma_location == AVCHROMA_LOC_CENTER || frame->chroma_location == AVCHROMA_LOC_TOP;
+      av_opt_set_int(options, "src_h_chr_pos", centre ? 128 : 0, 0);
+      if (format->log2_chroma_h == 1) av_opt_set_int(options, "src_v_chr_pos", 128, 0);
+    }
+    const int code = sws_init_context(scaler_.get(), nullptr, nullptr);
+    if (code < 0) refuse_pixels(frame, words(code));
     int *inverse = nullptr, *table = nullptr, from = 0, to = 0, brightness = 0, contrast = 0, saturation = 0;
     if (sws_getColorspaceDetails(scaler_.get(), &inverse, &from, &table, &to, &brightness, &contrast, &saturation) >= 0) {
       const int full = frame->color_range == AVCOL_RANGE_JPEG || from == 1;
       sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(frame->colorspace), full, table, to, brightness, contrast, saturation);
     }
-    // Rows of the scaler's output may be written past their end: they get room, and are copied from there.
-    const int stride = (3 * frame->width + 63) / 64 * 64 + 64;
-    rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
-    uint8_t* planes[4] = {rows_.data(), nullptr, nullptr, nullptr};
-    const int strides[4] = {stride, 0, 0, 0};
-    const int code = sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, planes, strides);
-    if (code < 0) throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + words(code));
-    Image image(frame->height, frame->width);
-    for (int y = 0; y < image.height; ++y) std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), 3 * static_cast<size_t>(image.width), image.row(y));
-    return oriented(image, frame);
+    kind_ = kind;
   }
 
- private:
+  [[noreturn]] void refuse_pixels(const AVFrame* frame, const std::string& why) const {
+    const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame->format));
+    throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + why);
+  }
+
   void feed() {
     while (true) {
       const int code = av_read_frame(format_.get(), packet_.get());
@@ -239,9 +281,17 @@ class Container {
   std::unique_ptr<AVPacket, FreePacket> packet_;
   std::unique_ptr<AVFrame, FreeFrame> frame_;
   std::unique_ptr<SwsContext, FreeScaler> scaler_;
+  std::array<int, 6> kind_{};  // of the frames that the scaler is for
   std::vector<uint8_t> rows_;
   int64_t index_ = -1;
 };
+
+bool is_jpeg(const std::string& path) {
+  check_file(path);
+  unsigned char start[3] = {};
+  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(start), sizeof start);
+  return start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff;
+}
 
 std::string suffix(const std::string& path) {
   std::string text = std::filesystem::path(path).extension().string();
@@ -366,6 +416,7 @@ void read_frames(const std::string& path, const std::vector<int64_t>& indices, c
 }
 
 Image read_image(const std::string& path) {
+  if (is_jpeg(path)) return read_jpeg(path, kMaxImagePixels);
   try {
     Container container(path, kImageContainers, kMaxImagePixels, true);
     const AVFrame* frame = container.next();

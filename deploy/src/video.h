@@ -39,6 +39,9 @@ int64_t count_frames(const std::string& path);
 // Throws InputError where the video is damaged, FrameCountError where it ends early.
 void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take);
 
+// A JPEG file, turned as its EXIF data say. Throws InputError.
+Image read_jpeg(const std::string& path, int64_t max_pixels);
+
 // JPEG, PNG and what else FFmpeg decodes; EXIF orientation is applied, alpha dropped. Throws InputError.
 Image read_image(const std::string& path);
 

@@ -1,0 +1,140 @@
+"""The C++ runtime's own parts against OpenCV, PyAV and Pillow, on fresh random input."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import cv2
+import makers
+import numpy as np
+import pytest
+from PIL import Image
+
+from fpg.data.video import map_frames
+from fpg.faces.geometry import Roi, crop_upright
+
+
+def run(probe: Path, *arguments: object, image: np.ndarray | None = None) -> bytes:
+    data = None if image is None else image.tobytes()
+    done = subprocess.run([str(probe), *map(str, arguments)], input=data, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def frames(probe: Path, *arguments: object) -> list[np.ndarray]:
+    data, at, found = run(probe, *arguments), 0, []
+    while at < len(data):
+        height, width = (int(v) for v in np.frombuffer(data, np.int32, 2, at))
+        found.append(np.frombuffer(data, np.uint8, 3 * height * width, at + 8).reshape(height, width, 3))
+        at += 8 + 3 * height * width
+    return found
+
+
+@pytest.mark.parametrize("size", [(144, 176, 100, 77), (720, 1280, 108, 192), (300, 200, 150, 100), (301, 203, 51, 39), (97, 96, 97, 96)])
+def test_area(probe: Path, rng: np.random.Generator, size: tuple[int, int, int, int]) -> None:
+    height, width, h, w = size
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    got = np.frombuffer(run(probe, "area", *size, image=image), np.uint8).reshape(h, w, 3)
+    difference = np.abs(got.astype(int) - cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+def test_linear(probe: Path, rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (50, 61, 3), np.uint8)
+    got = np.frombuffer(run(probe, "linear", 50, 61, 157, 192, image=image), np.uint8).reshape(157, 192, 3)
+    difference = np.abs(got.astype(int) - cv2.resize(image, (192, 157), interpolation=cv2.INTER_LINEAR))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.02
+
+
+@pytest.mark.parametrize("side", [30.0, 130.0, 700.0])
+def test_upright_crops(probe: Path, rng: np.random.Generator, side: float) -> None:
+    image = cv2.GaussianBlur(rng.integers(0, 256, (240, 320, 3), np.uint8), (0, 0), 2)
+    roi = Roi(float(rng.uniform(20, 300)), float(rng.uniform(20, 220)), side, float(rng.uniform(-3, 3)))
+    expected = crop_upright(image, roi, 192)
+    assert expected is not None
+    got = np.frombuffer(run(probe, "upright", 240, 320, 192, *roi, image=image), np.uint8).reshape(192, 192, 3)
+    difference = np.abs(got.astype(int) - expected)
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.05
+
+
+def test_hashes(probe: Path, rng: np.random.Generator) -> None:
+    for length in (0, 1, 55, 56, 63, 64, 65, 1000, 100_000):
+        data = rng.integers(0, 256, length, np.uint8)
+        assert run(probe, "sha256", image=data).decode() == hashlib.sha256(data.tobytes()).hexdigest()
+
+
+VIDEOS = {
+    "plain.mp4": {},
+    "rotated.mp4": {"rotation": 90},
+    "upside_down.mp4": {"rotation": 180},
+    "other_way.mp4": {"rotation": 270},
+    "bt709.mp4": {"colorspace": "itu709"},
+    "ten_bits.mp4": {"pixels": "yuv420p10le"},
+    "full_range.mov": {"codec": "mjpeg", "pixels": "yuvj420p"},
+    "444.mkv": {"pixels": "yuv444p"},
+    "alpha.webm": {"codec": "libvpx-vp9", "pixels": "yuva420p"},
+    "rgb.mkv": {"codec": "ffv1", "pixels": "bgr0"},
+    "grey.mkv": {"codec": "ffv1", "pixels": "gray"},
+    "old.avi": {"codec": "mpeg4"},
+    "vp8.webm": {"codec": "libvpx"},
+    "uneven.mkv": {"times": [0.0, 0.04, 0.2, 0.21, 0.9, 1.0, 1.01, 2.0]},
+    "interlaced.mpg": {"codec": "mpeg2video", "options": {"flags": "+ildct+ilme"}},
+    "animation.gif": {"codec": "gif", "pixels": "rgb8"},
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_decoded_frames_are_those_of_python(probe: Path, tmp_path: Path, name: str) -> None:
+    images = makers.pictures(8, width=98 if name != "rotated.mp4" else 96, height=64)
+    path = makers.write_video(tmp_path / name, images, **VIDEOS[name])  # type: ignore[arg-type]
+    expected = map_frames(path, 5, lambda index, time_s, image: image)
+    got = frames(probe, "frames", path, 5)
+    assert [image.shape for image in got] == [image.shape for image in expected]
+    for ours, theirs in zip(got, expected, strict=True):
+        difference = np.abs(ours.astype(int) - theirs)
+        if name == "ten_bits.mp4":  # FFmpeg's scaler for more than 8 bits places chroma otherwise in other versions
+            assert difference.mean() < 2
+        else:
+            assert difference.max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options", "allowed"),
+    [
+        ("a.png", "RGB", {}, 0),
+        ("grey.png", "L", {}, 0),
+        ("alpha.png", "RGBA", {}, 0),
+        ("palette.png", "P", {}, 0),
+        ("deep.png", "I;16", {}, 0),
+        ("a.bmp", "RGB", {}, 0),
+        ("a.ppm", "RGB", {}, 0),
+        ("a.webp", "RGB", {"lossless": True}, 0),
+        ("a.tif", "RGB", {}, 0),
+        ("a.jpg", "RGB", {"quality": 95}, 1),
+        ("grey.jpg", "L", {"quality": 95}, 1),
+        ("turned.jpg", "RGB", {"quality": 95, "orientation": 6}, 1),
+        *((f"o{o}.jpg", "RGB", {"orientation": o, "quality": 80}, 1) for o in (2, 3, 4, 5, 7, 8)),
+        ("inks.jpg", "CMYK", {"quality": 95}, 2),
+    ],
+)
+def test_images_are_those_of_python(probe: Path, tmp_path: Path, name: str, mode: str, options: dict[str, object], allowed: int) -> None:
+    from fpg.data.video import read_image
+
+    colour = makers.picture(97, 62)
+    if mode == "I;16":
+        Image.fromarray((colour[..., 0].astype(np.uint16) << 8) + 77).save(tmp_path / name)
+    else:
+        exif = Image.Exif()
+        if "orientation" in options:
+            exif[0x0112] = options.pop("orientation")
+            options["exif"] = exif
+        Image.fromarray(colour).convert(mode).save(tmp_path / name, **options)
+    expected = read_image(tmp_path / name)
+    (got,) = frames(probe, "image", tmp_path / name)
+    assert got.shape == expected.shape
+    assert np.abs(got.astype(int) - expected).max() <= allowed
