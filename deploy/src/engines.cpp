@@ -7,7 +7,8 @@ namespace fpg::runtime {
 std::unique_ptr<Engine> load_engine(const std::string& model, int threads) {
   const std::string suffix = std::filesystem::path(model).extension().string();
   if (suffix != ".xml" && suffix != ".engine") {
-    throw InputError(model, "expected an engine (.xml, .engine); export weights and ONNX models with fpg-export --to openvino or tensorrt");
+    throw InputError(
+        model, "expected an engine (.xml, .engine); export weights and ONNX models with fpg-export --to openvino or tensorrt");
   }
   EngineSpec spec = read_spec(model);
   const bool fits = suffix == ".xml" ? spec.backend == "openvino" : spec.backend == "tensorrt" || spec.backend == "tensorrt-rtx";

@@ -17,12 +17,12 @@ constexpr const char* kLandmarks = "face_landmark.tflite";
 constexpr int kSide = 192;  // of both networks' input
 constexpr int kGrid = 48;   // anchors of the full-range detector: centres of a 48 x 48 grid, row by row
 constexpr int kMesh = 468;
-constexpr double kScore = 0.5;       // detections below are dropped
-constexpr double kOverlap = 0.3;     // detections that overlap more are one face
-constexpr double kPresence = 0.5;    // faces whose presence is lower are rejected
-constexpr int kPasses = 2;           // the second crops again around the mesh of the first
-constexpr double kScale = 1.5;       // side of the crop over the longer side of the box
-constexpr double kSameFace = 0.5;    // meshes whose boxes overlap more are one face
+constexpr double kScore = 0.5;     // detections below are dropped
+constexpr double kOverlap = 0.3;   // detections that overlap more are one face
+constexpr double kPresence = 0.5;  // faces whose presence is lower are rejected
+constexpr int kPasses = 2;         // the second crops again around the mesh of the first
+constexpr double kScale = 1.5;     // side of the crop over the longer side of the box
+constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
@@ -89,7 +89,8 @@ std::vector<int> tile_starts(int length, int side) {
   if (length <= side) return {0};
   const int count = static_cast<int>(std::ceil((length - side) / (side / 2.0))) + 1;
   std::vector<int> starts;
-  for (int i = 0; i < count; ++i) starts.push_back(static_cast<int>(std::nearbyint((length - side) * static_cast<double>(i) / (count - 1))));
+  for (int i = 0; i < count; ++i)
+    starts.push_back(static_cast<int>(std::nearbyint((length - side) * static_cast<double>(i) / (count - 1))));
   return starts;
 }
 
@@ -158,11 +159,14 @@ Roi roi_around(const Box& box, const std::array<double, 2>& left_eye, const std:
 }
 
 bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop) {
-  if (!(std::isfinite(roi.x) && std::isfinite(roi.y) && std::isfinite(roi.side) && std::isfinite(roi.angle) && roi.side > 1)) return false;
+  if (!(std::isfinite(roi.x) && std::isfinite(roi.y) && std::isfinite(roi.side) && std::isfinite(roi.angle) && roi.side > 1))
+    return false;
   const double reach = roi.side / std::sqrt(2.0) + 2;
   const auto bound = [](double value, int limit) { return static_cast<int>(std::clamp(value, -1.0, limit + 1.0)); };
-  const int x0 = std::max(0, bound(roi.x - reach, image.width)), x1 = std::min(image.width, bound(roi.x + reach, image.width) + 1);
-  const int y0 = std::max(0, bound(roi.y - reach, image.height)), y1 = std::min(image.height, bound(roi.y + reach, image.height) + 1);
+  const int x0 = std::max(0, bound(roi.x - reach, image.width)),
+            x1 = std::min(image.width, bound(roi.x + reach, image.width) + 1);
+  const int y0 = std::max(0, bound(roi.y - reach, image.height)),
+            y1 = std::min(image.height, bound(roi.y + reach, image.height) + 1);
   if (x0 >= x1 || y0 >= y1) return false;
   ImageView part = image.part(y0, y1, x0, x1);
   Image shrunk;
@@ -181,8 +185,9 @@ bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop)
     return {(px + 0.5 - x0) * fx - 0.5, (py + 0.5 - y0) * fy - 0.5};
   };
   const auto origin = source(0, 0), across = source(1, 0), down = source(0, 1);
-  crop = warp_affine(part, {across[0] - origin[0], down[0] - origin[0], origin[0], across[1] - origin[1], down[1] - origin[1], origin[1]},
-                     size, size);
+  crop = warp_affine(
+      part, {across[0] - origin[0], down[0] - origin[0], origin[0], across[1] - origin[1], down[1] - origin[1], origin[1]}, size,
+      size);
   return true;
 }
 
@@ -215,7 +220,8 @@ struct FaceFinder::Networks {
     return found;
   }
 
-  // Small faces in large images: overlapping tiles of half the longer side; then a face that fills the image: the image at half size.
+  // Small faces in large images: overlapping tiles of half the longer side; then a face that fills the image: the image at half
+  // size.
   std::vector<Detection> look_closer(const ImageView& image) {
     std::vector<Detection> found;
     const int side = (std::max(image.height, image.width) + 1) / 2;
@@ -242,7 +248,8 @@ struct FaceFinder::Networks {
       if (!crop_upright(image, roi, kSide, crop)) return std::nullopt;
       const auto [points, presence] = landmarks.run(crop, 255.0F, 0.0F);
       if (sigmoid(presence[0]) < kPresence) return std::nullopt;
-      for (size_t i = 0; i < kMesh; ++i) mesh[i] = roi.to_image(points[3 * i] / static_cast<double>(kSide), points[3 * i + 1] / static_cast<double>(kSide));
+      for (size_t i = 0; i < kMesh; ++i)
+        mesh[i] = roi.to_image(points[3 * i] / static_cast<double>(kSide), points[3 * i + 1] / static_cast<double>(kSide));
       roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), kScale);
     }
     return tight_box(mesh);
@@ -262,7 +269,8 @@ std::vector<Box> FaceFinder::find(const Image& image) {
   for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
     const std::optional<Box> face = networks_->place(image, detection);
     if (!face) continue;
-    const bool known = std::any_of(faces.begin(), faces.end(), [&](const Box& other) { return intersection_over_union(*face, other) > kSameFace; });
+    const bool known = std::any_of(faces.begin(), faces.end(),
+                                   [&](const Box& other) { return intersection_over_union(*face, other) > kSameFace; });
     if (!known) faces.push_back(*face);
   }
   std::stable_sort(faces.begin(), faces.end(), [](const Box& a, const Box& b) { return area(a) > area(b); });

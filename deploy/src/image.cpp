@@ -52,7 +52,8 @@ std::vector<Between> between(int source, int size) {
     const int first = static_cast<int>(std::floor(at));
     const bool inside = first >= 0 && first < source - 1;
     const int clamped = std::clamp(first, 0, source - 1);
-    result.push_back({clamped, inside ? first + 1 : clamped, inside ? static_cast<int>(std::nearbyint((at - static_cast<float>(first)) * kUnit)) : 0});
+    result.push_back({clamped, inside ? first + 1 : clamped,
+                      inside ? static_cast<int>(std::nearbyint((at - static_cast<float>(first)) * kUnit)) : 0});
   }
   return result;
 }

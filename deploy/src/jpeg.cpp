@@ -45,7 +45,8 @@ int orientation(const jpeg_decompress_struct& jpeg) {
     const bool little = tiff[0] == 'I';
     const auto number = [&](size_t at, size_t bytes) {
       size_t value = 0;
-      for (size_t i = 0; i < bytes && at + i < length; ++i) value |= static_cast<size_t>(tiff[at + i]) << 8 * (little ? i : bytes - 1 - i);
+      for (size_t i = 0; i < bytes && at + i < length; ++i)
+        value |= static_cast<size_t>(tiff[at + i]) << 8 * (little ? i : bytes - 1 - i);
       return value;
     };
     const size_t directory = number(4, 4), entries = number(directory, 2);
@@ -103,8 +104,8 @@ Image read_jpeg(const std::string& path, int64_t max_pixels) {
   jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
   jpeg_read_header(&jpeg, TRUE);
   if (static_cast<int64_t>(jpeg.image_width) * jpeg.image_height > max_pixels) {
-    throw InputError(path, "is too large: " + std::to_string(jpeg.image_width) + " x " + std::to_string(jpeg.image_height) + " pixels, the limit is " +
-                               std::to_string(max_pixels / 1'000'000) + " megapixels");
+    throw InputError(path, "is too large: " + std::to_string(jpeg.image_width) + " x " + std::to_string(jpeg.image_height) +
+                               " pixels, the limit is " + std::to_string(max_pixels / 1'000'000) + " megapixels");
   }
   const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
   jpeg.out_color_space = inks ? JCS_CMYK : JCS_RGB;

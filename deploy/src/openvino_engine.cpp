@@ -9,7 +9,8 @@ namespace {
 
 class OpenVinoEngine final : public Engine {
  public:
-  OpenVinoEngine(EngineSpec spec, ov::CompiledModel model) : Engine(std::move(spec)), model_(std::move(model)), request_(model_.create_infer_request()) {}
+  OpenVinoEngine(EngineSpec spec, ov::CompiledModel model)
+      : Engine(std::move(spec)), model_(std::move(model)), request_(model_.create_infer_request()) {}
 
   void run(const float* images, int64_t batch, float* logits, float* activation_map) override {
     const auto n = static_cast<size_t>(batch), side = static_cast<size_t>(spec().image_size);
@@ -46,7 +47,8 @@ std::unique_ptr<Engine> load_openvino(const std::string& model, EngineSpec spec,
     const ov::PartialShape shape = network->input("images").get_partial_shape();
     const ov::PartialShape expected = {-1, 3, spec.image_size, spec.image_size};
     if (shape != expected) {
-      throw InputError(model, "takes images of " + shape.to_string() + ", its sidecar says side " + std::to_string(spec.image_size));
+      throw InputError(model,
+                       "takes images of " + shape.to_string() + ", its sidecar says side " + std::to_string(spec.image_size));
     }
     return std::make_unique<OpenVinoEngine>(std::move(spec), openvino_core().compile_model(network, "CPU", options));
   } catch (const InputError&) {

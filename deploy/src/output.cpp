@@ -53,13 +53,15 @@ std::string text_of(const json& value) { return value.dump(2, ' ', false, json::
 
 std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
 
-std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model, const Options& options) {
+std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
+                    const Options& options) {
   json hash;
   for (const auto& [name, value] : spec.files) {
     if (name == spec.model_file) hash = value;
   }
   std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
-  if (options.frames == 0) sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
+  if (options.frames == 0)
+    sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
   json results = json::array();
   for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
   return text_of({{"model",
@@ -78,7 +80,8 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
                     {"sampling", sampling},
                     {"crop", "face box with margins of 1/8 of its width and height on each side"},
                     {"aggregation",
-                     "frame score = maximum over the faces with at least half the area of the frame's largest; video score = mean over frames "
+                     "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
+                     "mean over frames "
                      "with a face"},
                     {"compression", "unknown"},
                     {"faces", "MediaPipe's face detector and mesh, in every frame looked at"}}},
@@ -96,7 +99,7 @@ void write_atomically(const std::string& path, const std::string& text) {
     }
     return 0;
   };
-  struct stat info {};
+  struct stat info{};
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     if (S_ISDIR(info.st_mode)) refuse(EISDIR);
     const int file = ::open(path.c_str(), O_WRONLY);  // a pipe or device is written to as it is

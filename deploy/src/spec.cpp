@@ -56,7 +56,9 @@ class Reader {
   const json& value_;
 };
 
-bool whole(const json& value) { return value.is_number_integer() && value.get<int64_t>() >= 1 && value.get<int64_t>() <= (1 << 30); }
+bool whole(const json& value) {
+  return value.is_number_integer() && value.get<int64_t>() >= 1 && value.get<int64_t>() <= (1 << 30);
+}
 
 std::string sidecar(const std::string& model) {
   std::filesystem::path path(model);
@@ -74,7 +76,8 @@ EngineSpec read_spec(const std::string& model) {
   if (!std::filesystem::is_regular_file(model, ignored)) throw InputError(model, "no such file");
   std::ifstream file(path);
   if (!file) {
-    throw InputError(model, "has no sidecar " + std::filesystem::path(path).filename().string() + "; export or save it with fpg, or import it first");
+    throw InputError(model, "has no sidecar " + std::filesystem::path(path).filename().string() +
+                                "; export or save it with fpg, or import it first");
   }
   json value;
   try {
@@ -83,7 +86,8 @@ EngineSpec read_spec(const std::string& model) {
     throw InputError(path, std::string("is not a readable sidecar: ") + error.what());
   }
   if (!value.is_object() || value.value("schema", json()) != kSchema) {
-    throw InputError(path, std::string("schema: expected ") + kSchema + ", got " + (value.is_object() ? value.value("schema", json()).dump() : value.type_name()));
+    throw InputError(path, std::string("schema: expected ") + kSchema + ", got " +
+                               (value.is_object() ? value.value("schema", json()).dump() : value.type_name()));
   }
   const Reader read(path, value);
   EngineSpec spec;
@@ -103,7 +107,8 @@ EngineSpec read_spec(const std::string& model) {
   read.expect(read.field("detector").is_object(), "detector", "an object");
   const json backbone = read.field("detector").value("backbone", json());
   if (backbone.is_string()) spec.backbone = backbone.get<std::string>();
-  read.expect(whole(read.field("image_size")) && read.field("image_size") <= kLargestSide, "image_size", "an integer from 1 to 4096");
+  read.expect(whole(read.field("image_size")) && read.field("image_size") <= kLargestSide, "image_size",
+              "an integer from 1 to 4096");
   spec.image_size = read.field("image_size").get<int>();
   const json& map = read.field("map_size");
   read.expect(map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]), "map_size", "two integers >= 1");
@@ -116,7 +121,9 @@ EngineSpec read_spec(const std::string& model) {
   }
   if (const json& build = read.field("build"); !build.is_null()) {
     read.expect(build.is_object(), "build", "null or an object");
-    const auto text = [&](const char* name) { return build.value(name, json()).is_string() ? build[name].get<std::string>() : std::string(); };
+    const auto text = [&](const char* name) {
+      return build.value(name, json()).is_string() ? build[name].get<std::string>() : std::string();
+    };
     spec.package = text("package");
     spec.package_version = text("version");
     spec.compute_capability = text("compute_capability");
@@ -137,7 +144,8 @@ void verify_files(const EngineSpec& spec, const std::string& model) {
     const std::string path = (std::filesystem::path(model).parent_path() / name).string();
     const std::string actual = sha256_of_file(path);
     if (actual != expected) {
-      throw InputError(path, "does not match its sidecar (SHA-256 " + actual.substr(0, 12) + "..., expected " + expected.substr(0, 12) + "...)");
+      throw InputError(path, "does not match its sidecar (SHA-256 " + actual.substr(0, 12) + "..., expected " +
+                                 expected.substr(0, 12) + "...)");
     }
   }
 }

@@ -31,7 +31,8 @@ constexpr int64_t kMaxImagePixels = 100'000'000;
 constexpr const char* kContainers =
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
     "mp3,wav,flac,aac,w64,aiff";
-constexpr const char* kImageContainers = "image2,png_pipe,jpeg_pipe,bmp_pipe,webp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,j2k_pipe,gif,mjpeg";
+constexpr const char* kImageContainers =
+    "image2,png_pipe,jpeg_pipe,bmp_pipe,webp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,j2k_pipe,gif,mjpeg";
 
 struct FreeFormat {
   void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
@@ -71,7 +72,8 @@ void check_pixels(const std::string& path, int64_t width, int64_t height, int64_
 // An opened file with a decoder for its video.
 class Container {
  public:
-  Container(const std::string& path, const char* containers, int64_t max_pixels, bool strict = false) : path_(path), max_pixels_(max_pixels) {
+  Container(const std::string& path, const char* containers, int64_t max_pixels, bool strict = false)
+      : path_(path), max_pixels_(max_pixels) {
     check_file(path);
     AVDictionary* options = nullptr;
     av_dict_set(&options, "protocol_whitelist", "file", 0);
@@ -90,13 +92,16 @@ class Container {
     for (unsigned i = 0; i < format_->nb_streams && stream_ == nullptr; ++i) {
       AVStream* stream = format_->streams[i];
       sound = sound || stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
-      if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(stream->disposition & AV_DISPOSITION_ATTACHED_PIC)) stream_ = stream;
+      if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(stream->disposition & AV_DISPOSITION_ATTACHED_PIC))
+        stream_ = stream;
     }
-    if (stream_ == nullptr) throw InputError(path, sound ? "holds sound but no video stream" : "holds no video stream and no frame");
+    if (stream_ == nullptr)
+      throw InputError(path, sound ? "holds sound but no video stream" : "holds no video stream and no frame");
     const AVCodec* codec = avcodec_find_decoder(stream_->codecpar->codec_id);
     if (codec == nullptr) throw InputError(path, "is encoded with a codec that this FFmpeg cannot decode");
     codec_.reset(avcodec_alloc_context3(codec));
-    if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0) throw InputError(path, "cannot be decoded");
+    if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0)
+      throw InputError(path, "cannot be decoded");
     check_pixels(path, codec_->width, codec_->height, max_pixels);
     codec_->pkt_timebase = stream_->time_base;
     codec_->max_pixels = max_pixels;
@@ -156,7 +161,8 @@ class Container {
         throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames");
       }
       if (p.pts != AV_NOPTS_VALUE) {
-        reached = std::max(reached, static_cast<double>(p.pts + p.duration) * av_q2d(format_->streams[p.stream_index]->time_base));
+        reached =
+            std::max(reached, static_cast<double>(p.pts + p.duration) * av_q2d(format_->streams[p.stream_index]->time_base));
       }
       if (p.stream_index == stream_->index && p.size && !(p.flags & AV_PKT_FLAG_DISCARD)) ++count;
       av_packet_unref(packet_.get());
@@ -196,7 +202,8 @@ class Container {
     }
     Image image(frame->height, frame->width);
     for (int y = 0; y < image.height; ++y) {
-      std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), 3 * static_cast<size_t>(image.width), image.row(y));
+      std::copy_n(rows_.data() + static_cast<size_t>(y) * static_cast<size_t>(stride), 3 * static_cast<size_t>(image.width),
+                  image.row(y));
     }
     return oriented(image, frame);
   }
@@ -217,7 +224,8 @@ class Container {
     }
     av_opt_set_int(options, "sws_flags", SWS_BILINEAR, 0);
     const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
-    if (format != nullptr && format->log2_chroma_w == 1) {  // chroma lies with the left luma sample, unless a stream says otherwise
+    if (format != nullptr &&
+        format->log2_chroma_w == 1) {  // chroma lies with the left luma sample, unless a stream says otherwise
       const bool centre = frame->chroma_location == AVCHROMA_LOC_CENTER || frame->chroma_location == AVCHROMA_LOC_TOP;
       av_opt_set_int(options, "src_h_chr_pos", centre ? 128 : 0, 0);
       if (format->log2_chroma_h == 1) av_opt_set_int(options, "src_v_chr_pos", 128, 0);
@@ -227,7 +235,8 @@ class Container {
     int *inverse = nullptr, *table = nullptr, from = 0, to = 0, brightness = 0, contrast = 0, saturation = 0;
     if (sws_getColorspaceDetails(scaler_.get(), &inverse, &from, &table, &to, &brightness, &contrast, &saturation) >= 0) {
       const int full = frame->color_range == AVCOL_RANGE_JPEG || from == 1;
-      sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(frame->colorspace), full, table, to, brightness, contrast, saturation);
+      sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(frame->colorspace), full, table, to, brightness, contrast,
+                               saturation);
     }
     kind_ = kind;
   }
@@ -261,7 +270,8 @@ class Container {
   // Turned and mirrored as the display matrix (of the frame, else of the stream) says.
   Image oriented(const Image& image, const AVFrame* frame) const {
     const int32_t* matrix = nullptr;
-    if (const AVFrameSideData* side = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX); side != nullptr && side->size >= 36) {
+    if (const AVFrameSideData* side = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
+        side != nullptr && side->size >= 36) {
       matrix = reinterpret_cast<const int32_t*>(side->data);
     } else {
       size_t size = 0;
@@ -286,11 +296,12 @@ class Container {
   int64_t index_ = -1;
 };
 
-bool is_jpeg(const std::string& path) {
+// The first bytes of a file.
+std::array<uint8_t, 24> start_of(const std::string& path) {
   check_file(path);
-  unsigned char start[3] = {};
-  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(start), sizeof start);
-  return start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff;
+  std::array<uint8_t, 24> bytes{};
+  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(bytes.data()), bytes.size());
+  return bytes;
 }
 
 std::string suffix(const std::string& path) {
@@ -309,7 +320,8 @@ std::vector<int64_t> wanted(int64_t available, int frames, int every) {
 // How many frames to count on after a pass that met fewer than there are packets. Throws when over a tenth is missing.
 int64_t decodable(const std::string& path, const FrameCountError& error, int64_t packets) {
   if (error.decoded() < std::max<int64_t>(1, packets * 9 / 10)) {
-    throw InputError(path, "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) + " frames decode");
+    throw InputError(path, "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) +
+                               " frames decode");
   }
   return error.decoded();
 }
@@ -317,13 +329,15 @@ int64_t decodable(const std::string& path, const FrameCountError& error, int64_t
 }  // namespace
 
 bool is_video_name(const std::string& path) {
-  static const std::set<std::string> known = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts",  ".m2ts", ".mts",
-                                              ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv",  ".mxf", ".vob",  ".y4m", ".gif"};
+  static const std::set<std::string> known = {".mp4",  ".m4v", ".mov",  ".avi", ".mkv", ".webm", ".mpg",
+                                              ".mpeg", ".ts",  ".m2ts", ".mts", ".flv", ".wmv",  ".asf",
+                                              ".3gp",  ".3g2", ".ogv",  ".mxf", ".vob", ".y4m",  ".gif"};
   return known.count(suffix(path)) > 0;
 }
 
 bool is_image_name(const std::string& path) {
-  static const std::set<std::string> known = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"};
+  static const std::set<std::string> known = {".png", ".jpg",  ".jpeg", ".jpe", ".bmp", ".webp",
+                                              ".tif", ".tiff", ".ppm",  ".pgm", ".jp2"};
   return known.count(suffix(path)) > 0;
 }
 
@@ -337,7 +351,8 @@ bool natural_less(const std::string& a, const std::string& b) {
       while (ie < a.size() && digit(a[ie])) ++ie;
       while (je < b.size() && digit(b[je])) ++je;
       const std::string x = a.substr(i, ie - i), y = b.substr(j, je - j);
-      const std::string u = x.substr(std::min(x.find_first_not_of('0'), x.size())), v = y.substr(std::min(y.find_first_not_of('0'), y.size()));
+      const std::string u = x.substr(std::min(x.find_first_not_of('0'), x.size())),
+                        v = y.substr(std::min(y.find_first_not_of('0'), y.size()));
       if (u.size() != v.size()) return u.size() < v.size();
       if (u != v) return u < v;
       i = ie;
@@ -353,7 +368,7 @@ bool natural_less(const std::string& a, const std::string& b) {
 }
 
 void check_file(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (path.find('\0') != std::string::npos) throw InputError(path, "embedded null byte");
   if (stat(path.c_str(), &info) != 0) throw InputError(path, errno == ENOENT ? "no such file" : std::strerror(errno));
   if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file");
@@ -387,7 +402,8 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count) {
 }
 
 int64_t count_frames(const std::string& path) {
-  if (Container(path, kContainers, kMaxVideoPixels).next() == nullptr) throw InputError(path, "holds a video stream but no frame");
+  if (Container(path, kContainers, kMaxVideoPixels).next() == nullptr)
+    throw InputError(path, "holds a video stream but no frame");
   const int64_t count = Container(path, kContainers, kMaxVideoPixels).scan();
   if (count == 0) throw InputError(path, "holds a video stream but no frame");
   return count;
@@ -402,7 +418,9 @@ void read_frames(const std::string& path, const std::vector<int64_t>& indices, c
   while (position < indices.size()) {
     const AVFrame* frame = container.next();
     if (frame == nullptr) {
-      throw FrameCountError(path, "ends after " + std::to_string(decoded) + " frames, frame " + std::to_string(indices.back()) + " was asked for", decoded);
+      throw FrameCountError(
+          path, "ends after " + std::to_string(decoded) + " frames, frame " + std::to_string(indices.back()) + " was asked for",
+          decoded);
     }
     double time = 0;
     const bool timed = container.time_of(frame, time);
@@ -416,7 +434,15 @@ void read_frames(const std::string& path, const std::vector<int64_t>& indices, c
 }
 
 Image read_image(const std::string& path) {
-  if (is_jpeg(path)) return read_jpeg(path, kMaxImagePixels);
+  const std::array<uint8_t, 24> start = start_of(path);
+  if (start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff) return read_jpeg(path, kMaxImagePixels);
+  if (std::equal(start.begin(), start.begin() + 4, "\x89PNG", [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); })) {
+    // Looked at here, because the decoder does not say why it refuses.
+    const auto number = [&](size_t at) {
+      return int64_t{start[at]} << 24 | start[at + 1] << 16 | start[at + 2] << 8 | start[at + 3];
+    };
+    check_pixels(path, number(16), number(20), kMaxImagePixels);
+  }
   try {
     Container container(path, kImageContainers, kMaxImagePixels, true);
     const AVFrame* frame = container.next();
@@ -427,7 +453,8 @@ Image read_image(const std::string& path) {
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0) {
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
-    if (reason.rfind("cannot be decoded", 0) == 0 || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated");
+    if (reason.rfind("cannot be decoded", 0) == 0 || reason.rfind("is damaged at", 0) == 0)
+      throw InputError(path, "is damaged or truncated");
     throw;
   }
 }

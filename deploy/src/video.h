@@ -24,15 +24,16 @@ using TakeFrame = std::function<bool(Frame)>;
 // An undamaged stream holds fewer frames than packets.
 class FrameCountError : public InputError {
  public:
-  FrameCountError(const std::string& path, const std::string& reason, int64_t decoded) : InputError(path, reason), decoded_(decoded) {}
+  FrameCountError(const std::string& path, const std::string& reason, int64_t decoded)
+      : InputError(path, reason), decoded_(decoded) {}
   int64_t decoded() const { return decoded_; }
 
  private:
   int64_t decoded_;
 };
 
-// Frames in a video by its packets, after its first frame decoded. Throws InputError for what is missing, empty, no video, audio only,
-// without frames, truncated, damaged or too large.
+// Frames in a video by its packets, after its first frame decoded. Throws InputError for what is missing, empty, no video, audio
+// only, without frames, truncated, damaged or too large.
 int64_t count_frames(const std::string& path);
 
 // Frames of those indices (rising, each once) in order; the others are decoded but not converted.
@@ -54,8 +55,8 @@ std::vector<std::string> frame_files(const std::string& folder);
 // Up to `count` indices evenly over `total`: linspace(0, total - 1, count) truncated, each once.
 std::vector<int64_t> sample_indices(int64_t total, int64_t count);
 
-// The frames that an input is judged by: `frames` evenly spaced, or with 0 one in `every`. Hidden frames of a codec are allowed for.
-// Where they make the reading start anew, indices do, too.
+// The frames that an input is judged by: `frames` evenly spaced, or with 0 one in `every`. Hidden frames of a codec are allowed
+// for. Where they make the reading start anew, indices do, too.
 void read_input(const std::string& path, int frames, int every, const TakeFrame& take);
 
 }  // namespace fpg::runtime

@@ -22,7 +22,9 @@ BUILD = ROOT / "build" / "deploy"
 def built() -> Path:
     """The build folder. Skipped where FFmpeg's or nlohmann-json's headers are missing, unless `FPG_REQUIRE_CPP=1`."""
     tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    needed = subprocess.run(["bash", str(ROOT / "scripts/debian_packages.sh"), "--missing", "deploy"], capture_output=True, text=True, check=True)
+    needed = subprocess.run(
+        ["bash", str(ROOT / "scripts/debian_packages.sh"), "--missing", "deploy"], capture_output=True, text=True, check=True
+    )
     if needed.stdout.strip() and os.environ.get("FPG_REQUIRE_CPP") != "1":
         pytest.skip(f"the C++ runtime needs Debian's {needed.stdout.strip()}")
     for command in (["cmake", "--preset", "deploy"], ["cmake", "--build", "--preset", "deploy"]):

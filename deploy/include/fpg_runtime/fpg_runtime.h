@@ -1,4 +1,5 @@
-/* fpg's video runtime for C and what can call it. No exception leaves these functions; a detector belongs to one thread at a time. */
+/* fpg's video runtime for C and what can call it. No exception leaves these functions; a detector belongs to one thread at a
+ * time. */
 #ifndef FPG_RUNTIME_C_H
 #define FPG_RUNTIME_C_H
 

@@ -54,7 +54,7 @@ struct EngineSpec {
   double threshold = 0.5;
   double temperature = 1.0;
   std::string backbone;
-  std::string package;             // of TensorRT engines: what built it, and for which GPU
+  std::string package;  // of TensorRT engines: what built it, and for which GPU
   std::string package_version;
   std::string compute_capability;  // empty: any
   std::string provenance;          // JSON
@@ -71,7 +71,8 @@ class FPG_RUNTIME_API Engine {
  public:
   virtual ~Engine() = default;
   const EngineSpec& spec() const { return spec_; }
-  // images [batch, 3, S, S] in [0, 1] -> logits [batch, 2] (real, fake), activation_map [batch, h, w]; any batch that the spec allows.
+  // images [batch, 3, S, S] in [0, 1] -> logits [batch, 2] (real, fake), activation_map [batch, h, w]; any batch that the spec
+  // allows.
   virtual void run(const float* images, int64_t batch, float* logits, float* activation_map) = 0;
 
  protected:
@@ -119,11 +120,11 @@ struct FPG_RUNTIME_API Judgement {
 };
 
 struct Options {
-  int frames = 32;   // looked at per input, evenly spaced; 0: one in `every`
+  int frames = 32;  // looked at per input, evenly spaced; 0: one in `every`
   int every = 1;
-  int batch = 16;    // faces per call of the engine
-  int threads = 0;   // of the engine; 0 leaves it to the backend
-  int jobs = 1;      // inputs judged at the same time by judge_many
+  int batch = 16;                   // faces per call of the engine
+  int threads = 0;                  // of the engine; 0 leaves it to the backend
+  int jobs = 1;                     // inputs judged at the same time by judge_many
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
   std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
 };
@@ -135,7 +136,8 @@ struct StageTime {
   double p50_ms = 0, p95_ms = 0, p99_ms = 0;
 };
 
-// The folder of MediaPipe's face models: `wanted`, else $FPG_FACE_MODELS, else where the program was installed. Throws InputError.
+// The folder of MediaPipe's face models: `wanted`, else $FPG_FACE_MODELS, else where the program was installed. Throws
+// InputError.
 FPG_RUNTIME_API std::string face_model_folder(const std::string& wanted);
 
 // Judges videos; each input has a thread that decodes and one that finds faces, the network has one for all.
@@ -169,7 +171,8 @@ class FPG_RUNTIME_API VideoDetector {
 
 // The JSON of fpg-detect: one result, or the whole file.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
-FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model, const Options& options);
+FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
+                                    const Options& options);
 
 // Writes a file that is whole or absent. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);

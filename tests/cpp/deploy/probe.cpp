@@ -1,4 +1,5 @@
-// Runs one of the runtime's image operations on raw bytes from the standard input, so that Python can compare it with OpenCV and PyAV:
+// Runs one of the runtime's image operations on raw bytes from the standard input, so that Python can compare it with OpenCV and
+// PyAV:
 //
 //   probe area H W h w              uint8 [H, W, 3] -> uint8 [h, w, 3]
 //   probe linear H W h w
