@@ -436,7 +436,9 @@ void read_frames(const std::string& path, const std::vector<int64_t>& indices, c
 Image read_image(const std::string& path) {
   const std::array<uint8_t, 24> start = start_of(path);
   if (start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff) return read_jpeg(path, kMaxImagePixels);
-  if (std::equal(start.begin(), start.begin() + 4, "\x89PNG", [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); })) {
+  const bool png =
+      std::equal(start.begin(), start.begin() + 4, "\x89PNG", [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); });
+  if (png) {
     // Looked at here, because the decoder does not say why it refuses.
     const auto number = [&](size_t at) {
       return int64_t{start[at]} << 24 | start[at + 1] << 16 | start[at + 2] << 8 | start[at + 3];
@@ -450,11 +452,11 @@ Image read_image(const std::string& path) {
     return container.to_rgb(frame);
   } catch (const InputError& error) {
     const std::string& reason = error.reason();
-    if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0) {
+    const bool undecoded = reason.rfind("cannot be decoded", 0) == 0;
+    if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
-    if (reason.rfind("cannot be decoded", 0) == 0 || reason.rfind("is damaged at", 0) == 0)
-      throw InputError(path, "is damaged or truncated");
+    if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated");
     throw;
   }
 }
