@@ -1,4 +1,4 @@
-# TensorRT for deploy/: FPG_TENSORRT=AUTO uses it when found, ON fails without it, OFF leaves it out.
+# TensorRT or TensorRT for RTX, for deploy/: FPG_TENSORRT=AUTO uses it when found, ON fails without it, OFF leaves it out.
 # Looks under TensorRT_ROOT, TENSORRT_ROOT and TensorRT_DIR (CMake or environment variables), then in the usual places.
 # Sets FPG_TENSORRT_BUILT and FPG_TENSORRT_VERSION and defines the target fpg::tensorrt.
 
@@ -39,10 +39,10 @@ foreach(_variable TensorRT_ROOT TENSORRT_ROOT TensorRT_DIR)
 endforeach()
 
 find_path(FPG_TENSORRT_INCLUDE NvInfer.h HINTS ${_hints} PATH_SUFFIXES include include/x86_64-linux-gnu targets/x86_64-linux-gnu/include)
-find_library(FPG_TENSORRT_LIBRARY NAMES nvinfer HINTS ${_hints} PATH_SUFFIXES lib lib64 targets/x86_64-linux-gnu/lib)
+find_library(FPG_TENSORRT_LIBRARY NAMES nvinfer tensorrt_rtx HINTS ${_hints} PATH_SUFFIXES lib lib64 targets/x86_64-linux-gnu/lib)
 if(NOT FPG_TENSORRT_LIBRARY)  # wheels carry libnvinfer.so.N without the plain name
   foreach(_hint IN LISTS _hints)
-    file(GLOB _versioned "${_hint}/libnvinfer.so.*" "${_hint}/lib*/libnvinfer.so.*")
+    file(GLOB _versioned "${_hint}/libnvinfer.so.*" "${_hint}/lib*/libnvinfer.so.*" "${_hint}/libtensorrt_rtx.so.*" "${_hint}/lib*/libtensorrt_rtx.so.*")
     if(_versioned)
       list(GET _versioned 0 _first)
       set(FPG_TENSORRT_LIBRARY "${_first}" CACHE FILEPATH "TensorRT library" FORCE)
