@@ -225,7 +225,7 @@ def _opened_url(url: str | os.PathLike[str], threads: int) -> Iterator[tuple[Any
 def _stream_of(path: str | os.PathLike[str], name: str, threads: int, **how: Any) -> Iterator[tuple[Any, Any]]:
     """The container that `av.open(name, **how)` gives, and its video stream; errors name `path`."""
     try:
-        container = av.open(name, mode="r", **how)
+        container = av.open(name, mode="r", metadata_errors="replace", **how)  # titles in Latin-1 are no damage
     except av.EOFError as error:
         raise InputError(path, "holds no frame: it ends after its header") from error
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -90,6 +90,18 @@ def test_full_range_comes_back(tmp_path: Path) -> None:
     assert bright.min() >= 253
 
 
+def test_titles_that_are_not_utf8_are_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as out:
+        out.metadata["title"] = "Cafe in XXXX"
+        stream = out.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24").reformat(format="bgr0")))
+        out.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b"XXXX", b"K\xf6ln"))
+    assert probe(path).frames == 1
+
+
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_rotation_metadata_is_applied(tmp_path: Path, rotation: int) -> None:
     frame = makers.picture(96, 64, face=(8, 8, 24, 24))
