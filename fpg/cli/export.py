@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
 
 if TYPE_CHECKING:
+    from fpg.data.manifest import FaceRow
     from fpg.export.parity import Parity
     from fpg.export.targets import BuildOptions
 
@@ -21,6 +24,8 @@ EXAMPLES = """examples:
   fpg-export runs/a/model.safetensors --to openvino -o engines
   fpg-export runs/a/model.safetensors --to onnx -o engines --precision fp16 --check prepared/ff
   fpg-export runs/a/model.safetensors --to tensorrt-rtx -o engines --precision fp16 --batch 1,8,32
+  fpg-export runs/a/model.safetensors --to openvino -o engines --precision int8 --calibrate prepared/ff
+  fpg-export runs/a/model.safetensors --to openvino -o engines --triton models
   fpg-export --verify engines/model-tensorrt-rtx-fp16.engine --inspect
 """
 
@@ -41,15 +46,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", metavar="CKPT", type=Path, nargs="?", help="STEM.safetensors with STEM.spec.json beside it")
     parser.add_argument("--to", metavar="TARGET", help="onnx, openvino, tensorrt or tensorrt-rtx")
     parser.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the result")
-    parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default) or fp16")
+    parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), fp16, int8; TensorRT also bf16, fp8")
     parser.add_argument("--name", metavar="STEM", help="name of the result without suffix (default: STEM-TARGET-PRECISION)")
     parser.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
-    parser.add_argument("--images", default=16, metavar="N", type=int, help="how many crops of --check, evenly chosen (default 16)")
+    parser.add_argument("--images", metavar="N", type=int, help="how many crops to compare on, evenly chosen (default 16; int8, fp8: 100)")
+    eight = parser.add_argument_group("int8, fp8")
+    eight.add_argument(
+        "--calibrate",
+        metavar="DATA",
+        type=Path,
+        help="prepared data set with the crops to measure ranges on; without --check, others of it are compared on",
+    )
+    eight.add_argument("--calibration-images", default=300, metavar="N", type=int, help="how many, evenly chosen (default 300)")
     engines = parser.add_argument_group("TensorRT engines")
     engines.add_argument("--batch", metavar="B,B", type=_batches, help="batch buckets, an optimisation profile each (default 1,8,32)")
     engines.add_argument("--timing-cache", metavar="FILE", type=Path, help="makes later builds on the same GPU faster (tensorrt)")
     engines.add_argument("--version-compatible", action="store_true", help="runs on later versions of TensorRT too (tensorrt)")
     engines.add_argument("--hardware-compatible", action="store_true", help="runs on other GPUs too, slower (tensorrt)")
+    parser.add_argument(
+        "--triton",
+        metavar="DIR",
+        type=Path,
+        help="also put the result into a Triton model repository; CKPT may be an exported model, without --to",
+    )
     engines.add_argument("--verify", metavar="MODEL", type=Path, help="compare an exported model with its reference output on this machine")
     engines.add_argument("--inspect", action="store_true", help="print the layers of the engine (needs a GPU)")
     return parser
@@ -98,66 +117,106 @@ def _main(args: argparse.Namespace) -> int:
         if args.checkpoint is not None or args.to is not None:
             raise UsageError("--verify: takes a model that was exported, without CKPT and --to")
         return _verify(args.verify, args.inspect)
+    if args.triton is not None and args.checkpoint is not None and args.to is None:
+        _serve(args.checkpoint, args.triton, args.name)
+        return 0
     for name, value in (("CKPT", args.checkpoint), ("--to", args.to), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{name} is required (or --verify MODEL)")
-    from fpg.export.exporter import export_detector  # imports torch: not for --help
+    from fpg.export.exporter import Refused, export_detector  # imports torch: not for --help
+    from fpg.export.quantize import Calibration
 
-    if args.images < 1:
-        raise UsageError(f"--images: expected at least 1, got {args.images}")
-    images, source = None, "random images"
+    count = args.images if args.images is not None else (16 if args.calibrate is None else 100)
+    if min(count, args.calibration_images) < 1:
+        raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
+    size = read_spec(args.checkpoint).image_size
+    calibration, chosen = None, None
+    if args.calibrate is not None:
+        known = _faces(args.calibrate)
+        used = _evenly(range(len(known)), min(args.calibration_images, max(1, len(known) // 2)))
+        images, _ = _crops(args.calibrate, [known[i] for i in used], size)
+        calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
+        rest = sorted(set(range(len(known))) - set(used))
+        if args.check is None:
+            if not rest:
+                raise InputError(args.calibrate, "holds one face: none is left to compare on; name other data with --check")
+            chosen = args.calibrate, [known[i] for i in _evenly(rest, count)]
     if args.check is not None:
-        images = _crops(args.check, read_spec(args.checkpoint).image_size, args.images)
-        source = f"crops of {args.check.name}"
-    exported = export_detector(
-        args.checkpoint,
-        args.to,
-        args.out,
-        precision=args.precision,
-        name=args.name,
-        images=images,
-        source=source,
-        options=_options(args),
-    )
+        faces = _faces(args.check)
+        chosen = args.check, [faces[i] for i in _evenly(range(len(faces)), count)]
+    crops: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    source = "random images"
+    if chosen is not None:
+        crops = _crops(*chosen, size)
+        source = f"crops of {chosen[0].name}" + (" that were not calibrated on" if args.check is None else "")
+    try:
+        exported = export_detector(
+            args.checkpoint,
+            args.to,
+            args.out,
+            precision=args.precision,
+            name=args.name,
+            images=crops[0],
+            source=source,
+            labels=crops[1],
+            calibration=calibration,
+            options=_options(args),
+        )
+    except Refused as error:
+        for what, parity in error.tried:
+            _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
+        raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error
     if exported.parity is None:
         console.print(f"not compared with torch: {exported.unproven}")
         console.print(f"on a machine with a GPU: fpg-export --verify {exported.path}")
     else:
-        _show(exported.path, exported.parity)
+        _show(exported.path.name, exported.parity)
     if args.inspect and exported.parity is not None:
         _inspect(exported.path)
     console.print(f"{exported.path} and {sidecar(exported.path).name}")
+    if args.triton is not None:
+        _serve(exported.path, args.triton, args.name)
     return 0
 
 
-def _show(path: Path, parity: Parity) -> None:
-    table(
-        f"{path.name} against torch, {parity.images} {parity.source}",
-        ["output", "largest difference", "allowed"],
-        [
-            ["probability of fake", f"{parity.probability:.2e}", f"{parity.tolerance:g}"],
-            ["activation map (relative)", f"{parity.activation_map:.2e}", f"{parity.map_tolerance:g}"],
-        ],
-    )
+def _serve(model: Path, repository: Path, name: str | None) -> None:
+    from fpg.export.triton import write_repository
+
+    console.print(f"{write_repository(model, repository, name)}: start it with tritonserver --model-repository={repository}")
 
 
-def _crops(data: Path, size: int, count: int) -> np.ndarray:
-    """Evaluation crops of a prepared data set, evenly chosen: float32 [N, 3, size, size]."""
+def _show(what: str, parity: Parity) -> None:
+    table(f"{what} against torch, {parity.images} {parity.source}", ["output", "found", "allowed"], [list(row) for row in parity.rows()])
+
+
+def _faces(data: Path) -> list[FaceRow]:
+    """The faces of a prepared data set."""
+    from fpg.data.manifest import read_manifest
+
+    faces = list(read_manifest(data).faces)
+    if not faces:
+        raise InputError(data, "holds no faces to compare on")
+    return faces
+
+
+def _evenly(indices: Sequence[int], count: int) -> list[int]:
+    return [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, count).astype(int))]
+
+
+def _crops(data: Path, faces: Sequence[FaceRow], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Evaluation crops float32 [N, 3, size, size], and their labels [N]."""
     from fpg.common.crops import face_input
     from fpg.data.crop_files import read_crop
     from fpg.data.manifest import read_manifest
 
-    manifest = read_manifest(data)
-    if not manifest.faces:
-        raise InputError(data, "holds no faces to compare on")
-    chosen = np.unique(np.linspace(0, len(manifest.faces) - 1, count).astype(int))
+    root = read_manifest(data).root
     crops = []
-    for row in (manifest.faces[i] for i in chosen):
+    for row in faces:
         try:
-            crops.append(face_input(read_crop(manifest.root, row), row.box, size))
+            crops.append(face_input(read_crop(root, row), row.box, size))
         except ValueError as error:
-            raise InputError(manifest.root / row.path, str(error)) from error
-    return np.stack(crops)
+            raise InputError(root / row.path, str(error)) from error
+    return np.stack(crops), np.array([row.label for row in faces])
 
 
 if __name__ == "__main__":

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.common.files import sha256
-from fpg.common.spec import EngineSpec, read_spec, sidecar
-from fpg.engines import load_engine, reference_difference
-from fpg.export.parity import MAP_TOLERANCE, Parity, compare, random_images
+from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
+from fpg.engines import Engine, load_engine, reference_difference
+from fpg.export.parity import TOLERANCES, Parity, compare, random_images
+from fpg.export.quantize import CALIBRATED, STEPS, Calibration
 from fpg.export.targets import BuildOptions, target
 from fpg.models.detector import load_detector
 
@@ -33,6 +36,16 @@ class Exported:
     unproven: str = ""
 
 
+class Refused(InputError):
+    """Differences past tolerance; nothing was written."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str, tried: list[tuple[str, Parity]]) -> None:
+        found = "; ".join(f"{what} quantised: {parity}" if what else str(parity) for what, parity in tried)
+        super().__init__(path, f"{reason}: {found}; nothing was written")
+        self.tried = tried
+        """(what was quantised, or nothing; what came out), in turn."""
+
+
 def export_detector(
     checkpoint: str | os.PathLike[str],
     to: str,
@@ -42,6 +55,8 @@ def export_detector(
     name: str | None = None,
     images: np.ndarray | None = None,
     source: str = "random images",
+    labels: np.ndarray | None = None,
+    calibration: Calibration | None = None,
     options: BuildOptions | None = None,
 ) -> Exported:
     """Export trained weights and check the result against torch.
@@ -50,20 +65,24 @@ def export_detector(
         checkpoint: `STEM.safetensors` with its sidecar.
         to: one of `fpg.export.targets.TARGETS`.
         out: folder; made when missing.
-        precision: `fp32` or `fp16`.
+        precision: `fp32`, `fp16`, `bf16`, `int8` or `fp8`, as far as the target has them.
         name: stem of the result; by default `STEM-TARGET-PRECISION`.
         images: float32 [N, 3, S, S] in [0, 1] to compare on; random ones when None.
         source: what the images are.
+        labels: int [N], 0 real, 1 fake: compares the AUC, too.
+        calibration: crops for int8 and fp8, others than `images`.
         options: of TensorRT engines.
 
     Raises:
         UsageError: a target or precision that does not exist, or a name whose sidecar belongs to another model.
-        InputError: an unusable checkpoint, a network that the target's converter refuses, differences past tolerance, or a folder
-            that cannot be written. Nothing is left behind.
+        InputError: an unusable checkpoint, a network that the target's converter refuses, differences past tolerance (`Refused`), or a
+            folder that cannot be written. Nothing is left behind.
         MissingDependencyError: a package of the target is not installed.
     """
     checkpoint, out = Path(checkpoint), Path(out)
     writer = target(to, precision, options)
+    if (precision in CALIBRATED) != (calibration is not None):
+        raise UsageError(f"--calibrate: {'needed for' if calibration is None else 'is for int8 and fp8, not for'} --precision {precision}")
     stem = name or f"{checkpoint.stem}-{to}-{precision}"
     if Path(stem).name != stem:
         raise UsageError(f"--name: expected a plain file name without folders, got {stem}")
@@ -75,34 +94,71 @@ def export_detector(
             cleanup.callback(_remove_if_empty, parent)
         folder = Path(cleanup.enter_context(_hidden_folder(out, stem)))
         draft = folder / final.name
-        try:
-            build = writer.write(detector, draft, precision)
-        except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
-            raise InputError(checkpoint, f"cannot be exported to {to}: {error}") from error
-        files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-        buckets = (1, build["batches"][0], build["batches"][-1]) if build else None
-        spec = dataclasses.replace(trained, backend=to, model_file=draft.name, files=files, precision=precision, build=build, batch=buckets)
-        spec.write(sidecar(draft))
-        chosen = random_images(spec.image_size) if images is None else images
         reference = load_engine(checkpoint, device="cpu", verify=False)
-        parity, unproven = None, ""
-        try:
-            engine = load_engine(draft, device="cuda" if build else "cpu")
-        except MissingDependencyError as error:
-            if build is None:
-                raise
-            unproven = str(error)  # built ahead of time, for another machine
+        chosen = random_images(trained.image_size) if images is None else images
+        refused: list[tuple[str, Parity]] = []
+        for step in range(len(STEPS) if calibration is not None else 1):
+            for path in folder.iterdir():
+                path.unlink()
+            try:
+                build = writer.write(detector, draft, precision, None if calibration is None else calibration.images, step)
+            except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
+                raise InputError(checkpoint, f"cannot be exported to {to}: {error}") from error
+            files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+            buckets = (1, build["batches"][0], build["batches"][-1]) if build else None
+            spec = dataclasses.replace(
+                trained, backend=to, model_file=draft.name, files=files, precision=precision, build=build, batch=buckets
+            )
+            spec.write(sidecar(draft))
+            engine, unproven = _load(draft, spec)
+            judged = _source(draft, spec) if engine is None and precision == "int8" else engine
+            parity = None if judged is None else compare(reference, judged, chosen, source, TOLERANCES[precision], labels)
+            if parity is None or parity.passed:
+                break
+            refused.append((STEPS[step] if calibration is not None else "", parity))
         else:
-            parity = compare(reference, engine, chosen, source, MAP_TOLERANCE[precision])
-        if parity is not None and not parity.passed:
-            raise InputError(checkpoint, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
+            raise Refused(checkpoint, f"export to {to} {precision} does not answer as torch does", refused)
         origin = {"file": checkpoint.name, "sha256": trained.files[checkpoint.name]}
-        proof = dataclasses.asdict(parity) if parity else {"not_run": unproven}
-        provenance = {**trained.provenance, "exported_from": origin, "parity": proof}
-        spec = dataclasses.replace(spec, provenance=provenance)
+        proof = {**dataclasses.asdict(parity), "tolerance": parity.tolerance._asdict()} if parity else {}
+        provenance = {**trained.provenance, "exported_from": origin, "parity": {"not_run": unproven, "onnx": proof} if unproven else proof}
+        if calibration is not None:
+            made_on = {"source": calibration.source, "images": len(calibration.images), "sha256": calibration.sha256}
+            provenance["calibration"] = {**made_on, "quantised": STEPS[step]}
+        spec = dataclasses.replace(spec, provenance=provenance, reference=_reference(trained, precision, judged))
         spec.write(sidecar(draft))
         _publish(folder, out, last=sidecar(draft).name)
-    return Exported(final, spec, parity, unproven)
+    return Exported(final, spec, None if unproven else parity, unproven)
+
+
+def _load(model: Path, spec: EngineSpec) -> tuple[Engine | None, str]:
+    """The engine to compare with torch; None and why where a TensorRT engine cannot run here.
+
+    Raises:
+        MissingDependencyError: another engine's package is not installed.
+    """
+    try:
+        return load_engine(model, device="cuda" if spec.build else "cpu"), ""
+    except MissingDependencyError as error:
+        if spec.build is None:
+            raise
+        return None, str(error)  # built ahead of time, for another machine
+
+
+def _source(model: Path, spec: EngineSpec) -> Engine:
+    """The ONNX model that a TensorRT engine was built from, with its quantisation, on ONNX Runtime: what can be judged without a GPU."""
+    return importlib.import_module("fpg.engines.onnxruntime").load(model.with_suffix(".onnx"), spec, "cpu", None)
+
+
+def _reference(trained: EngineSpec, precision: str, engine: Engine | None) -> dict[str, Any] | None:
+    """What `verify` compares with elsewhere: torch's answer, or where less precise arithmetic may differ from it, the engine's own."""
+    tolerance = TOLERANCES[precision]
+    if trained.reference is None or tolerance.share == 1:
+        return trained.reference
+    reference = {**trained.reference, "tolerance": tolerance.probability}
+    if engine is not None:
+        images = reference_input(reference["seed"], reference["batch"], trained.image_size)
+        reference["logits"] = engine(images).logits.astype(float).tolist()
+    return reference
 
 
 def verify(model: str | os.PathLike[str]) -> tuple[float, float]:

@@ -9,10 +9,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from fpg.common.errors import MissingDependencyError
 from fpg.export.graph import INPUT, OUTPUTS, free_batch, module_and_example
+from fpg.export.quantize import CALIBRATED, onnx_bf16, onnx_quantized
 from fpg.models.detector import Detector
 
 try:
@@ -25,16 +27,18 @@ except ImportError as error:
     ) from error
 
 SUFFIX = ".onnx"
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
+"""Those that ONNX Runtime runs; TensorRT takes more (`fpg.export.tensorrt`)."""
 OPSET = 18
 LARGEST = 1 << 31
 """Bytes that one protobuf file can hold; above it the weights go to a second file."""
 
 
-def write(detector: Detector, path: Path, precision: str) -> None:
-    """See `fpg.export.targets.Target`. fp16 keeps float32 inputs and outputs; weights above 2 GiB go to `STEM.onnx.data`.
+def write(detector: Detector, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
+    """See `fpg.export.targets.Target`. Inputs and outputs are float32 always; weights above 2 GiB go to `STEM.onnx.data`.
 
     Raises:
+        MissingDependencyError: int8, fp8 and bf16 need ModelOpt.
         RuntimeError: torch's exporter or ONNX's checker refuses the network; there is no other exporter to fall back to.
     """
     model = _graph(detector)
@@ -44,6 +48,11 @@ def write(detector: Detector, path: Path, precision: str) -> None:
             model = float16.convert_float_to_float16(model, keep_io_types=True)
     external = sum(tensor.nbytes for tensor in detector.state_dict().values()) >= LARGEST
     onnx.save_model(model, path, save_as_external_data=external, location=f"{path.name}.data", size_threshold=1024)
+    if precision == "bf16":
+        onnx_bf16(path, path)
+    elif precision in CALIBRATED:
+        assert calibration is not None
+        onnx_quantized(path, path, precision, calibration, step)
     try:
         onnx.checker.check_model(path, full_check=True)
     except onnx.checker.ValidationError as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fpg.common.errors import MissingDependencyError
 from fpg.export.graph import INPUT, OUTPUTS, free_batch, module_and_example
+from fpg.export.quantize import openvino_int8
 from fpg.models.detector import Detector
 
 try:
@@ -17,10 +19,10 @@ except ImportError as error:
     raise MissingDependencyError("OpenVINO is not installed: pip install openvino") from error
 
 SUFFIX = ".xml"
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
-def write(detector: Detector, path: Path, precision: str) -> None:
+def write(detector: Detector, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
     """See `fpg.export.targets.Target`. fp16 stores the weights in 16 bits; the engine computes in float32.
 
     Raises:
@@ -36,4 +38,7 @@ def write(detector: Detector, path: Path, precision: str) -> None:
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.get_tensor().set_names({name})
     model.reshape({INPUT: [-1, 3, size, size]})
+    if precision == "int8":
+        assert calibration is not None
+        model = openvino_int8(model, calibration, step)
     ov.save_model(model, path, compress_to_fp16=precision == "fp16")

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from fpg.engines.base import Engine, fake_probability
 
-TOLERANCE = 1e-3
-"""Largest allowed difference of probability."""
-MAP_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2}
-"""Largest allowed difference of the activation map, as a share of its largest absolute value; by precision."""
+
+class Tolerance(NamedTuple):
+    """What an export may differ from torch by."""
+
+    probability: float
+    """Difference of the probability of "fake" ..."""
+    share: float
+    """... that this share of the images has to keep to."""
+    activation_map: float
+    """Largest difference of the activation map, as a share of its largest absolute value."""
+
+
+TOLERANCES = {
+    "fp32": Tolerance(1e-3, 1.0, 1e-3),
+    "fp16": Tolerance(1e-3, 1.0, 1e-2),
+    "bf16": Tolerance(0.05, 0.95, 0.2),
+    "int8": Tolerance(0.05, 0.95, 0.5),
+    "fp8": Tolerance(0.05, 0.95, 0.5),
+}
+"""By precision."""
+AUC_DROP = 0.01
+"""Largest loss of AUC over labelled images."""
 BATCHES = (1, 2, 5)
 """Batch sizes in turn: a batch that was frozen into the graph fails."""
 
@@ -28,22 +48,44 @@ class Parity:
     """Largest difference of the probability of "fake"."""
     activation_map: float
     """Largest difference of the activation map / its largest absolute value."""
-    tolerance: float
-    map_tolerance: float
+    share: float
+    """Share of the images whose probability is within tolerance."""
+    tolerance: Tolerance
+    auc: tuple[float, float] | None = None
+    """Of torch and of the export, where the images have labels of both classes."""
 
     @property
     def passed(self) -> bool:
-        """Whether both differences are within tolerance (NaN is not)."""
-        return self.probability <= self.tolerance and self.activation_map <= self.map_tolerance
+        """Whether all is within tolerance (NaN is not)."""
+        kept = self.auc is None or self.auc[0] - self.auc[1] <= AUC_DROP
+        return self.share >= self.tolerance.share and self.activation_map <= self.tolerance.activation_map and kept
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(what, found, allowed), for a table."""
+        allowed = self.tolerance
+        found = [
+            ("probability of fake, largest difference", f"{self.probability:.2e}", "" if allowed.share < 1 else f"{allowed.probability:g}")
+        ]
+        if allowed.share < 1:
+            found.append((f"images within {allowed.probability:g} of it", f"{self.share:.1%}", f"at least {allowed.share:.0%}"))
+        found.append(("activation map, largest relative difference", f"{self.activation_map:.2e}", f"{allowed.activation_map:g}"))
+        if self.auc is not None:
+            found.append(("AUC, torch and export", f"{self.auc[0]:.4f}, {self.auc[1]:.4f}", f"a loss of {AUC_DROP:g}"))
+        return found
 
     def __str__(self) -> str:
-        return (
-            f"probability differs by {self.probability:.2e} (allowed {self.tolerance:g}), "
-            f"activation map by {self.activation_map:.2e} (allowed {self.map_tolerance:g}), on {self.images} {self.source}"
-        )
+        said = ", ".join(f"{what} {found}" + (f" (allowed {allowed})" if allowed else "") for what, found, allowed in self.rows())
+        return f"{said}, on {self.images} {self.source}"
 
 
-def compare(reference: Engine, engine: Engine, images: np.ndarray, source: str, map_tolerance: float = MAP_TOLERANCE["fp32"]) -> Parity:
+def compare(
+    reference: Engine,
+    engine: Engine,
+    images: np.ndarray,
+    source: str,
+    tolerance: Tolerance = TOLERANCES["fp32"],
+    labels: np.ndarray | None = None,
+) -> Parity:
     """Run both on the same images.
 
     Args:
@@ -51,16 +93,25 @@ def compare(reference: Engine, engine: Engine, images: np.ndarray, source: str, 
         engine: the exported network.
         images: float32 [N, 3, S, S] in [0, 1], N >= 1.
         source: what the images are, for the report.
-        map_tolerance: see `MAP_TOLERANCE`.
+        tolerance: what may differ.
+        labels: int [N], 0 real, 1 fake; None where they are not known.
     """
-    probability = difference = largest = 0.0
+    scores: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    difference = largest = 0.0
     for part in _batches(images):
         expected, actual = reference(part), engine(part)
-        probability = max_or_nan(probability, np.abs(fake_probability(actual.logits) - fake_probability(expected.logits)))
+        scores[0].append(fake_probability(expected.logits))
+        scores[1].append(fake_probability(actual.logits))
         difference = max_or_nan(difference, np.abs(actual.activation_map - expected.activation_map))
         largest = max_or_nan(largest, np.abs(expected.activation_map))
+    ours, theirs = (np.concatenate(found) for found in scores)
+    apart = np.abs(theirs - ours)
     relative = difference / largest if largest > 0 else difference
-    return Parity(len(images), source, probability, relative, TOLERANCE, map_tolerance)
+    auc = None
+    if labels is not None and len(set(labels.tolist())) == 2 and np.isfinite(theirs).all():
+        auc = (float(roc_auc_score(labels, ours)), float(roc_auc_score(labels, theirs)))
+    share = float((apart <= tolerance.probability).mean())
+    return Parity(len(images), source, max_or_nan(0.0, apart), relative, share, tolerance, auc)
 
 
 def max_or_nan(value: float, more: np.ndarray) -> float:

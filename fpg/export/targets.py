@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from fpg.common.errors import UsageError
 from fpg.models.detector import Detector
 
@@ -44,8 +46,14 @@ class Target(Protocol):
     PRECISIONS: tuple[str, ...]
     """Those it can write."""
 
-    def write(self, detector: Detector, path: Path, precision: str) -> dict[str, Any] | None:
+    def write(
+        self, detector: Detector, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0
+    ) -> dict[str, Any] | None:
         """Write the model file at `path` and what belongs to it beside it, in an empty folder. Two outputs, any batch.
+
+        Args:
+            calibration: images to measure ranges on, for `fpg.export.quantize.CALIBRATED` precisions.
+            step: what is quantised then, an index into `fpg.export.quantize.STEPS`.
 
         Returns:
             `EngineSpec.build`.
@@ -59,9 +67,9 @@ class _TensorRt:
         self.SUFFIX, self.PRECISIONS = module.SUFFIX, module.PRECISIONS
         self._module, self._name, self._options = module, name, options
 
-    def write(self, detector: Detector, path: Path, precision: str) -> dict[str, Any]:
+    def write(self, detector: Detector, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> dict[str, Any]:
         """See `Target`."""
-        build: dict[str, Any] = self._module.write(detector, path, precision, self._name, **vars(self._options))
+        build: dict[str, Any] = self._module.write(detector, path, precision, calibration, step, self._name, **vars(self._options))
         return build
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.files import atomic_write
 from fpg.export import onnx as onnx_export
@@ -20,7 +22,7 @@ from fpg.export.graph import INPUT
 from fpg.models.detector import Detector
 
 SUFFIX = ".engine"
-PRECISIONS = onnx_export.PRECISIONS
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Target -> Python module."""
 ADVICE = {
@@ -113,11 +115,20 @@ def build(
     }
 
 
-def write(detector: Detector, path: Path, precision: str, target: str, batches: Sequence[int], **options: Any) -> dict[str, Any]:
+def write(
+    detector: Detector,
+    path: Path,
+    precision: str,
+    calibration: np.ndarray | None,
+    step: int,
+    target: str,
+    batches: Sequence[int],
+    **options: Any,
+) -> dict[str, Any]:
     """The detector as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
     load_package(target)  # before anything takes time
     source = path.with_suffix(".onnx")
-    onnx_export.write(detector, source, precision)
+    onnx_export.write(detector, source, precision, calibration, step)
     return build(target, source, path, batches, **options)
 
 

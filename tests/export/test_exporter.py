@@ -141,22 +141,22 @@ def test_failed_parity_leaves_nothing(
     save_detector(tmp_path / "other.safetensors", model)
     source = exported[to, "fp32"]
 
-    def write(detector: Detector, path: Path, precision: str) -> None:
+    def write(detector: Detector, path: Path, *how: object) -> None:
         for name in source.spec.files:
             path.with_suffix(Path(name).suffix).write_bytes((source.path.parent / name).read_bytes())
 
     monkeypatch.setattr(exporter.target(to, "fp32"), "write", write)
     assert main([str(tmp_path / "other.safetensors"), "--to", to, "-o", str(tmp_path / "new" / "folder")]) == 1
     error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "does not answer as torch does: probability differs by" in error
+    assert error.splitlines()[-1].endswith(f"export to {to} fp32 does not answer as torch does; nothing was written")
+    assert "probability of fake, largest difference" in " ".join(error.split())
     assert not (tmp_path / "new").exists()
 
 
 def test_a_converter_that_refuses_leaves_nothing(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = exporter.target("openvino", "fp32")
 
-    def broken(detector: Detector, path: Path, precision: str) -> None:
+    def broken(detector: Detector, path: Path, *how: object) -> None:
         path.write_bytes(b"half")
         raise RuntimeError("no conversion\nfor this")
 
@@ -211,11 +211,11 @@ def test_check_on_prepared_crops(checkpoint: Path, tmp_path: Path, capsys: pytes
         (["--to", "onnx", "--batch", "1,8"], "--to onnx has none of them"),
         (["--to", "tensorrt-rtx", "--batch", "8,1"], "--batch: expected rising numbers >= 1, got 8,1"),
         (["--to", "tensorrt-rtx", "--version-compatible"], "TensorRT for RTX has none of them"),
-        (["--to", "tensorrt-rtx", "--precision", "int8"], "--precision: tensorrt-rtx has fp32, fp16"),
+        (["--to", "tensorrt-rtx", "--precision", "int4"], "--precision: tensorrt-rtx has fp32, fp16, bf16, int8, fp8"),
         (["--to", "onnx", "--verify", "x"], "--verify: takes a model that was exported"),
         ([], "--to is required"),
         (["--to", "onnx", "--precision", "int3"], "--precision: onnx has fp32, fp16"),
-        (["--to", "onnx", "--images", "0"], "--images: expected at least 1, got 0"),
+        (["--to", "onnx", "--images", "0"], "--images, --calibration-images: expected at least 1, got 0"),
     ],
 )
 def test_wrong_usage(checkpoint: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

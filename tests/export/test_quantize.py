@@ -1,0 +1,173 @@
+"""Eight bits and bfloat16: calibration on crops, the gate, what the sidecar says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from detectors import lively_detector
+
+from fpg.cli.export import main
+from fpg.common.errors import InputError
+from fpg.common.spec import read_spec
+from fpg.data.manifest import FAKE, REAL, FaceRow, VideoRecord, write_manifest
+from fpg.engines import fake_probability, load_engine
+from fpg.export import exporter, parity, quantize
+from fpg.export.exporter import Refused, export_detector, verify
+from fpg.export.quantize import STEPS, Calibration
+from fpg.models.config import DetectorConfig
+from fpg.models.detector import save_detector
+
+SIZE = 64
+CONFIG = DetectorConfig(backbone="tf_efficientnet_lite0", image_size=SIZE, quality_width=16, attention_width=16)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty crops with labels: smooth, so that ranges measured on some hold for the others."""
+    root = tmp_path_factory.mktemp("prepared") / "data"
+    (root / "crops").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows, videos = [], []
+    for i in range(60):
+        image = cv2.resize(rng.integers(0, 256, (5, 5, 3), np.uint8), (80, 90), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / f"crops/{i}.png"), image)
+        box, points, label = np.array([20, 20, 60, 70], np.float32), np.zeros((81, 2), np.float32), (REAL, FAKE)[i % 3 == 0]
+        size = (90, 80)
+        rows.append(FaceRow("d", "", f"v{i}", 0, 0.0, 0, label, "test", f"crops/{i}.png", (0, 0), size, size, box, points, 0.9))
+        videos.append(VideoRecord("d", "", f"v{i}", label, "test", f"v{i}.mp4", "prepared"))
+    write_manifest(root, rows, videos)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "model.safetensors"
+    model = lively_detector(CONFIG)
+    with torch.no_grad():
+        model.classifier.weight.mul_(0.3)  # noise gets in the way of no one
+    save_detector(path, model)
+    return path
+
+
+def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [str(checkpoint), "--to", "openvino", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path)]
+    assert main([*command, "--calibration-images", "25"]) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "35 crops of data that were not calibrated on" in shown
+    assert "images within 0.05 of it" in shown
+    assert "AUC, torch and export" in shown
+    path = tmp_path / "model-openvino-int8.xml"
+    spec = read_spec(path)
+    assert spec.precision == "int8"
+    assert (spec.provenance["calibration"]["source"], spec.provenance["calibration"]["images"]) == ("data", 25)
+    assert len(spec.provenance["calibration"]["sha256"]) == 64
+    assert spec.provenance["calibration"]["quantised"] in STEPS
+    found = spec.provenance["parity"]
+    assert found["share"] >= 0.95
+    assert len(found["auc"]) == 2
+    difference, tolerance = verify(path)  # against what the engine itself answered
+    assert difference < 1e-4
+    assert tolerance == 0.05
+    weights = (tmp_path / "model-openvino-int8.bin").stat().st_size
+    assert weights < 0.45 * checkpoint.stat().st_size
+    images = parity.random_images(SIZE, 4)
+    apart = np.abs(fake_probability(load_engine(path)(images).logits) - fake_probability(load_engine(checkpoint)(images).logits))
+    assert 0 < apart.max() < 0.3
+
+
+def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    command = [str(checkpoint), "--to", "onnx", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path), "--images", "20"]
+    assert main(command) == 0
+    graph = onnx.load(tmp_path / "model-onnx-int8.onnx").graph
+    operations = [node.op_type for node in graph.node]
+    assert operations.count("QuantizeLinear") > 20
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    assert made_by.get(first.input[0]) != "DequantizeLinear"  # it stays as it is
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "fp8"])
+def test_tensorrt_engines_are_built_without_a_gpu(checkpoint: Path, data: Path, tmp_path: Path, precision: str) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    calibrate = [] if precision == "bf16" else ["--calibrate", str(data), "--images", "20"]
+    out = ["-o", str(tmp_path), "--batch", "1,4"]
+    assert main([str(checkpoint), "--to", "tensorrt-rtx", "--precision", precision, *calibrate, *out]) == 0
+    spec = read_spec(tmp_path / f"model-tensorrt-rtx-{precision}.engine")
+    assert spec.precision == precision
+    assert spec.reference is None or spec.reference["tolerance"] == 0.05
+    types = {t.data_type for t in onnx.load(tmp_path / f"model-tensorrt-rtx-{precision}.onnx").graph.initializer}
+    expected = {"bf16": onnx.TensorProto.BFLOAT16, "int8": onnx.TensorProto.INT8, "fp8": onnx.TensorProto.FLOAT8E4M3FN}[precision]
+    assert expected in types
+    said = spec.provenance["parity"]
+    if "not_run" in said and precision == "int8":  # what it was built from was judged on ONNX Runtime
+        assert said["onnx"]["share"] >= 0.95
+
+
+def crops(count: int, seed: int) -> np.ndarray:
+    return parity.random_images(SIZE, count, seed=seed)
+
+
+def test_steps_go_on_until_one_passes_and_a_refusal_tells_of_all(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibration = Calibration(crops(6, 1), "noise", "0" * 64)
+    asked: list[int] = []
+    quantised = quantize.openvino_int8
+
+    def second_is_good(model: object, images: np.ndarray, step: int) -> object:
+        asked.append(step)
+        return quantised(model, images, step)
+
+    compare = exporter.compare
+
+    def not_the_first(*arguments: object) -> parity.Parity:
+        found = compare(*arguments)  # type: ignore[arg-type]
+        return dataclasses.replace(found, share=1.0 if asked == [0, 1] else 0.5, activation_map=0.0)
+
+    monkeypatch.setattr("fpg.export.openvino.openvino_int8", second_is_good)
+    monkeypatch.setattr(exporter, "compare", not_the_first)
+    done = export_detector(checkpoint, "openvino", tmp_path, precision="int8", images=crops(8, 1), calibration=calibration)
+    assert asked == [0, 1]
+    assert done.spec.provenance["calibration"]["quantised"] == STEPS[1]
+
+    with pytest.raises(Refused) as refused:
+        export_detector(checkpoint, "openvino", tmp_path / "none", precision="int8", images=crops(8, 1), calibration=calibration)
+    assert [what for what, _ in refused.value.tried] == list(STEPS)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_loss_of_auc_is_refused() -> None:
+    base = parity.Parity(10, "crops", 0.01, 0.01, 1.0, parity.TOLERANCES["int8"])
+    assert base.passed
+    assert dataclasses.replace(base, auc=(0.9, 0.895)).passed
+    assert not dataclasses.replace(base, auc=(0.9, 0.88)).passed
+    assert not dataclasses.replace(base, share=0.94).passed
+    assert not dataclasses.replace(base, activation_map=float("nan")).passed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--precision", "int8"], "--calibrate: needed for --precision int8"),
+        (["--precision", "fp16", "--calibrate", "DATA"], "--calibrate: is for int8 and fp8, not for --precision fp16"),
+        (["--precision", "int8", "--calibrate", "DATA", "--calibration-images", "0"], "expected at least 1"),
+        (["--precision", "bf16"], "--precision: openvino has fp32, fp16, int8, got bf16"),
+    ],
+)
+def test_wrong_usage(
+    checkpoint: Path, data: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(data) if option == "DATA" else option for option in options]
+    assert main([str(checkpoint), "--to", "openvino", "-o", str(tmp_path / "out"), *given]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_calibration_on_what_is_not_there(checkpoint: Path, tmp_path: Path) -> None:
+    assert main([str(checkpoint), "--to", "onnx", "--precision", "int8", "--calibrate", str(tmp_path), "-o", str(tmp_path / "o")]) == 1
+    with pytest.raises(InputError):
+        exporter.export_detector(tmp_path / "no.safetensors", "onnx", tmp_path / "o")
