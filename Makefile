@@ -11,7 +11,7 @@ help:
 	@sed -n 's/^# //p' Makefile | head -3
 
 setup: $(STAMP)
-$(STAMP): pyproject.toml constraints.txt requirements-models.txt requirements-samples.txt $(wildcard scripts/*.sh) $(COMPILED)
+$(STAMP): pyproject.toml constraints.txt $(wildcard requirements-*.txt) $(wildcard scripts/*.sh) $(COMPILED)
 	@bash scripts/setup.sh
 	@touch $@
 
@@ -28,7 +28,7 @@ test-cpp: $(STAMP)
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
-	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/cpp/*.cpp' | xargs -r .venv/bin/clang-format --dry-run -Werror
+	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'deploy/*.h' 'deploy/*.cpp' 'tests/cpp/*.h' 'tests/cpp/*.cpp' | xargs -r .venv/bin/clang-format --dry-run -Werror
 
 bench: $(STAMP)
 	@failed=0; for script in $(filter-out benchmarks/gpu_%,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script || failed=1; done; exit $$failed

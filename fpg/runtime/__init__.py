@@ -1,1 +1,5 @@
-"""Deployment in Python: from an input to its judgement, and the report. Needs no torch."""
+"""Deployment: from videos, images, folders and streams to scores. Needs no torch."""
+
+from fpg.runtime.pipeline import VideoDetector, judge, judge_many
+
+__all__ = ["VideoDetector", "judge", "judge_many"]
