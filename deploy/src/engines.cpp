@@ -17,6 +17,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, int threads) {
     throw InputError(model, "its sidecar describes " + spec.model_file + " for " + spec.backend + ", expected " + name + " for " +
                                 (suffix == ".xml" ? "openvino" : "tensorrt"));
   }
+  if (spec.network != "forgery-detector") throw InputError(model, "is a " + spec.network + ", expected a forgery-detector");
   verify_files(spec, model);
   if (suffix == ".xml") return load_openvino(model, std::move(spec), threads);
 #if defined(FPG_RUNTIME_TENSORRT)

@@ -113,6 +113,7 @@ EngineSpec read_spec(const std::string& model) {
   const json& map = read.field("map_size");
   read.expect(map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]), "map_size", "two integers >= 1");
   spec.map_size = {map[0].get<int>(), map[1].get<int>()};
+  spec.network = read.text("network", "forgery-detector");
   spec.precision = read.text("precision", "fp32");
   if (const json& batch = read.field("batch"); !batch.is_null()) {
     const bool three = batch.is_array() && batch.size() == 3 && whole(batch[0]) && whole(batch[1]) && whole(batch[2]);

@@ -24,6 +24,7 @@ from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
+from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import URL_EVERY, is_url
 from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
 from fpg.runtime.pipeline import Analyzer, VideoDetector
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "else a folder",
     )
     p.add_argument("--every", type=positive, metavar="N", help="look at every N-th frame instead of a number of them")
+    p.add_argument("--face-engines", metavar="DIR", help="run the face networks on the engines there (fpg-export --faces)")
     p.add_argument("--jobs", type=positive, default=1, metavar="N", help="inputs judged at the same time (default: 1)")
     p.add_argument("--stats", action="store_true", help="say at the end how long each stage took, on the standard error")
     p.add_argument(
@@ -183,14 +185,16 @@ class _Judge:
         return VideoDetector(self.engine(), self.analyzer, **self.options).judge
 
 
-def _judgements(arguments: argparse.Namespace, files: Sequence[Path | str], detector: VideoDetector) -> Iterator[tuple[int, Judgement]]:
+def _judgements(
+    arguments: argparse.Namespace, files: Sequence[Path | str], detector: VideoDetector, finder: Callable[[], Analyzer]
+) -> Iterator[tuple[int, Judgement]]:
     """(index, judgement) of every file, here or on a Ray cluster, where the order is that of completion."""
     if arguments.ray is None:
         yield from enumerate(detector.judge_many(files))
         return
     options = detector.options
     load = functools.partial(load_engine, os.path.abspath(arguments.model), device=arguments.device, threads=arguments.threads or 1)
-    work = _Judge(load, default_analyzer, vars(options))
+    work = _Judge(load, finder, vars(options))
     gpus = int(arguments.device.startswith("cuda"))
     paths = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
     with contextlib.closing(run_on_ray(paths, work, arguments.ray, gpus=gpus)) as outcomes:
@@ -231,10 +235,14 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
         raise UsageError(f"--overlay: {arguments.overlay} is one file, for {len(files)} inputs: name a folder")
     results: list[Judgement] = []
     order: list[int] = []
-    with VideoDetector(engine, default_analyzer, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
+    finder: Callable[[], Analyzer] = default_analyzer
+    if arguments.face_engines:
+        finder = functools.partial(engine_analyzer, os.path.abspath(arguments.face_engines), device=arguments.device)
+        finder()  # complain before anything is judged
+    with VideoDetector(engine, finder, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
         task = bar.add_task("", total=len(files))
         start = time.perf_counter()
-        for index, result in _judgements(arguments, files, detector):
+        for index, result in _judgements(arguments, files, detector, finder):
             if arguments.overlay:
                 result, error = _overlay(arguments.overlay, result, len(files))
                 errors += error

@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   fpg-export runs/a/model.safetensors --to tensorrt-rtx -o engines --precision fp16 --batch 1,8,32
   fpg-export runs/a/model.safetensors --to openvino -o engines --precision int8 --calibrate prepared/ff
   fpg-export runs/a/model.safetensors --to openvino -o engines --triton models
+  fpg-export --faces --to tensorrt-rtx --precision fp16 -o engines
   fpg-export --verify engines/model-tensorrt-rtx-fp16.engine --inspect
 """
 
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     engines.add_argument("--timing-cache", metavar="FILE", type=Path, help="makes later builds on the same GPU faster (tensorrt)")
     engines.add_argument("--version-compatible", action="store_true", help="runs on later versions of TensorRT too (tensorrt)")
     engines.add_argument("--hardware-compatible", action="store_true", help="runs on other GPUs too, slower (tensorrt)")
+    parser.add_argument(
+        "--faces", action="store_true", help="export MediaPipe's face detector and mesh instead of a CKPT, for fpg-detect --face-engines"
+    )
     parser.add_argument(
         "--triton",
         metavar="DIR",
@@ -117,6 +121,8 @@ def _main(args: argparse.Namespace) -> int:
         if args.checkpoint is not None or args.to is not None:
             raise UsageError("--verify: takes a model that was exported, without CKPT and --to")
         return _verify(args.verify, args.inspect)
+    if args.faces:
+        return _faces_exported(args)
     if args.triton is not None and args.checkpoint is not None and args.to is None:
         _serve(args.checkpoint, args.triton, args.name)
         return 0
@@ -176,6 +182,23 @@ def _main(args: argparse.Namespace) -> int:
     console.print(f"{exported.path} and {sidecar(exported.path).name}")
     if args.triton is not None:
         _serve(exported.path, args.triton, args.name)
+    return 0
+
+
+def _faces_exported(args: argparse.Namespace) -> int:
+    if args.checkpoint is not None or args.to is None or args.out is None:
+        raise UsageError("--faces: takes --to and --out, and no CKPT")
+    from fpg.export.faces import export_faces
+    from fpg.faces.mediapipe import DETECTOR_FILE, LANDMARK_FILE, model_path
+
+    models = {"face-detector": model_path(DETECTOR_FILE), "face-landmarks": model_path(LANDMARK_FILE)}
+    for done in export_faces(models, args.to, args.out, precision=args.precision, options=_options(args)):
+        if done.parity is None:
+            console.print(f"not compared with torch: {done.unproven}")
+        else:
+            rows = [[name, f"{value:.2e}", f"{done.parity.allowed:g}"] for name, value in done.parity.differences.items()]
+            table(f"{done.path.name} against torch", ["output", "largest relative difference", "allowed"], rows)
+        console.print(f"{done.path} and {sidecar(done.path).name}")
     return 0
 
 

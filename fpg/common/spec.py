@@ -23,6 +23,13 @@ from fpg.common.files import sha256, write_json
 SCHEMA = "fpg.engine/1"
 LARGEST_SIDE = 4096
 """Image sizes beyond it are taken for damage."""
+DETECTOR = "forgery-detector"
+OUTPUTS = {
+    DETECTOR: ("logits", "activation_map"),
+    "face-detector": ("boxes", "scores"),
+    "face-landmarks": ("points", "presence"),
+}
+"""What a network may be -> names of its outputs, in order."""
 BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
 
 
@@ -42,6 +49,8 @@ class EngineSpec:
     """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or deviation outside the network."""
     map_size: tuple[int, int]
     """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]."""
+    network: str = DETECTOR
+    """One of `OUTPUTS`. Fields about scores mean nothing for the others, and `map_size` is (1, 1) there."""
     precision: str = "fp32"
     batch: tuple[int, int, int] | None = None
     """Smallest, usual and largest batch; None when any batch works."""
@@ -60,6 +69,12 @@ class EngineSpec:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Free-form: run, commit, seed, method, quality model, data, creation time, versions, parity table."""
     schema: str = SCHEMA
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape without the batch, in order; what the face networks answer is told in `fpg.models.face_networks`."""
+        shapes = {DETECTOR: ((2,), self.map_size), "face-detector": ((2304, 16), (2304,)), "face-landmarks": ((468, 3), ())}
+        return dict(zip(OUTPUTS[self.network], shapes[self.network], strict=True))
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""
@@ -125,6 +140,7 @@ def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     yield "backend", f"one of {', '.join(BACKENDS)}", spec.backend in BACKENDS
     yield "files", "plain names, each with its SHA-256", bool(files) and plain
     yield "model_file", "one of the names in files", isinstance(spec.model_file, str) and spec.model_file in files
+    yield "network", f"one of {', '.join(OUTPUTS)}", spec.network in OUTPUTS
     yield "detector", "an object", isinstance(spec.detector, dict)
     yield "image_size", f"an integer from 1 to {LARGEST_SIDE}", _whole(spec.image_size) and spec.image_size <= LARGEST_SIDE
     yield "map_size", "two integers >= 1", _wholes(spec.map_size, 2)

@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 
 from fpg.common.errors import InputError
-from fpg.common.spec import read_spec
-from fpg.engines.base import Engine, EngineOutput, fake_probability, reference_difference
+from fpg.common.spec import DETECTOR, read_spec
+from fpg.engines.base import CheckedEngine, Engine, EngineOutput, fake_probability, reference_difference
 
-__all__ = ["Engine", "EngineOutput", "fake_probability", "load_engine", "reference_difference"]
+__all__ = ["CheckedEngine", "Engine", "EngineOutput", "fake_probability", "load_engine", "reference_difference"]
 
 _BACKENDS = {
     ".safetensors": ("torch", "fpg.engines.torch"),
@@ -24,7 +24,9 @@ _BACKENDS = {
 """Suffix of the model file -> (backend in its spec or the part before its hyphen, module with `load(path, spec, device, threads)`)."""
 
 
-def load_engine(path: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None, verify: bool = True) -> Engine:
+def load_engine(
+    path: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None, verify: bool = True, network: str = DETECTOR
+) -> CheckedEngine:
     """Load weights or an exported network by its sidecar.
 
     Args:
@@ -32,6 +34,7 @@ def load_engine(path: str | os.PathLike[str], *, device: str = "auto", threads: 
         device: `auto`, `cpu`, or what the backend has besides (`cuda` for torch and ONNX Runtime, `gpu` for OpenVINO).
         threads: CPU threads; None leaves it to the backend.
         verify: compare the hash of every file with the sidecar before anything is opened.
+        network: what it has to be, one of `fpg.common.spec.OUTPUTS`.
 
     Raises:
         InputError: no sidecar, a changed file, or a file that is not what the sidecar says.
@@ -47,7 +50,9 @@ def load_engine(path: str | os.PathLike[str], *, device: str = "auto", threads: 
     backend, module = _BACKENDS[path.suffix]
     if spec.backend.split("-")[0] != backend or spec.model_file != path.name:
         raise InputError(path, f"its sidecar describes {spec.model_file} for {spec.backend}, expected {path.name} for {backend}")
+    if spec.network != network:
+        raise InputError(path, f"is a {spec.network}, expected a {network}")
     if verify:
         spec.verify(path.parent)
-    engine: Engine = importlib.import_module(module).load(path, spec, device, threads)
+    engine: CheckedEngine = importlib.import_module(module).load(path, spec, device, threads)
     return engine

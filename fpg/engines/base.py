@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -44,20 +44,27 @@ class CheckedEngine(ABC):
         self.device = device
 
     def __call__(self, images: np.ndarray) -> EngineOutput:
-        """See `Engine`.
+        """See `Engine`; for the forgery detector.
+
+        Raises:
+            ValueError: another shape, type or range, or NaN.
+        """
+        return EngineOutput(*self.run(images))
+
+    def run(self, images: np.ndarray) -> list[np.ndarray]:
+        """RGB float32 [B, 3, S, S] in [0, 1] -> the outputs of `EngineSpec.outputs` in order, float32 [B, ...]; of any network.
 
         Raises:
             ValueError: another shape, type or range, or NaN.
         """
         check_images(images, self.spec.image_size)
         if len(images) == 0:
-            return EngineOutput(np.zeros((0, 2), np.float32), np.zeros((0, *self.spec.map_size), np.float32))
-        logits, activation_map = self._run(np.ascontiguousarray(images))
-        return EngineOutput(np.asarray(logits, np.float32), np.asarray(activation_map, np.float32))
+            return [np.zeros((0, *shape), np.float32) for shape in self.spec.outputs.values()]
+        return [np.asarray(value, np.float32) for value in self._run(np.ascontiguousarray(images))]
 
     @abstractmethod
-    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Checked, contiguous images -> (logits, activation map)."""
+    def _run(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        """Checked, contiguous images -> the outputs in order."""
 
 
 def check_images(images: np.ndarray, size: int) -> None:

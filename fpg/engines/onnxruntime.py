@@ -36,9 +36,9 @@ class OnnxRuntimeEngine(CheckedEngine):
         super().__init__(spec, device)
         self._session = session
 
-    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits, activation_map = self._session.run(["logits", "activation_map"], {"images": images})
-        return logits, activation_map
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        answers: list[np.ndarray] = self._session.run(list(self.spec.outputs), {"images": images})
+        return answers
 
 
 def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> OnnxRuntimeEngine:

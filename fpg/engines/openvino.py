@@ -25,9 +25,9 @@ class OpenVinoEngine(CheckedEngine):
         super().__init__(spec, device.lower())
         self._model = model
 
-    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
         result = self._model({"images": images})
-        return result["logits"], result["activation_map"]
+        return [result[name] for name in self.spec.outputs]
 
 
 def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> OpenVinoEngine:

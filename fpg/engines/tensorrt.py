@@ -20,7 +20,6 @@ from fpg.engines.cuda import Cuda
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Backend of the spec -> Python module."""
-OUTPUTS = ("logits", "activation_map")
 
 
 class Slot:
@@ -28,6 +27,7 @@ class Slot:
 
     def __init__(self, cuda: Cuda, context: Any, shapes: dict[str, tuple[int, ...]], stream: Any) -> None:
         self.cuda, self.stream = cuda, stream
+        self.outputs = [name for name in shapes if name != "images"]
         self.host = {name: cuda.pinned(shape) for name, shape in shapes.items()}
         self.device = {name: int(cuda.call("cudaMalloc", array.nbytes)) for name, array in self.host.items()}
         self.done = cuda.call("cudaEventCreate")
@@ -41,7 +41,7 @@ class Slot:
         def queue() -> None:
             cuda.to_device(self.device["images"], self.host["images"], stream)
             compute()
-            for name in OUTPUTS:
+            for name in self.outputs:
                 cuda.to_host(self.host[name], self.device[name], stream)
 
         self.host["images"][:] = 0
@@ -60,7 +60,7 @@ class Slot:
     def finish(self, count: int) -> list[np.ndarray]:
         """Wait, and copy the answers out."""
         self.cuda.call("cudaEventSynchronize", self.done)
-        return [self.host[name][:count].copy() for name in OUTPUTS]
+        return [self.host[name][:count].copy() for name in self.outputs]
 
 
 class TensorRtEngine(CheckedEngine):
@@ -87,11 +87,11 @@ class TensorRtEngine(CheckedEngine):
                 raise RuntimeError(f"TensorRT has no memory for batches of {batch}")
             context.set_optimization_profile_async(index, int(self._stream))
             context.set_input_shape("images", (batch, 3, size, size))
-            shapes = {"images": (batch, 3, size, size), "logits": (batch, 2), "activation_map": (batch, *self.spec.map_size)}
+            shapes = {"images": (batch, 3, size, size)} | {name: (batch, *shape) for name, shape in self.spec.outputs.items()}
             self._slots[index] = (Slot(self._cuda, context, shapes, self._stream), Slot(self._cuda, context, shapes, self._stream))
         return self._slots[index]
 
-    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
         largest = max(self._buckets)
         waiting: list[tuple[Slot, int]] = []
         answers: list[list[np.ndarray]] = []
@@ -103,8 +103,7 @@ class TensorRtEngine(CheckedEngine):
             slot.start(part)
             waiting.append((slot, len(part)))
         answers += [slot.finish(count) for slot, count in waiting]
-        logits, activation_map = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        return logits, activation_map
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
 
 def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> TensorRtEngine:

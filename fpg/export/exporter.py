@@ -17,7 +17,8 @@ import torch
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.common.files import sha256
 from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
-from fpg.engines import Engine, load_engine, reference_difference
+from fpg.engines import CheckedEngine, Engine, load_engine, reference_difference
+from fpg.export.graph import of_detector
 from fpg.export.parity import TOLERANCES, Parity, compare, random_images
 from fpg.export.quantize import CALIBRATED, STEPS, Calibration
 from fpg.export.targets import BuildOptions, target
@@ -92,7 +93,7 @@ def export_detector(
     with ExitStack() as cleanup:
         for parent in reversed([folder for folder in (out, *out.parents) if not folder.exists()]):
             cleanup.callback(_remove_if_empty, parent)
-        folder = Path(cleanup.enter_context(_hidden_folder(out, stem)))
+        folder = Path(cleanup.enter_context(hidden_folder(out, stem)))
         draft = folder / final.name
         reference = load_engine(checkpoint, device="cpu", verify=False)
         chosen = random_images(trained.image_size) if images is None else images
@@ -101,7 +102,7 @@ def export_detector(
             for path in folder.iterdir():
                 path.unlink()
             try:
-                build = writer.write(detector, draft, precision, None if calibration is None else calibration.images, step)
+                build = writer.write(of_detector(detector), draft, precision, None if calibration is None else calibration.images, step)
             except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
                 raise InputError(checkpoint, f"cannot be exported to {to}: {error}") from error
             files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
@@ -110,7 +111,7 @@ def export_detector(
                 trained, backend=to, model_file=draft.name, files=files, precision=precision, build=build, batch=buckets
             )
             spec.write(sidecar(draft))
-            engine, unproven = _load(draft, spec)
+            engine, unproven = load_exported(draft, spec)
             judged = _source(draft, spec) if engine is None and precision == "int8" else engine
             parity = None if judged is None else compare(reference, judged, chosen, source, TOLERANCES[precision], labels)
             if parity is None or parity.passed:
@@ -126,18 +127,18 @@ def export_detector(
             provenance["calibration"] = {**made_on, "quantised": STEPS[step]}
         spec = dataclasses.replace(spec, provenance=provenance, reference=_reference(trained, precision, judged))
         spec.write(sidecar(draft))
-        _publish(folder, out, last=sidecar(draft).name)
+        publish(folder, out, last=sidecar(draft).name)
     return Exported(final, spec, None if unproven else parity, unproven)
 
 
-def _load(model: Path, spec: EngineSpec) -> tuple[Engine | None, str]:
+def load_exported(model: Path, spec: EngineSpec) -> tuple[CheckedEngine | None, str]:
     """The engine to compare with torch; None and why where a TensorRT engine cannot run here.
 
     Raises:
         MissingDependencyError: another engine's package is not installed.
     """
     try:
-        return load_engine(model, device="cuda" if spec.build else "cpu"), ""
+        return load_engine(model, device="cuda" if spec.build else "cpu", network=spec.network), ""
     except MissingDependencyError as error:
         if spec.build is None:
             raise
@@ -186,7 +187,12 @@ def _refuse_foreign_sidecar(model: Path) -> None:
             raise UsageError(f"--name: {sidecar(model).name} in {model.parent} belongs to {other.name}; choose another name")
 
 
-def _hidden_folder(out: Path, stem: str) -> tempfile.TemporaryDirectory[str]:
+def hidden_folder(out: Path, stem: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder inside `out` to write into until all is proven; gone at the end.
+
+    Raises:
+        InputError: `out` cannot be written.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix=f".{stem}.", suffix=".part", dir=out)
@@ -194,7 +200,7 @@ def _hidden_folder(out: Path, stem: str) -> tempfile.TemporaryDirectory[str]:
         raise InputError(out, f"cannot be written: {error.strerror or error}") from error
 
 
-def _publish(folder: Path, out: Path, last: str) -> None:
+def publish(folder: Path, out: Path, last: str) -> None:
     """Move the files into place, the sidecar last: until then their hashes are vouched for by nobody."""
     try:
         for path in sorted(folder.iterdir(), key=lambda path: path.name == last):

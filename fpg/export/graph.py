@@ -1,20 +1,40 @@
-"""The one way a detector becomes a graph: two outputs, the batch free, height and width fixed."""
+"""What is exported: a network with one input, named outputs and a free batch; height and width are fixed."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
 
+import torch
+from torch import Tensor, nn
+
+from fpg.common.spec import DETECTOR, OUTPUTS
 from fpg.models.detector import Detector, ExportModule
 
 INPUT = "images"
-OUTPUTS = ("logits", "activation_map")
 
 
-def module_and_example(detector: Detector) -> tuple[ExportModule, Tensor]:
-    """The module to export, in evaluation mode on the CPU, and an example batch of two (a batch of one would be taken for a constant)."""
-    size = detector.config.image_size
-    return ExportModule(detector).cpu().eval(), torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+@dataclass(frozen=True)
+class Network:
+    """A module in evaluation mode on the CPU that takes `INPUT`, float32 [B, 3, size, size] in [0, 1]."""
+
+    module: nn.Module
+    size: int
+    kind: str = DETECTOR
+    """One of `fpg.common.spec.OUTPUTS`."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return OUTPUTS[self.kind]
+
+    def example(self) -> Tensor:
+        """A batch of two (a batch of one would be taken for a constant)."""
+        return torch.rand(2, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
+
+
+def of_detector(detector: Detector) -> Network:
+    """The forgery detector with its logits and activation map."""
+    return Network(ExportModule(detector).cpu().eval(), detector.config.image_size)
 
 
 def free_batch() -> dict[str, dict[int, torch.export.Dim]]:

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from fpg.common.errors import MissingDependencyError
-from fpg.export.graph import INPUT, OUTPUTS, free_batch, module_and_example
+from fpg.export.graph import INPUT, Network, free_batch
 from fpg.export.quantize import CALIBRATED, onnx_bf16, onnx_quantized
-from fpg.models.detector import Detector
 
 try:
     import onnx
@@ -34,19 +33,19 @@ LARGEST = 1 << 31
 """Bytes that one protobuf file can hold; above it the weights go to a second file."""
 
 
-def write(detector: Detector, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
+def write(network: Network, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
     """See `fpg.export.targets.Target`. Inputs and outputs are float32 always; weights above 2 GiB go to `STEM.onnx.data`.
 
     Raises:
         MissingDependencyError: int8, fp8 and bf16 need ModelOpt.
         RuntimeError: torch's exporter or ONNX's checker refuses the network; there is no other exporter to fall back to.
     """
-    model = _graph(detector)
+    model = _graph(network)
     if precision == "fp16":
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="the float32 number .* will be truncated")  # tiny constants; parity is checked
             model = float16.convert_float_to_float16(model, keep_io_types=True)
-    external = sum(tensor.nbytes for tensor in detector.state_dict().values()) >= LARGEST
+    external = sum(tensor.nbytes for tensor in network.module.state_dict().values()) >= LARGEST
     onnx.save_model(model, path, save_as_external_data=external, location=f"{path.name}.data", size_threshold=1024)
     if precision == "bf16":
         onnx_bf16(path, path)
@@ -59,8 +58,7 @@ def write(detector: Detector, path: Path, precision: str, calibration: np.ndarra
         raise RuntimeError(f"ONNX's checker refuses the graph: {error}") from error
 
 
-def _graph(detector: Detector) -> Any:
-    module, example = module_and_example(detector)
+def _graph(network: Network) -> Any:
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -68,13 +66,13 @@ def _graph(detector: Detector) -> Any:
         with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # the exporter's notes on its own future; what it cannot do raises
             program = torch.onnx.export(
-                module,
-                (example,),
+                network.module,
+                (network.example(),),
                 dynamo=True,
                 opset_version=OPSET,
                 dynamic_shapes=free_batch(),
                 input_names=[INPUT],
-                output_names=list(OUTPUTS),
+                output_names=list(network.outputs),
                 verbose=False,
             )
     finally:

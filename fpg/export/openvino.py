@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from fpg.common.errors import MissingDependencyError
-from fpg.export.graph import INPUT, OUTPUTS, free_batch, module_and_example
+from fpg.export.graph import INPUT, Network, free_batch
 from fpg.export.quantize import openvino_int8
-from fpg.models.detector import Detector
 
 try:
     import openvino as ov
@@ -22,22 +21,20 @@ SUFFIX = ".xml"
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-def write(detector: Detector, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
+def write(network: Network, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
     """See `fpg.export.targets.Target`. fp16 stores the weights in 16 bits; the engine computes in float32.
 
     Raises:
         RuntimeError: torch or OpenVINO refuses the network, or the file cannot be written.
     """
-    module, example = module_and_example(detector)
-    size = detector.config.image_size
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' notes on their own future; what they cannot do raises
-        program = torch.export.export(module, (example,), dynamic_shapes=free_batch())
+        program = torch.export.export(network.module, (network.example(),), dynamic_shapes=free_batch())
         model = ov.convert_model(program)
     model.input(0).get_tensor().set_names({INPUT})
-    for output, name in zip(model.outputs, OUTPUTS, strict=True):
+    for output, name in zip(model.outputs, network.outputs, strict=True):
         output.get_tensor().set_names({name})
-    model.reshape({INPUT: [-1, 3, size, size]})
+    model.reshape({INPUT: [-1, 3, network.size, network.size]})
     if precision == "int8":
         assert calibration is not None
         model = openvino_int8(model, calibration, step)

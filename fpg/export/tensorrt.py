@@ -18,8 +18,7 @@ import numpy as np
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.files import atomic_write
 from fpg.export import onnx as onnx_export
-from fpg.export.graph import INPUT
-from fpg.models.detector import Detector
+from fpg.export.graph import INPUT, Network
 
 SUFFIX = ".engine"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
@@ -116,7 +115,7 @@ def build(
 
 
 def write(
-    detector: Detector,
+    network: Network,
     path: Path,
     precision: str,
     calibration: np.ndarray | None,
@@ -125,10 +124,10 @@ def write(
     batches: Sequence[int],
     **options: Any,
 ) -> dict[str, Any]:
-    """The detector as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
+    """The network as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
     load_package(target)  # before anything takes time
     source = path.with_suffix(".onnx")
-    onnx_export.write(detector, source, precision, calibration, step)
+    onnx_export.write(network, source, precision, calibration, step)
     return build(target, source, path, batches, **options)
 
 

@@ -7,6 +7,7 @@ imported. Detector: BlazeFace, full range (arXiv 1907.05047); landmarks: Face Me
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,14 @@ def model_path(name: str) -> Path:
     return path
 
 
-class _Network:
-    """One `.tflite` network, compiled when first used; pickles as its name and thread number."""
+Network = Callable[[np.ndarray], list[np.ndarray]]
+"""uint8 [192, 192, 3] RGB -> the network's outputs, largest first."""
+_SCALES = {DETECTOR_FILE: (127.5, -1.0), LANDMARK_FILE: (255.0, 0.0)}
+"""What a `.tflite` network wants of its input: pixels divided by the first, plus the second."""
+
+
+class TfliteNetwork:
+    """One `.tflite` network, run by OpenVINO; compiled when first used; pickles as its name and thread number."""
 
     def __init__(self, name: str, threads: int) -> None:
         if threads < 1:
@@ -62,10 +69,11 @@ class _Network:
         return {"name": self.name, "threads": self.threads, "_request": None}
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
-        """Outputs, largest first, for an input float32 [1, side, side, 3]."""
+        """See `Network`."""
         if self._request is None:
             self._request = self._compile()
-        self._request.infer([image])
+        divisor, offset = _SCALES[self.name]
+        self._request.infer([image[None].astype(np.float32) / divisor + np.float32(offset)])
         outputs = [np.array(tensor.data) for tensor in self._request.output_tensors]
         return sorted(outputs, key=lambda output: -output.size)
 
@@ -87,17 +95,20 @@ class BlazeFaceDetector:
 
     Args:
         threads: CPU threads of the network.
+        network: runs it; by default the `.tflite` file on OpenVINO.
         score: detections below this confidence are dropped.
         overlap: intersection over union above which detections are one face.
         tiles: when nothing is found, look again at overlapping tiles of half the longer side (small faces in large
             images) and at the image shrunk to half (a face that fills the image).
     """
 
-    def __init__(self, threads: int = 1, *, score: float = 0.5, overlap: float = 0.3, tiles: bool = True) -> None:
+    def __init__(
+        self, threads: int = 1, *, network: Network | None = None, score: float = 0.5, overlap: float = 0.3, tiles: bool = True
+    ) -> None:
         if not 0 < score < 1:
             raise ValueError(f"score: expected in (0, 1), got {score}")
         self.score, self.overlap, self.tiles = score, overlap, tiles
-        self._network = _Network(DETECTOR_FILE, threads)
+        self._network = network or TfliteNetwork(DETECTOR_FILE, threads)
         centres = (np.arange(_GRID) + 0.5) / _GRID
         self._anchors = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 1, 2)
 
@@ -116,7 +127,7 @@ class BlazeFaceDetector:
     def _look(self, image: np.ndarray, fill: float = 1.0) -> list[Detection]:
         """Raw detections of one pass over an image that fills this share of the network's input."""
         square, to_image = letterbox(image, _SIDE, fill)
-        regression, logits = self._network(square[None].astype(np.float32) / 127.5 - 1)
+        regression, logits = self._network(square)
         scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -80, 80)))
         chosen = np.flatnonzero(scores >= self.score)
         pairs = regression.reshape(len(scores), -1, 2)[chosen] / _SIDE  # centre, size, then points
@@ -160,6 +171,7 @@ class FaceMeshLandmarker:
 
     Args:
         threads: CPU threads of the network.
+        network: runs it; by default the `.tflite` file on OpenVINO.
         presence: faces whose presence score is lower are rejected.
         passes: after the first, each pass crops again around the mesh found so far, which steadies the points.
     """
@@ -167,11 +179,11 @@ class FaceMeshLandmarker:
     scale = 1.5
     """Side of the crop over the longer side of the box, as the model was trained."""
 
-    def __init__(self, threads: int = 1, *, presence: float = 0.5, passes: int = 2) -> None:
+    def __init__(self, threads: int = 1, *, network: Network | None = None, presence: float = 0.5, passes: int = 2) -> None:
         if passes < 1:
             raise ValueError(f"passes: expected >= 1, got {passes}")
         self.presence, self.passes = presence, passes
-        self._network = _Network(LANDMARK_FILE, threads)
+        self._network = network or TfliteNetwork(LANDMARK_FILE, threads)
 
     def landmarks(self, image: np.ndarray, detection: Detection) -> Face | None:
         """The face at a detection, or None when the crop shows none.
@@ -208,6 +220,6 @@ class FaceMeshLandmarker:
         crop = crop_upright(image, roi, _SIDE)
         if crop is None:
             return None
-        points, presence = self._network(crop[None].astype(np.float32) / 255)
+        points, presence = self._network(crop)
         mesh = roi.to_image(points.reshape(468, 3).astype(np.float64) / _SIDE)
         return mesh, float(1 / (1 + np.exp(-np.clip(float(presence.item()), -80, 80))))

@@ -49,6 +49,7 @@ struct EngineSpec {
   std::vector<std::pair<std::string, std::string>> files;  // name, SHA-256
   int image_size = 0;                                      // S: input float32 [B, 3, S, S], RGB in [0, 1]
   std::array<int, 2> map_size{};                           // of the second output, activation_map [B, h, w]
+  std::string network;                                     // forgery-detector, face-detector or face-landmarks
   std::string precision;
   std::optional<std::array<int, 3>> batch;  // smallest, usual, largest; nothing: any
   double threshold = 0.5;

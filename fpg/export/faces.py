@@ -1,0 +1,124 @@
+"""MediaPipe's face networks as engines, by the same writers as the detector: find, align and judge faces on one kind of engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fpg.common.errors import InputError, UsageError
+from fpg.common.files import sha256
+from fpg.common.spec import EngineSpec, sidecar
+from fpg.export.exporter import hidden_folder, load_exported, publish
+from fpg.export.graph import Network
+from fpg.export.parity import max_or_nan, random_images
+from fpg.export.targets import BuildOptions, target
+from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetwork
+
+PRECISIONS = ("fp32", "fp16")
+TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
+"""Largest difference of an output from torch, as a share of its largest magnitude, by precision."""
+MODULES = {"face-detector": FaceDetectorNetwork, "face-landmarks": FaceLandmarkNetwork}
+
+
+@dataclass(frozen=True)
+class FaceParity:
+    """Largest relative difference from torch by output."""
+
+    differences: dict[str, float]
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether all are allowed (NaN is not)."""
+        return all(difference <= self.allowed for difference in self.differences.values())
+
+
+@dataclass(frozen=True)
+class ExportedFaces:
+    """One of the two networks."""
+
+    path: Path
+    spec: EngineSpec
+    parity: FaceParity | None
+    """None where the engine cannot run on this machine; `unproven` says why."""
+    unproven: str = ""
+
+
+def export_faces(
+    models: dict[str, Path], to: str, out: str | os.PathLike[str], *, precision: str = "fp32", options: BuildOptions | None = None
+) -> list[ExportedFaces]:
+    """Write `face-detector-TARGET-PRECISION` and `face-landmarks-TARGET-PRECISION`, each with its sidecar, and compare them with torch.
+
+    Args:
+        models: `face-detector` and `face-landmarks` -> their `.tflite` files (`fpg.faces.mediapipe.model_path`).
+        to: one of `fpg.export.targets.TARGETS`.
+        out: folder; made when missing.
+        precision: `fp32` or `fp16`.
+        options: of TensorRT engines.
+
+    Raises:
+        UsageError: a target or precision that does not exist.
+        InputError: files that are not the networks, a network that the target's converter refuses, differences past tolerance, or a folder
+            that cannot be written. What was not proven is not left behind.
+        MissingDependencyError: a package of the target is not installed.
+    """
+    writer = target(to, precision, options)
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision: the face networks have {', '.join(PRECISIONS)}, got {precision}")
+    done = []
+    for kind, source in models.items():
+        network = Network(MODULES[kind](source).eval(), SIDE, kind)
+        stem = f"{kind}-{to}-{precision}"
+        final = Path(out) / (stem + writer.SUFFIX)
+        with hidden_folder(Path(out), stem) as hidden:
+            draft = Path(hidden) / final.name
+            try:
+                build = writer.write(network, draft, precision)
+            except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
+                raise InputError(source, f"cannot be exported to {to}: {error}") from error
+            spec = EngineSpec(
+                backend=to,
+                model_file=draft.name,
+                files={path.name: sha256(path) for path in sorted(Path(hidden).iterdir())},
+                detector={},
+                image_size=SIDE,
+                map_size=(1, 1),
+                network=kind,
+                precision=precision,
+                build=build,
+                batch=(1, build["batches"][0], build["batches"][-1]) if build else None,
+            )
+            spec.write(sidecar(draft))
+            engine, unproven = load_exported(draft, spec)
+            parity = None if engine is None else _compare(network, engine, precision)
+            if parity is not None and not parity.passed:
+                raise InputError(source, f"export to {to} {precision} does not answer as torch does: {_said(parity)}; nothing was written")
+            proof = asdict(parity) if parity else {"not_run": unproven}
+            provenance = {"exported_from": {"file": Path(source).name, "sha256": sha256(source)}, "parity": proof}
+            spec = EngineSpec(**{**vars(spec), "provenance": provenance})
+            spec.write(sidecar(draft))
+            publish(Path(hidden), Path(out), last=sidecar(draft).name)
+        done.append(ExportedFaces(final, spec, parity, unproven))
+    return done
+
+
+def _compare(network: Network, engine: Any, precision: str) -> FaceParity:
+    images = random_images(network.size, 6)
+    largest = dict.fromkeys(network.outputs, 0.0)
+    scale = dict.fromkeys(network.outputs, 1.0)
+    for part in (images[:1], images[1:3], images[3:]):
+        with torch.no_grad():
+            expected = [value.numpy() for value in network.module(torch.from_numpy(part))]
+        for name, theirs, ours in zip(network.outputs, expected, engine.run(part), strict=True):
+            largest[name] = max_or_nan(largest[name], np.abs(ours - theirs))
+            scale[name] = max(scale[name], float(np.abs(theirs).max()))
+    return FaceParity({name: largest[name] / scale[name] for name in network.outputs}, TOLERANCES[precision])
+
+
+def _said(parity: FaceParity) -> str:
+    return ", ".join(f"{name} differ by {value:.2e} (allowed {parity.allowed:g})" for name, value in parity.differences.items())
