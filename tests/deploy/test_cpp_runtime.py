@@ -130,6 +130,27 @@ def test_videos_of_every_kind(programs: Programs, portrait: np.ndarray, tmp_path
     assert sum(r["score"] is not None for r in both[0]["results"]) >= len(VIDEOS) - 1  # a turned face may go unseen
 
 
+def test_frames_whose_size_changes_and_a_wall_of_faces(programs: Programs, portrait: np.ndarray, tmp_path: Path) -> None:
+    """Two transport streams one after the other; a wall of portraits, in one image and moving."""
+    first = makers.write_video(tmp_path / "first.mpg", moving(portrait, 8), codec="mpeg2video")
+    second = makers.write_video(tmp_path / "second.mpg", moving(portrait, 8, 288, 352), codec="mpeg2video")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "grows.mpg").write_bytes(first.read_bytes() + second.read_bytes())
+    wall = np.full((600, 800, 3), 90, np.uint8)  # of different sizes: faces are sorted by their areas
+    for k in range(12):
+        y, x, side = 200 * (k // 4), 200 * (k % 4), 130 + 6 * k
+        wall[y : y + side, x : x + side] = cv2.resize(portrait[:300, 100:400], (side, side), interpolation=cv2.INTER_AREA)
+    Image.fromarray(wall).save(folder / "wall.png")
+    makers.write_video(folder / "walls.mp4", [wall, np.roll(wall, 4, 1), np.roll(wall, 8, 1)], options={"crf": "10"})
+    both = programs(folder, "--frames", "all")
+    compare(both, 1e-4)
+    faces = {Path(r["input"]).name: [len(f["faces"]) for f in r["frames"]] for r in both[1]["results"]}
+    assert len(faces["grows.mpg"]) >= 14
+    assert max(faces["wall.png"]) >= 5
+    assert max(faces["walls.mp4"]) >= 5
+
+
 def test_ten_bits_and_odd_sizes(programs: Programs, portrait: np.ndarray, tmp_path: Path) -> None:
     makers.write_video(tmp_path / "ten.mp4", moving(portrait, 10), pixels="yuv420p10le")
     makers.write_video(tmp_path / "odd.mkv", moving(portrait, 6, 241, 323), codec="ffv1", pixels="bgr0")

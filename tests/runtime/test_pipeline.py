@@ -75,6 +75,17 @@ def test_a_folder_is_its_frames_in_natural_order(tmp_path: Path) -> None:
     assert [round((f.score or 0) * 255) for f in result.frames] == [0, 100, 200]
 
 
+def test_hundreds_of_faces_in_every_frame(tmp_path: Path) -> None:
+    boxes = [(float(2 * x), float(2 * y), float(2 * x + 9), float(2 * y + 9)) for x in range(20) for y in range(15)]
+    video = lossless_video(tmp_path / "v.mkv", [face_image(20 * i, side=9) for i in range(4)])
+    engine = BrightnessEngine()
+    result = judge(video, engine, GreenAnalyzer(*boxes), batch=32)
+    assert [len(frame.faces) for frame in result.frames] == [301] * 4
+    assert sum(engine.batches) == 4 * 301
+    assert max(engine.batches) == 32
+    assert len(result.tracks) == 301
+
+
 def test_no_face_is_no_score(tmp_path: Path) -> None:
     result = judge(save(tmp_path / "a.png", empty_image()), BrightnessEngine(), GreenAnalyzer())
     assert (result.score, result.verdict, result.error, result.no_face) == (None, None, "no face found in 1 frame", True)
