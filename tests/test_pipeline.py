@@ -117,11 +117,11 @@ def test_from_videos_to_verdicts(videos: Path, tmp_path: Path) -> None:
         results = json.loads(out.read_text())["results"]
         assert [Path(r["input"]).parent.name for r in results] == ["fake", "real"]
         for result in results:
-            assert set(result) == {"input", "score", "verdict", "threshold", "frames", "error"}
+            assert set(result) == {"input", "score", "verdict", "threshold", "frames", "tracks", "error"}
             assert result["error"] is None
             assert result["verdict"] == ("fake" if result["score"] >= result["threshold"] else "real")
             assert [set(frame) for frame in result["frames"]] == [{"index", "time_s", "faces"}] * 4
-            assert {key for frame in result["frames"] for face in frame["faces"] for key in face} == {"box", "score"}
+            assert {key for frame in result["frames"] for face in frame["faces"] for key in face} == {"box", "score", "track"}
         scores[name] = [result["score"] for result in results]
         assert "<html" in out.with_suffix(".html").read_text(encoding="utf-8")
     np.testing.assert_allclose([scores["onnx"], scores["openvino"]], [scores["torch"]] * 2, atol=1e-3)
