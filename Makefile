@@ -22,9 +22,12 @@ test: $(STAMP) test-cpp
 	$(PY) -m pytest
 
 test-cpp: $(STAMP)
-	@bash scripts/debian_packages.sh deploy
-	@export PATH="$$PWD/.venv/bin:$$PATH"; for preset in cpu asan deploy; do \
-	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; done
+	@export PATH="$$PWD/.venv/bin:$$PATH"; bash scripts/debian_packages.sh deploy || true; \
+	missing="$$(bash scripts/debian_packages.sh --missing deploy)"; presets="cpu asan deploy"; runtime=ON; \
+	if [ -n "$$missing" ]; then presets="cpu asan"; runtime=OFF; echo "NOT TESTED: the C++ runtime, for want of $$missing"; fi; \
+	for preset in $$presets; do \
+	  cmake --preset $$preset $$([ $$preset = asan ] && echo -DFPG_DEPLOY=$$runtime) && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
+	done
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
