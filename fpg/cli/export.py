@@ -137,6 +137,7 @@ def _main(args: argparse.Namespace) -> int:
         raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
     size = read_spec(args.checkpoint).image_size
     calibration, chosen = None, None
+    rest: list[int] = []
     if args.calibrate is not None:
         known = _faces(args.calibrate)
         used = _evenly(range(len(known)), min(args.calibration_images, max(1, len(known) // 2)))
@@ -149,7 +150,11 @@ def _main(args: argparse.Namespace) -> int:
             chosen = args.calibrate, [known[i] for i in _evenly(rest, count)]
     if args.check is not None:
         faces = _faces(args.check)
-        chosen = args.check, [faces[i] for i in _evenly(range(len(faces)), count)]
+        same = args.calibrate is not None and args.check.resolve() == args.calibrate.resolve()
+        left = rest if same else list(range(len(faces)))
+        if not left:
+            raise InputError(args.check, "holds no face that was not calibrated on")
+        chosen = args.check, [faces[i] for i in _evenly(left, count)]
     crops: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     source = "random images"
     if chosen is not None:

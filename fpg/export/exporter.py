@@ -84,6 +84,8 @@ def export_detector(
     writer = target(to, precision, options)
     if (precision in CALIBRATED) != (calibration is not None):
         raise UsageError(f"--calibrate: {'needed for' if calibration is None else 'is for int8 and fp8, not for'} --precision {precision}")
+    if calibration is not None and images is None:
+        raise UsageError(f"--precision {precision}: is judged on real crops that were not calibrated on; give images")
     stem = name or f"{checkpoint.stem}-{to}-{precision}"
     if Path(stem).name != stem:
         raise UsageError(f"--name: expected a plain file name without folders, got {stem}")

@@ -307,13 +307,13 @@ def test_signals_end_it_cleanly(program: Path, face_models: str, engine: Path, p
     assert not list(tmp_path.glob(".*"))
 
 
-def test_memory_stays_where_it_was_over_two_hundred_videos(
+def test_memory_stays_where_it_was_over_two_hundred_more_videos(
     program: Path, face_models: str, engine: Path, portrait: np.ndarray, tmp_path: Path
 ) -> None:
-    """The peak of 200 videos is that of 50, and little more."""
+    """The peak of 300 videos is that of 100, and little more: a frame that was lost in each would be 46 MB. Allocators settle by then."""
     video = makers.write_video(tmp_path / "v.mp4", moving(portrait, 6))
     peaks = []
-    for count in (50, 200):
+    for count in (100, 300):
         links = tmp_path / str(count)
         links.mkdir()
         for i in range(count):
@@ -323,7 +323,7 @@ def test_memory_stays_where_it_was_over_two_hundred_videos(
         command = [program, engine, links, "--frames", "2", "--jobs", "2", "--threads", "1", "--face-models", face_models]
         done = subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True, check=True, timeout=300)
         peaks.append(int(done.stdout) / 1024)
-    assert peaks[1] - peaks[0] < 20, peaks
+    assert peaks[1] - peaks[0] < 25, peaks
 
 
 def test_the_c_interface(built: Path, face_models: str, engine: Path, portrait: np.ndarray, tmp_path: Path) -> None:
