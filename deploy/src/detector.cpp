@@ -350,12 +350,13 @@ struct VideoDetector::Impl {
       std::exception_ptr error;
       try {
         auto start = Clock::now();
-        read_input(path, options.frames, options.every, [&](Frame frame) {
+        const auto take = [&](Frame frame) {
           times.add("decode", start);
-          const bool goes_on = decoded.put(std::move(frame)) && !left && !cancelled;
+          const bool goes_on = decoded.put(std::move(frame));
           start = Clock::now();
           return goes_on;
-        });
+        };
+        read_input(path, options.frames, options.every, take, [&] { return left || cancelled; });
       } catch (...) {
         error = std::current_exception();
       }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,10 @@ using json = nlohmann::ordered_json;  // provenance keeps its order
 
 constexpr const char* kSchema = "fpg.engine/1";
 constexpr int kLargestSide = 4096;
+constexpr const char* kFields[] = {"backend",   "model_file",  "files",     "detector",   "image_size", "map_size",
+                                   "network",   "precision",   "batch",     "build",      "crop",       "labels",
+                                   "threshold", "temperature", "reference", "provenance", "schema"};
+constexpr int kDeepest = 100;
 
 std::string one_line(const std::string& text) {
   std::istringstream words(text);
@@ -81,7 +86,11 @@ EngineSpec read_spec(const std::string& model) {
   }
   json value;
   try {
-    value = json::parse(file);
+    // Deep nesting would overflow the stack of whatever writes it again.
+    value = json::parse(file, [](int depth, json::parse_event_t, const json&) {
+      if (depth > kDeepest) throw std::runtime_error("nested too deeply");
+      return true;
+    });
   } catch (const std::exception& error) {
     throw InputError(path, std::string("is not a readable sidecar: ") + error.what());
   }
@@ -90,6 +99,12 @@ EngineSpec read_spec(const std::string& model) {
                                (value.is_object() ? value.value("schema", json()).dump() : value.type_name()));
   }
   const Reader read(path, value);
+  for (const auto& [name, ignored] : value.items()) {
+    if (std::find(std::begin(kFields), std::end(kFields), name) == std::end(kFields)) {
+      throw InputError(path, "fields do not fit: there is no " + name);
+    }
+  }
+  read.expect(read.field("reference").is_null() || read.field("reference").is_object(), "reference", "null or an object");
   EngineSpec spec;
   spec.backend = read.text("backend", "");
   bool known = false;

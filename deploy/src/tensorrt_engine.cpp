@@ -251,6 +251,12 @@ std::unique_ptr<Engine> load_tensorrt(const std::string& model, EngineSpec spec)
   std::unique_ptr<nvinfer1::IRuntime> runtime(nvinfer1::createInferRuntime(*logger));
   if (!runtime) throw InputError(model, "TensorRT cannot start: " + logger->text);
 #if defined(TRT_MAJOR_RTX)
+  const std::string version =
+      std::to_string(NV_TENSORRT_MAJOR) + "." + std::to_string(NV_TENSORRT_MINOR) + "." + std::to_string(NV_TENSORRT_PATCH);
+  if (!spec.package_version.empty() && (spec.package_version + ".").rfind(version + ".", 0) != 0) {
+    throw InputError(
+        model, "was built by " + spec.package + " " + spec.package_version + ", this program has " + version + ": export again");
+  }
   uint64_t reasons = 0;
   if (runtime->getEngineValidity(plan.data(), static_cast<int64_t>(plan.size()), &reasons) ==
       nvinfer1::EngineValidity::kINVALID) {

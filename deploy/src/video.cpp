@@ -75,6 +75,7 @@ class Container {
   Container(const std::string& path, const char* containers, int64_t max_pixels, bool strict = false)
       : path_(path), max_pixels_(max_pixels) {
     check_file(path);
+    av_log_set_level(AV_LOG_QUIET);  // what matters is in our own messages
     AVDictionary* options = nullptr;
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     av_dict_set(&options, "format_whitelist", containers, 0);
@@ -409,13 +410,14 @@ int64_t count_frames(const std::string& path) {
   return count;
 }
 
-void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take) {
+void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take, const Stopped& stopped) {
   Container container(path, kContainers, kMaxVideoPixels);
   const double rate = container.rate();
   double start = 0;
   int64_t decoded = 0;
   size_t position = 0;
   while (position < indices.size()) {
+    if (stopped && stopped()) return;
     const AVFrame* frame = container.next();
     if (frame == nullptr) {
       throw FrameCountError(
@@ -461,7 +463,7 @@ Image read_image(const std::string& path) {
   }
 }
 
-void read_input(const std::string& path, int frames, int every, const TakeFrame& take) {
+void read_input(const std::string& path, int frames, int every, const TakeFrame& take, const Stopped& stopped) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     const std::vector<std::string> files = frame_files(path);
@@ -481,12 +483,12 @@ void read_input(const std::string& path, int frames, int every, const TakeFrame&
   const int64_t packets = count_frames(path);
   std::vector<int64_t> indices = wanted(packets, frames, every);
   try {
-    read_frames(path, indices, take);
+    read_frames(path, indices, take, stopped);
   } catch (const FrameCountError& error) {
     const int64_t total = decodable(path, error, packets);
     if (frames == 0) return;  // frames in steps do not depend on how many there are
     indices = wanted(total, frames, every);
-    read_frames(path, indices, take);
+    read_frames(path, indices, take, stopped);
   }
 }
 

@@ -36,9 +36,13 @@ class FrameCountError : public InputError {
 // only, without frames, truncated, damaged or too large.
 int64_t count_frames(const std::string& path);
 
+// Asked between frames; true ends the reading.
+using Stopped = std::function<bool()>;
+
 // Frames of those indices (rising, each once) in order; the others are decoded but not converted.
 // Throws InputError where the video is damaged, FrameCountError where it ends early.
-void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take);
+void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take,
+                 const Stopped& stopped = {});
 
 // A JPEG file, turned as its EXIF data say. Throws InputError.
 Image read_jpeg(const std::string& path, int64_t max_pixels);
@@ -57,6 +61,6 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count);
 
 // The frames that an input is judged by: `frames` evenly spaced, or with 0 one in `every`. Hidden frames of a codec are allowed
 // for. Where they make the reading start anew, indices do, too.
-void read_input(const std::string& path, int frames, int every, const TakeFrame& take);
+void read_input(const std::string& path, int frames, int every, const TakeFrame& take, const Stopped& stopped = {});
 
 }  // namespace fpg::runtime

@@ -9,6 +9,7 @@ import functools
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -231,8 +232,7 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     """Judge everything and write what was asked for; the exit code."""
     options = options_of(arguments)
     files, errors = expand(arguments.inputs)
-    if arguments.overlay and len(files) > 1 and os.path.splitext(arguments.overlay)[1]:
-        raise UsageError(f"--overlay: {arguments.overlay} is one file, for {len(files)} inputs: name a folder")
+    overlays = overlay_paths(arguments.overlay, files) if arguments.overlay else {}
     results: list[Judgement] = []
     order: list[int] = []
     finder: Callable[[], Analyzer] = default_analyzer
@@ -243,9 +243,9 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
         task = bar.add_task("", total=len(files))
         start = time.perf_counter()
         for index, result in _judgements(arguments, files, detector, finder):
-            if arguments.overlay:
-                result, error = _overlay(arguments.overlay, result, len(files))
-                errors += error
+            if index in overlays:
+                errors += _overlay(overlays[index], result)
+                result = replace(result, frames=tuple(frame.without_maps() for frame in result.frames))
             order.append(index)
             results.append(result)
             let_go(results)
@@ -270,18 +270,36 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     return 1 if any(r.error for r in results) else 0
 
 
-def _overlay(out: str, result: Judgement, inputs: int) -> tuple[Judgement, list[InputError]]:
-    """Draw a judgement; without its maps it goes on. What cannot be drawn is an error of its own, beside the verdict."""
-    errors: list[InputError] = []
+def overlay_paths(out: str, files: Sequence[Path | str]) -> dict[int, Path]:
+    """Where the drawn copy of each input goes, by its place among them.
+
+    Raises:
+        UsageError: one file for several inputs, two copies of one name, or a copy that would take its input's place.
+    """
+    one = bool(os.path.splitext(out)[1])
+    if one and len(files) > 1:
+        raise UsageError(f"--overlay: {out} is one file, for {len(files)} inputs: name a folder")
+    paths: dict[int, Path] = {}
+    for index, name in enumerate(map(Path, files)):
+        image = name.suffix.lower() in IMAGE_SUFFIXES
+        paths[index] = Path(out) if one else Path(out) / f"{name.stem}-overlay{'.png' if image else '.mp4'}"
+    twice = next((path for path, count in Counter(paths.values()).items() if count > 1), None)
+    if twice is not None:
+        raise UsageError(f"--overlay: two inputs would be drawn to {twice}; judge them apart")
+    taken = {os.path.realpath(name) for name in files} & {os.path.realpath(path) for path in paths.values()}
+    if taken:
+        raise UsageError(f"--overlay: {taken.pop()} is an input and would be lost: name another file")
+    return paths
+
+
+def _overlay(path: Path, result: Judgement) -> list[InputError]:
+    """Draw a judgement; what cannot be drawn is an error of its own, beside the verdict."""
     if result.frames:
-        image = Path(result.input).suffix.lower() in IMAGE_SUFFIXES
-        path = Path(out) if os.path.splitext(out)[1] else Path(out) / f"{Path(result.input).stem}-overlay{'.png' if image else '.mp4'}"
         try:
             write_overlay(path, result)
         except InputError as error:
-            errors.append(error)
-    frames = tuple(replace(f, faces=tuple(replace(face, activation_map=None) for face in f.faces)) for f in result.frames)
-    return replace(result, frames=frames), errors
+            return [error]
+    return []
 
 
 def write_csv(path: str | os.PathLike[str], results: Sequence[Judgement]) -> None:

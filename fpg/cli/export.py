@@ -16,8 +16,9 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
 
 if TYPE_CHECKING:
-    from fpg.data.manifest import FaceRow
-    from fpg.export.parity import Parity
+    from fpg.data.manifest import Manifest
+    from fpg.export.exporter import Exported
+    from fpg.export.parity import FaceParity, Parity
     from fpg.export.targets import BuildOptions
 
 EXAMPLES = """examples:
@@ -136,30 +137,24 @@ def _main(args: argparse.Namespace) -> int:
     if min(count, args.calibration_images) < 1:
         raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
     size = read_spec(args.checkpoint).image_size
-    calibration, chosen = None, None
-    rest: list[int] = []
-    if args.calibrate is not None:
-        known = _faces(args.calibrate)
-        used = _evenly(range(len(known)), min(args.calibration_images, max(1, len(known) // 2)))
-        images, _ = _crops(args.calibrate, [known[i] for i in used], size)
-        calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
-        rest = sorted(set(range(len(known))) - set(used))
-        if args.check is None:
-            if not rest:
-                raise InputError(args.calibrate, "holds one face: none is left to compare on; name other data with --check")
-            chosen = args.calibrate, [known[i] for i in _evenly(rest, count)]
-    if args.check is not None:
-        faces = _faces(args.check)
-        same = args.calibrate is not None and args.check.resolve() == args.calibrate.resolve()
-        left = rest if same else list(range(len(faces)))
-        if not left:
-            raise InputError(args.check, "holds no face that was not calibrated on")
-        chosen = args.check, [faces[i] for i in _evenly(left, count)]
+    calibration = None
     crops: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     source = "random images"
-    if chosen is not None:
-        crops = _crops(*chosen, size)
-        source = f"crops of {chosen[0].name}" + (" that were not calibrated on" if args.check is None else "")
+    used: list[int] = []
+    if args.calibrate is not None:
+        known = _prepared(args.calibrate)
+        used = _evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
+        images, _ = _crops(known, used, size)
+        calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
+    check = args.check or args.calibrate
+    if check is not None:
+        same = args.calibrate is not None and check.resolve() == args.calibrate.resolve()
+        manifest = _prepared(check)
+        left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
+        if not left:
+            raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
+        crops = _crops(manifest, _evenly(left, count), size)
+        source = f"crops of {check.name}" + (" that were not calibrated on" if same else "")
     try:
         exported = export_detector(
             args.checkpoint,
@@ -177,14 +172,9 @@ def _main(args: argparse.Namespace) -> int:
         for what, parity in error.tried:
             _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
         raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error
-    if exported.parity is None:
-        console.print(f"not compared with torch: {exported.unproven}")
-        console.print(f"on a machine with a GPU: fpg-export --verify {exported.path}")
-    else:
-        _show(exported.path.name, exported.parity)
+    _tell(exported)
     if args.inspect and exported.parity is not None:
         _inspect(exported.path)
-    console.print(f"{exported.path} and {sidecar(exported.path).name}")
     if args.triton is not None:
         _serve(exported.path, args.triton, args.name)
     return 0
@@ -198,13 +188,19 @@ def _faces_exported(args: argparse.Namespace) -> int:
 
     models = {"face-detector": model_path(DETECTOR_FILE), "face-landmarks": model_path(LANDMARK_FILE)}
     for done in export_faces(models, args.to, args.out, precision=args.precision, options=_options(args)):
-        if done.parity is None:
-            console.print(f"not compared with torch: {done.unproven}")
-        else:
-            rows = [[name, f"{value:.2e}", f"{done.parity.allowed:g}"] for name, value in done.parity.differences.items()]
-            table(f"{done.path.name} against torch", ["output", "largest relative difference", "allowed"], rows)
-        console.print(f"{done.path} and {sidecar(done.path).name}")
+        _tell(done)
     return 0
+
+
+def _tell(exported: Exported) -> None:
+    """What became of an export."""
+    if exported.parity is None:
+        console.print(f"not compared with torch: {exported.unproven}")
+        if exported.spec.reference is not None:
+            console.print(f"on a machine with a GPU: fpg-export --verify {exported.path}")
+    else:
+        _show(exported.path.name, exported.parity)
+    console.print(f"{exported.path} and {sidecar(exported.path).name}")
 
 
 def _serve(model: Path, repository: Path, name: str | None) -> None:
@@ -213,38 +209,37 @@ def _serve(model: Path, repository: Path, name: str | None) -> None:
     console.print(f"{write_repository(model, repository, name)}: start it with tritonserver --model-repository={repository}")
 
 
-def _show(what: str, parity: Parity) -> None:
+def _show(what: str, parity: Parity | FaceParity) -> None:
     table(f"{what} against torch, {parity.images} {parity.source}", ["output", "found", "allowed"], [list(row) for row in parity.rows()])
 
 
-def _faces(data: Path) -> list[FaceRow]:
-    """The faces of a prepared data set."""
+def _prepared(data: Path) -> Manifest:
+    """A prepared data set that holds faces."""
     from fpg.data.manifest import read_manifest
 
-    faces = list(read_manifest(data).faces)
-    if not faces:
+    manifest = read_manifest(data)
+    if not manifest.faces:
         raise InputError(data, "holds no faces to compare on")
-    return faces
+    return manifest
 
 
 def _evenly(indices: Sequence[int], count: int) -> list[int]:
     return [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, count).astype(int))]
 
 
-def _crops(data: Path, faces: Sequence[FaceRow], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Evaluation crops float32 [N, 3, size, size], and their labels [N]."""
+def _crops(manifest: Manifest, indices: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Evaluation crops of those faces, float32 [N, 3, size, size], and their labels [N]."""
     from fpg.common.crops import face_input
     from fpg.data.crop_files import read_crop
-    from fpg.data.manifest import read_manifest
 
-    root = read_manifest(data).root
+    rows = [manifest.faces[i] for i in indices]
     crops = []
-    for row in faces:
+    for row in rows:
         try:
-            crops.append(face_input(read_crop(root, row), row.box, size))
+            crops.append(face_input(read_crop(manifest.root, row), row.box, size))
         except ValueError as error:
-            raise InputError(root / row.path, str(error)) from error
-    return np.stack(crops), np.array([row.label for row in faces])
+            raise InputError(manifest.root / row.path, str(error)) from error
+    return np.stack(crops), np.array([row.label for row in rows])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fpg.common.files import sha256
 from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
 from fpg.engines import CheckedEngine, Engine, load_engine, reference_difference
 from fpg.export.graph import of_detector
-from fpg.export.parity import TOLERANCES, Parity, compare, random_images
+from fpg.export.parity import TOLERANCES, FaceParity, Parity, compare, random_images
 from fpg.export.quantize import CALIBRATED, STEPS, Calibration
 from fpg.export.targets import BuildOptions, target
 from fpg.models.detector import load_detector
@@ -32,7 +32,7 @@ class Exported:
     path: Path
     """The model file."""
     spec: EngineSpec
-    parity: Parity | None
+    parity: Parity | FaceParity | None
     """None where the engine cannot run on this machine; `unproven` says why, and `verify` makes up for it elsewhere."""
     unproven: str = ""
 
@@ -107,11 +107,7 @@ def export_detector(
                 build = writer.write(of_detector(detector), draft, precision, None if calibration is None else calibration.images, step)
             except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
                 raise InputError(checkpoint, f"cannot be exported to {to}: {error}") from error
-            files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-            buckets = (1, build["batches"][0], build["batches"][-1]) if build else None
-            spec = dataclasses.replace(
-                trained, backend=to, model_file=draft.name, files=files, precision=precision, build=build, batch=buckets
-            )
+            spec = described(trained, draft, to, precision, build)
             spec.write(sidecar(draft))
             engine, unproven = load_exported(draft, spec)
             judged = _source(draft, spec) if engine is None and precision == "int8" else engine
@@ -131,6 +127,19 @@ def export_detector(
         spec.write(sidecar(draft))
         publish(folder, out, last=sidecar(draft).name)
     return Exported(final, spec, None if unproven else parity, unproven)
+
+
+def described(spec: EngineSpec, draft: Path, to: str, precision: str, build: dict[str, Any] | None) -> EngineSpec:
+    """A spec with what is known of a model file that was just written, and of the files beside it."""
+    return dataclasses.replace(
+        spec,
+        backend=to,
+        model_file=draft.name,
+        files={path.name: sha256(path) for path in sorted(draft.parent.iterdir())},
+        precision=precision,
+        build=build,
+        batch=(1, build["batches"][0], build["batches"][-1]) if build else None,
+    )
 
 
 def load_exported(model: Path, spec: EngineSpec) -> tuple[CheckedEngine | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import torch
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import sha256
 from fpg.common.spec import EngineSpec, sidecar
-from fpg.export.exporter import hidden_folder, load_exported, publish
+from fpg.export.exporter import Exported, described, hidden_folder, load_exported, publish
 from fpg.export.graph import Network
-from fpg.export.parity import max_or_nan, random_images
+from fpg.export.parity import FaceParity, max_or_nan, random_images
 from fpg.export.targets import BuildOptions, target
 from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetwork
 
@@ -25,33 +25,9 @@ TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
 MODULES = {"face-detector": FaceDetectorNetwork, "face-landmarks": FaceLandmarkNetwork}
 
 
-@dataclass(frozen=True)
-class FaceParity:
-    """Largest relative difference from torch by output."""
-
-    differences: dict[str, float]
-    allowed: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether all are allowed (NaN is not)."""
-        return all(difference <= self.allowed for difference in self.differences.values())
-
-
-@dataclass(frozen=True)
-class ExportedFaces:
-    """One of the two networks."""
-
-    path: Path
-    spec: EngineSpec
-    parity: FaceParity | None
-    """None where the engine cannot run on this machine; `unproven` says why."""
-    unproven: str = ""
-
-
 def export_faces(
     models: dict[str, Path], to: str, out: str | os.PathLike[str], *, precision: str = "fp32", options: BuildOptions | None = None
-) -> list[ExportedFaces]:
+) -> list[Exported]:
     """Write `face-detector-TARGET-PRECISION` and `face-landmarks-TARGET-PRECISION`, each with its sidecar, and compare them with torch.
 
     Args:
@@ -81,29 +57,19 @@ def export_faces(
                 build = writer.write(network, draft, precision)
             except (RuntimeError, ValueError, OSError, torch.onnx.OnnxExporterError) as error:
                 raise InputError(source, f"cannot be exported to {to}: {error}") from error
-            spec = EngineSpec(
-                backend=to,
-                model_file=draft.name,
-                files={path.name: sha256(path) for path in sorted(Path(hidden).iterdir())},
-                detector={},
-                image_size=SIDE,
-                map_size=(1, 1),
-                network=kind,
-                precision=precision,
-                build=build,
-                batch=(1, build["batches"][0], build["batches"][-1]) if build else None,
-            )
+            known = EngineSpec(to, draft.name, {}, {}, SIDE, (1, 1), network=kind)
+            spec = described(known, draft, to, precision, build)
             spec.write(sidecar(draft))
             engine, unproven = load_exported(draft, spec)
             parity = None if engine is None else _compare(network, engine, precision)
             if parity is not None and not parity.passed:
-                raise InputError(source, f"export to {to} {precision} does not answer as torch does: {_said(parity)}; nothing was written")
+                raise InputError(source, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
             proof = asdict(parity) if parity else {"not_run": unproven}
             provenance = {"exported_from": {"file": Path(source).name, "sha256": sha256(source)}, "parity": proof}
-            spec = EngineSpec(**{**vars(spec), "provenance": provenance})
+            spec = replace(spec, provenance=provenance)
             spec.write(sidecar(draft))
             publish(Path(hidden), Path(out), last=sidecar(draft).name)
-        done.append(ExportedFaces(final, spec, parity, unproven))
+        done.append(Exported(final, spec, parity, unproven))
     return done
 
 
@@ -117,8 +83,4 @@ def _compare(network: Network, engine: Any, precision: str) -> FaceParity:
         for name, theirs, ours in zip(network.outputs, expected, engine.run(part), strict=True):
             largest[name] = max_or_nan(largest[name], np.abs(ours - theirs))
             scale[name] = max(scale[name], float(np.abs(theirs).max()))
-    return FaceParity({name: largest[name] / scale[name] for name in network.outputs}, TOLERANCES[precision])
-
-
-def _said(parity: FaceParity) -> str:
-    return ", ".join(f"{name} differ by {value:.2e} (allowed {parity.allowed:g})" for name, value in parity.differences.items())
+    return FaceParity(len(images), "random images", {name: largest[name] / scale[name] for name in network.outputs}, TOLERANCES[precision])

@@ -78,6 +78,28 @@ class Parity:
         return f"{said}, on {self.images} {self.source}"
 
 
+@dataclass(frozen=True)
+class FaceParity:
+    """The outcome for a face network: largest difference from torch by output, as a share of the output's largest magnitude."""
+
+    images: int
+    source: str
+    differences: dict[str, float]
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether all are allowed (NaN is not)."""
+        return all(difference <= self.allowed for difference in self.differences.values())
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(what, found, allowed), for a table."""
+        return [(f"{name}, largest relative difference", f"{value:.2e}", f"{self.allowed:g}") for name, value in self.differences.items()]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} differ by {value:.2e} (allowed {self.allowed:g})" for name, value in self.differences.items())
+
+
 def compare(
     reference: Engine,
     engine: Engine,

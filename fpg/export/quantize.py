@@ -8,9 +8,11 @@ answers pass its check (`fpg.export.parity`), and refuses when none does.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,8 +150,6 @@ def onnx_bf16(source: Path, path: Path) -> None:
 
 
 def _modelopt(part: str) -> Any:
-    import importlib
-
     try:
         with _quiet():
             return importlib.import_module(f"modelopt.onnx.{part}")
@@ -160,7 +160,7 @@ def _modelopt(part: str) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """Without ModelOpt's progress bars, banners and notes; its errors are raised."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)

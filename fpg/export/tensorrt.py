@@ -17,13 +17,12 @@ import numpy as np
 
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.files import atomic_write
+from fpg.engines.tensorrt import MODULES
 from fpg.export import onnx as onnx_export
 from fpg.export.graph import INPUT, Network
 
 SUFFIX = ".engine"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
-MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Target -> Python module."""
 ADVICE = {
     "tensorrt": "pip install 'fpg[tensorrt]' (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx",
     "tensorrt-rtx": "pip install 'fpg[tensorrt-rtx]'",

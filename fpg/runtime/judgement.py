@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,10 @@ class FrameScore:
     def score(self) -> float | None:
         """Maximum over the faces, None without one."""
         return frame_score([face.score for face in self.faces])
+
+    def without_maps(self) -> FrameScore:
+        """The same without activation maps, which take memory."""
+        return replace(self, faces=tuple(replace(face, activation_map=None) for face in self.faces))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
@@ -223,7 +223,7 @@ class VideoDetector:
 
     def close(self) -> None:
         """End the network's thread."""
-        self._network.__exit__()
+        self._network.close()
 
     def cancel(self) -> None:
         """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
@@ -342,9 +342,7 @@ class _Judging:
             for position, (frame, inputs, _) in enumerate(judged):
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
-                if not self.options.maps:
-                    frame = replace(frame, faces=tuple(replace(face, activation_map=None) for face in frame.faces))
-                frames.append(frame)
+                frames.append(frame if self.options.maps else frame.without_maps())
         return conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
 
     def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:

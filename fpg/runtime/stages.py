@@ -220,6 +220,10 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread, after what waits."""
         self._waiting.put(None)
         self._thread.join()
 

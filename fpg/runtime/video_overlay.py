@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,8 @@ from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
 from fpg.data.encode import add_stream
 from fpg.data.images import IMAGE_SUFFIXES, read_image
-from fpg.data.video import probe, read_frames
+from fpg.data.video import probe
+from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import FaceScore, Judgement
 from fpg.runtime.overlay import paint
 
@@ -60,15 +60,11 @@ def write_overlay(path: str | os.PathLike[str], judgement: Judgement) -> int:
         with atomic_write(path) as file:
             file.write(encoded.tobytes())
         return 1
-    return _encode(path, drawer, _every_frame(judgement.input), probe(judgement.input).fps)
+    info = probe(judgement.input)
+    return _encode(path, drawer, open_frames(judgement.input, None, info.frames)[1], info.fps)
 
 
-def _every_frame(path: str) -> Iterator[tuple[int, float, np.ndarray]]:
-    total = probe(path).frames
-    return read_frames(path, range(total))
-
-
-def _encode(path: str | os.PathLike[str], drawer: _Drawer, frames: Iterator[tuple[int, float, np.ndarray]], fps: float) -> int:
+def _encode(path: str | os.PathLike[str], drawer: _Drawer, frames: Frames, fps: float) -> int:
     """All frames have the size of the first; those of another size are fitted into it."""
     count, last = 0, -1
     with atomic_write(path) as file:

@@ -137,6 +137,18 @@ def test_one_overlay_and_what_it_cannot_be(tmp_path: Path, capsys: pytest.Captur
     assert "cannot be written" in lost["error"]
 
 
+def test_an_overlay_never_takes_an_inputs_place_nor_anothers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = lossless_video(tmp_path / "a" / "clip.mkv", [face_image(20 * i) for i in range(3)])
+    other = lossless_video(tmp_path / "b" / "clip.mkv", [face_image(20 * i) for i in range(3)])
+    before = one.read_bytes()
+    assert detect.main(["m.xml", str(one), "--overlay", str(one)]) == 2
+    assert "is an input and would be lost" in capsys.readouterr().err
+    assert one.read_bytes() == before
+    assert detect.main(["m.xml", str(one), str(other), "--overlay", str(tmp_path / "seen")]) == 2
+    assert "two inputs would be drawn to" in capsys.readouterr().err
+    assert not (tmp_path / "seen").exists()
+
+
 def test_every_and_frames_contradict_each_other_and_urls_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = str(lossless_video(tmp_path / "clip.mkv", [face_image(20 * i) for i in range(9)]))
     assert detect.main(["m.xml", video, "--every", "2", "--frames", "3"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def test_nothing_is_drawn_where_nobody_looked(tmp_path: Path) -> None:
     images = frames_of(tmp_path / "o.mp4")
     assert np.abs(images[0][50:80, 60:90].astype(int) - 90).max() > 60
     assert np.abs(images[39][40:, 40:].astype(int) - 90).max() < 12
+
+
+def test_hidden_frames_end_the_overlay_and_do_not_fail_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = moving(tmp_path / "v.mkv")
+    result = judge(video, BrightnessEngine(), GreenAnalyzer(), frames=3, maps=True)
+    honest = probe(video)
+    monkeypatch.setattr("fpg.runtime.video_overlay.probe", lambda path: dataclasses.replace(honest, frames=22))
+    assert write_overlay(tmp_path / "o.mp4", result) == 21
 
 
 def test_odd_sizes_and_images(tmp_path: Path) -> None:

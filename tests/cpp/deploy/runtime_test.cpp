@@ -133,10 +133,16 @@ void sidecars(const fs::path& folder) {
       {"0.5", "1.5"},
       {"1.0", "-1.0"},
       {"\"provenance\": {\"z\": 1, \"a\": 2}", "\"provenance\": 3"},
+      {"\"reference\": null", "\"reference\": 1"},
       {"{\"m.xml\": \"00\", \"m.bin\": \"11\"}", "{}"},
   };
   for (const auto& [from, to] : wrong) CHECK(said(spec_text(from, to)).find(": expected ") != std::string::npos, to);
   CHECK(said("{").find("is not a readable sidecar") != std::string::npos, "");
+  CHECK(said(spec_text("\"crop\"", "\"crops\"")).find("fields do not fit: there is no crops") != std::string::npos, "");
+  const std::string deep(20'000, '[');
+  CHECK(said(spec_text("\"z\": 1", "\"z\": " + deep + std::string(20'000, ']'))).find("nested too deeply") != std::string::npos,
+        "");
+  CHECK(said(deep).find("nested too deeply") != std::string::npos, "");
   CHECK(said("[1]").find("schema: expected") != std::string::npos, "");
   // Whatever bytes are there: an error, never anything worse.
   const std::string whole = spec_text();
