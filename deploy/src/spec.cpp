@@ -99,7 +99,7 @@ EngineSpec read_spec(const std::string& model) {
                                (value.is_object() ? value.value("schema", json()).dump() : value.type_name()));
   }
   const Reader read(path, value);
-  for (const auto& [name, ignored] : value.items()) {
+  for (const auto& [name, content] : value.items()) {
     if (std::find(std::begin(kFields), std::end(kFields), name) == std::end(kFields)) {
       throw InputError(path, "fields do not fit: there is no " + name);
     }
