@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write
-from fpg.common.spec import EngineSpec, read_spec, sidecar
+from fpg.common.spec import DETECTOR, EngineSpec, read_spec, sidecar
 
 PLATFORMS = {"onnx": ("onnxruntime", "model.onnx"), "openvino": ("openvino", "model.xml"), "tensorrt": ("tensorrt", "model.plan")}
 """Backend of the spec -> Triton's backend, its file name."""
@@ -39,17 +39,21 @@ def write_repository(model: str | os.PathLike[str], repository: str | os.PathLik
 
     Raises:
         InputError: the model is not what its sidecar says, or the folder cannot be written; nothing is left half done.
-        UsageError: a backend that Triton does not have.
+        UsageError: a backend that Triton does not have, a face network, or a folder of that name that is no Triton model.
     """
     model, repository = Path(model), Path(repository)
     spec = read_spec(model)
     if spec.backend not in PLATFORMS:
         raise UsageError(f"--triton: Triton has no backend for {spec.backend}; export to onnx, openvino or tensorrt (on its GPU)")
+    if spec.network != DETECTOR:
+        raise UsageError(f"--triton: serves the {DETECTOR}, {model.name} is a {spec.network}")
     spec.verify(model.parent)
     name = name or model.stem
     if Path(name).name != name:
         raise UsageError(f"--name: expected a plain name, got {name}")
     target = repository / name
+    if target.exists() and not (target / "config.pbtxt").is_file():
+        raise UsageError(f"--triton: {target} is there and holds no Triton model; choose another --name")
     try:
         repository.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".part", dir=repository) as hidden:

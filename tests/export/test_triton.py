@@ -87,5 +87,13 @@ def test_what_triton_cannot_run_and_what_is_not_as_its_sidecar_says(tmp_path: Pa
     model.write_bytes(b"other")
     with pytest.raises(InputError, match="does not match its sidecar"):
         write_repository(model, tmp_path / "models")
+    (tmp_path / "models" / "papers").mkdir()
+    spec = dataclasses.replace(spec, files={"m.engine": sha256(model)})
+    spec.write(sidecar(model))
+    with pytest.raises(UsageError, match="papers is there and holds no Triton model"):
+        write_repository(model, tmp_path / "models", "papers")
+    dataclasses.replace(spec, network="face-detector").write(sidecar(model))
+    with pytest.raises(UsageError, match=r"m\.engine is a face-detector"):
+        write_repository(model, tmp_path / "models")
     with pytest.raises(UsageError, match="Triton has no backend for torch"):
         write_repository(checkpoint, tmp_path / "models")
