@@ -162,17 +162,18 @@ def tensorrt_seconds(engine: TensorRtEngine) -> Resident:
     """The network alone, captured and launched again."""
 
     def seconds(batch: int, rounds: int) -> list[float]:
-        slot = engine._slots_of(engine._bucket(batch))[0]
-        cuda, stream = slot.cuda, slot.stream
-        graph = cuda.graph(slot.compute, stream)
-        taken = []
-        for _ in range(rounds + 3):
-            start, end = cuda.call("cudaEventCreate"), cuda.call("cudaEventCreate")
-            cuda.call("cudaEventRecord", start, stream)
-            cuda.call("cudaGraphLaunch", graph, stream)
-            cuda.call("cudaEventRecord", end, stream)
-            cuda.call("cudaEventSynchronize", end)
-            taken.append(cuda.call("cudaEventElapsedTime", start, end) / 1e3)
+        with engine.cuda.current():
+            slot = engine._slots_of(engine._bucket(batch))[0]
+            cuda, stream = slot.cuda, slot.stream
+            launch = cuda.captured(slot.compute, stream)
+            taken = []
+            for _ in range(rounds + 3):
+                start, end = cuda.event(), cuda.event()
+                cuda.record(start, stream)
+                launch()
+                cuda.record(end, stream)
+                cuda.wait(end)
+                taken.append(cuda.seconds(start, end))
         return taken[3:]
 
     return seconds

@@ -29,6 +29,8 @@ from fpg.cli.entry import run
 from fpg.common.console import output, table
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
+from fpg.engines.cuda import open_cuda
+from fpg.engines.tensorrt import MODULES
 from fpg.ops.backend import BUILD_COMMAND, backend, native_built, native_module
 
 EPILOG = """examples:
@@ -40,12 +42,11 @@ EPILOG = """examples:
 IMPORTS = ("torch", "torchvision", "timm", "cv2", "openvino", "av", "pyarrow.parquet")
 """Required modules with compiled parts: they can be installed and yet fail to load."""
 
-LATER = "comes with a later version of fpg"
-
 EXTRAS = {
     "onnx": "exporting, and ONNX Runtime",
-    "tensorrt": f"TensorRT on NVIDIA GPUs ({LATER})",
-    "tensorrt-rtx": f"TensorRT for RTX GPUs ({LATER})",
+    "int8": "OpenVINO models in INT8",
+    "tensorrt": "TensorRT on NVIDIA GPUs",
+    "tensorrt-rtx": "TensorRT for RTX GPUs",
     "ray": "preparation on several machines",
     "dev": "tests and development",
 }
@@ -259,18 +260,24 @@ def _gpu(properties: Any) -> dict[str, Any]:
 
 def examine_engines(cuda: dict[str, Any], broken: dict[str, str]) -> list[EngineState]:
     """Which engines can run here, and which can be exported to."""
-    has_gpu = bool(cuda["devices"])
-    torch_detail = broken.get("torch") or ("CPU and CUDA" if has_gpu else "CPU")
+    torch_detail = broken.get("torch") or ("CPU and CUDA" if cuda["devices"] else "CPU")
     states = [EngineState("torch", "torch" not in broken, "torch" not in broken, torch_detail)]
 
     exporters = {name: import_failure(name) for name in ("onnx", "onnxscript", "onnxconverter_common")}
-    exports = not any(exporters.values()) and "torch" not in broken
+    to_onnx = not any(exporters.values()) and "torch" not in broken
     why_not = "".join(f"; export needs {name}: {reason}" for name, reason in exporters.items() if reason)
-    states.append(_runner("onnxruntime", "ONNX Runtime", exports, why_not, lambda m: ", ".join(m.get_available_providers())))
-    exports = not {"torch", "openvino"} & broken.keys()  # straight from torch's graph: no ONNX package is needed
-    states.append(_runner("openvino", "OpenVINO", exports, "", lambda _: ", ".join(core().available_devices)))
-    for name, module in (("TensorRT", "tensorrt"), ("TensorRT for RTX", "tensorrt_rtx")):
-        states.append(EngineState(name, False, False, f"{_presence(module)}; {'' if has_gpu else 'no GPU; '}{LATER}"))
+    states.append(_runner("onnxruntime", "ONNX Runtime", to_onnx, why_not, lambda m: ", ".join(m.get_available_providers())))
+    direct = not {"torch", "openvino"} & broken.keys()  # straight from torch's graph: no ONNX package is needed
+    states.append(_runner("openvino", "OpenVINO", direct, "", lambda _: ", ".join(core().available_devices)))
+    try:
+        open_cuda()
+        no_gpu = ""
+    except MissingDependencyError as error:
+        no_gpu = f"; {error}"
+    for target, name in (("tensorrt", "TensorRT"), ("tensorrt-rtx", "TensorRT for RTX")):
+        state = _runner(MODULES[target], name, to_onnx, why_not + no_gpu, lambda m: m.__version__)
+        builds = state.runs and to_onnx and (not no_gpu or target == "tensorrt-rtx")  # TensorRT builds on the GPU it is for
+        states.append(dataclasses.replace(state, runs=state.runs and not no_gpu, exports=builds))
     return states
 
 
@@ -278,10 +285,6 @@ def _runner(module: str, name: str, exports: bool, why_not: str, describe: Calla
     reason = import_failure(module)
     detail = reason or describe(importlib.import_module(module))
     return EngineState(name, not reason, exports, detail + why_not)
-
-
-def _presence(module: str) -> str:
-    return "not installed" if importlib.util.find_spec(module) is None else "installed"
 
 
 def examine_faces(broken: dict[str, str], problems: list[Problem]) -> str:

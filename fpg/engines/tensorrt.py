@@ -16,7 +16,7 @@ import numpy as np
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.common.spec import EngineSpec
 from fpg.engines.base import CheckedEngine, choose_device
-from fpg.engines.cuda import Cuda
+from fpg.engines.cuda import Cuda, open_cuda
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Backend of the spec -> Python module."""
@@ -29,8 +29,8 @@ class Slot:
         self.cuda, self.stream = cuda, stream
         self.outputs = [name for name in shapes if name != "images"]
         self.host = {name: cuda.pinned(shape) for name, shape in shapes.items()}
-        self.device = {name: int(cuda.call("cudaMalloc", array.nbytes)) for name, array in self.host.items()}
-        self.done = cuda.call("cudaEventCreate")
+        self.device = {name: cuda.memory(array.nbytes) for name, array in self.host.items()}
+        self.done = cuda.event()
 
         def compute() -> None:
             for name, address in self.device.items():
@@ -46,29 +46,29 @@ class Slot:
 
         self.host["images"][:] = 0
         queue()  # once before capturing: compiles and allocates what is left to be
-        cuda.call("cudaStreamSynchronize", stream)
-        self.graph = cuda.graph(queue, stream)
+        cuda.synchronize(stream)
+        self.launch = cuda.captured(queue, stream)
         self.compute = compute
         """Queues the network alone, on what lies in the device buffers."""
 
     def start(self, images: np.ndarray) -> None:
         """Queue a batch; what the bucket holds beyond it keeps its former images, whose answers nobody reads."""
         self.host["images"][: len(images)] = images
-        self.cuda.call("cudaGraphLaunch", self.graph, self.stream)
-        self.cuda.call("cudaEventRecord", self.done, self.stream)
+        self.launch()
+        self.cuda.record(self.done, self.stream)
 
     def finish(self, count: int) -> list[np.ndarray]:
         """Wait, and copy the answers out."""
-        self.cuda.call("cudaEventSynchronize", self.done)
+        self.cuda.wait(self.done)
         return [self.host[name][:count].copy() for name in self.outputs]
 
 
 class TensorRtEngine(CheckedEngine):
-    """A loaded engine; any batch."""
+    """A loaded engine; any batch. Made inside `cuda.current()`."""
 
     def __init__(self, engine: Any, runtime: Any, spec: EngineSpec, cuda: Cuda) -> None:
         super().__init__(spec, "cuda")
-        self._engine, self._runtime, self._cuda = engine, runtime, cuda
+        self._engine, self._runtime, self.cuda = engine, runtime, cuda
         self._stream = cuda.stream()
         self._buckets = [engine.get_tensor_profile_shape("images", i)[2][0] for i in range(engine.num_optimization_profiles)]
         self._slots: dict[int, tuple[Slot, Slot]] = {}
@@ -88,10 +88,14 @@ class TensorRtEngine(CheckedEngine):
             context.set_optimization_profile_async(index, int(self._stream))
             context.set_input_shape("images", (batch, 3, size, size))
             shapes = {"images": (batch, 3, size, size)} | {name: (batch, *shape) for name, shape in self.spec.outputs.items()}
-            self._slots[index] = (Slot(self._cuda, context, shapes, self._stream), Slot(self._cuda, context, shapes, self._stream))
+            self._slots[index] = (Slot(self.cuda, context, shapes, self._stream), Slot(self.cuda, context, shapes, self._stream))
         return self._slots[index]
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        with self.cuda.current():
+            return self._through_slots(images)
+
+    def _through_slots(self, images: np.ndarray) -> list[np.ndarray]:
         largest = max(self._buckets)
         waiting: list[tuple[Slot, int]] = []
         answers: list[list[np.ndarray]] = []
@@ -108,7 +112,7 @@ class TensorRtEngine(CheckedEngine):
 
 def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> TensorRtEngine:
     """See `fpg.engines.load_engine`, which has verified the files before this opens one: an engine is executable."""
-    cuda = Cuda()  # first: TensorRT 11 crashes where there is no GPU
+    cuda = open_cuda()  # first: TensorRT 11 crashes where there is no GPU
     choose_device(device, {"cuda": "cuda"}, "cuda", spec.backend)
     built = spec.build or {}
     if built.get("compute_capability") not in (None, cuda.capability):
@@ -121,19 +125,20 @@ def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> Tens
         raise MissingDependencyError(f"{spec.backend}: {MODULES[spec.backend]} cannot be loaded ({error})") from error
     if spec.backend == "tensorrt-rtx" and built.get("version") not in (None, trt.__version__):
         raise InputError(path, f"was built by {MODULES[spec.backend]} {built['version']}, installed is {trt.__version__}: export again")
-    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-    plan = path.read_bytes()
-    if hasattr(runtime, "get_engine_validity"):
-        validity, reasons = runtime.get_engine_validity(plan[: runtime.engine_header_size])
-        if validity == trt.EngineValidity.INVALID:
-            raise InputError(path, f"cannot run on {cuda.name} ({cuda.capability}): {_explain(trt, reasons)}")
-    engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
-        raise InputError(path, f"{MODULES[spec.backend]} {trt.__version__} cannot load it on {cuda.name}; export again on this machine")
-    shape = list(engine.get_tensor_shape("images"))
-    if shape[1:] != [3, spec.image_size, spec.image_size]:
-        raise InputError(path, f"takes images of {shape}, its sidecar says side {spec.image_size}")
-    return TensorRtEngine(engine, runtime, spec, cuda)
+    with cuda.current():
+        runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        plan = path.read_bytes()
+        if hasattr(runtime, "get_engine_validity"):
+            validity, reasons = runtime.get_engine_validity(plan[: runtime.engine_header_size])
+            if validity == trt.EngineValidity.INVALID:
+                raise InputError(path, f"cannot run on {cuda.name} ({cuda.capability}): {_explain(trt, reasons)}")
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise InputError(path, f"{MODULES[spec.backend]} {trt.__version__} cannot load it on {cuda.name}; export again on this machine")
+        shape = list(engine.get_tensor_shape("images"))
+        if shape[1:] != [3, spec.image_size, spec.image_size]:
+            raise InputError(path, f"takes images of {shape}, its sidecar says side {spec.image_size}")
+        return TensorRtEngine(engine, runtime, spec, cuda)
 
 
 def _explain(trt: Any, reasons: int) -> str:

@@ -149,9 +149,9 @@ def inspect(target: str, path: Path) -> list[dict[str, Any]]:
 
 def _capability() -> str:
     """Compute capability of the GPU that TensorRT will use. Asked first: TensorRT 11 crashes where there is none."""
-    from fpg.engines.cuda import Cuda
+    from fpg.engines.cuda import open_cuda
 
-    return Cuda().capability
+    return open_cuda().capability
 
 
 def _timing_cache(config: Any, path: Path | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -16,9 +17,8 @@ from detectors import lively_detector
 from fpg.cli.export import main
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.common.spec import read_spec, sidecar
-from fpg.engines import fake_probability, load_engine
+from fpg.engines import cuda, fake_probability, load_engine
 from fpg.engines import tensorrt as engine_module
-from fpg.engines.cuda import Cuda
 from fpg.engines.tensorrt import TensorRtEngine
 from fpg.export import exporter
 from fpg.export import tensorrt as target
@@ -48,10 +48,11 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(self: Cuda) -> None:
-        raise MissingDependencyError("TensorRT engines run on NVIDIA GPUs: none can be used here (cudaErrorNoDevice)")
+    def nothing() -> None:
+        raise MissingDependencyError("TensorRT engines run on NVIDIA GPUs: none can be used here (no GPU)")
 
-    monkeypatch.setattr(Cuda, "__init__", nothing)
+    monkeypatch.setattr(cuda, "open_cuda", nothing)
+    monkeypatch.setattr(engine_module, "open_cuda", nothing)
 
 
 def test_the_engine_and_its_sidecar(exported: dict[str, Path]) -> None:
@@ -108,9 +109,12 @@ class FakeCuda:
     def stream(self) -> int:
         return 1
 
+    def current(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
 
 def test_engines_for_another_gpu_or_version_say_so(exported: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "Cuda", FakeCuda)
+    monkeypatch.setattr(engine_module, "open_cuda", FakeCuda)
     path, spec = exported["fp32"], read_spec(exported["fp32"])
     assert spec.build is not None
     other = dataclasses.replace(spec, build={**spec.build, "compute_capability": "9.0"})
