@@ -4,10 +4,11 @@
                                [--cpp PROGRAM] [--csv FILE]
 
 The released way: seek to each wanted frame with OpenCV and decode it, find the face, cut it out, one call of torch in eager mode per
-video. Ours: decode forward once, faces, network (OpenVINO) at the same time; from Python, and from the C++ program where `--cpp` names
-it. All look at the same frames with the same face networks (MediaPipe's) and the same detector, EfficientNet-B4 at 380 x 380 with random
-weights unless a checkpoint is given (timing does not depend on them); verdicts are compared before anything is timed. `ratio` is the
-released way's time over ours, the median over rounds that run all ways one after the other.
+video. Ours: decode forward once, faces, network (OpenVINO) at the same time; from Python, and where `--cpp` names the C++ program, that
+one and `fpg-detect` beside each other, both started in each round. All look at the same frames with the same face networks (MediaPipe's)
+and the same detector, EfficientNet-B4 at 380 x 380 with random weights unless a checkpoint is given (timing does not depend on them);
+verdicts are compared before anything is timed. `ratio` is the released way's time over ours, the median over rounds that run all ways
+one after the other.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from fpg.engines import load_engine
 from fpg.engines.base import fake_probability
 from fpg.export.exporter import export_detector
 from fpg.faces import FaceAnalyzer, default_analyzer
+from fpg.faces.mediapipe import DETECTOR_FILE, model_path
 from fpg.models.detector import ExportModule, load_detector
 from fpg.runtime.pipeline import VideoDetector, choose_faces
 from fpg.runtime.scores import video_score
@@ -81,14 +83,16 @@ def released_way(detector: torch.nn.Module, size: int, frames: int, analyzer: Fa
     return lambda paths: [judge(path) for path in paths]
 
 
-def cpp_way(program: Path, engine: Path, frames: int, threads: int) -> Way:
-    """The C++ program, started once for all clips; its start counts."""
+def program_way(command: list[str | Path], engine: Path, frames: int, threads: int) -> Way:
+    """A program, started once for all clips; its start counts."""
 
     def judge(paths: list[Path]) -> list[float]:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "o.json"
             options = ["--json", str(out), "--frames", str(frames), "--threads", str(threads)]
-            subprocess.run([str(program), str(engine), *map(str, paths), *options], check=True, capture_output=True)
+            ended = subprocess.run([command[0], engine, *paths, *options, *command[1:]], capture_output=True, text=True)
+            if ended.returncode:
+                raise RuntimeError(f"{command[0]}: {ended.stderr.strip()}")
             return [result["score"] for result in json.loads(out.read_text())["results"]]
 
     return judge
@@ -125,7 +129,10 @@ def main(argv: list[str] | None = None) -> int:
             "fpg Python, OpenVINO": lambda paths: [result.score or -1.0 for result in runtime.judge_many(paths)],
         }
         if args.cpp:
-            ways["fpg C++, OpenVINO"] = cpp_way(args.cpp, engine, args.frames, args.threads)
+            models = model_path(DETECTOR_FILE).parent
+            python = Path(sys.executable).with_name("fpg-detect")
+            ways["program fpg-detect, OpenVINO"] = program_way([python], engine, args.frames, args.threads)
+            ways["program fpg-detect-cpp, OpenVINO"] = program_way([args.cpp, "--face-models", models], engine, args.frames, args.threads)
         with runtime:
             cases = measure(ways, clips, args.rounds)
     setting = {"threads": args.threads, "seconds": args.seconds, "frames": args.frames, "clips": args.clips, "torch": torch.__version__}

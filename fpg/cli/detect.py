@@ -42,7 +42,11 @@ EXAMPLES = """examples:
 One line per input goes to the standard output: score, verdict, path. The exit code is 1 when an input could not be judged
 (damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
 
-DEFAULT_FRAMES = 32
+class _Default(int):
+    """A number that nobody gave: told apart from the same one given."""
+
+
+DEFAULT_FRAMES = _Default(32)
 FACES = "MediaPipe's face detector and mesh, in every frame looked at"
 
 
@@ -211,10 +215,13 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UsageError: options that contradict each other.
     """
-    some_urls = any(is_url(name) for name in arguments.inputs)
+    urls = [is_url(name) for name in arguments.inputs]
+    some_urls = any(urls)
     frames, every = arguments.frames, arguments.every
+    if every is not None and some_urls and not all(urls):
+        raise UsageError("--every: give files and URLs in calls of their own (of a URL at most --frames are looked at, of a file all)")
     if every is not None and not some_urls:
-        if frames is not None and frames != DEFAULT_FRAMES:
+        if frames is not None and not isinstance(frames, _Default):
             raise UsageError("--frames and --every: give one of them")
         frames = None
     return {
