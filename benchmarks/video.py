@@ -109,6 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, help="trained weights; default: random ones")
     parser.add_argument("--backbone", default="tf_efficientnet_b4", help="without --checkpoint")
     parser.add_argument("--size", type=int, default=380, help="without --checkpoint")
+    parser.add_argument("--decode", default="whole", help="of fpg's Python runtime (fpg-detect --decode)")
     parser.add_argument("--cpp", type=Path, help="the program fpg-detect-cpp")
     parser.add_argument("--csv", type=Path, help="also write the cases there")
     args = parser.parse_args(argv)
@@ -123,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
         for copy in clips[1:]:
             copy.write_bytes(clip.read_bytes())
         loaded = load_engine(engine, threads=args.threads)
-        runtime = VideoDetector(loaded, default_analyzer, frames=args.frames, highlights=0)
+        runtime = VideoDetector(loaded, default_analyzer, frames=args.frames, highlights=0, decode=args.decode)
         ways: dict[str, Way] = {
             RELEASED: released_way(ExportModule(detector).eval(), spec.image_size, args.frames, default_analyzer()),
             "fpg Python, OpenVINO": lambda paths: [result.score or -1.0 for result in runtime.judge_many(paths)],

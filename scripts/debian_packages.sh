@@ -6,8 +6,8 @@ only_names=; [ "${1:-}" = --missing ] && only_names=1 && shift
 
 # What needs what: venv and headers to build the environment and _C, a compiler, libGL and glib for opencv-python.
 packages=(python3-venv python3-dev g++ libgl1 libglib2.0-0)
-# The C++ runtime: FFmpeg and libjpeg to decode, a JSON library.
-[ "${1:-}" = deploy ] && packages=(pkg-config libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libjpeg-dev nlohmann-json3-dev)
+# The C++ runtime: FFmpeg (torchcodec wants its libavdevice) and libjpeg to decode, a JSON library.
+[ "${1:-}" = deploy ] && packages=(pkg-config libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev libjpeg-dev nlohmann-json3-dev)
 
 present() {
   case "$1" in

@@ -21,12 +21,13 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
 from fpg.data.pool import WorkerDied
 from fpg.data.ray_pool import run_on_ray
+from fpg.data.seek import check_device
 from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
 from fpg.runtime.face_engines import engine_analyzer
-from fpg.runtime.inputs import URL_EVERY, is_url
+from fpg.runtime.inputs import DECODERS, URL_EVERY, is_url
 from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
 from fpg.runtime.pipeline import Analyzer, VideoDetector
 from fpg.runtime.report import let_go, write_detect_report
@@ -41,6 +42,7 @@ EXAMPLES = """examples:
 
 One line per input goes to the standard output: score, verdict, path. The exit code is 1 when an input could not be judged
 (damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
+
 
 class _Default(int):
     """A number that nobody gave: told apart from the same one given."""
@@ -72,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
         "else a folder",
     )
     p.add_argument("--every", type=positive, metavar="N", help="look at every N-th frame instead of a number of them")
+    p.add_argument(
+        "--decode",
+        choices=list(DECODERS),
+        default="whole",
+        help="whole: all up to the last wanted frame, and damage before it is an error (default); needed: only what the wanted frames "
+        "need, for long videos; cuda: the same on the GPU's decoder",
+    )
     p.add_argument("--face-engines", metavar="DIR", help="run the face networks on the engines there (fpg-export --faces)")
     p.add_argument("--jobs", type=positive, default=1, metavar="N", help="inputs judged at the same time (default: 1)")
     p.add_argument("--stats", action="store_true", help="say at the end how long each stage took, on the standard error")
@@ -232,6 +241,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "highlights": 6 * bool(arguments.report),
         "maps": bool(arguments.overlay),
         "urls": arguments.urls,
+        "decode": arguments.decode,
     }
 
 
@@ -242,6 +252,8 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     overlays = overlay_paths(arguments.overlay, files) if arguments.overlay else {}
     results: list[Judgement] = []
     order: list[int] = []
+    if arguments.decode == "cuda":
+        check_device("cuda")
     finder: Callable[[], Analyzer] = default_analyzer
     if arguments.face_engines:
         finder = functools.partial(engine_analyzer, os.path.abspath(arguments.face_engines), device=arguments.device)
@@ -262,7 +274,7 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
     model = describe_model(engine.spec, arguments.model)
-    protocol = {**describe_protocol(options["frames"], options["every"]), "faces": FACES}
+    protocol = {**describe_protocol(options["frames"], options["every"], options["decode"]), "faces": FACES}
     try:
         if arguments.json:
             write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})

@@ -47,6 +47,7 @@ EXTRAS = {
     "int8": "OpenVINO models in INT8",
     "tensorrt": "TensorRT on NVIDIA GPUs",
     "tensorrt-rtx": "TensorRT for RTX GPUs",
+    "gpu-video": "decoding on a GPU",
     "ray": "preparation on several machines",
     "dev": "tests and development",
 }

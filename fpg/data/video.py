@@ -27,12 +27,14 @@ __all__ = [
     "VideoInfo",
     "decodable",
     "map_frames",
+    "opened",
     "probe",
     "raw_frames",
     "read_frames",
     "read_image",
     "read_stream",
     "sample_indices",
+    "to_rgb",
 ]
 
 # fmt: off
@@ -98,11 +100,11 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     Raises:
         InputError: missing, empty, not a video, audio only, without frames, truncated, damaged or too large.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         first = next(_frames(path, container, stream), None)
     if first is None:
         raise InputError(path, "holds a video stream but no frame")
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         count, start, end = _scan_packets(path, container, stream)
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     if count == 0:
@@ -134,7 +136,7 @@ def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads
         raise ValueError(f"indices: expected >= 0, got {wanted[0]}")
     position, decoded = 0, 0
     start: float | None = None
-    with _opened(path, threads) as (container, stream):
+    with opened(path, threads) as (container, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 25)
         for index, frame in enumerate(_frames(path, container, stream)):
             if position == len(wanted):
@@ -143,7 +145,7 @@ def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads
                 start = frame.time or 0.0
             if index == wanted[position]:
                 time_s = frame.time - start if frame.time is not None else index / fps
-                yield index, float(time_s), _to_rgb(path, frame)
+                yield index, float(time_s), to_rgb(path, frame)
                 position += 1
             decoded = index + 1
     if position < len(wanted):
@@ -165,7 +167,7 @@ def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0) ->
         for index, frame in enumerate(_frames(url, container, stream)):
             start = frame.time or 0.0 if start is None else start
             if index % every == 0:
-                yield index, float(frame.time - start if frame.time is not None else index / fps), _to_rgb(url, frame)
+                yield index, float(frame.time - start if frame.time is not None else index / fps), to_rgb(url, frame)
 
 
 def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[Any]:
@@ -174,7 +176,7 @@ def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[An
     Raises:
         InputError: the video cannot be opened, or is damaged.
     """
-    with _opened(path, threads) as (container, stream):
+    with opened(path, threads) as (container, stream):
         yield from _frames(path, container, stream)
 
 
@@ -207,7 +209,12 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[Any, Any]]:
+def opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[Any, Any]]:
+    """PyAV's container and video stream of a file that has one.
+
+    Raises:
+        InputError: the file cannot be opened as a video.
+    """
     check_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(MAX_VIDEO_PIXELS)}
     with _stream_of(path, f"file:{os.path.abspath(os.fspath(path))}", threads, options=options) as opened:
@@ -293,7 +300,12 @@ def _quarter_turns(frame: Any) -> int:
     return round(frame.rotation / 90) % 4
 
 
-def _to_rgb(path: str | os.PathLike[str], frame: Any) -> np.ndarray:
+def to_rgb(path: str | os.PathLike[str], frame: Any) -> np.ndarray:
+    """A decoded frame as uint8 [H, W, 3] RGB, upright.
+
+    Raises:
+        InputError: its pixel format cannot be converted.
+    """
     try:
         image = frame.reformat(format="rgb24").to_ndarray()
     except (av.FFmpegError, ValueError) as error:

@@ -86,7 +86,7 @@ class Cuda(ABC):
         return queue
 
 
-class CudaBindings(Cuda):
+class _Bindings(Cuda):
     """Through NVIDIA's cuda-bindings.
 
     Raises:
@@ -170,7 +170,7 @@ class CudaBindings(Cuda):
         return lambda: self._call("cuGraphLaunch", runnable, stream)
 
 
-class PyCuda(Cuda):
+class _PyCuda(Cuda):
     """Through PyCUDA, which knows no graphs.
 
     Raises:
@@ -266,7 +266,7 @@ def open_cuda() -> Cuda:
         MissingDependencyError: neither is installed, or there is no driver or GPU; the message says which.
     """
     reasons = []
-    for kind in (CudaBindings, PyCuda):
+    for kind in (_Bindings, _PyCuda):
         try:
             return kind()
         except (ImportError, CudaError) as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fpg.common.errors import InputError
 from fpg.data.images import check_file
+from fpg.data.seek import read_frames_torchcodec, read_needed_frames
 from fpg.data.sources import frame_files, frame_time
 from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, read_stream, sample_indices
 
@@ -20,13 +21,25 @@ URL_EVERY = 25
 """Of a URL every 25th frame is looked at unless told otherwise: about one a second."""
 
 
+Decoder = Callable[[str | os.PathLike[str], Sequence[int]], Frames]
+DECODERS: dict[str, Decoder] = {"whole": read_frames, "needed": read_needed_frames, "cuda": read_frames_torchcodec}
+"""How videos are decoded: everything up to the last wanted frame, so that damage before it is seen; or what the wanted frames need, on the
+CPU or on a GPU (`fpg.data.seek`)."""
+
+
 def is_url(path: str | os.PathLike[str]) -> bool:
     """Whether a name is a URL (`https://...`, `rtsp://...`) and not a file."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", os.fspath(path)) is not None
 
 
 def open_frames(
-    path: str | os.PathLike[str], frames: int | None, total: int | None = None, *, every: int = 1, urls: bool = False
+    path: str | os.PathLike[str],
+    frames: int | None,
+    total: int | None = None,
+    *,
+    every: int = 1,
+    urls: bool = False,
+    decode: str = "whole",
 ) -> tuple[int, Frames]:
     """Number of frames to look at, and an iterator over them that decodes forward once.
 
@@ -36,6 +49,7 @@ def open_frames(
         total: frames of a video when known better than by its packets.
         every: step between frames where `frames` is None, and in URLs.
         urls: whether URLs are opened.
+        decode: of `DECODERS`; URLs are decoded whole.
 
     Raises:
         InputError: not there, not a video or image, without frames, or a URL that was not asked for; the iterator raises it where
@@ -57,7 +71,7 @@ def open_frames(
         return 1, ((0, 0.0, read_image(path)) for _ in range(1))
     packets = probe(path).frames if total is None else total
     wanted = _wanted(packets, frames, every)
-    images = read_frames(path, wanted)
+    images = DECODERS[decode](path, wanted)
     return len(wanted), images if frames is not None else _as_far_as_they_go(path, images, packets)
 
 

@@ -219,8 +219,8 @@ def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, 
     }
 
 
-def describe_protocol(frames: int | None, every: int = 1) -> dict[str, Any]:
-    """How a score came about, for JSON files and reports; `every` counts when `frames` is None."""
+def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole") -> dict[str, Any]:
+    """How a score came about, for JSON files and reports; `every` counts when `frames` is None, `decode` is named where not the default."""
     sampling = "evenly spaced, linspace(0, n - 1, frames) truncated"
     if frames is None:
         sampling = "every frame" if every == 1 else f"every {every}th frame from the first"
@@ -231,4 +231,4 @@ def describe_protocol(frames: int | None, every: int = 1) -> dict[str, Any]:
         "crop": "face box with margins of 1/8 of its width and height on each side",
         "aggregation": TEXT,
         "compression": "unknown",
-    }
+    } | ({} if decode == "whole" else {"decode": decode})

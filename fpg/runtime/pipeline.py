@@ -80,12 +80,14 @@ class Options:
     """Gives the frames; None is `open_frames`."""
     urls: bool = False
     """Whether URLs are opened."""
+    decode: str = "whole"
+    """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
 
     def open(self, path: str | os.PathLike[str], total: int | None) -> tuple[int, Frames]:
         """See `open_frames`."""
         if self.reader is not None:
             return self.reader(path, self.frames, total)
-        return open_frames(path, self.frames, total, every=self.every, urls=self.urls)
+        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -11,10 +14,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, MissingDependencyError, UsageError
+from fpg.data.seek import check_device, read_frames_torchcodec, read_needed_frames
 from fpg.data.video import FrameCountError, map_frames, probe, read_frames, read_image, sample_indices
 
+Reader = Callable[..., Iterator[tuple[int, float, np.ndarray]]]
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+@pytest.fixture(params=["whole", "needed", "torchcodec"])
+def read(request: pytest.FixtureRequest) -> Reader:
+    """Every way to the wanted frames; torchcodec on the CPU goes as it does on a GPU."""
+    if request.param == "whole":
+        return read_frames
+    if request.param == "needed":
+        return read_needed_frames
+    try:
+        check_device("cpu")
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    return functools.partial(read_frames_torchcodec, device="cpu")
 
 
 def barcode(index: int, width: int = 128, height: int = 96) -> np.ndarray:
@@ -59,16 +78,18 @@ def test_sample_indices_refuses_no_frames() -> None:
         ("g.ts", {}),
         ("h.mov", {"codec": "mjpeg", "pixels": "yuvj420p"}),
         ("i.mp4", {"pixels": "yuv420p10le"}),
+        ("j.mp4", {"options": {"g": "12", "bf": "3", "x264-params": "open-gop=1"}}),
+        ("k.mpg", {"codec": "mpeg2video"}),
     ],
 )
-def test_wanted_frames_are_the_right_ones(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+def test_wanted_frames_are_the_right_ones(tmp_path: Path, read: Reader, name: str, options: dict[str, object]) -> None:
     path = makers.write_video(tmp_path / name, [barcode(i) for i in range(50)], **options)  # type: ignore[arg-type]
     info = probe(path)
     assert (info.frames, info.width, info.height) == (50, 128, 96)
     assert info.fps == pytest.approx(25, rel=0.02)
     assert info.duration_s == pytest.approx(2, abs=0.1)
     wanted = [49, 0, 7, 7, 31]
-    result = list(read_frames(path, wanted))
+    result = list(read(path, wanted))
     assert [index for index, _, _ in result] == [0, 7, 31, 49]
     assert [spelled(image) for _, _, image in result] == [0, 7, 31, 49]
     assert [time for _, time, _ in result] == pytest.approx([0, 0.28, 1.24, 1.96], abs=0.03)
@@ -103,10 +124,10 @@ def test_titles_that_are_not_utf8_are_no_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_rotation_metadata_is_applied(tmp_path: Path, rotation: int) -> None:
+def test_rotation_metadata_is_applied(tmp_path: Path, read: Reader, rotation: int) -> None:
     frame = makers.picture(96, 64, face=(8, 8, 24, 24))
     path = makers.write_video(tmp_path / "a.mp4", [frame] * 3, rotation=rotation, options={"crf": "1"})
-    (_, _, image), *_ = read_frames(path, [1])
+    (_, _, image), *_ = read(path, [1])
     assert np.abs(image.astype(int) - np.rot90(frame, rotation // 90)).mean() < 8
     info = probe(path)
     assert (info.height, info.width) == image.shape[:2]
@@ -377,3 +398,54 @@ def test_damaged_bytes_end_in_a_reason_or_an_image(tmp_path: Path, suffix: str) 
         assert (text == "") == bool(shapes)
         assert all(len(shape) == 3 and shape[2] == 3 for shape in shapes)
         assert not text or (text.startswith(f"{path}: ") and "\n" not in text)
+
+
+def test_seeking_sees_damage_only_where_it_decodes(tmp_path: Path, read: Reader) -> None:
+    path = makers.write_video(tmp_path / "a.mp4", [barcode(i) for i in range(120)], options={"g": "10", "bf": "0"})
+    makers.damage(path, at=0.5)
+    if read is read_frames:
+        with pytest.raises(InputError, match=r"a\.mp4: (cannot be decoded|is damaged)"):
+            list(read(path, [0, 119]))
+    else:
+        assert [spelled(image) for _, _, image in read(path, [0, 119])] == [0, 119]
+        with pytest.raises(InputError, match=r"a\.mp4: (cannot be decoded|is damaged)"):
+            list(read(path, range(120)))
+
+
+def test_what_cannot_be_sought(tmp_path: Path, read: Reader) -> None:
+    path = makers.write_video(tmp_path / "a.mp4", 10)
+    with pytest.raises(FrameCountError, match="ends after 10 frames, frame 12 was asked for"):
+        list(read(path, [3, 12]))
+    with pytest.raises(ValueError, match="indices"):
+        list(read(path, [-1, 3]))
+    assert list(read(path, [])) == []
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all" * 99)
+    with pytest.raises(InputError, match=r"broken\.mp4"):
+        list(read(broken, [0]))
+
+
+def test_seeking_without_torchcodec_or_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    path = makers.write_video(tmp_path / "a.mp4", 3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises((UsageError, MissingDependencyError), match=r"torch finds none here|torchcodec"):
+        list(read_frames_torchcodec(path, [0], device="cuda"))
+    real = builtins.__import__
+
+    def absent(name: str, *rest: object) -> object:
+        if name.startswith("torchcodec"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(MissingDependencyError, match=r"needs torchcodec \(No module named 'torchcodec'\): pip install 'fpg\[gpu-video\]'"):
+        list(read_frames_torchcodec(path, [0]))
+
+
+@pytest.mark.cuda
+def test_frames_decoded_on_a_gpu(tmp_path: Path) -> None:
+    pytest.importorskip("torchcodec", reason="torchcodec is not installed")
+    path = makers.write_video(tmp_path / "a.mp4", [barcode(i, 256, 192) for i in range(50)])
+    assert [spelled(image) for _, _, image in read_frames_torchcodec(path, [49, 0, 7, 31], device="cuda")] == [0, 7, 31, 49]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, face_image, lossless_video, save
 
 import fpg.cli.detect as detect
@@ -122,6 +123,27 @@ def test_csv_overlay_and_stats(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "2 inputs, 4 frames and 4 faces in" in errors
     assert all(f"\n{stage}" in errors for stage in ("decode", "faces", "crop", "network"))
     assert (video.is_file(), image.is_file()) == (True, True)
+
+
+def test_ways_to_decode_give_the_same_and_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = str(lossless_video(tmp_path / "clip.mkv", [face_image(20 * i) for i in range(12)]))
+    found = {}
+    for way in ("whole", "needed"):
+        assert detect.main(["m.xml", video, "--frames", "4", "--decode", way, "--json", str(tmp_path / way)]) == 0
+        found[way] = read(tmp_path / way)
+    assert found["needed"]["results"] == found["whole"]["results"]
+    assert found["needed"]["protocol"] == found["whole"]["protocol"] | {"decode": "needed"}
+    if not torch.cuda.is_available():
+        assert detect.main(["m.xml", video, "--decode", "cuda"]) in (1, 2)
+        assert "on a GPU" in capsys.readouterr().err
+
+
+def test_frames_and_every_contradict_each_other_even_at_their_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = str(lossless_video(tmp_path / "clip.mkv", [face_image(200)] * 3))
+    assert detect.main(["m.xml", video, "--frames", "32", "--every", "2"]) == 2
+    assert "--frames and --every: give one of them" in capsys.readouterr().err
+    assert detect.main(["m.xml", video, "https://example.org/a.mp4", "--urls", "--every", "2"]) == 2
+    assert "files and URLs in calls of their own" in capsys.readouterr().err
 
 
 def test_one_overlay_and_what_it_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,14 @@ def test_every_nth_frame(video: Path) -> None:
         assert [f.index for f in detector.judge(video).frames] == [0, 4, 8]
 
 
+def test_what_is_decoded_does_not_change_what_is_seen(video: Path) -> None:
+    with (
+        VideoDetector(BrightnessEngine(), GreenAnalyzer, frames=5) as whole,
+        VideoDetector(BrightnessEngine(), GreenAnalyzer, frames=5, decode="needed") as needed,
+    ):
+        assert needed.judge(video) == whole.judge(video)
+
+
 def test_a_stream_gives_frames_in_order_and_how_things_stand(video: Path) -> None:
     with VideoDetector(BrightnessEngine(), GreenAnalyzer, batch=4) as detector:
         frames = list(detector.stream(video, images=True))

@@ -1,0 +1,211 @@
+"""Wanted frames without decoding what lies between them: on the CPU, or on an NVIDIA GPU's decoder (NVDEC) through torchcodec.
+
+`fpg.data.video.read_frames` decodes everything up to the last wanted frame and so knows of damage anywhere before it. Here only what the
+wanted frames need is decoded, from the key frame before each: 32 frames of an hour cost little more than those of a minute, but damage
+elsewhere is not seen. The frames are the same. Where that fails, the rest is decoded as there, which succeeds or says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+
+from fpg.common.errors import MissingDependencyError, UsageError
+from fpg.data.video import FrameCountError, opened, read_frames, to_rgb
+
+_SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
+"""Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
+_INDEXED = ("mov", "matroska", "avi")
+"""Containers that say where their frames are; in others torchcodec may land beside the wanted frame."""
+
+
+Frames = Iterator[tuple[int, float, np.ndarray]]
+"""(index, seconds from the first frame, uint8 [H, W, 3] RGB)."""
+
+
+class _Stumbled(Exception):
+    """Damage, or a stream that is not what its packets say."""
+
+
+def read_needed_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0) -> Frames:
+    """As `fpg.data.video.read_frames`, but for the damage it sees; `fpg.data.video.probe` checks the file's packets first.
+
+    Args:
+        path: a video; of a codec that may hide frames (VP8, MPEG-4 part 2, ...) all is decoded.
+        indices: as there.
+        threads: of the decoder, 0 chooses by the number of CPUs.
+
+    Raises:
+        InputError, FrameCountError: as there.
+    """
+    wanted = _checked(indices)
+    yield from _or_whole(path, wanted, _stretches(path, wanted, threads))
+
+
+def read_frames_torchcodec(path: str | os.PathLike[str], indices: Sequence[int], *, device: str = "cuda") -> Frames:
+    """As `read_needed_frames`, by torchcodec: on a GPU's decoder frames are decoded and converted there and copied to the host.
+
+    A GPU's decoder conceals damage instead of reporting it; what it does not know is decoded on the CPU.
+
+    Args:
+        path: a video; from containers without an index (MPEG streams, GIF and others) all is decoded, on the CPU.
+        indices: as there.
+        device: `cuda` or `cpu`.
+
+    Raises:
+        InputError, FrameCountError: as there.
+        MissingDependencyError, UsageError: as `check_device`.
+    """
+    check_device(device)
+    wanted = _checked(indices)
+    yield from _or_whole(path, wanted, _torchcodec_frames(path, wanted, device))
+
+
+def _checked(indices: Sequence[int]) -> list[int]:
+    wanted = sorted(set(indices))
+    if wanted and wanted[0] < 0:
+        raise ValueError(f"indices: expected >= 0, got {wanted[0]}")
+    return wanted
+
+
+def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames) -> Frames:
+    given = 0
+    try:
+        for frame in frames:
+            yield frame
+            given += 1
+    except _Stumbled:
+        yield from read_frames(path, wanted[given:])
+
+
+def check_device(device: str) -> None:
+    """Whether torchcodec can decode there.
+
+    Raises:
+        MissingDependencyError: it is not installed, or does not find FFmpeg's libraries.
+        UsageError: there is no GPU.
+    """
+    _torchcodec()
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError("decoding on a GPU: torch finds none here")
+
+
+def _torchcodec() -> Any:
+    try:
+        from torchcodec import decoders
+    except (ImportError, OSError, RuntimeError) as error:  # RuntimeError where it does not find FFmpeg's libraries
+        reason = str(error).splitlines()[0]
+        raise MissingDependencyError(
+            f"decoding on a GPU needs torchcodec ({reason}): pip install 'fpg[gpu-video]', and FFmpeg's libraries (Debian: libavdevice-dev)"
+        ) from error
+    return decoders
+
+
+def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: str) -> Frames:
+    with opened(path) as (container, _):
+        if not container.format.name.startswith(_INDEXED):
+            raise _Stumbled
+    try:
+        decoder = _torchcodec().VideoDecoder(os.path.abspath(path), dimension_order="NHWC", device=device)
+        start = decoder.metadata.begin_stream_seconds_from_content or 0.0
+        total = decoder.metadata.num_frames
+        for index in wanted:
+            if index >= total:
+                raise FrameCountError(path, f"ends after {total} frames, frame {wanted[-1]} was asked for", total)
+            frame = decoder.get_frame_at(index)
+            yield index, frame.pts_seconds - start, frame.data.cpu().numpy()
+    except (RuntimeError, ValueError) as error:
+        raise _Stumbled from error
+
+
+class _Stretch(NamedTuple):
+    """Packets to decode together, in their order in the file."""
+
+    first: int
+    last: int
+    from_time: int
+    """Time stamp of its key frame; frames before it refer to what is not decoded."""
+
+
+class _Plan(NamedTuple):
+    stretches: list[_Stretch]
+    index_at: dict[int, int]
+    """Time stamp -> index of a wanted frame."""
+    start: int
+    """Time stamp of the first frame."""
+
+
+def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int) -> Frames:
+    if not wanted:
+        return
+    with opened(path) as (container, stream):
+        if stream.codec_context.name not in _SELF_CONTAINED:
+            raise _Stumbled
+        plan = _plan(_packets(container, stream), wanted)
+    with opened(path, threads) as (container, stream):
+        stretches = iter(plan.stretches)
+        stretch = next(stretches)
+        missing = dict(plan.index_at)
+        try:
+            for position, packet in enumerate(_packets(container, stream)):
+                if position < stretch.first:
+                    continue
+                for frame in _decoded(stream, packet, flush=position == stretch.last):
+                    if frame.pts is None or (frame.is_corrupt and frame.pts >= stretch.from_time):
+                        raise _Stumbled
+                    index = missing.get(frame.pts) if frame.pts >= stretch.from_time else None
+                    if index is not None:
+                        del missing[frame.pts]
+                        yield index, float((frame.pts - plan.start) * stream.time_base), to_rgb(path, frame)
+                if position == stretch.last:
+                    following = next(stretches, None)
+                    if following is None:
+                        break
+                    stretch = following
+        except (av.FFmpegError, OSError) as error:
+            raise _Stumbled from error
+    if missing:
+        raise _Stumbled
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    return (packet for packet in container.demux(stream) if packet.size)
+
+
+def _decoded(stream: Any, packet: Any, flush: bool) -> Iterator[Any]:
+    yield from packet.decode()
+    if flush:
+        yield from stream.decode(None)
+        stream.codec_context.flush_buffers()
+
+
+def _plan(packets: Iterable[Any], wanted: list[int]) -> _Plan:
+    """What to decode for frames by their indices in order of time."""
+    times, keys, shown = [], [], []
+    for position, packet in enumerate(packets):
+        if packet.pts is None:
+            raise _Stumbled
+        times.append(packet.pts)
+        if packet.is_keyframe:
+            keys.append(position)
+        if not packet.is_discard:
+            shown.append(position)
+    shown.sort(key=times.__getitem__)
+    if wanted[-1] >= len(shown) or len({times[position] for position in shown}) < len(shown):
+        raise _Stumbled
+    stretches: list[_Stretch] = []
+    for index in wanted:
+        last = shown[index]
+        first = max((k for k in keys[: np.searchsorted(keys, last, "right")] if times[k] <= times[last]), default=0)
+        if stretches and first <= stretches[-1].last + 1:
+            stretches[-1] = stretches[-1]._replace(last=max(last, stretches[-1].last))
+        else:
+            stretches.append(_Stretch(first, last, times[first]))
+    return _Plan(stretches, {times[shown[index]]: index for index in wanted}, times[shown[0]])
