@@ -173,7 +173,7 @@ def _main(args: argparse.Namespace) -> int:
             _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
         raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error
     _tell(exported)
-    if args.inspect and exported.parity is not None:
+    if args.inspect and not exported.unproven:
         _inspect(exported.path)
     if args.triton is not None:
         _serve(exported.path, args.triton, args.name)
@@ -194,12 +194,11 @@ def _faces_exported(args: argparse.Namespace) -> int:
 
 def _tell(exported: Exported) -> None:
     """What became of an export."""
-    if exported.parity is None:
-        console.print(f"not compared with torch: {exported.unproven}")
+    _show(f"the ONNX graph of {exported.path.name}" if exported.unproven else exported.path.name, exported.parity)
+    if exported.unproven:
+        console.print(f"the engine itself was not run: {exported.unproven}")
         if exported.spec.reference is not None:
             console.print(f"on a machine with a GPU: fpg-export --verify {exported.path}")
-    else:
-        _show(exported.path.name, exported.parity)
     console.print(f"{exported.path} and {sidecar(exported.path).name}")
 
 

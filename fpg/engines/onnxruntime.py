@@ -50,7 +50,8 @@ def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> Onnx
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=[provider])
+        # It rewrites Clip before QuantizeLinear for integers only, and fails on the 8-bit floats of FP8.
+        session = onnxruntime.InferenceSession(path, options, providers=[provider], disabled_optimizers=["ClipQuantRewrite"])
     except _FAILURES as error:
         raise InputError(path, f"ONNX Runtime cannot load it: {error}") from error
     shape = session.get_inputs()[0].shape

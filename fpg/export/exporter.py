@@ -16,11 +16,13 @@ import torch
 
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.common.files import sha256
+from fpg.common.openvino import core
 from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
 from fpg.engines import CheckedEngine, Engine, load_engine, reference_difference
+from fpg.engines.openvino import OpenVinoEngine
 from fpg.export.graph import of_detector
 from fpg.export.parity import TOLERANCES, FaceParity, Parity, compare, random_images
-from fpg.export.quantize import CALIBRATED, STEPS, Calibration
+from fpg.export.quantize import CALIBRATED, STEPS, Calibration, steps
 from fpg.export.targets import BuildOptions, target
 from fpg.models.detector import load_detector
 
@@ -32,9 +34,10 @@ class Exported:
     path: Path
     """The model file."""
     spec: EngineSpec
-    parity: Parity | FaceParity | None
-    """None where the engine cannot run on this machine; `unproven` says why, and `verify` makes up for it elsewhere."""
+    parity: Parity | FaceParity
+    """Of the model; of the ONNX graph that a TensorRT engine was built from where the engine cannot run on this machine."""
     unproven: str = ""
+    """Why it cannot; `verify` makes up for it elsewhere."""
 
 
 class Refused(InputError):
@@ -100,7 +103,7 @@ def export_detector(
         reference = load_engine(checkpoint, device="cpu", verify=False)
         chosen = random_images(trained.image_size) if images is None else images
         refused: list[tuple[str, Parity]] = []
-        for step in range(len(STEPS) if calibration is not None else 1):
+        for step in steps(precision):
             for path in folder.iterdir():
                 path.unlink()
             try:
@@ -110,23 +113,22 @@ def export_detector(
             spec = described(trained, draft, to, precision, build)
             spec.write(sidecar(draft))
             engine, unproven = load_exported(draft, spec)
-            judged = _source(draft, spec) if engine is None and precision == "int8" else engine
-            parity = None if judged is None else compare(reference, judged, chosen, source, TOLERANCES[precision], labels)
-            if parity is None or parity.passed:
+            parity = compare(reference, engine, chosen, source, TOLERANCES[precision], labels)
+            if parity.passed:
                 break
             refused.append((STEPS[step] if calibration is not None else "", parity))
         else:
             raise Refused(checkpoint, f"export to {to} {precision} does not answer as torch does", refused)
         origin = {"file": checkpoint.name, "sha256": trained.files[checkpoint.name]}
-        proof = {**dataclasses.asdict(parity), "tolerance": parity.tolerance._asdict()} if parity else {}
+        proof = {**dataclasses.asdict(parity), "tolerance": parity.tolerance._asdict()}
         provenance = {**trained.provenance, "exported_from": origin, "parity": {"not_run": unproven, "onnx": proof} if unproven else proof}
         if calibration is not None:
             made_on = {"source": calibration.source, "images": len(calibration.images), "sha256": calibration.sha256}
             provenance["calibration"] = {**made_on, "quantised": STEPS[step]}
-        spec = dataclasses.replace(spec, provenance=provenance, reference=_reference(trained, precision, judged))
+        spec = dataclasses.replace(spec, provenance=provenance, reference=_reference(trained, precision, engine))
         spec.write(sidecar(draft))
         publish(folder, out, last=sidecar(draft).name)
-    return Exported(final, spec, None if unproven else parity, unproven)
+    return Exported(final, spec, parity, unproven)
 
 
 def described(spec: EngineSpec, draft: Path, to: str, precision: str, build: dict[str, Any] | None) -> EngineSpec:
@@ -142,8 +144,11 @@ def described(spec: EngineSpec, draft: Path, to: str, precision: str, build: dic
     )
 
 
-def load_exported(model: Path, spec: EngineSpec) -> tuple[CheckedEngine | None, str]:
-    """The engine to compare with torch; None and why where a TensorRT engine cannot run here.
+def load_exported(model: Path, spec: EngineSpec) -> tuple[CheckedEngine, str]:
+    """What to compare with torch: the engine, or where a TensorRT engine cannot run here, the ONNX graph that it was built from, and why.
+
+    ONNX Runtime does literally what stands in the graph, with its rounding to 8 or 16 bits; bfloat16, which it does not compute with on a
+    CPU, runs on OpenVINO.
 
     Raises:
         MissingDependencyError: another engine's package is not installed.
@@ -153,24 +158,21 @@ def load_exported(model: Path, spec: EngineSpec) -> tuple[CheckedEngine | None, 
     except MissingDependencyError as error:
         if spec.build is None:
             raise
-        return None, str(error)  # built ahead of time, for another machine
+        graph = model.with_suffix(".onnx")
+        if spec.precision == "bf16":
+            hint = {"INFERENCE_PRECISION_HINT": "bf16"}
+            return OpenVinoEngine(core().compile_model(str(graph), "CPU", hint), spec, "CPU"), str(error)
+        return importlib.import_module("fpg.engines.onnxruntime").load(graph, spec, "cpu", None), str(error)
 
 
-def _source(model: Path, spec: EngineSpec) -> Engine:
-    """The ONNX model that a TensorRT engine was built from, with its quantisation, on ONNX Runtime: what can be judged without a GPU."""
-    return importlib.import_module("fpg.engines.onnxruntime").load(model.with_suffix(".onnx"), spec, "cpu", None)
-
-
-def _reference(trained: EngineSpec, precision: str, engine: Engine | None) -> dict[str, Any] | None:
+def _reference(trained: EngineSpec, precision: str, engine: Engine) -> dict[str, Any] | None:
     """What `verify` compares with elsewhere: torch's answer, or where less precise arithmetic may differ from it, the engine's own."""
     tolerance = TOLERANCES[precision]
     if trained.reference is None or tolerance.share == 1:
         return trained.reference
     reference = {**trained.reference, "tolerance": tolerance.probability}
-    if engine is not None:
-        images = reference_input(reference["seed"], reference["batch"], trained.image_size)
-        reference["logits"] = engine(images).logits.astype(float).tolist()
-    return reference
+    images = reference_input(reference["seed"], reference["batch"], trained.image_size)
+    return {**reference, "logits": engine(images).logits.astype(float).tolist()}
 
 
 def verify(model: str | os.PathLike[str]) -> tuple[float, float]:

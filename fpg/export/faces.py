@@ -61,10 +61,10 @@ def export_faces(
             spec = described(known, draft, to, precision, build)
             spec.write(sidecar(draft))
             engine, unproven = load_exported(draft, spec)
-            parity = None if engine is None else _compare(network, engine, precision)
-            if parity is not None and not parity.passed:
+            parity = _compare(network, engine, precision)
+            if not parity.passed:
                 raise InputError(source, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
-            proof = asdict(parity) if parity else {"not_run": unproven}
+            proof = {"not_run": unproven, "onnx": asdict(parity)} if unproven else asdict(parity)
             provenance = {"exported_from": {"file": Path(source).name, "sha256": sha256(source)}, "parity": proof}
             spec = replace(spec, provenance=provenance)
             spec.write(sidecar(draft))

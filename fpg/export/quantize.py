@@ -27,6 +27,11 @@ STEPS = ("all but the head and the first convolution", "all but the head, the fi
 """What is quantised, by step."""
 
 
+def steps(precision: str) -> tuple[int, ...]:
+    """Indices into `STEPS` to try in turn: ModelOpt leaves depthwise convolutions alone in FP8; without calibration there is one."""
+    return {"int8": (0, 1), "fp8": (1,)}.get(precision, (0,))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Crops that ranges are measured on."""

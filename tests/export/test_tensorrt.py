@@ -72,10 +72,13 @@ def test_without_a_gpu_the_command_says_that_nothing_was_compared(
     command = [str(checkpoint), "--to", "tensorrt-rtx", "-o", str(tmp_path), "--batch", "1,2"]
     assert main(command) == 0
     shown = " ".join(capsys.readouterr().err.split())
-    assert "not compared with torch: TensorRT engines run on NVIDIA GPUs" in shown
+    assert "the engine itself was not run: TensorRT engines run on NVIDIA GPUs" in shown
+    assert "the ONNX graph of model-tensorrt-rtx-fp32.engine against torch" in shown
     assert "--verify" in shown
     path = tmp_path / "model-tensorrt-rtx-fp32.engine"
-    assert "none can be used here" in read_spec(path).provenance["parity"]["not_run"]
+    said = read_spec(path).provenance["parity"]
+    assert "none can be used here" in said["not_run"]
+    assert said["onnx"]["probability"] < 1e-4
     assert main(command) == 0  # exporting again replaces its own files
     assert main(["--verify", str(path)]) == 1
     assert "none can be used here" in capsys.readouterr().err
