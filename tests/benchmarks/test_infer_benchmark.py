@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from infer import main
+from infer import main, random_detector
+
+from fpg.common.spec import read_spec, sidecar
+from fpg.export.exporter import export_detector
 
 SUITE = Path(__file__).parents[2] / "benchmarks" / "gpu_suite.sh"
 SMALL = ["--device", "cpu", "--backbone", "test_efficientnet", "--size", "64", "--batches", "1,3", "--rounds", "2", "--threads", "1"]
@@ -21,6 +25,26 @@ def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+def test_an_engine_that_was_exported_before(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    checkpoint = random_detector(tmp_path, "test_efficientnet", 64)
+    engine = export_detector(checkpoint, "openvino", tmp_path, precision="fp16").path
+    chosen = ["--checkpoint", str(checkpoint), "--engine", str(engine), "--only", "nothing", *SMALL]
+    assert main(["--json", *chosen]) == 0
+    names = {case["name"] for case in json.loads(capsys.readouterr().out)["cases"]}
+    assert f"{engine.name}, batch 3 vs torch-eager" in names
+    write_sidecar(engine, logits=[[5.0, -5.0]])
+    with pytest.raises(SystemExit, match="does not answer as its sidecar says"):
+        main(chosen)
+
+
+def write_sidecar(engine: Path, logits: list[list[float]]) -> None:
+    """Another reference answer."""
+    spec = read_spec(engine)
+    assert spec.reference is not None
+    count = len(spec.reference["logits"])
+    dataclasses.replace(spec, reference={**spec.reference, "logits": logits * count}).write(sidecar(engine))
 
 
 def test_every_engine_of_the_cpu_is_compared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
