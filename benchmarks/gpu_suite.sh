@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves and measures fpg on a CUDA GPU, from a bare image with CUDA's compiler, torch, pybind11, cmake and ninja; no network.
 #
-#   benchmarks/gpu_suite.sh [PART ...]      default: build tests kernels step infer sanitize; `compiled` takes minutes more
+#   benchmarks/gpu_suite.sh [PART ...]      default: build tests kernels step graphs infer sanitize; `compiled` takes minutes more
 #
 # OUT: folder of logs and CSV (default build/gpu_suite). PYTHON: the interpreter with torch (default python3).
 # FPG_ARCHITECTURE: of the kernels (default: the GPU's). Every part has a time limit of its own; the suite goes on after a part that
@@ -49,6 +49,7 @@ part() {
       run initcheck 120 "${sanitizer[@]}" --tool initcheck "${kernel_tests[@]}" ;;
     kernels) run kernels 90 "$PYTHON" benchmarks/gpu_kernels.py --csv "$OUT/kernels.csv" ;;
     step) run step 150 "$PYTHON" benchmarks/step.py --device cuda --sam --csv "$OUT/step.csv" --profile "$OUT/step-profile.txt" ;;
+    graphs) run graphs 100 "$PYTHON" benchmarks/step.py --device cuda --graphs --csv "$OUT/graphs.csv" ;;
     compiled) run compiled 240 "$PYTHON" benchmarks/step.py --device cuda --compile --csv "$OUT/compiled.csv" ;;
     infer) run infer 150 "$PYTHON" benchmarks/infer.py --device cuda --batches 1,64 --peak 800 --csv "$OUT/infer.csv" ;;
     *) echo "gpu_suite.sh: no part $1" >&2; exit 2 ;;
@@ -57,9 +58,9 @@ part() {
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/gpu.txt"
 "$PYTHON" -c 'import sys, torch; print("python", sys.version.split()[0], "torch", torch.__version__, "CUDA", torch.version.cuda)' | tee -a "$OUT/gpu.txt"
-[ $# -gt 0 ] || set -- build tests kernels step infer sanitize
+[ $# -gt 0 ] || set -- build tests kernels step graphs infer sanitize
 for name; do part "$name"; done
-for log in kernels step compiled infer; do [ -e "$OUT/$log.log" ] && { echo "== $log"; cat "$OUT/$log.log"; }; done
+for log in kernels step graphs compiled infer; do [ -e "$OUT/$log.log" ] && { echo "== $log"; cat "$OUT/$log.log"; }; done
 echo "== parts"
 printf '%s\n' "${results[@]}" | tee "$OUT/parts.txt"
 exit $failed

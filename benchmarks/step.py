@@ -1,6 +1,6 @@
 """What guidance costs: a guided training step against a plain one, and against the guided step as it was first released.
 
-    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda] [--compile] [--sam]
+    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda] [--compile | --graphs] [--sam]
 
 One run measures, one after another in every round: a plain step (forward, losses, backward, AdamW), fpg's guided step with the coin of
 the magnitude step on and off, and the released step (all its passes, host copies, NumPy loop; see `alternatives/released_step.py`).
@@ -40,6 +40,7 @@ from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws, draw_guidance
 from fpg.guidance.guide import Pairs, Refined, refine
 from fpg.guidance.losses import LossConfig, fpg_loss
+from fpg.guidance.perception import GraphedPerception, Perception
 from fpg.guidance.quality import AnalyticQuality, FiqaQuality
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
@@ -72,6 +73,7 @@ class Subject:
     losses: LossConfig
     autocast: Callable[[], contextlib.AbstractContextManager[Any]]
     device: torch.device
+    perception: Perception
 
     def differentiate(self, pairs: Pairs, losses: LossConfig) -> None:
         """Forward, losses, backward."""
@@ -102,7 +104,7 @@ class Subject:
 
     def guided(self, coin: bool) -> Refined:
         with self.autocast():
-            refined = refine(self.model, self.pairs, self.draws[coin], self.config)
+            refined = refine(self.model, self.pairs, self.draws[coin], self.config, self.perception)
         self.learn(refined.pairs)
         return refined
 
@@ -146,7 +148,7 @@ def make_subject(backbone: str, size: int, batch: int, device: torch.device, pre
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
     quality = torch.linspace(0, 2, 2 * count, device=device)
-    return Subject(model, optimizer, pairs, draws, quality, config, LossConfig(), autocast, device)
+    return Subject(model, optimizer, pairs, draws, quality, config, LossConfig(), autocast, device, Perception(model))
 
 
 @torch.no_grad()
@@ -166,7 +168,7 @@ def check(subject: Subject, precision: str) -> int:
     """Both implementations refine the same forgeries to the same images; how many in shape."""
     state = {name: value.clone() for name, value in subject.model.state_dict().items()}
     with subject.autocast():
-        ours = refine(subject.model, subject.pairs, subject.draws[True], subject.config)
+        ours = refine(subject.model, subject.pairs, subject.draws[True], subject.config, subject.perception)
         other = released_step(subject.model, subject.pairs, subject.draws[True], subject.quality, subject.config, subject.losses)
     subject.model.load_state_dict(state)
     count = int(ours.refined.sum())
@@ -209,14 +211,18 @@ def watched(subject: Subject, seconds: dict[str, float]) -> Iterator[None]:
 
         return wrapper
 
-    originals = {name: getattr(guide, name) for name in ("response_map", "input_gradient", "kernel_feathering", "opencv_feathering")}
-    guide.response_map = timed("perception", guide.response_map)
-    guide.input_gradient = timed("magnitude gradient", guide.input_gradient)
-    for name in ("kernel_feathering", "opencv_feathering"):
+    perception = subject.perception
+    subject.perception = Perception(subject.model)
+    vars(subject.perception).update(
+        response_map=timed("perception", perception.response_map), input_gradient=timed("magnitude gradient", perception.input_gradient)
+    )
+    originals = {name: getattr(guide, name) for name in ("kernel_feathering", "opencv_feathering")}
+    for name in originals:
         setattr(guide, name, lambda *args, make=originals[name], **options: timed("feathering", make(*args, **options)))
     try:
         yield
     finally:
+        subject.perception = perception
         for name, original in originals.items():
             setattr(guide, name, original)
 
@@ -230,7 +236,7 @@ def shares(subject: Subject, rounds: int) -> dict[str, float]:
                 before = sum(seconds[name] for name in PARTS[:3])
                 start = time.perf_counter()
                 with subject.autocast():
-                    refined = refine(subject.model, subject.pairs, subject.draws[coin], subject.config)
+                    refined = refine(subject.model, subject.pairs, subject.draws[coin], subject.config, subject.perception)
                 subject.wait()
                 middle = time.perf_counter()
                 subject.learn(refined.pairs)
@@ -302,6 +308,8 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
         apart["network fp32"] = lambda: whole(images)
     if args.compile:
         compile_parts(subject.model, device)
+    if args.graphs:
+        subject.perception = GraphedPerception(subject.model)
     for call in {**calls, **apart}.values():
         call()
         call()
@@ -312,7 +320,7 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     def over(one: list[float], other: list[float]) -> list[float]:
         return [a / b for a, b in zip(one, other, strict=True)]
 
-    label = f"{backbone} at {size}" + (", compiled" if args.compile else "")
+    label = f"{backbone} at {size}" + (", compiled" if args.compile else ", perception as CUDA graphs" if args.graphs else "")
     cases = [
         case(
             f"fpg / plain, {label}",
@@ -396,6 +404,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: fp32 on a CPU, bf16 on a GPU")
+    parser.add_argument("--graphs", action="store_true", help="perception as CUDA graphs, as fpg-train --cuda_graphs has it")
     parser.add_argument("--compile", action="store_true", help="with torch.compile, as fpg-train --compile has it (minutes)")
     parser.add_argument("--cudnn-benchmark", action="store_true", help="let cuDNN try its algorithms first, as fpg-train does (minutes)")
     parser.add_argument("--sam", action="store_true", help="also time the step of SBI with SAM")

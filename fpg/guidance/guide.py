@@ -15,8 +15,9 @@ from torch import Tensor
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws
-from fpg.guidance.magnitude import input_gradient, magnitude_refinement
-from fpg.guidance.response_map import Perceiver, response_map
+from fpg.guidance.magnitude import magnitude_refinement
+from fpg.guidance.perception import Perception
+from fpg.guidance.response_map import Perceiver
 from fpg.guidance.shape import Feathering, kernel_feathering, opencv_feathering, shape_refinement
 from fpg.ops.backend import backend
 
@@ -73,7 +74,13 @@ class Refined(NamedTuple):
     """int64 [N]: +1 blended more, -1 blended less, 0 no magnitude step in this batch."""
 
 
-def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: GuidanceConfig | None = None) -> Refined:
+def refine(
+    model: Perceiver,
+    pairs: Pairs,
+    draws: GuidanceDraws,
+    config: GuidanceConfig | None = None,
+    perception: Perception | None = None,
+) -> Refined:
     """Shape refinement, then magnitude refinement of what it left; all perception in evaluation mode.
 
     The model is left as it was: modes, BN statistics, `requires_grad`, `.grad`; on errors too. With the compiled kernels nothing here
@@ -84,11 +91,13 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
         pairs: N >= 1 pairs; not changed.
         draws: of `draw_guidance` for the same N pairs.
         config: constants; the released ones by default.
+        perception: of the same model, where its passes are captured (`fpg.guidance.perception`).
 
     Raises:
         ValueError: no pairs, or draws for another number of pairs.
     """
     config = config or GuidanceConfig()
+    perception = perception or Perception(model)
     n, device = len(pairs), pairs.fake.device
     if n == 0 or n != len(draws.refine_u) or n != len(draws.refeather):
         raise ValueError(f"draws: expected those of {n} >= 1 pairs, got {len(draws.refine_u)} and {len(draws.refeather)}")
@@ -98,7 +107,7 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
     direction = torch.zeros(n, dtype=torch.int64, device=device)
     kept_unrefined = torch.zeros((), dtype=torch.int64, device=device)
     if config.shape:
-        maps, probability = response_map(model, pairs.fake)
+        maps, probability = perception.response_map(pairs.fake)
         shape = shape_refinement(
             pairs.real,
             pairs.fake,
@@ -113,7 +122,7 @@ def refine(model: Perceiver, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
         refined, kept_unrefined = shape.refined, shape.emptied.sum()
         pairs = replace(pairs, fake=shape.fake.detach(), mask=shape.mask.detach())
     if config.magnitude and draws.step_coin and config.eps > 0:
-        gradient = input_gradient(model, pairs.fake)
+        gradient = perception.input_gradient(pairs.fake)
         magnitude = magnitude_refinement(pairs.source, pairs.real, pairs.fake, pairs.mask, gradient, config.eps)
         direction = magnitude.direction
         pairs = replace(pairs, fake=magnitude.fake)

@@ -104,6 +104,9 @@ class TrainConfig:
     """Images and weights lie in memory with the channels innermost, which convolutions prefer."""
     compile: bool = False
     """Compile the network with torch.compile; the first steps then take minutes. Needs a C++ compiler, on a GPU also Triton."""
+    cuda_graphs: bool = False
+    """Guidance's two passes over the forgeries as CUDA graphs: the host launches each in one call, at the cost of the memory of their
+    activations. For GPUs that wait for the host; not with `compile`."""
     deterministic: bool = False
     """Only operations that give the same bits every time, which costs speed on a GPU; an operation that cannot is an error."""
     ema: float = 0.0
@@ -192,7 +195,7 @@ class TrainConfig:
 
 FREE_ON_RESUME = (
     *("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs"),
-    *("channels_last", "compile", "deterministic", "optim.fused", "patience", "keep", "keep_top", "tracker"),
+    *("channels_last", "compile", "cuda_graphs", "deterministic", "optim.fused", "patience", "keep", "keep_top", "tracker"),
 )
 """Fields that a resumed run may change: they do not decide what is learnt (beyond rounding), as the number of processes does not, only
 how long and what is kept of it. The data are compared by fingerprint instead of by path."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fpg.guidance.perception import Perception
 from fpg.models.detector import Detector
 from fpg.train.config import TrainConfig
 from fpg.train.ema import Ema
@@ -26,6 +27,8 @@ class Learner:
     """Scales the loss for float16; without effect otherwise."""
     ema: Ema | None
     device: torch.device
+    perception: Perception
+    """Of the model, for guidance."""
 
     def __post_init__(self) -> None:
         self._frozen = frozen_modules(self.model)

@@ -11,6 +11,7 @@ from timm.layers import convert_sync_batchnorm
 
 from fpg.common.errors import UsageError
 from fpg.common.files import remove_unfinished
+from fpg.guidance.perception import GraphedPerception, Perception
 from fpg.models.detector import Detector, build_detector
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
@@ -58,8 +59,13 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     """The detector with its first weights, and what belongs to it.
 
     Raises:
-        UsageError: `compile` without a compiler; nothing that can be frozen or ordered as asked for.
+        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or beside `compile`; nothing that can be frozen or ordered
+            as asked for.
     """
+    if config.cuda_graphs and device.type != "cuda":
+        raise UsageError(f"cuda_graphs: need a CUDA GPU, and the network is on the {device.type}")
+    if config.cuda_graphs and config.compile:
+        raise UsageError("compile, cuda_graphs: give one of them")
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
     torch.use_deterministic_algorithms(config.deterministic)
@@ -73,7 +79,8 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
         model = convert_sync_batchnorm(model)
     ema = Ema(model, config.ema) if config.ema else None
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    learner = Learner(model, build_optimizer(config.optim, model), scaler, ema, device)
+    perception = (GraphedPerception if config.cuda_graphs else Perception)(model)
+    learner = Learner(model, build_optimizer(config.optim, model), scaler, ema, device, perception)
     if config.compile:
         compile_parts(model, device)
     return learner

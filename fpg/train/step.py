@@ -169,7 +169,7 @@ def _pass(
     precision = autocast(config.precision, learner.device)
     draws = draw_guidance(config.seed, epoch, step, part.samples, config.guidance)
     with clock.lap("guidance"), precision:
-        refined = refine(learner.model, part.pairs, draws, config.guidance)
+        refined = refine(learner.model, part.pairs, draws, config.guidance, learner.perception)
     images = refined.pairs.images()
     with clock.lap("quality"):
         target = None if quality is None else quality(images, *(torch.cat([known, known]) for known in (part.pose, part.face_size)))

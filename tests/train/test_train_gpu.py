@@ -98,6 +98,13 @@ def test_bfloat16_stays_near_float32() -> None:
 
 
 @pytest.mark.cuda
+def test_captured_perception_takes_the_same_steps() -> None:
+    plain, captured = (train(dataclasses.replace(CONFIG, cuda_graphs=graphs), "cuda", 5) for graphs in (False, True))
+    for ours, theirs in zip(captured, plain, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+@pytest.mark.cuda
 @pytest.mark.slow
 def test_many_free_steps_take_the_same_course() -> None:
     """Nothing is forced: decisions at a threshold fall differently, and the courses part; their means over 50 steps do not."""

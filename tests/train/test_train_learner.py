@@ -261,6 +261,13 @@ def test_compile_without_a_compiler_is_a_clear_error(tiny: Tiny, monkeypatch: py
         train(tiny(compile=True))
 
 
+def test_cuda_graphs_need_a_gpu_and_stand_alone(tiny: Tiny) -> None:
+    with pytest.raises(UsageError, match="cuda_graphs: need a CUDA GPU, and the network is on the cpu"):
+        train(tiny(cuda_graphs=True))
+    with pytest.raises(UsageError, match="compile, cuda_graphs: give one of them"):
+        build_learner(tiny(cuda_graphs=True, compile=True), torch.device("cuda"), ALONE)
+
+
 def test_exact_arithmetic_is_switched_on_and_off(tiny: Tiny) -> None:
     build_learner(tiny(deterministic=True), CPU, ALONE)
     assert torch.are_deterministic_algorithms_enabled()
