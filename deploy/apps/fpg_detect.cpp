@@ -30,6 +30,9 @@ constexpr const char* kUsage =
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
     "  --frames N|all       frames per video, evenly spaced (default: 32)\n"
     "  --every N            look at every N-th frame instead of a number of them\n"
+    "  --decode HOW         whole: all up to the last wanted frame, and damage before it is an error (default); needed: only "
+    "what\n"
+    "                       the wanted frames need, for long videos\n"
     "  --threshold P        probability from which the verdict is fake (default: the model's own)\n"
     "  --batch N            faces per call of the network (default: 16)\n"
     "  --threads N          CPU threads of the network (default: all)\n"
@@ -113,6 +116,8 @@ Arguments parse(int argc, char** argv) {
       o.threads = static_cast<int>(number(name, value, 1024));
     } else if (name == "--jobs") {
       o.jobs = static_cast<int>(number(name, value, 1024));
+    } else if (name == "--decode") {
+      o.decode = value;
     } else if (name == "--face-models") {
       o.face_models = value;
     } else if (name == "--threshold") {

@@ -356,7 +356,7 @@ struct VideoDetector::Impl {
           start = Clock::now();
           return goes_on;
         };
-        read_input(path, options.frames, options.every, take, [&] { return left || cancelled; });
+        read_input(path, options, take, [&] { return left || cancelled; });
       } catch (...) {
         error = std::current_exception();
       }
@@ -422,6 +422,8 @@ VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& opti
   if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
     throw UsageError("frames, every, batch, jobs, threads: expected positive numbers");
   }
+  if (options.decode != "whole" && options.decode != "needed")
+    throw UsageError("decode: expected whole or needed, got " + options.decode);
   impl_ = std::make_unique<Impl>(std::move(engine), options);
 }
 

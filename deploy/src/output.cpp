@@ -64,6 +64,17 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
     sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
   json results = json::array();
   for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
+  json protocol = {{"unit", "video"},
+                   {"frames", options.frames == 0 ? json("all") : json(options.frames)},
+                   {"sampling", sampling},
+                   {"crop", "face box with margins of 1/8 of its width and height on each side"},
+                   {"aggregation",
+                    "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
+                    "mean over frames "
+                    "with a face"},
+                   {"compression", "unknown"}};
+  if (options.decode != "whole") protocol["decode"] = options.decode;
+  protocol["faces"] = "MediaPipe's face detector and mesh, in every frame looked at";
   return text_of({{"model",
                    {{"file", model},
                     {"sha256", hash},
@@ -74,17 +85,7 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
                     {"threshold", spec.threshold},
                     {"temperature", spec.temperature},
                     {"provenance", json::parse(spec.provenance)}}},
-                  {"protocol",
-                   {{"unit", "video"},
-                    {"frames", options.frames == 0 ? json("all") : json(options.frames)},
-                    {"sampling", sampling},
-                    {"crop", "face box with margins of 1/8 of its width and height on each side"},
-                    {"aggregation",
-                     "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
-                     "mean over frames "
-                     "with a face"},
-                    {"compression", "unknown"},
-                    {"faces", "MediaPipe's face detector and mesh, in every frame looked at"}}},
+                  {"protocol", protocol},
                   {"results", results}});
 }
 

@@ -69,6 +69,26 @@ void check_pixels(const std::string& path, int64_t width, int64_t height, int64_
   }
 }
 
+// Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames.
+const std::set<std::string> kSelfContained = {"h264",     "hevc",  "vp9",    "libvpx-vp9", "av1",
+                                              "libdav1d", "mjpeg", "prores", "ffv1",       "mpeg2video"};
+
+// Damage, or a stream that is not what its packets say, while only what wanted frames need is decoded.
+struct Stumbled {};
+
+struct PacketNote {
+  int64_t time;
+  bool key, shown;
+};
+
+// Packets to decode together, in their order in the file.
+struct Stretch {
+  int64_t first, last;
+  int64_t from_time;  // of its key frame; frames before it refer to what is not decoded
+};
+
+bool damaged(const AVFrame* frame) { return frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT); }
+
 // An opened file with a decoder for its video.
 class Container {
  public:
@@ -123,9 +143,7 @@ class Container {
       int code = avcodec_receive_frame(codec_.get(), frame_.get());
       if (code == AVERROR_EOF) return nullptr;
       if (code >= 0) {
-        if (frame_->decode_error_flags != 0 || (frame_->flags & AV_FRAME_FLAG_CORRUPT)) {
-          throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1));
-        }
+        if (damaged(frame_.get())) throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1));
         ++index_;
         check_pixels(path_, frame_->width, frame_->height, max_pixels_);
         return frame_.get();
@@ -138,7 +156,7 @@ class Container {
   // Seconds of the frame by the stream's clock; nothing if the stream has none.
   bool time_of(const AVFrame* frame, double& seconds) const {
     if (frame->pts == AV_NOPTS_VALUE) return false;
-    seconds = static_cast<double>(frame->pts) * av_q2d(stream_->time_base);
+    seconds = this->seconds(frame->pts);
     return true;
   }
 
@@ -178,6 +196,38 @@ class Container {
       throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s");
     }
     return count;
+  }
+
+  bool self_contained() const { return kSelfContained.count(codec_->codec->name) > 0; }
+
+  double seconds(int64_t time) const { return static_cast<double>(time) * av_q2d(stream_->time_base); }
+
+  // The packets that hold frames, in their order in the file.
+  std::vector<PacketNote> notes() {
+    std::vector<PacketNote> found;
+    while (next_packet()) {
+      if (packet_->pts == AV_NOPTS_VALUE) throw Stumbled();
+      found.push_back({packet_->pts, (packet_->flags & AV_PKT_FLAG_KEY) != 0, (packet_->flags & AV_PKT_FLAG_DISCARD) == 0});
+    }
+    return found;
+  }
+
+  // Decodes a stretch of packets, later ones than before; `see` takes its frames, false ends it.
+  template <class See>
+  bool decode(const Stretch& stretch, const See& see) {
+    while (next_packet()) {
+      const int64_t position = packets_++;
+      if (position < stretch.first) continue;
+      if (avcodec_send_packet(codec_.get(), packet_.get()) < 0) throw Stumbled();
+      if (!drain(see)) return false;
+      if (position == stretch.last) {
+        avcodec_send_packet(codec_.get(), nullptr);
+        const bool goes_on = drain(see);
+        avcodec_flush_buffers(codec_.get());
+        return goes_on;
+      }
+    }
+    throw Stumbled();
   }
 
   Image to_rgb(const AVFrame* frame) {
@@ -247,6 +297,28 @@ class Container {
     throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + why);
   }
 
+  // Reads the next packet with a frame; false at the end.
+  bool next_packet() {
+    while (true) {
+      av_packet_unref(packet_.get());
+      const int code = av_read_frame(format_.get(), packet_.get());
+      if (code == AVERROR_EOF) return false;
+      if (code < 0) throw Stumbled();
+      if (packet_->stream_index == stream_->index && packet_->size) return true;
+    }
+  }
+
+  template <class See>
+  bool drain(const See& see) {
+    while (true) {
+      const int code = avcodec_receive_frame(codec_.get(), frame_.get());
+      if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return true;
+      if (code < 0) throw Stumbled();
+      check_pixels(path_, frame_->width, frame_->height, max_pixels_);
+      if (!see(frame_.get())) return false;
+    }
+  }
+
   void feed() {
     while (true) {
       const int code = av_read_frame(format_.get(), packet_.get());
@@ -295,7 +367,60 @@ class Container {
   std::array<int, 6> kind_{};  // of the frames that the scaler is for
   std::vector<uint8_t> rows_;
   int64_t index_ = -1;
+  int64_t packets_ = 0;  // that `decode` has read
 };
+
+// What to decode for frames by their indices in order of time, and the time stamps of all frames in that order.
+std::pair<std::vector<Stretch>, std::vector<int64_t>> plan(const std::vector<PacketNote>& notes,
+                                                           const std::vector<int64_t>& indices) {
+  std::vector<int64_t> shown;
+  for (size_t i = 0; i < notes.size(); ++i) {
+    if (notes[i].shown) shown.push_back(static_cast<int64_t>(i));
+  }
+  const auto time = [&](int64_t position) { return notes[static_cast<size_t>(position)].time; };
+  std::stable_sort(shown.begin(), shown.end(), [&](int64_t a, int64_t b) { return time(a) < time(b); });
+  std::vector<int64_t> times;
+  for (const int64_t position : shown) times.push_back(time(position));
+  if (indices.back() >= static_cast<int64_t>(times.size()) || std::adjacent_find(times.begin(), times.end()) != times.end())
+    throw Stumbled();
+  std::vector<Stretch> stretches;
+  for (const int64_t index : indices) {
+    const int64_t last = shown[static_cast<size_t>(index)];
+    int64_t first = last;
+    while (first > 0 && !(notes[static_cast<size_t>(first)].key && time(first) <= time(last))) --first;
+    if (!stretches.empty() && first <= stretches.back().last + 1) {
+      stretches.back().last = std::max(last, stretches.back().last);
+    } else {
+      stretches.push_back({first, last, time(first)});
+    }
+  }
+  return {std::move(stretches), std::move(times)};
+}
+
+// Gives the wanted frames and says in `given` how many; false when `take` wants no more. Throws Stumbled.
+bool decode_stretches(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take, const Stopped& stopped,
+                      size_t& given) {
+  Container packets(path, kContainers, kMaxVideoPixels);
+  if (!packets.self_contained()) throw Stumbled();
+  const auto [stretches, times] = plan(packets.notes(), indices);
+  Container container(path, kContainers, kMaxVideoPixels);
+  for (const Stretch& stretch : stretches) {
+    const bool goes_on = container.decode(stretch, [&](const AVFrame* frame) {
+      if (stopped && stopped()) return false;
+      if (frame->pts == AV_NOPTS_VALUE) throw Stumbled();
+      if (frame->pts < stretch.from_time) return true;
+      if (damaged(frame)) throw Stumbled();
+      if (given == indices.size()) return true;
+      const int64_t index = indices[given], time = times[static_cast<size_t>(index)];
+      if (frame->pts != time) return true;
+      ++given;
+      return take({index, container.seconds(time) - container.seconds(times[0]), container.to_rgb(frame)});
+    });
+    if (!goes_on) return false;
+  }
+  if (given < indices.size()) throw Stumbled();
+  return true;
+}
 
 // The first bytes of a file.
 std::array<uint8_t, 24> start_of(const std::string& path) {
@@ -435,6 +560,17 @@ void read_frames(const std::string& path, const std::vector<int64_t>& indices, c
   }
 }
 
+void read_needed_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take,
+                        const Stopped& stopped) {
+  if (indices.empty()) return;
+  size_t given = 0;
+  try {
+    decode_stretches(path, indices, take, stopped, given);
+  } catch (const Stumbled&) {
+    read_frames(path, {indices.begin() + static_cast<std::ptrdiff_t>(given), indices.end()}, take, stopped);
+  }
+}
+
 Image read_image(const std::string& path) {
   const std::array<uint8_t, 24> start = start_of(path);
   if (start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff) return read_jpeg(path, kMaxImagePixels);
@@ -463,7 +599,9 @@ Image read_image(const std::string& path) {
   }
 }
 
-void read_input(const std::string& path, int frames, int every, const TakeFrame& take, const Stopped& stopped) {
+void read_input(const std::string& path, const Options& options, const TakeFrame& take, const Stopped& stopped) {
+  const int frames = options.frames, every = options.every;
+  const auto read = options.decode == "needed" ? read_needed_frames : read_frames;
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     const std::vector<std::string> files = frame_files(path);
@@ -483,12 +621,12 @@ void read_input(const std::string& path, int frames, int every, const TakeFrame&
   const int64_t packets = count_frames(path);
   std::vector<int64_t> indices = wanted(packets, frames, every);
   try {
-    read_frames(path, indices, take, stopped);
+    read(path, indices, take, stopped);
   } catch (const FrameCountError& error) {
     const int64_t total = decodable(path, error, packets);
     if (frames == 0) return;  // frames in steps do not depend on how many there are
     indices = wanted(total, frames, every);
-    read_frames(path, indices, take, stopped);
+    read(path, indices, take, stopped);
   }
 }
 

@@ -44,6 +44,11 @@ using Stopped = std::function<bool()>;
 void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take,
                  const Stopped& stopped = {});
 
+// The same frames without decoding what lies between them, from the key frame before each: damage elsewhere is not seen. The twin
+// of `read_needed_frames` in fpg/data/seek.py.
+void read_needed_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take,
+                        const Stopped& stopped = {});
+
 // A JPEG file, turned as its EXIF data say. Throws InputError.
 Image read_jpeg(const std::string& path, int64_t max_pixels);
 
@@ -59,8 +64,8 @@ std::vector<std::string> frame_files(const std::string& folder);
 // Up to `count` indices evenly over `total`: linspace(0, total - 1, count) truncated, each once.
 std::vector<int64_t> sample_indices(int64_t total, int64_t count);
 
-// The frames that an input is judged by: `frames` evenly spaced, or with 0 one in `every`. Hidden frames of a codec are allowed
+// The frames that an input is judged by (`frames`, `every` and `decode` of the options). Hidden frames of a codec are allowed
 // for. Where they make the reading start anew, indices do, too.
-void read_input(const std::string& path, int frames, int every, const TakeFrame& take, const Stopped& stopped = {});
+void read_input(const std::string& path, const Options& options, const TakeFrame& take, const Stopped& stopped = {});
 
 }  // namespace fpg::runtime

@@ -103,6 +103,40 @@ def test_decoded_frames_are_those_of_python(probe: Path, tmp_path: Path, name: s
             assert difference.max() <= 2
 
 
+LONGER = {
+    "groups.mp4": {"options": {"g": "12", "bf": "3"}},
+    "open.mp4": {"options": {"g": "12", "bf": "3", "x264-params": "open-gop=1"}},
+    "stream.ts": {"options": {"g": "10"}},
+    "mpeg2.mpg": {"codec": "mpeg2video"},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "g": "15"}},
+    "hidden.webm": {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "2M"}},
+    "old.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "uneven.mkv": {"times": [0.04 * i + 0.3 * (i > 20) for i in range(60)], "options": {"g": "10"}},
+}
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_needed_frames_are_those_of_a_whole_pass(probe: Path, tmp_path: Path, name: str) -> None:
+    path = makers.write_video(tmp_path / name, makers.pictures(60, width=96, height=64), **LONGER[name])  # type: ignore[arg-type]
+    for count in (3, 7, "all"):
+        needed, whole = frames(probe, "frames", path, count, "needed"), frames(probe, "frames", path, count, "whole")
+        assert len(needed) == len(whole) == (60 if count == "all" else count)
+        assert all(np.array_equal(a, b) for a, b in zip(needed, whole, strict=True))
+
+
+def test_damage_between_needed_frames_goes_unseen(probe: Path, tmp_path: Path) -> None:
+    images = makers.pictures(120, width=96, height=64)
+    path = makers.write_video(tmp_path / "a.mp4", images, options={"g": "10", "bf": "0"})
+    good = frames(probe, "frames", path, 2)
+    makers.damage(path, at=0.5)
+    done = subprocess.run([probe, "frames", path, "2"], capture_output=True, check=False)
+    assert done.returncode != 0
+    assert b"cannot be decoded after frame" in done.stderr or b"is damaged at frame" in done.stderr
+    assert all(np.array_equal(a, b) for a, b in zip(frames(probe, "frames", path, 2, "needed"), good, strict=True))
+    done = subprocess.run([probe, "frames", path, "all", "needed"], capture_output=True, check=False)
+    assert done.returncode != 0
+
+
 @pytest.mark.parametrize(
     ("name", "mode", "options", "allowed"),
     [

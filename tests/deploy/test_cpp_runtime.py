@@ -172,6 +172,9 @@ def test_images_folders_of_frames_and_choices_of_frames(programs: Programs, port
     both = programs(video, "--frames", "all")
     compare(both)
     assert len(both[1]["results"][0]["frames"]) == 40
+    both = programs(video, "--frames", 3, "--decode", "needed")
+    compare(both)
+    assert both[1]["protocol"]["decode"] == "needed"
 
 
 def bad_inputs(folder: Path, portrait: np.ndarray) -> None:
@@ -270,6 +273,7 @@ def test_usage(program: Path, face_models: str, engine: Path, tmp_path: Path) ->
         [engine, "v.mp4", "--frames", "0"],
         [engine, "v.mp4", "--nope", "1"],
         [engine, "v.mp4", "--threshold", "2"],
+        [engine, "v.mp4", "--decode", "half"],
     ):
         done = cpp(program, face_models, *arguments)
         assert (done.returncode, done.stdout) == (2, "")

@@ -127,6 +127,7 @@ struct Options {
   int threads = 0;                  // of the engine; 0 leaves it to the backend
   int jobs = 1;                     // inputs judged at the same time by judge_many
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
+  std::string decode = "whole";     // or "needed": only what the frames need, so that damage elsewhere is not seen
   std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
 };
 

@@ -51,7 +51,10 @@ int run(const std::vector<std::string>& a) {
   } else if (what == "image") {
     write(read_image(a.at(1)), true);
   } else if (what == "frames") {
-    read_input(a.at(1), a.at(2) == "all" ? 0 : whole(2), 1, [](const Frame& frame) {
+    Options options;
+    options.frames = a.at(2) == "all" ? 0 : whole(2);
+    if (a.size() > 3) options.decode = a[3];
+    read_input(a.at(1), options, [](const Frame& frame) {
       write(frame.image, true);
       return true;
     });
