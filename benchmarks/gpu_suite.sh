@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves and measures fpg on a CUDA GPU, from a bare image with CUDA's compiler, torch, pybind11, cmake and ninja; no network.
 #
-#   benchmarks/gpu_suite.sh [PART ...]      default: build tests kernels step graphs infer sanitize; `compiled` takes minutes more
+#   benchmarks/gpu_suite.sh [PART ...]      default: build tests kernels step graphs infer sanitize; `compiled` takes minutes more; `video`
+#   needs av, openvino, torchcodec, opencv and the packages of requirements-models.txt and -samples.txt
 #
 # OUT: folder of logs and CSV (default build/gpu_suite). PYTHON: the interpreter with torch (default python3).
 # FPG_ARCHITECTURE: of the kernels (default: the GPU's). Every part has a time limit of its own; the suite goes on after a part that
@@ -52,6 +53,7 @@ part() {
     graphs) run graphs 100 "$PYTHON" benchmarks/step.py --device cuda --graphs --csv "$OUT/graphs.csv" ;;
     compiled) run compiled 240 "$PYTHON" benchmarks/step.py --device cuda --compile --csv "$OUT/compiled.csv" ;;
     infer) run infer 150 "$PYTHON" benchmarks/infer.py --device cuda --batches 1,64 --peak 800 --csv "$OUT/infer.csv" ;;
+    video) run video 200 "$PYTHON" benchmarks/video.py --device cuda --decode whole,needed,cuda --threads 16 --csv "$OUT/video.csv" ;;
     *) echo "gpu_suite.sh: no part $1" >&2; exit 2 ;;
   esac
 }
@@ -60,7 +62,7 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | 
 "$PYTHON" -c 'import sys, torch; print("python", sys.version.split()[0], "torch", torch.__version__, "CUDA", torch.version.cuda)' | tee -a "$OUT/gpu.txt"
 [ $# -gt 0 ] || set -- build tests kernels step graphs infer sanitize
 for name; do part "$name"; done
-for log in kernels step graphs compiled infer; do [ -e "$OUT/$log.log" ] && { echo "== $log"; cat "$OUT/$log.log"; }; done
+for log in kernels step graphs compiled infer video; do [ -e "$OUT/$log.log" ] && { echo "== $log"; cat "$OUT/$log.log"; }; done
 echo "== parts"
 printf '%s\n' "${results[@]}" | tee "$OUT/parts.txt"
 exit $failed

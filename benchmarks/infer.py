@@ -4,9 +4,10 @@
                                [--engine MODEL]
 
 Without a checkpoint it is EfficientNet-B4 at 380 x 380 with random weights (timing does not depend on them). On the CPU: torch eager,
-torch channels_last, OpenVINO and ONNX Runtime. On a GPU: torch eager float32 and bfloat16, bfloat16 compiled with CUDA graphs, TensorRT and
-TensorRT for RTX in fp32 and fp16 where they are installed and run (the reason is given where not). Engines are exported by this script;
-`--engine` adds one that was exported before from the same checkpoint, in INT8 say, which is compared with its own reference instead.
+torch channels_last, OpenVINO and ONNX Runtime. On a GPU: torch eager float32 and bfloat16, bfloat16 compiled with CUDA graphs, and in fp32
+and fp16 ONNX Runtime, TensorRT and TensorRT for RTX, where they are installed and run (the reason is given where not). Engines are
+exported by this script; `--engine` adds one that was exported before from the same checkpoint, in INT8 say, which is compared with its
+own reference instead.
 
 Each engine's answers are compared with torch's before it is timed. Images come from and answers go to the host, except where the name says
 `in GPU memory`: there they stay where a pipeline that decodes on the GPU has them, and only the GPU's time counts. `ratio` is torch
@@ -126,9 +127,9 @@ def engines(
         resident[EAGER] = torch_seconds(ExportModule(load_detector(checkpoint)[0]), torch.float32)
         makers["torch bf16 eager"] = (lambda: on_torch(detector, False, resident), "bf16")
         makers["torch bf16 compiled, CUDA graphs"] = (lambda: on_torch(detector, True, resident), "bf16")
-        for target in ("tensorrt", "tensorrt-rtx"):
+        for target in ("onnx", "tensorrt", "tensorrt-rtx"):
             for precision in ("fp32", "fp16"):
-                options = BuildOptions(batches)
+                options = None if target == "onnx" else BuildOptions(batches)
                 makers[f"{target} {precision}"] = (exported(checkpoint, folder, target, precision, "cuda", options, resident), precision)
     else:
         makers["torch channels_last (fpg's engine)"] = (lambda: through(load_engine(checkpoint, device="cpu")), "fp32")
@@ -165,8 +166,8 @@ def exported(
     def make() -> Call:
         result = export_detector(checkpoint, target, folder / "engines", precision=precision, options=options)
         engine = load_engine(result.path, device=device)
-        if device == "cuda":
-            resident[f"{target} {precision}"] = tensorrt_seconds(cast(TensorRtEngine, engine))
+        if isinstance(engine, TensorRtEngine):
+            resident[f"{target} {precision}"] = tensorrt_seconds(engine)
         return through(engine)
 
     return make

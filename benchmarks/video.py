@@ -1,14 +1,14 @@
 """The whole way from a 720p clip to a verdict: fpg's runtime against the way the released code goes, in one run.
 
     python benchmarks/video.py [--json] [--clips 3] [--frames 32] [--seconds 20] [--checkpoint MODEL.safetensors]
-                               [--cpp PROGRAM] [--csv FILE]
+                               [--decode whole,needed] [--device cuda] [--cpp PROGRAM] [--csv FILE]
 
 The released way: seek to each wanted frame with OpenCV and decode it, find the face, cut it out, one call of torch in eager mode per
 video. Ours: decode forward once, faces, network (OpenVINO) at the same time; from Python, and where `--cpp` names the C++ program, that
 one and `fpg-detect` beside each other, both started in each round. All look at the same frames with the same face networks (MediaPipe's)
 and the same detector, EfficientNet-B4 at 380 x 380 with random weights unless a checkpoint is given (timing does not depend on them);
-verdicts are compared before anything is timed. `ratio` is the released way's time over ours, the median over rounds that run all ways
-one after the other.
+verdicts are compared before anything is timed. With `--device cuda` the detector runs on the GPU both ways, ours in torch, too. `ratio`
+is the released way's time over ours, the median over rounds that run all ways one after the other.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ def clip_frames(seconds: int) -> Iterator[np.ndarray]:
         yield image
 
 
-def released_way(detector: torch.nn.Module, size: int, frames: int, analyzer: FaceAnalyzer) -> Way:
+def released_way(detector: torch.nn.Module, size: int, frames: int, analyzer: FaceAnalyzer, device: str) -> Way:
     """Seek, decode, find, cut; then all faces of a video in one call."""
 
     def judge(path: Path) -> float:
@@ -72,7 +73,7 @@ def released_way(detector: torch.nn.Module, size: int, frames: int, analyzer: Fa
             owners += [index] * len(inputs)
         capture.release()
         with torch.no_grad():
-            scores = fake_probability(detector(torch.from_numpy(np.stack(faces)))[0].numpy())
+            scores = fake_probability(detector(torch.from_numpy(np.stack(faces)).to(device))[0].cpu().numpy())
         best: dict[int, float] = {}
         for owner, score in zip(owners, scores.tolist(), strict=True):
             best[owner] = max(score, best.get(owner, 0.0))
@@ -109,7 +110,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, help="trained weights; default: random ones")
     parser.add_argument("--backbone", default="tf_efficientnet_b4", help="without --checkpoint")
     parser.add_argument("--size", type=int, default=380, help="without --checkpoint")
-    parser.add_argument("--decode", default="whole", help="of fpg's Python runtime (fpg-detect --decode)")
+    parser.add_argument("--decode", default="whole", help="of fpg's Python runtime (fpg-detect --decode); several with commas")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the detector")
     parser.add_argument("--cpp", type=Path, help="the program fpg-detect-cpp")
     parser.add_argument("--csv", type=Path, help="also write the cases there")
     args = parser.parse_args(argv)
@@ -123,18 +125,25 @@ def main(argv: list[str] | None = None) -> int:
         clips = [clip, *(Path(folder) / f"clip{n}.mp4" for n in range(1, args.clips))]
         for copy in clips[1:]:
             copy.write_bytes(clip.read_bytes())
-        loaded = load_engine(engine, threads=args.threads)
-        runtime = VideoDetector(loaded, default_analyzer, frames=args.frames, highlights=0, decode=args.decode)
+        released = ExportModule(detector).eval().to(args.device)
         ways: dict[str, Way] = {
-            RELEASED: released_way(ExportModule(detector).eval(), spec.image_size, args.frames, default_analyzer()),
-            "fpg Python, OpenVINO": lambda paths: [result.score or -1.0 for result in runtime.judge_many(paths)],
+            RELEASED: released_way(released, spec.image_size, args.frames, default_analyzer(), args.device),
         }
-        if args.cpp:
-            models = model_path(DETECTOR_FILE).parent
-            python = Path(sys.executable).with_name("fpg-detect")
-            ways["program fpg-detect, OpenVINO"] = program_way([python], engine, args.frames, args.threads)
-            ways["program fpg-detect-cpp, OpenVINO"] = program_way([args.cpp, "--face-models", models], engine, args.frames, args.threads)
-        with runtime:
+        gpu = args.device == "cuda"
+        loaded = load_engine(checkpoint, device="cuda") if gpu else load_engine(engine, threads=args.threads)
+        with ExitStack() as stack:
+            for decode in args.decode.split(","):
+                runtime = VideoDetector(loaded, default_analyzer, frames=args.frames, highlights=0, decode=decode)
+                stack.enter_context(runtime)
+                name = f"fpg Python, {'torch on the GPU' if gpu else 'OpenVINO'}" + ("" if decode == "whole" else f", decoding {decode}")
+                ways[name] = lambda paths, runtime=runtime: [result.score or -1.0 for result in runtime.judge_many(paths)]  # type: ignore[misc]
+            if args.cpp:
+                models = model_path(DETECTOR_FILE).parent
+                python = Path(sys.executable).with_name("fpg-detect")
+                ways["program fpg-detect, OpenVINO"] = program_way([python], engine, args.frames, args.threads)
+                ways["program fpg-detect-cpp, OpenVINO"] = program_way(
+                    [args.cpp, "--face-models", models], engine, args.frames, args.threads
+                )
             cases = measure(ways, clips, args.rounds)
     setting = {"threads": args.threads, "seconds": args.seconds, "frames": args.frames, "clips": args.clips, "torch": torch.__version__}
     setting |= {"backbone": spec.detector["backbone"], "size": spec.image_size}
