@@ -38,18 +38,20 @@ class Reader {
     return found == value_.end() ? nothing : *found;
   }
 
+  bool absent(const char* name) const { return value_.find(name) == value_.end(); }
+
   void expect(bool ok, const char* name, const char* expected) const {
     if (!ok) throw InputError(path_, std::string(name) + ": expected " + expected + ", got " + field(name).dump().substr(0, 80));
   }
 
   std::string text(const char* name, const char* otherwise) const {
-    if (field(name).is_null()) return otherwise;
+    if (absent(name)) return otherwise;
     expect(field(name).is_string(), name, "a text");
     return field(name).get<std::string>();
   }
 
   double number(const char* name, double otherwise, double low, double high, const char* expected) const {
-    if (field(name).is_null()) return otherwise;
+    if (absent(name)) return otherwise;
     expect(field(name).is_number(), name, expected);
     const double value = field(name).get<double>();
     expect(value >= low && value <= high, name, expected);
@@ -146,11 +148,11 @@ EngineSpec read_spec(const std::string& model) {
   }
   read.expect(read.text("crop", "evaluation") == "evaluation", "crop", "evaluation");
   const json& labels = read.field("labels");
-  read.expect(labels.is_null() || labels == json::array({"real", "fake"}), "labels", "real, fake");
+  read.expect(read.absent("labels") || labels == json::array({"real", "fake"}), "labels", "real, fake");
   spec.threshold = read.number("threshold", 0.5, 0, 1, "a number in [0, 1]");
   spec.temperature = read.number("temperature", 1, std::nextafter(0.0, 1.0), 1e300, "a number > 0");
   const json& provenance = read.field("provenance");
-  read.expect(provenance.is_null() || provenance.is_object(), "provenance", "an object without NaN or infinity");
+  read.expect(read.absent("provenance") || provenance.is_object(), "provenance", "an object without NaN or infinity");
   spec.provenance = provenance.is_null() ? "{}" : provenance.dump();
   return spec;
 }

@@ -113,7 +113,7 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     if not Path(model).is_file():
         raise InputError(model, "no such file")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise InputError(model, f"has no sidecar {path.name}; export or save it with fpg, or import it first") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -133,6 +133,10 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     return spec
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     """(field, what it has to be, whether it is): everything that a program relies on after reading."""
     files = spec.files if isinstance(spec.files, dict) else {}
@@ -140,7 +144,7 @@ def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     yield "backend", f"one of {', '.join(BACKENDS)}", spec.backend in BACKENDS
     yield "files", "plain names, each with its SHA-256", bool(files) and plain
     yield "model_file", "one of the names in files", isinstance(spec.model_file, str) and spec.model_file in files
-    yield "network", f"one of {', '.join(OUTPUTS)}", spec.network in OUTPUTS
+    yield "network", f"one of {', '.join(OUTPUTS)}", isinstance(spec.network, str) and spec.network in OUTPUTS
     yield "detector", "an object", isinstance(spec.detector, dict)
     yield "image_size", f"an integer from 1 to {LARGEST_SIDE}", _whole(spec.image_size) and spec.image_size <= LARGEST_SIDE
     yield "map_size", "two integers >= 1", _wholes(spec.map_size, 2)

@@ -245,6 +245,8 @@ def test_terminal_csv_and_statistics(
             lambda m, s: s.write_text(s.read_text().replace('"temperature": 1.0', '"temperature": 0')),
             "temperature: expected a number > 0, got 0",
         ),
+        (lambda m, s: s.write_text(s.read_text().replace('"crop": "evaluation"', '"crop": null')), "crop: expected"),
+        (lambda m, s: s.write_text(s.read_text().replace('"precision": "fp32"', '"precision": null')), "precision: expected a"),
         (lambda m, s: s.write_text(s.read_text().replace("fpg.engine/1", "fpg.engine/9")), "schema: expected fpg.engine/1"),
         (lambda m, s: s.write_text(s.read_text().replace('"engine.bin"', '"../engine.bin"')), "files: expected plain names"),
         (lambda m, s: m.with_suffix(".bin").write_bytes(m.with_suffix(".bin").read_bytes()[:-1] + b"x"), "does not match its sidecar"),
