@@ -291,6 +291,8 @@ def started(tmp_path: Path, source: Path, out: Path, videos: int, *label: str) -
         env=environment,
         start_new_session=True,
         stderr=subprocess.PIPE,
+        # What a shell starts in the background ignores SIGINT, and so does all that it starts.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
