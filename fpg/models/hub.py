@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from huggingface_hub import ModelCard, ModelHubMixin, errors, hf_hub_download
 from fpg.common.errors import FpgError, InputError
 from fpg.common.files import write_json
 from fpg.common.spec import EngineSpec, sidecar
+from fpg.models.hub_client import hub_client
 from fpg.models.model_card import model_card
 
 if TYPE_CHECKING:
@@ -173,20 +173,16 @@ def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
 
 @contextlib.contextmanager
 def _explained(repo_id: str) -> Iterator[None]:
-    """Turn what the Hub's client raises into one line, and keep it from telling of every attempt."""
-    client = logging.getLogger("huggingface_hub")
-    level = client.level
-    client.setLevel(logging.ERROR)
-    try:
-        yield
-    except FpgError:
-        raise
-    except errors.HFValidationError as error:
-        raise InputError(repo_id, "no such file or folder, and not a name on the Hub (owner/name)") from error
-    except Exception as error:  # the client's errors without a network differ between its versions
-        raise InputError(repo_id, _reason(error)) from error
-    finally:
-        client.setLevel(level)
+    """Turn what the Hub's client raises into one line."""
+    with hub_client() as unreachable:
+        try:
+            yield
+        except FpgError:
+            raise
+        except errors.HFValidationError as error:
+            raise InputError(repo_id, "no such file or folder, and not a name on the Hub (owner/name)") from error
+        except Exception as error:  # the client's errors without a network differ between its versions
+            raise InputError(repo_id, _unreachable(unreachable) if unreachable else _reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
@@ -201,7 +197,11 @@ def _reason(error: Exception) -> str:
         return f"the Hub refuses: {_first_line(error)}"
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
-    return f"the Hub cannot be reached; a model fetched elsewhere works as a folder, or as a file with its sidecar ({_first_line(error)})"
+    return _unreachable(_first_line(error))
+
+
+def _unreachable(why: str) -> str:
+    return f"the Hub cannot be reached; a model fetched elsewhere works as a folder, or as a file with its sidecar ({why})"
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.models import efficientnet_keys
 from fpg.models.backbones import create_net, pretrained_cfg
 from fpg.models.config import DetectorConfig
+from fpg.models.hub_client import hub_client
 from fpg.models.weights import load_exactly, read_state
 
 Pretrained = bool | str | os.PathLike[str]
@@ -43,16 +44,19 @@ def create_pretrained_net(config: DetectorConfig, pretrained: Pretrained) -> nn.
 
 
 def _from_hub(config: DetectorConfig) -> nn.Module:
-    try:
-        return create_net(config, pretrained=True)
-    except UsageError:
-        raise
-    except Exception as error:  # whatever the hub's client raises offline: it differs between its versions
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        advice = "give a local file (--model.pretrained FILE, .safetensors or .pth)"
-        if _package(config.backbone):
-            advice += ' or "package"'
-        raise InputError(config.backbone, f"pretrained weights cannot be fetched: {advice}, or train without them ({reason})") from error
+    advice = "give a local file (--model.pretrained FILE, .safetensors or .pth)"
+    if _package(config.backbone):
+        advice += ' or "package"'
+    with hub_client() as unreachable:
+        try:
+            return create_net(config, pretrained=True)
+        except UsageError:
+            raise
+        except Exception as error:  # whatever the hub's client raises offline: it differs between its versions
+            reason = unreachable or (str(error).splitlines()[0] if str(error) else type(error).__name__)
+            raise InputError(
+                config.backbone, f"pretrained weights cannot be fetched: {advice}, or train without them ({reason})"
+            ) from error
 
 
 def _package(backbone: str) -> tuple[str, str] | None:

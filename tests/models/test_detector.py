@@ -220,6 +220,7 @@ def test_pretrained_from_a_package() -> None:
 
 
 def test_pretrained_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("fpg.models.hub_client._unknown_host", str)
     import timm.models._builder as builder
 
     def offline(*args: object, **kwargs: object) -> None:

@@ -20,7 +20,7 @@ import fpg.cli.import_weights as import_weights
 import fpg.models
 from fpg.common.errors import InputError
 from fpg.models.detector import Detector, DetectorConfig, build_detector, load_detector, save_detector
-from fpg.models.hub import push_to_hub
+from fpg.models.hub import fetch, push_to_hub
 
 CONFIG = DetectorConfig(backbone="test_efficientnet", image_size=64, quality_width=16, attention_width=8)
 PROVENANCE = {
@@ -240,3 +240,24 @@ def test_public_names() -> None:
     assert all(callable(getattr(fpg.models, name)) for name in fpg.models.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         fpg.models.nothing  # noqa: B018
+
+
+def test_a_name_without_an_address_is_not_tried_for_a_minute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The client is not asked to reach anything, and says nothing of attempts."""
+    fake_hub.use(monkeypatch, "https://hub.invalid", tmp_path / "cache")
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    asked: list[object] = []
+
+    def unknown(host: str, *rest: object) -> None:
+        asked.append(host)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(InputError, match=r"^lab/first: the Hub cannot be reached.*\(hub\.invalid: Name or service not known\)$"):
+        fetch("lab/first")
+    with pytest.raises(InputError, match=r"resnet18: pretrained weights cannot be fetched.*\(hub\.invalid: Name or service not known\)$"):
+        build_detector(DetectorConfig(backbone="resnet18", image_size=64), True)
+    assert asked == ["hub.invalid"] * 2
+    assert constants.HF_HUB_OFFLINE is False
