@@ -7,6 +7,7 @@ elsewhere is not seen. The frames are the same. Where that fails, the rest is de
 
 from __future__ import annotations
 
+import bisect
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -203,7 +204,10 @@ def _plan(packets: Iterable[Any], wanted: list[int]) -> _Plan:
     stretches: list[_Stretch] = []
     for index in wanted:
         last = shown[index]
-        first = max((k for k in keys[: np.searchsorted(keys, last, "right")] if times[k] <= times[last]), default=0)
+        key = bisect.bisect_right(keys, last) - 1
+        while key >= 0 and times[keys[key]] > times[last]:  # it comes after the wanted frame, and only lies before it in the file
+            key -= 1
+        first = keys[key] if key >= 0 else 0
         if stretches and first <= stretches[-1].last + 1:
             stretches[-1] = stretches[-1]._replace(last=max(last, stretches[-1].last))
         else:
