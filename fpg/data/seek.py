@@ -146,32 +146,42 @@ class _Plan(NamedTuple):
 def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int) -> Frames:
     if not wanted:
         return
+    try:
+        yield from _decoded_stretches(path, _planned(path, wanted), threads)
+    except (av.FFmpegError, OSError) as error:
+        raise _Stumbled from error
+
+
+def _planned(path: str | os.PathLike[str], wanted: list[int]) -> _Plan:
     with opened(path) as (container, stream):
         if stream.codec_context.name not in _SELF_CONTAINED:
             raise _Stumbled
-        plan = _plan(_packets(container, stream), wanted)
+        return _plan(_packets(container, stream), wanted)
+
+
+def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int) -> Frames:
+    missing = dict(plan.index_at)
+    stretches = iter(plan.stretches)
+    stretch = next(stretches)
     with opened(path, threads) as (container, stream):
-        stretches = iter(plan.stretches)
-        stretch = next(stretches)
-        missing = dict(plan.index_at)
-        try:
-            for position, packet in enumerate(_packets(container, stream)):
-                if position < stretch.first:
+        for position, packet in enumerate(_packets(container, stream)):
+            if position < stretch.first:
+                continue
+            for frame in _decoded(stream, packet, flush=position == stretch.last):
+                if frame.pts is None:
+                    raise _Stumbled
+                if frame.pts < stretch.from_time:
                     continue
-                for frame in _decoded(stream, packet, flush=position == stretch.last):
-                    if frame.pts is None or (frame.is_corrupt and frame.pts >= stretch.from_time):
-                        raise _Stumbled
-                    index = missing.get(frame.pts) if frame.pts >= stretch.from_time else None
-                    if index is not None:
-                        del missing[frame.pts]
-                        yield index, float((frame.pts - plan.start) * stream.time_base), to_rgb(path, frame)
-                if position == stretch.last:
-                    following = next(stretches, None)
-                    if following is None:
-                        break
-                    stretch = following
-        except (av.FFmpegError, OSError) as error:
-            raise _Stumbled from error
+                if frame.is_corrupt:
+                    raise _Stumbled
+                index = missing.pop(frame.pts, None)
+                if index is not None:
+                    yield index, float((frame.pts - plan.start) * stream.time_base), to_rgb(path, frame)
+            if position == stretch.last:
+                following = next(stretches, None)
+                if following is None:
+                    break
+                stretch = following
     if missing:
         raise _Stumbled
 
