@@ -13,19 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import av
-import numpy as np
 
 from fpg.common.errors import MissingDependencyError, UsageError
-from fpg.data.video import FrameCountError, opened, read_frames, to_rgb
+from fpg.data.video import FrameCountError, Frames, opened, read_frames, to_rgb
 
 _SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
 """Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
 _INDEXED = ("mov", "matroska", "avi")
 """Containers that say where their frames are; in others torchcodec may land beside the wanted frame."""
-
-
-Frames = Iterator[tuple[int, float, np.ndarray]]
-"""(index, seconds from the first frame, uint8 [H, W, 3] RGB)."""
 
 
 class _Stumbled(Exception):

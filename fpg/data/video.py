@@ -24,6 +24,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "FrameCountError",
+    "Frames",
     "VideoInfo",
     "decodable",
     "map_frames",
@@ -57,6 +58,8 @@ STREAM_PATIENCE_S = 10.0
 # Formats whose header states the true length, so that packets ending well before it mean a truncated file.
 _LENGTH_STATED = ("matroska", "avi")
 _T = TypeVar("_T")
+Frames = Iterator[tuple[int, float, np.ndarray]]
+"""(index, time in seconds, uint8 [H, W, 3] RGB), in order of time."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     return VideoInfo(count, fps, width, height, duration)
 
 
-def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0) -> Iterator[tuple[int, float, np.ndarray]]:
+def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0) -> Frames:
     """Decode forward once and give the wanted frames in order of index; the others are decoded but not converted.
 
     Args:
@@ -152,7 +155,7 @@ def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads
         raise FrameCountError(path, f"ends after {decoded} frames, frame {wanted[-1]} was asked for", decoded)
 
 
-def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0) -> Iterator[tuple[int, float, np.ndarray]]:
+def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0) -> Frames:
     """One in `every` frames of a stream from the network, as `read_frames` gives them, until it ends.
 
     Args:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from fpg.common.errors import InputError
 from fpg.data.images import check_file
 from fpg.data.seek import read_frames_torchcodec, read_needed_frames
 from fpg.data.sources import frame_files, frame_time
-from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, decodable, probe, read_frames, read_image, read_stream, sample_indices
+from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, Frames, decodable, probe, read_frames, read_image, read_stream, sample_indices
 
-Frames = Iterator[tuple[int, float, np.ndarray]]
-"""(index, time in seconds, uint8 [H, W, 3] RGB), in order of time."""
 URL_EVERY = 25
 """Of a URL every 25th frame is looked at unless told otherwise: about one a second."""
 

@@ -94,6 +94,19 @@ def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Pat
     assert made_by.get(first.input[0]) != "DequantizeLinear"  # it stays as it is
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_tensorrt_engines_from_the_command_line_without_a_gpu(checkpoint: Path, data: Path, tmp_path: Path, precision: str) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    calibrate = [] if precision == "bf16" else ["--calibrate", str(data), "--images", "20"]
+    out = ["-o", str(tmp_path), "--batch", "1,4"]
+    assert main([str(checkpoint), "--to", "tensorrt-rtx", "--precision", precision, *calibrate, *out]) == 0
+    spec = read_spec(tmp_path / f"model-tensorrt-rtx-{precision}.engine")
+    assert spec.precision == precision
+    assert spec.reference is None or spec.reference["tolerance"] == 0.05
+    said = spec.provenance["parity"]
+    assert (said["onnx"] if "not_run" in said else said)["share"] >= 0.95
+
+
 @pytest.mark.parametrize("precision", ["bf16", "int8", "fp8"])
 def test_tensorrt_engines_are_built_and_judged_without_a_gpu(tmp_path: Path, precision: str) -> None:
     """FP8 keeps three bits of a mantissa: a detector that is hardly ever sure, so that it passes."""
