@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fpg.augment.finish import finish_pair
 from fpg.augment.params import AugmentConfig, ColorParams, PairParams, draw_pair
 from fpg.augment.plan import PairPlan, cut_window, plan_pair
 from fpg.augment.self_blend import make_planned
@@ -121,7 +122,7 @@ class SelfBlend:
             if landmarks is None or boxes is None or draws is None:
                 raise ValueError("landmarks, boxes, draws: expected with images, got None")
             faces = self.prepare(faces, landmarks, boxes, draws)
-        return self._native(faces) if self.native else self._reference(faces)
+        return self._finished(faces, self._native(faces)) if self.native else self._reference(faces)
 
     def prepare(
         self,
@@ -163,6 +164,17 @@ class SelfBlend:
         windows = batch.windows.to(self.device)
         constants = {"alpha": self.config.elastic_alpha, "sigma": self.config.elastic_sigma}
         return PairBatch(*self_blend(windows, batch.records, batch.masks, self.size, **constants))
+
+    def _finished(self, batch: PreparedBatch, pairs: PairBatch) -> PairBatch:
+        """The pairs with what `finish_pair` does to them, on the CPU: encoders are there."""
+        for index, plan in enumerate(batch.plans):
+            if plan.params.finishing:
+                images = [x[index] for x in (pairs.fake, pairs.real, pairs.source)]
+                fake, real, source, mask = (x.cpu().numpy() for x in (*images, pairs.mask[index]))
+                arrays = finish_pair(fake, real, source, mask, plan.params)
+                for image, array in zip(images, arrays, strict=True):
+                    image.copy_(torch.from_numpy(array))
+        return pairs
 
 
 def _prepared(plans: Sequence[PairPlan], windows: RaggedBatch) -> PreparedBatch:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fpg.augment.feathering import feather
+from fpg.augment.finish import finish_pair
 from fpg.augment.hulls import face_mask
 from fpg.augment.params import AugmentConfig, PairParams
 from fpg.augment.photometry import change_color, compress_jpeg, resample
@@ -73,7 +74,8 @@ def make_planned(image: np.ndarray, plan: PairPlan, config: AugmentConfig, size:
     )
     y0, y1, x0, x1 = plan.crop
     soft = cv2.resize(mask[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)  # 9
-    return Pair(fake, real, copy, np.clip(soft, 0, 1)[None])
+    soft = np.clip(soft, 0, 1)[None]
+    return Pair(*finish_pair(fake, real, copy, soft, plan.params), soft)
 
 
 def make_copies(
