@@ -1,4 +1,4 @@
-"""What is done to a finished pair, at the size of the network's input: another `donor`, `retexture`, then `degrade`, where they are drawn."""
+"""What is done to a finished pair, at the size of the network's input, where it is drawn: `donor`, `retexture`, `degrade`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Clips to calibrate a detector on: photographs of people it was not trained on, moving and compressed, and the same with another's face.
 
-`python -m fpg.data.calibration_clips LIST OUT --split test` reads a CSV `path,label,split` of photographs and writes, the same bytes each
-time,
+`python -m fpg.data.calibration_clips PREPARED OUT --split test` reads the photographs of a split of a folder that `fpg-prepare` made, and
+writes, the same bytes each time,
 
 - `OUT/real/NAME.mp4`: each photograph under a moving virtual camera, with sensor noise, at the sizes and rates of `fpg.data.as_video`;
 - `OUT/fake/METHOD/NAME.mp4`: the same frames with the face of another of these people swapped in by `fpg.data.faceswap`, encoded alike.
@@ -13,7 +13,6 @@ forgery that training on self-blended pairs never shows. Temperature and thresho
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from fpg.common.rng import stream
 from fpg.data.as_video import VideoConfig, draw_clip, moving, shrunk
 from fpg.data.encode import write_video
 from fpg.data.faceswap import Blend, Donor, swap_face
-from fpg.data.images import read_image
+from fpg.data.images import IMAGE_SUFFIXES, read_image
+from fpg.data.manifest import REAL, read_manifest
 from fpg.faces import Face, FaceAnalyzer, default_analyzer
 
 FRAMES = 12
@@ -41,11 +41,11 @@ class _Person:
     face: Face
 
 
-def make_clips(listed: Path, out: Path, split: str, *, frames: int = FRAMES, seed: int = 0) -> int:
+def make_clips(prepared: Path, out: Path, split: str, *, frames: int = FRAMES, seed: int = 0) -> int:
     """Write a real and a forged clip of every photograph of a split; see the module.
 
     Args:
-        listed: CSV with the columns path, label and split; paths are relative to it.
+        prepared: by fpg-prepare; its photographs are read again where they lay.
         out: folder to write into.
         split: whose photographs.
         frames: of each clip.
@@ -55,10 +55,10 @@ def make_clips(listed: Path, out: Path, split: str, *, frames: int = FRAMES, see
         How many pairs of clips were written; photographs without a face are left out.
 
     Raises:
-        InputError: a list or a photograph that cannot be read, or fewer than two faces.
+        InputError: a manifest or a photograph that cannot be read, or fewer than two faces.
     """
     analyzer = default_analyzer()
-    people = _people(listed, split, analyzer)
+    people = _people(prepared, split, analyzer)
     order = stream(seed, "donors").permutation(len(people))
     donors = {int(order[i]): people[int(order[i - 1])] for i in range(len(order))}
     with progress("Clips") as bar:
@@ -69,12 +69,9 @@ def make_clips(listed: Path, out: Path, split: str, *, frames: int = FRAMES, see
     return len(people)
 
 
-def _people(listed: Path, split: str, analyzer: FaceAnalyzer) -> list[_Person]:
-    try:
-        with open(listed, newline="", encoding="utf-8") as file:
-            paths = [listed.parent / row["path"] for row in csv.DictReader(file) if row["split"] == split]
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(listed, f"is not a list with the columns path, label, split ({error})") from error
+def _people(prepared: Path, split: str, analyzer: FaceAnalyzer) -> list[_Person]:
+    videos = read_manifest(prepared).videos
+    paths = [Path(v.source) for v in videos if v.split == split and v.label == REAL and Path(v.source).suffix.lower() in IMAGE_SUFFIXES]
     people = []
     for path in sorted(paths):
         image = read_image(path)
@@ -82,7 +79,7 @@ def _people(listed: Path, split: str, analyzer: FaceAnalyzer) -> list[_Person]:
         if faces and faces[0].landmarks is not None:
             people.append(_Person(path.stem, image, faces[0]))
     if len(people) < 2:
-        raise InputError(listed, f"holds {len(people)} photographs with a face in split {split}; swapping needs two")
+        raise InputError(prepared, f"holds {len(people)} photographs of real faces in split {split}; swapping needs two")
     return people
 
 
@@ -105,12 +102,12 @@ def _write(person: _Person, other: _Person, blend: Blend, out: Path, frames: int
 def main(argv: list[str] | None = None) -> int:
     """`python -m fpg.data.calibration_clips`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m fpg.data.calibration_clips", description=__doc__.splitlines()[0])
-    parser.add_argument("list", type=Path, help="CSV path,label,split of photographs")
+    parser.add_argument("prepared", type=Path, help="folder that fpg-prepare made of photographs")
     parser.add_argument("out", type=Path, help="folder to write into")
     parser.add_argument("--split", default="test", help="whose photographs (default: %(default)s)")
     options = parser.parse_args(argv)
     try:
-        count = make_clips(options.list, options.out, options.split)
+        count = make_clips(options.prepared, options.out, options.split)
     except FpgError as error:
         console.print(f"error: {error}", markup=False)
         return 1
