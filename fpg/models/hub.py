@@ -64,7 +64,9 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
     def _save_pretrained(self: Any, save_directory: Path) -> None:
         from fpg.models.detector import save_detector
 
-        kept = {"threshold": self.spec.threshold, "temperature": self.spec.temperature} if self.spec else {}
+        kept: dict[str, Any] = {}
+        if self.spec:
+            kept = {"threshold": self.spec.threshold, "temperature": self.spec.temperature, "crop": self.spec.crop}
         provenance = publishable(self.spec.provenance) if self.spec else {}
         self.spec = save_detector(save_directory / MODEL, self, provenance=provenance, **kept)
         write_json(save_directory / "config.json", self.config.to_dict())
