@@ -28,8 +28,8 @@ ALIGNED_POINTS = np.array([(0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82)
 """Where eyes, nose and mouth corners come to lie in the unit square before it is enlarged (GenD, WACV 2026)."""
 ALIGNED_SCALE = 1.3
 """Side of the aligned crop over that of the unit square, with the same centre."""
-SMALLEST_ALIGNED = 64
-"""Side in pixels below which an aligned crop shows too little to be judged; the eyes are then less than 16 px apart."""
+SMALLEST_ALIGNED = 48
+"""Side in pixels below which an aligned crop shows too little to be judged; the eyes are then less than 12 px apart."""
 _NAMES = ("the left eye", "the right eye", "the nose", "the left corner of the mouth", "the right corner of the mouth")
 
 

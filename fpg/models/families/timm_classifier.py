@@ -6,6 +6,7 @@ built and compared with timm's own on random images before anything is written.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -52,7 +53,7 @@ def build(config: Mapping[str, Any], state: Mapping[str, Tensor], path: str | os
     found, report = convert(own, {name: (name,) for name in own}, state, path, f"timm's {architecture}")
     theirs.load_state_dict(found)
     linear, prefix = _classifier(theirs, path)
-    model = _same(theirs, linear, prefix, order, DetectorConfig(backbone=architecture, **common), path)
+    model = _same(theirs, linear, prefix, order, {"backbone": architecture, **common}, path)
     words = {name: ", ".join(f"{value:g}" for value in common[name]) for name in ("mean", "std")}
     preprocessing = _PREPROCESSING.format(size=common["image_size"], **words)
     return Imported(model, f"a classifier of timm ({architecture})", "evaluation", preprocessing, report)
@@ -96,13 +97,14 @@ def _common(described: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[
     if foreign := [f"{name}={value!r}" for name, value in arguments.items() if name not in _ARGUMENTS]:
         raise InputError(path, f"model_args: the network is built by its name alone, got {', '.join(foreign)[:200]}")
     shape = described.get("input_size")
-    if not (isinstance(shape, list) and len(shape) == 3 and shape[0] == 3 and shape[1] == shape[2]):
+    if not (isinstance(shape, list) and len(shape) == 3 and shape[0] == 3 and shape[1] == shape[2] and isinstance(shape[1], int)):
         raise InputError(path, f"input_size: expected [3, S, S], got {str(shape)[:80]}")
     colours: dict[str, tuple[float, ...]] = {}
     for name in ("mean", "std"):
         values = described.get(name)
-        if not (isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) for v in values)):
-            raise InputError(path, f"{name}: expected three numbers, got {str(values)[:80]}")
+        least = 0.0 if name == "std" else -math.inf
+        if not (isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) and least < v < math.inf for v in values)):
+            raise InputError(path, f"{name}: expected three numbers{' > 0' if name == 'std' else ''}, got {str(values)[:80]}")
         colours[name] = tuple(float(value) for value in values)
     side = arguments.get("img_size", shape[1])
     pool = arguments.get("global_pool", described.get("global_pool"))
@@ -142,15 +144,16 @@ def _classifier(net: Any, path: str | os.PathLike[str]) -> tuple[nn.Linear, str]
 
 @torch.no_grad()
 def _same(
-    theirs: nn.Module, linear: nn.Linear, prefix: str, order: Sequence[int], config: DetectorConfig, path: str | os.PathLike[str]
+    theirs: nn.Module, linear: nn.Linear, prefix: str, order: Sequence[int], fields: Mapping[str, Any], path: str | os.PathLike[str]
 ) -> Detector:
     """The detector that answers as timm's network does: with an activation map where the score is a mean over places, else without.
 
     Raises:
         InputError: neither does.
     """
-    images = torch.rand(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
+    side = fields["image_size"]
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(fields[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
     weight, bias = linear.weight.detach(), torch.zeros(linear.out_features) if linear.bias is None else linear.bias.detach()
     answer = theirs((images - mean) / std)
     if len(weight) == 1:  # one logit z is two of which the other is 0
@@ -159,7 +162,10 @@ def _same(
     answer, weight, bias = answer[:, rows], weight[rows], bias[rows]
     kept = {name: tensor for name, tensor in theirs.state_dict().items() if not name.startswith(f"{prefix}.")}
     for changes in ({"heads": "plain", "global_pool": None}, {"heads": "linear"}):
-        model = _filled(DetectorConfig(**{**config.to_dict(), "mean": config.mean, "std": config.std, **changes}), kept, weight, bias)
+        try:
+            model = _filled(DetectorConfig(**{**fields, **changes}), kept, weight, bias)
+        except UsageError as error:
+            raise InputError(path, str(error)) from error
         if model is not None and torch.allclose(model(images).logits, answer, rtol=1e-4, atol=1e-4 * float(answer.abs().max())):
             return model
     raise InputError(path, "answers otherwise when it is taken apart into backbone and classifier: fpg cannot use it")
