@@ -14,6 +14,7 @@ from typing import Any
 import timm
 import torch
 from timm.layers import Conv2dSame, LayerNorm2d, PatchEmbed, RmsNorm2d
+from timm.models import checkpoint_seq
 from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
@@ -62,7 +63,10 @@ class EfficientNetBackbone(Backbone):
 
     def last_block(self, x: Tensor) -> Tensor:
         """See `Backbone.last_block`."""
-        return self.net.blocks(self.net.bn1(self.net.conv_stem(x)))
+        x = self.net.bn1(self.net.conv_stem(x))
+        if self.net.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint_seq(self.net.blocks, x, flatten=True)
+        return self.net.blocks(x)
 
     def pre_pooling(self, a: Tensor) -> Tensor:
         """See `Backbone.pre_pooling`."""
