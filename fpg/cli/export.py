@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fpg-export",
-        description="Export trained weights. The result has two outputs (logits; activation map, where there is one), takes any batch, and is "
-        "compared with torch: past tolerance the export fails and leaves nothing behind.",
+        description="Export trained weights. The result has two outputs (logits; activation map, where there is one), takes any batch, and "
+        "is compared with torch: past tolerance the export fails and leaves nothing behind.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
