@@ -96,9 +96,10 @@ class PooledBackbone(Backbone):
         """Output of the last block -> the same as a map [B, last_channels, h, w], without prefix tokens."""
         if a.ndim == 4:
             return a.permute(0, 3, 1, 2) if str(getattr(self.net, "output_fmt", "NCHW")) == "NHWC" else a
-        height, width = self.net.patch_embed.grid_size
-        patches = a[:, a.shape[1] - height * width :]
-        return patches.transpose(1, 2).unflatten(2, (height, width))
+        grid = getattr(getattr(self.net, "patch_embed", None), "grid_size", None)
+        if grid is None or grid[0] * grid[1] > a.shape[1]:
+            return a.transpose(1, 2).unsqueeze(3)  # tokens of no grid, one below the other
+        return a[:, a.shape[1] - grid[0] * grid[1] :].transpose(1, 2).unflatten(2, tuple(grid))
 
 
 def _final_norm(net: Any) -> nn.Module | None:

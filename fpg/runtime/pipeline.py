@@ -76,7 +76,7 @@ class Options:
     highlights: int = 6
     """Suspicious faces to keep for a report."""
     maps: bool = False
-    """Whether every `FaceScore` keeps its activation map."""
+    """Whether every `FaceScore` keeps its activation map; not those of aligned crops, which lie otherwise in the frame than the box."""
     measure: Measure | None = None
     """Called with every input of the network, see `FaceScore.measure`."""
     reader: Reader | None = None
@@ -361,11 +361,12 @@ class _Judging:
         """Score frames whose faces are known, and judge; `count` frames are expected."""
         keeper = HighlightKeeper(self.options.highlights, count)
         frames: list[FrameScore] = []
+        maps = self.options.maps and self.engine.spec.crop == "evaluation"
         with contextlib.closing(self.scored(path, items)) as judged:
             for position, (frame, inputs, _) in enumerate(judged):
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
-                frames.append(frame if self.options.maps else frame.without_maps())
+                frames.append(frame if maps else frame.without_maps())
         return conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
 
     def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:

@@ -79,6 +79,13 @@ def test_nothing_that_can_be_judged(tmp_path: Path) -> None:
     assert "rejected" not in empty.to_json()["frames"][0]
 
 
+def test_maps_of_turned_squares_are_not_painted_on_boxes(tmp_path: Path) -> None:
+    engine = BrightnessEngine(crop="aligned")
+    judged = judge(save(tmp_path / "a.png", picture(200)), engine, lambda image: [face(150, 100, 100)], maps=True)
+    assert judged.frames[0].faces[0].activation_map is None
+    assert judged.highlights[0].activation_map is not None  # on what the network saw
+
+
 def test_reports_without_a_map(tmp_path: Path) -> None:
     video = lossless_video(tmp_path / "a.mkv", [picture(red) for red in (180, 220, 250)])
     engine = Mapless()
