@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "channel.h"
+#include "crops.h"
 #include "faces.h"
-#include "fpg/crop.h"
 #include "fpg_runtime/runtime.h"
 #include "tracker.h"
 #include "video.h"
@@ -175,12 +175,11 @@ class Collector {
  public:
   Collector(Network& network, int64_t window) : network_(network), window_(window) {}
 
-  // Room for the next face, and where its score will be.
-  std::pair<float*, std::pair<BatchPointer, size_t>> add(size_t values) {
+  // Takes a face; where its score will be.
+  std::pair<BatchPointer, size_t> add(const std::vector<float>& input) {
     if (!batch_) batch_ = std::make_shared<Batch>();
-    const auto place = static_cast<size_t>(batch_->faces++);
-    batch_->images.resize(values * static_cast<size_t>(batch_->faces));
-    return {batch_->images.data() + values * place, {batch_, place}};
+    batch_->images.insert(batch_->images.end(), input.begin(), input.end());
+    return {batch_, static_cast<size_t>(batch_->faces++)};
   }
 
   void send_if_full() {
@@ -203,39 +202,13 @@ class Collector {
   int64_t age_ = 0;
 };
 
-// What the detector sees of a face: margins of an eighth of the box on each side (fpg/common/crops.py), as (y0, y1, x0, x1).
-std::array<int32_t, 4> detection_crop(const Box& box, int height, int width) {
-  const double w = box[2] - box[0], h = box[3] - box[1];
-  for (const double value : box) {
-    if (!std::isfinite(value) || !(w > 0 && h > 0)) throw std::runtime_error("box: expected finite x0 < x1 and y0 < y1");
-  }
-  const auto low = [](double value) { return static_cast<int32_t>(std::max(0.0, std::trunc(value))); };
-  const auto high = [](double value, int limit) { return static_cast<int32_t>(std::min<double>(limit, std::trunc(value) + 1)); };
-  const std::array<int32_t, 4> crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8),
-                                       high(box[2] + w / 8, width)};
-  if (crop[0] >= crop[1] || crop[2] >= crop[3]) throw std::runtime_error("box: expected to meet the image");
-  return crop;
-}
-
-void cut(const Image& image, const Box& box, int size, float* out) {
-  const std::array<int32_t, 4> crop = detection_crop(box, image.height, image.width);
-  const int64_t offset = 0;
-  const std::array<int32_t, 2> sizes = {image.height, image.width};
-  CropInput input;
-  input.images[0] = {image.data.data(), &offset, sizes.data(), 1, 3, image.height, image.width, {}};
-  input.count = 1;
-  input.crops = crop.data();
-  CropOutput output;
-  output.images[0] = {out, {1, 3, size, size}, {}};
-  crop_resize(input, output);
-}
-
 struct Waiting {
   int64_t index = 0;
   double time_s = 0;
   std::vector<Box> boxes;
   std::vector<int> tracks;
   std::vector<std::pair<BatchPointer, size_t>> places;
+  std::vector<RejectedFace> rejected;
 };
 
 }  // namespace
@@ -277,7 +250,7 @@ struct VideoDetector::Impl {
     Tracker tracker;
     int64_t last = -1;
     const int size = network.spec().image_size;
-    const size_t values = 3 * static_cast<size_t>(size) * static_cast<size_t>(size);
+    std::vector<float> input(3 * static_cast<size_t>(size) * static_cast<size_t>(size));
     std::exception_ptr error;
     try {
       while (std::optional<Frame> frame = decoded.take()) {
@@ -288,17 +261,20 @@ struct VideoDetector::Impl {
         item.time_s = frame->time_s;
         try {
           auto start = Clock::now();
-          std::vector<Box> boxes = finder.find(frame->image);
+          const std::vector<FoundFace> found = finder.find(frame->image);
           times.add("faces", start);
           start = Clock::now();
           double largest = 0;
-          for (const Box& box : boxes) largest = std::max(largest, area(box));
-          for (const Box& box : boxes) {
-            if (!(area(box) >= kAreaShare * largest)) continue;
-            item.boxes.push_back(box);
-            const auto [room, place] = collector.add(values);
-            item.places.push_back(place);
-            cut(frame->image, box, size, room);
+          for (const FoundFace& face : found) largest = std::max(largest, area(face.box));
+          for (const FoundFace& face : found) {
+            if (!(area(face.box) >= kAreaShare * largest)) continue;
+            const std::string reason = cut_face(frame->image, face, network.spec().crop, size, input.data());
+            if (!reason.empty()) {
+              item.rejected.push_back({face.box, reason});
+              continue;
+            }
+            item.boxes.push_back(face.box);
+            item.places.push_back(collector.add(input));
             collector.send_if_full();
           }
           times.add("crop", start);
@@ -370,7 +346,7 @@ struct VideoDetector::Impl {
         if (!frames.empty() && item->index <= frames.back().index) {
           frames.clear();  // the reading began anew, as a codec hides frames
         }
-        FrameScore frame{item->index, item->time_s, {}};
+        FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected)};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
           const double score = item->places[i].first->scores.get()[item->places[i].second];
           if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
@@ -406,8 +382,12 @@ struct VideoDetector::Impl {
       ++with_face;
     }
     if (with_face == 0) {
-      result.error =
-          "no face found in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
+      const std::string where = "in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
+      const auto rejecting = std::find_if(result.frames.begin(), result.frames.end(),
+                                          [](const FrameScore& frame) { return !frame.rejected.empty(); });
+      result.error = rejecting == result.frames.end()
+                         ? "no face found " + where
+                         : "no face that can be judged " + where + ": " + rejecting->rejected[0].reason;
       return;
     }
     result.score = sum / static_cast<double>(with_face);

@@ -24,6 +24,9 @@ constexpr int kPasses = 2;         // the second crops again around the mesh of 
 constexpr double kScale = 1.5;     // side of the crop over the longer side of the box
 constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
+// Points of the mesh that stand for dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
+constexpr std::array<int, 6> kLeftLids = {33, 160, 158, 133, 153, 144}, kRightLids = {362, 385, 387, 263, 373, 380};
+constexpr int kNose = 4, kMouthLeft = 61, kMouthRight = 291;
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
 
@@ -101,6 +104,19 @@ Box tight_box(const std::vector<std::array<double, 2>>& points) {
   return box;
 }
 
+FivePoints five_points(const std::vector<std::array<double, 2>>& mesh) {
+  const auto at = [&](int i) -> std::array<double, 2> {
+    const auto& point = mesh[static_cast<size_t>(i)];
+    return {single(point[0]), single(point[1])};
+  };
+  const auto mean = [&](const std::array<int, 6>& lids) {
+    std::array<double, 2> sum{};
+    for (const int i : lids) sum = {sum[0] + at(i)[0], sum[1] + at(i)[1]};
+    return std::array<double, 2>{sum[0] / 6, sum[1] / 6};
+  };
+  return {mean(kLeftLids), mean(kRightLids), at(kNose), at(kMouthLeft), at(kMouthRight)};
+}
+
 std::array<double, 2> middle(const std::vector<std::array<double, 2>>& points, const std::array<int, 2>& two) {
   const auto &a = points[static_cast<size_t>(two[0])], &b = points[static_cast<size_t>(two[1])];
   return {(a[0] + b[0]) / 2, (a[1] + b[1]) / 2};
@@ -158,7 +174,7 @@ Roi roi_around(const Box& box, const std::array<double, 2>& left_eye, const std:
           std::atan2(right_eye[1] - left_eye[1], right_eye[0] - left_eye[0])};
 }
 
-bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop) {
+bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop, Outside outside) {
   if (!(std::isfinite(roi.x) && std::isfinite(roi.y) && std::isfinite(roi.side) && std::isfinite(roi.angle) && roi.side > 1))
     return false;
   const double reach = roi.side / std::sqrt(2.0) + 2;
@@ -187,7 +203,7 @@ bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop)
   const auto origin = source(0, 0), across = source(1, 0), down = source(0, 1);
   crop = warp_affine(
       part, {across[0] - origin[0], down[0] - origin[0], origin[0], across[1] - origin[1], down[1] - origin[1], origin[1]}, size,
-      size);
+      size, outside);
   return true;
 }
 
@@ -240,7 +256,7 @@ struct FaceFinder::Networks {
     return found.empty() ? look(image, 0.5) : found;
   }
 
-  std::optional<Box> place(const ImageView& image, const Detection& detection) {
+  std::optional<FoundFace> place(const ImageView& image, const Detection& detection) {
     Roi roi = roi_around(detection.box, detection.points[0], detection.points[1], kScale);
     std::vector<std::array<double, 2>> mesh(kMesh);
     for (int pass = 0; pass < kPasses; ++pass) {
@@ -252,7 +268,7 @@ struct FaceFinder::Networks {
         mesh[i] = roi.to_image(points[3 * i] / static_cast<double>(kSide), points[3 * i + 1] / static_cast<double>(kSide));
       roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), kScale);
     }
-    return tight_box(mesh);
+    return FoundFace{tight_box(mesh), five_points(mesh)};
   }
 };
 
@@ -262,18 +278,19 @@ FaceFinder::~FaceFinder() = default;
 FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;
 FaceFinder& FaceFinder::operator=(FaceFinder&&) noexcept = default;
 
-std::vector<Box> FaceFinder::find(const Image& image) {
+std::vector<FoundFace> FaceFinder::find(const Image& image) {
   std::vector<Detection> detections = networks_->look(image);
   if (detections.empty()) detections = networks_->look_closer(image);
-  std::vector<Box> faces;
+  std::vector<FoundFace> faces;
   for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
-    const std::optional<Box> face = networks_->place(image, detection);
+    const std::optional<FoundFace> face = networks_->place(image, detection);
     if (!face) continue;
-    const bool known = std::any_of(faces.begin(), faces.end(),
-                                   [&](const Box& other) { return intersection_over_union(*face, other) > kSameFace; });
+    const bool known = std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) {
+      return intersection_over_union(face->box, other.box) > kSameFace;
+    });
     if (!known) faces.push_back(*face);
   }
-  std::stable_sort(faces.begin(), faces.end(), [](const Box& a, const Box& b) { return area(a) > area(b); });
+  std::stable_sort(faces.begin(), faces.end(), [](const FoundFace& a, const FoundFace& b) { return area(a.box) > area(b.box); });
   return faces;
 }
 

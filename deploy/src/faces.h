@@ -33,7 +33,15 @@ struct Roi {
 Roi roi_around(const Box& box, const std::array<double, 2>& left_eye, const std::array<double, 2>& right_eye, double scale);
 
 // Cuts a turned square out of an image to size x size; false when it is degenerate or does not meet the image.
-bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop);
+bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop, Outside outside = Outside::kEdge);
+
+// Left eye, right eye, nose, left and right corner of the mouth, as seen in an upright image; in pixels.
+using FivePoints = std::array<std::array<double, 2>, 5>;
+
+struct FoundFace {
+  Box box{};  // around the mesh
+  FivePoints points{};
+};
 
 // Finds the faces of an image. Not thread-safe.
 class FaceFinder {
@@ -43,7 +51,7 @@ class FaceFinder {
   FaceFinder(FaceFinder&&) noexcept;
   FaceFinder& operator=(FaceFinder&&) noexcept;
 
-  std::vector<Box> find(const Image& image);  // boxes around the meshes, largest first
+  std::vector<FoundFace> find(const Image& image);  // largest box first
 
  private:
   struct Networks;

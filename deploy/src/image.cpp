@@ -121,8 +121,9 @@ Image resize_linear(const ImageView& image, int height, int width) {
   return result;
 }
 
-Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int height, int width) {
+Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int height, int width, Outside outside) {
   Image result(height, width);
+  const auto there = [&](int at, int size) { return outside == Outside::kEdge || (at >= 0 && at < size) ? 1.0F : 0.0F; };
   for (int y = 0; y < height; ++y) {
     uint8_t* out = result.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
@@ -134,9 +135,13 @@ Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int he
       const int left = std::clamp(x0, 0, image.width - 1), right = std::clamp(x0 + 1, 0, image.width - 1);
       const uint8_t* upper = image.row(std::clamp(y0, 0, image.height - 1));
       const uint8_t* lower = image.row(std::clamp(y0 + 1, 0, image.height - 1));
+      const float west = there(x0, image.width), east = there(x0 + 1, image.width);
+      const float north = there(y0, image.height), south = there(y0 + 1, image.height);
       for (int c = 0; c < 3; ++c) {
-        const auto a = static_cast<float>(upper[3 * left + c]), b = static_cast<float>(upper[3 * right + c]);
-        const auto d = static_cast<float>(lower[3 * left + c]), e = static_cast<float>(lower[3 * right + c]);
+        const float a = north * west * static_cast<float>(upper[3 * left + c]),
+                    b = north * east * static_cast<float>(upper[3 * right + c]);
+        const float d = south * west * static_cast<float>(lower[3 * left + c]),
+                    e = south * east * static_cast<float>(lower[3 * right + c]);
         const float top = a + ax * (b - a), bottom = d + ax * (e - d);
         out[c] = to_byte(top + ay * (bottom - top));
       }

@@ -47,9 +47,13 @@ Image resize_area(const ImageView& image, int height, int width);
 // As cv2.resize with INTER_LINEAR: pixel centres, no antialiasing.
 Image resize_linear(const ImageView& image, int height, int width);
 
-// As cv2.warpAffine with WARP_INVERSE_MAP, INTER_LINEAR and BORDER_REPLICATE: pixel (x, y) of the result is the image at
-// (m[0] x + m[1] y + m[2], m[3] x + m[4] y + m[5]).
-Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int height, int width);
+// What lies outside an image: its border, repeated, or black.
+enum class Outside { kEdge, kBlack };
+
+// As cv2.warpAffine with WARP_INVERSE_MAP, INTER_LINEAR and BORDER_REPLICATE or BORDER_CONSTANT: pixel (x, y) of the result is
+// the image at (m[0] x + m[1] y + m[2], m[3] x + m[4] y + m[5]).
+Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int height, int width,
+                  Outside outside = Outside::kEdge);
 
 // Quarter turns counter-clockwise.
 Image rotated(const Image& image, int turns);

@@ -18,7 +18,9 @@ class OpenVinoEngine final : public Engine {
     request_.set_tensor("images", ov::Tensor(ov::element::f32, {n, 3, side, side}, const_cast<float*>(images)));
     request_.infer();
     copy("logits", 2 * n, logits);
-    copy("activation_map", n * static_cast<size_t>(spec().map_size[0]) * static_cast<size_t>(spec().map_size[1]), activation_map);
+    if (spec().map_size[0] > 0)
+      copy("activation_map", n * static_cast<size_t>(spec().map_size[0]) * static_cast<size_t>(spec().map_size[1]),
+           activation_map);
   }
 
  private:

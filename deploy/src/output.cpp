@@ -19,16 +19,23 @@ using json = nlohmann::ordered_json;
 
 double rounded(double value, double units) { return std::nearbyint(value * units) / units; }
 
+json rounded(const std::array<double, 4>& box) {
+  json values = json::array();
+  for (const double value : box) values.push_back(rounded(value, 100));
+  return values;
+}
+
 json value_of(const Judgement& judgement) {
   json frames = json::array();
   for (const FrameScore& frame : judgement.frames) {
     json faces = json::array();
     for (const FaceScore& face : frame.faces) {
-      json box = json::array();
-      for (const double value : face.box) box.push_back(rounded(value, 100));
-      faces.push_back({{"box", box}, {"score", face.score}, {"track", face.track}});
+      faces.push_back({{"box", rounded(face.box)}, {"score", face.score}, {"track", face.track}});
     }
-    frames.push_back({{"index", frame.index}, {"time_s", rounded(frame.time_s, 1e4)}, {"faces", faces}});
+    json value = {{"index", frame.index}, {"time_s", rounded(frame.time_s, 1e4)}, {"faces", faces}};
+    for (const RejectedFace& face : frame.rejected)
+      value["rejected"].push_back({{"box", rounded(face.box)}, {"reason", face.reason}});
+    frames.push_back(std::move(value));
   }
   json tracks = json::array();
   for (const TrackScore& track : judgement.tracks()) {
@@ -64,15 +71,17 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
     sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
   json results = json::array();
   for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
-  json protocol = {{"unit", "video"},
-                   {"frames", options.frames == 0 ? json("all") : json(options.frames)},
-                   {"sampling", sampling},
-                   {"crop", "face box with margins of 1/8 of its width and height on each side"},
-                   {"aggregation",
-                    "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
-                    "mean over frames "
-                    "with a face"},
-                   {"compression", "unknown"}};
+  json protocol = {
+      {"unit", "video"},
+      {"frames", options.frames == 0 ? json("all") : json(options.frames)},
+      {"sampling", sampling},
+      {"crop", spec.crop == "aligned" ? "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them"
+                                      : "face box with margins of 1/8 of its width and height on each side"},
+      {"aggregation",
+       "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
+       "mean over frames "
+       "with a face"},
+      {"compression", "unknown"}};
   if (options.decode != "whole") protocol["decode"] = options.decode;
   protocol["faces"] = "MediaPipe's face detector and mesh, in every frame looked at";
   return text_of({{"model",

@@ -128,9 +128,11 @@ EngineSpec read_spec(const std::string& model) {
               "an integer from 1 to 4096");
   spec.image_size = read.field("image_size").get<int>();
   const json& map = read.field("map_size");
-  read.expect(map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]), "map_size", "two integers >= 1");
-  spec.map_size = {map[0].get<int>(), map[1].get<int>()};
   spec.network = read.text("network", "forgery-detector");
+  const bool mapless = !read.absent("map_size") && map.is_null() && spec.network == "forgery-detector";
+  read.expect(mapless || (map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1])), "map_size",
+              "two integers >= 1, of a detector also null");
+  if (!mapless) spec.map_size = {map[0].get<int>(), map[1].get<int>()};
   spec.precision = read.text("precision", "fp32");
   if (const json& batch = read.field("batch"); !batch.is_null()) {
     const bool three = batch.is_array() && batch.size() == 3 && whole(batch[0]) && whole(batch[1]) && whole(batch[2]);
@@ -146,7 +148,9 @@ EngineSpec read_spec(const std::string& model) {
     spec.package_version = text("version");
     spec.compute_capability = text("compute_capability");
   }
-  read.expect(read.text("crop", "evaluation") == "evaluation", "crop", "evaluation");
+  const bool evaluation = read.absent("crop") || read.field("crop") == "evaluation";
+  read.expect(evaluation || read.field("crop") == "aligned", "crop", "one of evaluation, aligned");
+  spec.crop = evaluation ? "evaluation" : "aligned";
   const json& labels = read.field("labels");
   read.expect(read.absent("labels") || labels == json::array({"real", "fake"}), "labels", "real, fake");
   spec.threshold = read.number("threshold", 0.5, 0, 1, "a number in [0, 1]");

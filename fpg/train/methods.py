@@ -46,8 +46,13 @@ PARTS = {
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
-    """The config with the switches of its method set; they win over what the config says. Resolving twice changes nothing."""
+    """The config with the switches of its method set; they win over what the config says. Resolving twice changes nothing.
+
+    A linear layer on what the backbone pools itself is as bare as `plain`, and stays.
+    """
     for name, value in METHODS[config.method].switches.items():
+        if name == "model.heads" and not config.model.has_map:
+            continue
         config = _replace(config, name.split("."), value)
     return config
 

@@ -59,24 +59,25 @@ def layer_scales(model: Detector, decay: float) -> dict[str, float]:
     return {name: decay ** (last - layer + 1) for name, layer in layers.items()}
 
 
-def freeze(model: Detector, patterns: Sequence[str], stages: int) -> None:
+def freeze(model: Detector, patterns: Sequence[str], stages: int, only: Sequence[str] = ()) -> None:
     """Take parameters out of training (`requires_grad`), by name and by stage.
 
     Args:
         model: the detector.
-        patterns: names, beginnings of names up to a dot, or shell patterns (`backbone`, `backbone.net.blocks.0`, `*.bias`).
+        patterns: names, beginnings of names up to a dot, or shell patterns (`backbone`, `backbone.net.blocks.0`, `*.bias`); or `norms`,
+            the backbone's normalisation layers, and `heads`, all behind the backbone.
         stages: freeze the backbone's stem and this many stages after it (timm's coarse groups); 0 freezes none.
+        only: likewise names; where there are any, all other parameters are frozen, too.
 
     Raises:
         UsageError: a pattern that names no parameter, more stages than there are, or nothing is left to train.
     """
     names = dict(model.named_parameters())
-    for pattern in patterns:
-        found = [name for name in names if name == pattern or name.startswith(f"{pattern}.") or fnmatch.fnmatchcase(name, pattern)]
-        if not found:
-            raise UsageError(f"freeze: expected names of parameters such as {next(iter(names))} or backbone, got {pattern!r}")
-        for name in found:
-            names[name].requires_grad_(False)
+    frozen = {name for pattern in patterns for name in _named(model, pattern, "freeze")}
+    if only:
+        frozen |= set(names) - {name for pattern in only for name in _named(model, pattern, "model.train_only")}
+    for name in frozen:
+        names[name].requires_grad_(False)
     if stages:
         groups = _layers(model, coarse=True, option="freeze_stages")
         last = max(groups.values())
@@ -86,7 +87,44 @@ def freeze(model: Detector, patterns: Sequence[str], stages: int) -> None:
             if group <= stages:
                 names[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in names.values()):
-        raise UsageError(f"freeze: expected something left to train, got {list(patterns)}, which freezes everything")
+        kept = f" with model.train_only {list(only)}" if only else ""
+        raise UsageError(f"freeze: expected something left to train, got {list(patterns)}{kept}, which freezes everything")
+
+
+def _named(model: Detector, pattern: str, option: str) -> list[str]:
+    """Names of the parameters that a word of `freeze` or `model.train_only` means.
+
+    Raises:
+        UsageError: it means none.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    if pattern == "heads":
+        return [name for name in names if not name.startswith("backbone.")]
+    if pattern == "norms":
+        found = [
+            f"backbone.{module}.{name}"
+            for module, part in model.backbone.named_modules()
+            if "norm" in type(part).__name__.lower()
+            for name, _ in part.named_parameters(recurse=False)
+        ]
+    else:
+        found = [name for name in names if name == pattern or name.startswith(f"{pattern}.") or fnmatch.fnmatchcase(name, pattern)]
+    if not found:
+        raise UsageError(f"{option}: expected norms, heads, or names of parameters such as {names[0]} or backbone, got {pattern!r}")
+    return found
+
+
+def checkpoint_gradients(model: Detector) -> None:
+    """Let the backward pass compute the backbone's blocks again instead of keeping what they computed.
+
+    Raises:
+        UsageError: timm has no such thing for this backbone.
+    """
+    net = model.backbone.net
+    try:
+        net.set_grad_checkpointing(True)
+    except (AttributeError, AssertionError, TypeError) as error:
+        raise UsageError(f"grad_checkpointing: timm has none for {model.config.backbone}; leave it out") from error
 
 
 def frozen_modules(model: nn.Module) -> list[nn.Module]:

@@ -17,7 +17,7 @@ from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
 from fpg.train.ema import Ema
 from fpg.train.learner import Learner, memory_format
-from fpg.train.optimizer import build_optimizer, freeze
+from fpg.train.optimizer import build_optimizer, checkpoint_gradients, freeze
 from fpg.train.step import seed_torch
 
 
@@ -59,8 +59,8 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     """The detector with its first weights, and what belongs to it.
 
     Raises:
-        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or beside `compile`; nothing that can be frozen or ordered
-            as asked for.
+        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or beside `compile`; nothing that can be frozen, ordered or
+            checkpointed as asked for.
     """
     if config.cuda_graphs and device.type != "cuda":
         raise UsageError(f"cuda_graphs: need a CUDA GPU, and the network is on the {device.type}")
@@ -73,7 +73,9 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     torch.backends.cudnn.benchmark = not config.deterministic
     seed_torch(config.seed, "init")
     model: Any = build_detector(config.model.detector(), pretrained=config.model.pretrained)
-    freeze(model, config.freeze, config.freeze_stages)
+    freeze(model, config.freeze, config.freeze_stages, config.model.train_only)
+    if config.grad_checkpointing:
+        checkpoint_gradients(model)
     model = model.to(device, memory_format=memory_format(config))
     if world.size > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)

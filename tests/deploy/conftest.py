@@ -57,3 +57,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("engine")
     save_detector(folder / "m.safetensors", lively_detector(DetectorConfig(backbone="tf_efficientnet_lite0", image_size=96)))
     return export_detector(folder / "m.safetensors", "openvino", folder, name="engine").path
+
+
+@pytest.fixture(scope="session")
+def aligned_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OpenVINO engine that wants aligned crops and has no activation map."""
+    from detectors import lively_detector
+
+    folder = tmp_path_factory.mktemp("aligned")
+    model = lively_detector(DetectorConfig(backbone="test_vit", image_size=160, heads="linear-norm"))
+    save_detector(folder / "m.safetensors", model, crop="aligned")
+    return export_detector(folder / "m.safetensors", "openvino", folder, name="engine").path

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fpg.common.crops import ALIGNED_POINTS, ALIGNED_SCALE, FaceRejected, aligned_square
+from fpg.common.upright import Roi, crop_upright
 from fpg.data.video import map_frames
-from fpg.faces.geometry import Roi, crop_upright
 
 
 def run(probe: Path, *arguments: object, image: np.ndarray | None = None) -> bytes:
@@ -60,6 +61,32 @@ def test_upright_crops(probe: Path, rng: np.random.Generator, side: float) -> No
     difference = np.abs(got.astype(int) - expected)
     assert difference.max() <= 2
     assert (difference > 0).mean() < 0.05
+
+
+@pytest.mark.parametrize("side", [60.0, 140.0, 400.0])
+def test_aligned_crops(probe: Path, rng: np.random.Generator, side: float) -> None:
+    image = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 2)
+    for _ in range(4):
+        angle, centre = rng.uniform(-0.9, 0.9), rng.uniform((220, 180), (420, 300))
+        turn = side * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        points = (ALIGNED_POINTS - 0.5) / ALIGNED_SCALE @ turn + centre + rng.normal(0, side / 60, (5, 2))
+        expected = crop_upright(image, aligned_square(points, 480, 640), 112, black=True)
+        assert expected is not None
+        got = np.frombuffer(run(probe, "aligned", 480, 640, 112, *points.ravel(), image=image), np.float32).reshape(3, 112, 112)
+        difference = np.abs(255 * got.transpose(1, 2, 0) - expected)
+        assert difference.max() <= 2.1
+        assert (difference > 0.1).mean() < 0.05
+
+
+def test_aligned_crops_that_are_refused(probe: Path) -> None:
+    image = np.zeros((200, 200, 3), np.uint8)
+    for scale, shift in ((30.0, 100), (150.0, 10), (150.0, 185)):
+        points = (ALIGNED_POINTS - 0.5) / ALIGNED_SCALE * scale + shift
+        with pytest.raises(FaceRejected) as refused:
+            aligned_square(points, 200, 200)
+        command = [str(probe), "aligned", "200", "200", "64", *map(str, points.ravel())]
+        done = subprocess.run(command, input=image.tobytes(), capture_output=True, check=False)
+        assert (done.returncode, done.stderr.decode(), done.stdout) == (3, str(refused.value), b"")
 
 
 def test_hashes(probe: Path, rng: np.random.Generator) -> None:

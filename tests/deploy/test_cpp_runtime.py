@@ -130,6 +130,31 @@ def test_videos_of_every_kind(programs: Programs, portrait: np.ndarray, tmp_path
     assert sum(r["score"] is not None for r in both[0]["results"]) >= len(VIDEOS) - 1  # a turned face may go unseen
 
 
+def test_aligned_crops_and_no_activation_map(
+    program: Path, face_models: str, aligned_engine: Path, portrait: np.ndarray, tmp_path: Path
+) -> None:
+    """A head that turns, one that leaves the picture, one that is too small: the same scores within 0.01, and the same reasons."""
+    (tmp_path / "json").mkdir()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    whole = moving(portrait, 1, 480, 640, 0.9)[0]
+    turned = [cv2.warpAffine(whole, cv2.getRotationMatrix2D((220, 200), a, 1), (640, 480)) for a in (-40, -20, 0, 15, 30)]
+    makers.write_video(folder / "turned.mp4", turned)
+    Image.fromarray(portrait[:, 215:]).save(folder / "cut.png")
+    Image.fromarray(cv2.resize(portrait, (110, 110), interpolation=cv2.INTER_AREA)).save(folder / "small.png")
+    both = Programs(program, face_models, aligned_engine, tmp_path / "json")(folder, "--frames", "all")
+    compare(both, 1e-3)
+    python, ours = ({Path(r["input"]).name: r for r in results["results"]} for results in both)
+    assert len([f for f in python["turned.mp4"]["frames"] if f["faces"]]) >= 3
+    for name in ("cut.png", "small.png"):
+        (theirs,), (found,) = python[name]["frames"], ours[name]["frames"]
+        assert (theirs["faces"], found["faces"]) == ([], [])
+        assert [reason(face["reason"]) for face in found["rejected"]] == [reason(face["reason"]) for face in theirs["rejected"]]
+        assert "no face that can be judged in 1 frame: " in ours[name]["error"]
+    assert "cut off" in ours["cut.png"]["error"]
+    assert "too small" in ours["small.png"]["error"]
+
+
 def test_frames_whose_size_changes_and_a_wall_of_faces(programs: Programs, portrait: np.ndarray, tmp_path: Path) -> None:
     """Two transport streams one after the other; a wall of portraits, in one image and moving."""
     first = makers.write_video(tmp_path / "first.mpg", moving(portrait, 8), codec="mpeg2video")

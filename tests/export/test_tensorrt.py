@@ -66,6 +66,15 @@ def test_the_engine_and_its_sidecar(exported: dict[str, Path]) -> None:
     assert exported["fp16"].stat().st_size < exported["fp32"].stat().st_size
 
 
+def test_a_detector_without_activation_map(no_gpu: None, tmp_path: Path) -> None:
+    """A vision transformer with a linear layer on its class token at length 1, as GenD's."""
+    path = tmp_path / "m.safetensors"
+    save_detector(path, lively_detector(DetectorConfig(backbone="test_vit", image_size=160, heads="linear-norm")), crop="aligned")
+    done = exporter.export_detector(path, "tensorrt-rtx", tmp_path, options=BuildOptions((1, 2)))
+    assert (done.parity.passed, done.spec.map_size, done.spec.crop, list(done.spec.outputs)) == (True, None, "aligned", ["logits"])
+    assert "no GPU" in done.unproven
+
+
 def test_without_a_gpu_the_command_says_that_nothing_was_compared(
     no_gpu: None, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

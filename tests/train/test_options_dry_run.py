@@ -25,6 +25,7 @@ Tiny = Callable[..., TrainConfig]
 ESTIMATE = Estimate(
     steps=10, epochs=3, processes=1, batch=32, plain_s=2.0, magnitude_s=4.0, magnitude_share=0.25, read_s=6.0, make_s=0.5, workers=4,
     validation_s=7.0, memory=10**9, memory_total=None, checkpoint=3000, weights=1000, disk=8000, disk_free=10**9,
+    trained=106_000, parameters=316_000_000,
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ def test_time_adds_up_with_the_slower_of_step_and_workers() -> None:
     assert dataclasses.replace(ESTIMATE, workers=0).step_s == 9.0
     assert "give more --workers" in " ".join(dataclasses.replace(ESTIMATE, workers=1).lines())
     assert "give more" not in " ".join(ESTIMATE.lines())
+    assert "parameters: 0.106 of 316 million are trained" in ESTIMATE.lines()
     assert "NOT ENOUGH" in " ".join(dataclasses.replace(ESTIMATE, disk_free=7999).lines())
 
 

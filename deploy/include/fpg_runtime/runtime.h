@@ -48,9 +48,10 @@ struct EngineSpec {
   std::string model_file;  // name beside the sidecar
   std::vector<std::pair<std::string, std::string>> files;  // name, SHA-256
   int image_size = 0;                                      // S: input float32 [B, 3, S, S], RGB in [0, 1]
-  std::array<int, 2> map_size{};                           // of the second output, activation_map [B, h, w]
+  std::array<int, 2> map_size{};                           // of the second output, activation_map [B, h, w]; 0, 0: there is none
   std::string network;                                     // forgery-detector, face-detector or face-landmarks
   std::string precision;
+  std::string crop;                         // evaluation, aligned: fpg/common/crops.py says what they cut
   std::optional<std::array<int, 3>> batch;  // smallest, usual, largest; nothing: any
   double threshold = 0.5;
   double temperature = 1.0;
@@ -72,8 +73,8 @@ class FPG_RUNTIME_API Engine {
  public:
   virtual ~Engine() = default;
   const EngineSpec& spec() const { return spec_; }
-  // images [batch, 3, S, S] in [0, 1] -> logits [batch, 2] (real, fake), activation_map [batch, h, w]; any batch that the spec
-  // allows.
+  // images [batch, 3, S, S] in [0, 1] -> logits [batch, 2] (real, fake), activation_map [batch, h, w] where the model has one;
+  // any batch that the spec allows.
   virtual void run(const float* images, int64_t batch, float* logits, float* activation_map) = 0;
 
  protected:
@@ -93,10 +94,16 @@ struct FaceScore {
   int track = 0;                // the same face has the same number in every frame
 };
 
+struct RejectedFace {
+  std::array<double, 4> box{};
+  std::string reason;  // why the model's crop rule cannot cut it
+};
+
 struct FrameScore {
   int64_t index = 0;
   double time_s = 0;
-  std::vector<FaceScore> faces;  // those that count
+  std::vector<FaceScore> faces;        // those that count
+  std::vector<RejectedFace> rejected;  // those that count and cannot be judged
 };
 
 struct TrackScore {

@@ -5,6 +5,7 @@
 //   probe linear H W h w
 //   probe warp H W h w m0 ... m5
 //   probe upright H W side x y s a  the face networks' crop of a turned square
+//   probe aligned H W side x0 y0 ... x4 y4  float32 [3, side, side] of the aligned crop, or its reason on the standard error
 //   probe frames FILE N|all         decoded frames: int32 height, int32 width, pixels, each
 //   probe image FILE
 //   probe sha256                    hexadecimal
@@ -17,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "crops.h"
 #include "faces.h"
 #include "image.h"
 #include "sha256.h"
@@ -70,6 +72,14 @@ int run(const std::vector<std::string>& a) {
       Image crop;
       if (!crop_upright(image, {real(4), real(5), real(6), real(7)}, whole(3), crop)) return 3;
       write(crop, false);
+    } else if (what == "aligned") {
+      FoundFace face;
+      for (size_t i = 0; i < 5; ++i) face.points[i] = {real(4 + 2 * i), real(5 + 2 * i)};
+      std::vector<float> out(3 * static_cast<size_t>(whole(3)) * static_cast<size_t>(whole(3)));
+      const std::string reason = cut_face(image, face, "aligned", whole(3), out.data());
+      std::cerr << reason;
+      if (!reason.empty()) return 3;
+      std::fwrite(out.data(), sizeof(float), out.size(), stdout);
     } else {
       return 2;
     }

@@ -117,6 +117,9 @@ void sidecars(const fs::path& folder) {
   std::ofstream(folder / "m.xml") << "x";
   CHECK(said(spec_text()) == "(nothing was thrown)", "");
   const EngineSpec spec = read_spec(model);
+  CHECK(spec.crop == "evaluation" && said(spec_text("[3, 3]", "null")) == "(nothing was thrown)", "no map");
+  CHECK(read_spec(model).map_size[0] == 0 && said(spec_text("\"evaluation\"", "\"aligned\"")) == "(nothing was thrown)", "");
+  CHECK(read_spec(model).crop == "aligned", "");
   CHECK(spec.image_size == 96 && spec.files.size() == 2 && spec.backbone == "b" && spec.provenance == R"({"z":1,"a":2})",
         spec.provenance);
   const std::pair<std::string, std::string> wrong[] = {

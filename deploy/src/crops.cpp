@@ -1,0 +1,100 @@
+#include "crops.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+
+#include "fpg/crop.h"
+
+namespace fpg::runtime {
+namespace {
+
+constexpr FivePoints kTemplate = {{{0.34, 0.46}, {0.66, 0.46}, {0.5, 0.64}, {0.37, 0.82}, {0.63, 0.82}}};
+constexpr double kScale = 1.3;    // side of the crop over that of the template's unit square, with the same centre
+constexpr double kSmallest = 48;  // side in pixels below which an aligned crop shows too little to be judged
+constexpr const char* kNames[] = {"the left eye", "the right eye", "the nose", "the left corner of the mouth",
+                                  "the right corner of the mouth"};
+
+// Margins of an eighth of the box on each side, as (y0, y1, x0, x1).
+std::array<int32_t, 4> detection_crop(const Box& box, int height, int width) {
+  const double w = box[2] - box[0], h = box[3] - box[1];
+  for (const double value : box) {
+    if (!std::isfinite(value) || !(w > 0 && h > 0)) throw std::runtime_error("box: expected finite x0 < x1 and y0 < y1");
+  }
+  const auto low = [](double value) { return static_cast<int32_t>(std::max(0.0, std::trunc(value))); };
+  const auto high = [](double value, int limit) { return static_cast<int32_t>(std::min<double>(limit, std::trunc(value) + 1)); };
+  const std::array<int32_t, 4> crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8),
+                                       high(box[2] + w / 8, width)};
+  if (crop[0] >= crop[1] || crop[2] >= crop[3]) throw std::runtime_error("box: expected to meet the image");
+  return crop;
+}
+
+void cut_box(const Image& image, const Box& box, int size, float* out) {
+  const std::array<int32_t, 4> crop = detection_crop(box, image.height, image.width);
+  const int64_t offset = 0;
+  const std::array<int32_t, 2> sizes = {image.height, image.width};
+  CropInput input;
+  input.images[0] = {image.data.data(), &offset, sizes.data(), 1, 3, image.height, image.width, {}};
+  input.count = 1;
+  input.crops = crop.data();
+  CropOutput output;
+  output.images[0] = {out, {1, 3, size, size}, {}};
+  crop_resize(input, output);
+}
+
+}  // namespace
+
+Roi aligned_square(const FivePoints& points, int height, int width, std::string& rejected) {
+  std::array<double, 2> middle{}, centre{};
+  for (size_t i = 0; i < points.size(); ++i) {
+    const auto [x, y] = points[i];
+    if (!(0 <= x && x <= width - 1 && 0 <= y && y <= height - 1)) {
+      rejected =
+          std::string("cut off: ") + kNames[i] + " lies outside the image, and the aligned crop needs eyes, nose and mouth";
+      return {};
+    }
+    for (size_t k = 0; k < 2; ++k) {
+      middle[k] += (kTemplate[i][k] - 0.5) / kScale / 5;
+      centre[k] += points[i][k] / 5;
+    }
+  }
+  double along = 0, across = 0, spread = 0;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const double tx = (kTemplate[i][0] - 0.5) / kScale - middle[0], ty = (kTemplate[i][1] - 0.5) / kScale - middle[1];
+    const double px = points[i][0] - centre[0], py = points[i][1] - centre[1];
+    along += tx * px + ty * py;
+    across += tx * py - ty * px;
+    spread += tx * tx + ty * ty;
+  }
+  along /= spread;
+  across /= spread;
+  const double side = std::hypot(along, across);
+  if (side < kSmallest) {
+    rejected = "too small: its aligned crop is " + std::to_string(static_cast<int>(std::nearbyint(side))) +
+               " px wide, at least " + std::to_string(static_cast<int>(kSmallest)) + " are needed";
+    return {};
+  }
+  return {centre[0] - along * middle[0] + across * middle[1], centre[1] - across * middle[0] - along * middle[1], side,
+          std::atan2(across, along)};
+}
+
+std::string cut_face(const Image& image, const FoundFace& face, const std::string& rule, int size, float* out) {
+  if (rule != "aligned") {
+    cut_box(image, face.box, size, out);
+    return "";
+  }
+  std::string rejected;
+  const Roi roi = aligned_square(face.points, image.height, image.width, rejected);
+  if (!rejected.empty()) return rejected;
+  Image crop;
+  if (!crop_upright(image, roi, size, crop, Outside::kBlack)) throw std::runtime_error("face: expected to meet the image");
+  const auto pixels = static_cast<size_t>(size) * static_cast<size_t>(size);
+  for (size_t i = 0; i < pixels; ++i) {
+    for (size_t c = 0; c < 3; ++c) out[c * pixels + i] = static_cast<float>(crop.data[3 * i + c]) / 255.0F;
+  }
+  return "";
+}
+
+}  // namespace fpg::runtime
