@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from infer import random_detector
 
+from fpg.common.spec import EngineSpec
 from fpg.data.encode import write_video
 from fpg.data.video import sample_indices
 from fpg.engines import load_engine
@@ -58,7 +59,7 @@ def clip_frames(seconds: int) -> Iterator[np.ndarray]:
         yield image
 
 
-def released_way(detector: torch.nn.Module, size: int, frames: int, analyzer: FaceAnalyzer, device: str) -> Way:
+def released_way(detector: torch.nn.Module, spec: EngineSpec, frames: int, analyzer: FaceAnalyzer, device: str) -> Way:
     """Seek, decode, find, cut; then all faces of a video in one call."""
 
     def judge(path: Path) -> float:
@@ -68,7 +69,7 @@ def released_way(detector: torch.nn.Module, size: int, frames: int, analyzer: Fa
         for index in sample_indices(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), frames):
             capture.set(cv2.CAP_PROP_POS_FRAMES, index)
             image = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
-            _, inputs = choose_faces(image, [face.box for face in analyzer(image)], size)
+            inputs = choose_faces(image, analyzer(image), spec).inputs
             faces += inputs
             owners += [index] * len(inputs)
         capture.release()
@@ -127,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
             copy.write_bytes(clip.read_bytes())
         released = ExportModule(detector).eval().to(args.device)
         ways: dict[str, Way] = {
-            RELEASED: released_way(released, spec.image_size, args.frames, default_analyzer(), args.device),
+            RELEASED: released_way(released, spec, args.frames, default_analyzer(), args.device),
         }
         gpu = args.device == "cuda"
         loaded = load_engine(checkpoint, device="cuda") if gpu else load_engine(engine, threads=args.threads)

@@ -274,7 +274,7 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
     model = describe_model(engine.spec, arguments.model)
-    protocol = {**describe_protocol(options["frames"], options["every"], options["decode"]), "faces": FACES}
+    protocol = {**describe_protocol(options["frames"], options["every"], options["decode"], engine.spec.crop), "faces": FACES}
     try:
         if arguments.json:
             write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})

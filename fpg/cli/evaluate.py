@@ -33,7 +33,7 @@ from fpg.evaluate.robustness_report import headline, remarks, robustness_tables
 from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
 from fpg.faces import default_analyzer
-from fpg.runtime.judgement import describe_model
+from fpg.runtime.judgement import describe_model, describe_protocol
 
 EXAMPLES = """examples:
   fpg-eval run/model.safetensors --data prepared/ --out evaluation/
@@ -232,7 +232,8 @@ def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
         worst = Worst()  # its faces carry scores of the old temperature
         calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
     threshold = spec.threshold if a.threshold is None else a.threshold
-    metrics = summarise(results, chosen.notes, threshold, a.frames, resamples=a.resamples, seed=a.seed)
+    protocol = describe_protocol(a.frames, crop=engine.spec.crop)
+    metrics = summarise(results, chosen.notes, threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
     if suite is not None:
         with progress("robustness") as bar:
             task = bar.add_task("", total=suite.steps(chosen.items))

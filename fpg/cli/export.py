@@ -16,6 +16,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
 
 if TYPE_CHECKING:
+    from fpg.common.spec import EngineSpec
     from fpg.data.manifest import Manifest
     from fpg.export.exporter import Exported
     from fpg.export.parity import FaceParity, Parity
@@ -136,7 +137,7 @@ def _main(args: argparse.Namespace) -> int:
     count = args.images if args.images is not None else (16 if args.calibrate is None else 100)
     if min(count, args.calibration_images) < 1:
         raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
-    size = read_spec(args.checkpoint).image_size
+    spec = read_spec(args.checkpoint)
     calibration = None
     crops: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     source = "random images"
@@ -144,7 +145,7 @@ def _main(args: argparse.Namespace) -> int:
     if args.calibrate is not None:
         known = _prepared(args.calibrate)
         used = _evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
-        images, _ = _crops(known, used, size)
+        images, _ = _crops(known, used, spec)
         calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
     check = args.check or args.calibrate
     if check is not None:
@@ -153,7 +154,7 @@ def _main(args: argparse.Namespace) -> int:
         left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
         if not left:
             raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
-        crops = _crops(manifest, _evenly(left, count), size)
+        crops = _crops(manifest, _evenly(left, count), spec)
         source = f"crops of {check.name}" + (" that were not calibrated on" if same else "")
     try:
         exported = export_detector(
@@ -226,16 +227,16 @@ def _evenly(indices: Sequence[int], count: int) -> list[int]:
     return [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, count).astype(int))]
 
 
-def _crops(manifest: Manifest, indices: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Evaluation crops of those faces, float32 [N, 3, size, size], and their labels [N]."""
-    from fpg.common.crops import face_input
+def _crops(manifest: Manifest, indices: Sequence[int], spec: EngineSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Those faces as a model sees them, float32 [N, 3, S, S], and their labels [N]."""
+    from fpg.common.crops import cut_face
     from fpg.data.crop_files import read_crop
 
     rows = [manifest.faces[i] for i in indices]
     crops = []
     for row in rows:
         try:
-            crops.append(face_input(read_crop(manifest.root, row), row.box, size))
+            crops.append(cut_face(read_crop(manifest.root, row), row.box, row.landmarks, spec.image_size, spec.crop))
         except ValueError as error:
             raise InputError(manifest.root / row.path, str(error)) from error
     return np.stack(crops), np.array([row.label for row in rows])

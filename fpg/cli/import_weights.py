@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fpg.cli.entry import run
 from fpg.common.console import console, one_line
 from fpg.common.errors import InputError, UsageError
+from fpg.common.spec import CROPS
 
 if TYPE_CHECKING:
     from fpg.models.checkpoints import Layout
@@ -22,6 +23,7 @@ EXAMPLES = """examples:
   fpg-import FFc23.tar effnb4_best.pth --out weights/
   fpg-import sdd_fiqa.pth --out fiqa.safetensors      then: fpg-train --quality fiqa.safetensors ...
   fpg-import hf:owner/name                            then: fpg-detect name.safetensors clip.mp4
+  fpg-import hf:yermandy/GenD_CLIP_L_14               (or a folder with its config.json, model.safetensors and README.md)
 
 One line per result goes to the standard output. What a network expects of an image, and every key that does not fit, is said on
 the standard error. The exit code is 1 when an input could not be imported: it is named, and the others are still imported."""
@@ -31,16 +33,24 @@ def parser() -> argparse.ArgumentParser:
     """The command line of fpg-import."""
     p = argparse.ArgumentParser(
         prog="fpg-import",
-        description="Turn published weights (FPG, SBI, DeepfakeBench's EfficientNet-B4, SDD-FIQA) into .safetensors files, detectors with "
-        "their .spec.json. Nothing in a file is run: one that holds code is refused.",
+        description="Turn published weights (FPG, SBI, DeepfakeBench's EfficientNet-B4, SDD-FIQA) and detectors of the Hugging Face Hub "
+        "(fpg's, GenD's, classifiers of timm with named labels) into .safetensors files, detectors with their .spec.json. Nothing in a "
+        "file is run: one that holds code is refused.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("inputs", metavar="FILE", nargs="+", help="a .tar, .pth, .pt or .safetensors file, or hf:OWNER/NAME[@REVISION]")
+    p.add_argument(
+        "inputs",
+        metavar="FILE",
+        nargs="+",
+        help="a .tar, .pth, .pt or .safetensors file, a folder with config.json and model.safetensors, or hf:OWNER/NAME[@REVISION]",
+    )
     p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: beside it)")
     p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: told by the names in them)")
     p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and say so in the result")
-    p.add_argument("--verbose", action="store_true", help="name every key that was missing, extra or of another shape")
+    p.add_argument("--license", metavar="NAME", help="of the weights in a folder or repository whose card states none")
+    p.add_argument("--crop", choices=list(CROPS), help="how faces are cut for it, likewise (default: as its kind wants them)")
+    p.add_argument("--verbose", action="store_true", help="name every key that was missing, extra, of another shape, not needed or used")
     return p
 
 
@@ -50,11 +60,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(args: argparse.Namespace) -> int:
+    files = [name for name in args.inputs if not name.startswith(HUB) and not Path(name).is_dir()]
+    if files and (args.license or args.crop):
+        raise UsageError(f"--license, --crop: are for folders and hf: repositories, got {files[0]}")
     results = _results(args.inputs, args.out)
     failed = 0
     for name, out in results.items():
         try:
-            what = _fetch(name, out) if name.startswith(HUB) else _import(name, out, args)
+            what = _fetch(name, out, args) if name.startswith(HUB) else _import(name, out, args)
         except InputError as error:
             failed += 1
             lines = [f"error: {error}", *(f"  {line}" for line in getattr(error, "keys", []) if args.verbose)]
@@ -90,7 +103,7 @@ def _result(name: str, folder: Path | None) -> Path:
     if name.startswith(HUB):
         stem, here = name.partition("@")[0].rsplit("/", 1)[-1].removeprefix(HUB), Path()
     else:
-        stem, here = Path(name).stem, Path(name).parent
+        stem, here = Path(name).name if Path(name).is_dir() else Path(name).stem, Path(name).parent
     return (here if folder is None else folder) / f"{stem}.safetensors"
 
 
@@ -99,6 +112,8 @@ def _import(name: str, out: Path, args: argparse.Namespace) -> str:
     from fpg.models.checkpoints import fit, identify, save_imported  # import torch: not for --help
     from fpg.models.weights import read_state
 
+    if Path(name).is_dir():
+        return _import_folder(name, Path(name), out, {"folder": Path(name).resolve().name}, args)
     if out.exists() and out.resolve() == Path(name).resolve():
         raise InputError(name, "the result would take its place: name another with --out")
     state = read_state(name)
@@ -119,16 +134,39 @@ def _tell(name: str, layout: Layout, report: KeyReport, verbose: bool) -> None:
         console.print(one_line(line), markup=False)
 
 
-def _fetch(name: str, out: Path) -> str:
+def _import_folder(name: str, folder: Path, out: Path, origin: dict[str, str], args: argparse.Namespace) -> str:
+    """Import a detector of others from `config.json` and `model.safetensors`; what it is, in a few words."""
+    from fpg.models.families import import_folder, save_family
+
+    found = import_folder(folder)
+    spec = save_family(out, found, folder, origin, license=args.license, crop=args.crop)
+    lines = [
+        f"{name}: {found.title}; keys: {found.report}",
+        f"  license: {spec.provenance['imported']['license']}",
+        f"  images: {found.preprocessing}",
+        f"  faces: {CROPS[spec.crop]}",
+        f"  activation map: {'yes' if spec.map_size else 'none, as the score is no mean over places'}",
+        *(f"  {line}" for line in found.report.lines() if args.verbose),
+    ]
+    for line in lines:
+        console.print(one_line(line), markup=False)
+    return found.title
+
+
+def _fetch(name: str, out: Path, args: argparse.Namespace) -> str:
     """A detector of the Hub under the name of `out`; what it is, in a few words."""
     from fpg.models.detector import load_detector, save_detector
-    from fpg.models.hub import fetch
+    from fpg.models.hub import fetch_published
 
     repository, _, revision = name.removeprefix(HUB).partition("@")
     console.print(one_line(f"{name}: asking the Hugging Face Hub"), markup=False)
-    model, spec = load_detector(fetch(repository, revision=revision or None))
+    found = fetch_published(repository, revision=revision or None)
+    if found.is_dir():
+        return _import_folder(name, found, out, {"repository": repository, "revision": found.name}, args)
+    model, spec = load_detector(found)
     source = {"hub": {"repository": repository, "revision": revision or "main"}}
-    save_detector(out, model, provenance={**spec.provenance, **source}, threshold=spec.threshold, temperature=spec.temperature)
+    provenance = {**spec.provenance, **source}
+    save_detector(out, model, provenance=provenance, threshold=spec.threshold, temperature=spec.temperature, crop=spec.crop)
     return f"{spec.provenance.get('method', 'a detector')} on {model.config.backbone}"
 
 

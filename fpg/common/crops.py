@@ -1,5 +1,8 @@
 """The crop rules: one definition for preparation, training, evaluation and deployment (METHOD: SBI, CVPR 2022, as FPG uses it).
 
+A model's sidecar names its rule (`fpg.common.spec.CROPS`): `evaluation` is fpg's own; `aligned` is that of detectors trained on faces
+turned upright by five points.
+
 Boxes are (x0, y0, x1, y1) in pixels, x to the right, y down. A crop is (y0, y1, x0, x1), half open, ready for
 slicing `image[y0:y1, x0:x1]`. Pixel bounds are `max(0, int(lo))` and `min(size, int(hi) + 1)` as released.
 """
@@ -11,6 +14,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fpg.common.upright import Roi, crop_upright
+
 Crop = tuple[int, int, int, int]
 
 EVALUATION_DRAW = (0.5, 0.5, 0.5, 0.5)
@@ -19,6 +24,17 @@ EVALUATION_DRAW = (0.5, 0.5, 0.5, 0.5)
 
 AREA_SHARE = 0.5
 """A face counts when its box has at least this share of the area of the largest box in its frame (FPG and SBI, evaluation)."""
+ALIGNED_POINTS = np.array([(0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82), (0.63, 0.82)])
+"""Where eyes, nose and mouth corners come to lie in the unit square before it is enlarged (GenD, WACV 2026)."""
+ALIGNED_SCALE = 1.3
+"""Side of the aligned crop over that of the unit square, with the same centre."""
+SMALLEST_ALIGNED = 64
+"""Side in pixels below which an aligned crop shows too little to be judged; the eyes are then less than 16 px apart."""
+_NAMES = ("the left eye", "the right eye", "the nose", "the left corner of the mouth", "the right corner of the mouth")
+
+
+class FaceRejected(ValueError):
+    """A face that cannot be cut as a rule wants it; says why. It is reported and gets no score."""
 
 
 def _bounds(x0: float, y0: float, x1: float, y1: float, height: int, width: int) -> Crop:
@@ -88,8 +104,84 @@ def face_input(image: np.ndarray, box: Sequence[float] | np.ndarray, size: int, 
     return network_input(image, detection_crop(box, image.shape[0], image.shape[1], draw), size)
 
 
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """Eyes, nose tip and mouth corners of landmarks in dlib's order, as detectors of faces give them.
+
+    An eye is the mean of its six points on the lids (36 to 41, 42 to 47), the nose is point 30, the mouth's corners are 48 and 54. Left and
+    right as seen in an upright image.
+
+    Args:
+        landmarks: float [N, 2] with N >= 68.
+
+    Returns:
+        float64 [5, 2] = (x, y): left eye, right eye, nose, left and right corner of the mouth.
+    """
+    points = np.asarray(landmarks, np.float64)
+    return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+
+
+def aligned_square(points: np.ndarray, height: int, width: int) -> Roi:
+    """The turned square of the aligned crop: `ALIGNED_POINTS` moved, turned and scaled onto a face's points with the least squared error.
+
+    Args:
+        points: float [5, 2] as `five_points` gives them.
+        height, width: of the image.
+
+    Raises:
+        FaceRejected: a point lies outside the image, or the square is smaller than `SMALLEST_ALIGNED`.
+    """
+    points = np.asarray(points, np.float64)
+    for (x, y), name in zip(points, _NAMES, strict=True):
+        if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+            raise FaceRejected(f"cut off: {name} lies outside the image, and the aligned crop needs eyes, nose and mouth")
+    template = (ALIGNED_POINTS - 0.5) / ALIGNED_SCALE
+    middle, centre = template.mean(0), points.mean(0)
+    t, p = template - middle, points - centre
+    along = (t * p).sum() / (t * t).sum()
+    across = (t[:, 0] * p[:, 1] - t[:, 1] * p[:, 0]).sum() / (t * t).sum()
+    side = float(np.hypot(along, across))
+    if side < SMALLEST_ALIGNED:
+        raise FaceRejected(f"too small: its aligned crop is {side:.0f} px wide, at least {SMALLEST_ALIGNED} are needed")
+    x = centre[0] - along * middle[0] + across * middle[1]
+    y = centre[1] - across * middle[0] - along * middle[1]
+    return Roi(float(x), float(y), side, float(np.arctan2(across, along)))
+
+
+def cut_face(
+    image: np.ndarray, box: Sequence[float] | np.ndarray, landmarks: np.ndarray | None, size: int, rule: str = "evaluation"
+) -> np.ndarray:
+    """What a detector sees of one face under its crop rule.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        box: face box (x0, y0, x1, y1) in pixels.
+        landmarks: float [N, 2] in dlib's order, N >= 68, in pixels; None where they are not known.
+        size: side S of the result.
+        rule: one of `fpg.common.spec.CROPS`. `evaluation` is `face_input`; `aligned` is the upright square, shrunk by area where it is much
+            larger than S, bilinear, black outside the image.
+
+    Returns:
+        float32 [3, S, S] in [0, 1], contiguous.
+
+    Raises:
+        FaceRejected: a face that is too small for the aligned crop, cut off, or without landmarks.
+        ValueError: a box that is not finite, empty or outside the image.
+    """
+    if rule == "evaluation":
+        return face_input(image, box, size)
+    if landmarks is None:
+        raise FaceRejected("has no landmarks, and the aligned crop needs eyes, nose and mouth")
+    cut = crop_upright(image, aligned_square(five_points(landmarks), *image.shape[:2]), size, black=True)
+    assert cut is not None  # the points lie inside
+    return _scaled(cut)
+
+
 def network_input(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """Cut `crop` out of uint8 [H, W, 3], resize (bilinear) and scale: float32 [3, size, size] in [0, 1], contiguous."""
     y0, y1, x0, x1 = crop
-    resized = cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.divide(np.stack(cv2.split(resized)), np.float32(255), dtype=np.float32)
+    return _scaled(cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR))
+
+
+def _scaled(image: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, 3] -> float32 [3, S, S] in [0, 1]."""
+    return np.divide(np.stack(cv2.split(image)), np.float32(255), dtype=np.float32)

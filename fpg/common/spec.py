@@ -29,7 +29,12 @@ OUTPUTS = {
     "face-detector": ("boxes", "scores"),
     "face-landmarks": ("points", "presence"),
 }
-"""What a network may be -> names of its outputs, in order."""
+"""What a network may be -> names of its outputs, in order; a detector without activation map (`map_size` null) has `logits` alone."""
+CROPS = {
+    "evaluation": "face box with margins of 1/8 of its width and height on each side",
+    "aligned": "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them",
+}
+"""What a crop rule of `fpg.common.crops` is called -> what it does."""
 BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
 
 
@@ -47,8 +52,9 @@ class EngineSpec:
     """`DetectorConfig` as a dict: backbone, image size, heads."""
     image_size: int
     """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or deviation outside the network."""
-    map_size: tuple[int, int]
-    """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]."""
+    map_size: tuple[int, int] | None
+    """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]. None where the
+    score is no mean over places, so that there is no such output (a linear layer on a class token, attention pooling)."""
     network: str = DETECTOR
     """One of `OUTPUTS`. Fields about scores mean nothing for the others, and `map_size` is (1, 1) there."""
     precision: str = "fp32"
@@ -57,7 +63,7 @@ class EngineSpec:
     build: dict[str, Any] | None = None
     """Of TensorRT engines: package and version that built it, batch buckets, options, compute capability it is bound to (or null)."""
     crop: str = "evaluation"
-    """Crop rule of `fpg.common.crops`."""
+    """One of `CROPS`."""
     labels: tuple[str, str] = ("real", "fake")
     threshold: float = 0.5
     """Probability of fake from which a verdict says fake."""
@@ -73,8 +79,9 @@ class EngineSpec:
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape without the batch, in order; what the face networks answer is told in `fpg.models.face_networks`."""
-        shapes = {DETECTOR: ((2,), self.map_size), "face-detector": ((2304, 16), (2304,)), "face-landmarks": ((468, 3), ())}
-        return dict(zip(OUTPUTS[self.network], shapes[self.network], strict=True))
+        detector: tuple[tuple[int, ...], ...] = ((2,),) if self.map_size is None else ((2,), self.map_size)
+        shapes = {DETECTOR: detector, "face-detector": ((2304, 16), (2304,)), "face-landmarks": ((468, 3), ())}
+        return dict(zip(OUTPUTS[self.network], shapes[self.network], strict=False))
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""
@@ -147,16 +154,20 @@ def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     yield "network", f"one of {', '.join(OUTPUTS)}", isinstance(spec.network, str) and spec.network in OUTPUTS
     yield "detector", "an object", isinstance(spec.detector, dict)
     yield "image_size", f"an integer from 1 to {LARGEST_SIDE}", _whole(spec.image_size) and spec.image_size <= LARGEST_SIDE
-    yield "map_size", "two integers >= 1", _wholes(spec.map_size, 2)
+    yield "map_size", "two integers >= 1, of a detector also null", _wholes(spec.map_size, 2) or _mapless(spec)
     yield "precision", "a name", isinstance(spec.precision, str)
     yield "batch", "null or three integers >= 1 in rising order", spec.batch is None or (_wholes(spec.batch, 3) and _rises(spec.batch))
     yield "build", "null or an object", spec.build is None or (isinstance(spec.build, dict) and _is_json(spec.build))
-    yield "crop", "evaluation", spec.crop == "evaluation"
+    yield "crop", f"one of {', '.join(CROPS)}", isinstance(spec.crop, str) and spec.crop in CROPS
     yield "labels", "real, fake", spec.labels == ("real", "fake")
     yield "threshold", "a number in [0, 1]", _number(spec.threshold) and 0 <= spec.threshold <= 1
     yield "temperature", "a number > 0", _number(spec.temperature) and 0 < spec.temperature < math.inf
     yield "reference", "null or an object", spec.reference is None or isinstance(spec.reference, dict)
     yield "provenance", "an object without NaN or infinity", isinstance(spec.provenance, dict) and _is_json(spec.provenance)
+
+
+def _mapless(spec: EngineSpec) -> bool:
+    return spec.map_size is None and spec.network == DETECTOR
 
 
 def _number(value: object) -> bool:

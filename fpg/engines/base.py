@@ -17,8 +17,9 @@ class EngineOutput(NamedTuple):
 
     logits: np.ndarray
     """float32 [B, 2]: real, fake."""
-    activation_map: np.ndarray
-    """float32 [B, h, w]: class activation of "fake"; its mean over space plus a constant is the logit of "fake"."""
+    activation_map: np.ndarray | None = None
+    """float32 [B, h, w]: class activation of "fake"; its mean over space plus a constant is the logit of "fake". None where the score is
+    no such mean (`EngineSpec.map_size`)."""
 
 
 class Engine(Protocol):

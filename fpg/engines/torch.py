@@ -20,10 +20,9 @@ class TorchEngine(CheckedEngine):
         self._module = ExportModule(detector).eval().to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
         tensor = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
-        logits, activation_map = self._module(tensor)
-        return logits.cpu().numpy(), activation_map.cpu().numpy()
+        return [output.cpu().numpy() for output in self._module(tensor)]
 
 
 def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> TorchEngine:

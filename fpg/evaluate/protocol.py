@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import InputError, UsageError
+from fpg.common.spec import EngineSpec
 from fpg.data.crop_files import read_crop
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
 from fpg.data.sources import HASH, Source, find_sources, split_of
@@ -227,20 +228,22 @@ def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], 
         return Judgement(record.source, None, None, limit, error=f"no face found in {record.frames} frames (in preparation)", no_face=True)
     try:
         frames = [list(group) for _, group in groupby(sorted(rows, key=lambda r: (r.frame, r.face)), key=lambda r: r.frame)]
-        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec.image_size), engine, **options)
+        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec), engine, **options)
     except InputError as error:
         return failure(record.source, error, engine, threshold)
 
 
-def _crops(root: Path, frames: Iterable[list[FaceRow]], size: int) -> Iterator[FrameFaces]:
+def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec) -> Iterator[FrameFaces]:
     """Prepared frames as the pipeline wants them; boxes are given in pixels of the whole frame."""
     for rows in frames:
         try:
-            kept = [(row, choose_faces(read_crop(root, row), [row.box], size)) for row in counting(rows)]
+            chosen = [(row.origin, choose_faces(read_crop(root, row), [row], spec)) for row in counting(rows)]
         except ValueError as error:
             raise InputError(root / NAME, f"frame {rows[0].frame} does not fit its crops: {error}") from error
-        boxes = tuple(_shift(box, row.origin) for row, ((box,), _) in kept)
-        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, tuple(image for _, (_, (image,)) in kept))
+        boxes = tuple(_shift(box, origin) for origin, faces in chosen for box in faces.boxes)
+        inputs = tuple(image for _, faces in chosen for image in faces.inputs)
+        rejected = tuple(replace(face, box=_shift(face.box, origin)) for origin, faces in chosen for face in faces.rejected)
+        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, inputs, rejected=rejected)
 
 
 def _shift(box: tuple[float, float, float, float], origin: tuple[int, int]) -> tuple[float, float, float, float]:

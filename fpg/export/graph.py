@@ -21,11 +21,13 @@ class Network:
     size: int
     kind: str = DETECTOR
     """One of `fpg.common.spec.OUTPUTS`."""
+    has_map: bool = True
+    """Whether a detector has its second output."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names, in order."""
-        return OUTPUTS[self.kind]
+        return OUTPUTS[self.kind] if self.has_map else OUTPUTS[self.kind][:1]
 
     def example(self) -> Tensor:
         """A batch of two (a batch of one would be taken for a constant)."""
@@ -33,8 +35,8 @@ class Network:
 
 
 def of_detector(detector: Detector) -> Network:
-    """The forgery detector with its logits and activation map."""
-    return Network(ExportModule(detector).cpu().eval(), detector.config.image_size)
+    """The forgery detector with its logits and, where it has one, its activation map."""
+    return Network(ExportModule(detector).cpu().eval(), detector.config.image_size, has_map=detector.config.has_map)
 
 
 def free_batch() -> dict[str, dict[int, torch.export.Dim]]:

@@ -47,7 +47,7 @@ def openvino_int8(model: Any, images: np.ndarray, step: int) -> Any:
     """An OpenVINO model in INT8 by NNCF's post-training quantisation.
 
     Args:
-        model: with input `images` and outputs `logits` and `activation_map`.
+        model: with input `images` and outputs `logits` and, where the detector has one, `activation_map`.
         images: float32 [N, 3, S, S].
         step: index into `STEPS`.
 
@@ -89,6 +89,8 @@ def _openvino_head(model: Any) -> list[str]:
                 waiting += [edge.get_source_output().get_node() for edge in node.inputs()]
         return found
 
+    if len(model.outputs) == 1:
+        return []
     logits, activation_map = ancestors("logits"), ancestors("activation_map")
     apart = {**logits, **activation_map}
     return [

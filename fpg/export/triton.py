@@ -87,12 +87,12 @@ def _companion(file: str, model: Path, stem: Path) -> str:
 def configuration(spec: EngineSpec, name: str) -> str:
     """`config.pbtxt`: inputs and outputs, dynamic batching up to the model's largest batch, warm-up, version policy, where it runs."""
     backend, _ = PLATFORMS[spec.backend]
-    size, (height, width) = spec.image_size, spec.map_size
+    size = spec.image_size
     largest = spec.batch[2] if spec.batch else PREFERRED[-1]
     buckets = (spec.build or {}).get("batches") or PREFERRED
     preferred = [b for b in buckets if 1 < b <= largest] or [largest]
     kind = "KIND_GPU" if spec.backend == "tensorrt" else "KIND_CPU" if spec.backend == "openvino" else "KIND_AUTO"
-    return f"""# fpg's detector: logits of (real, fake) and the activation map of each face crop, RGB float32 in [0, 1].
+    return f"""# fpg's detector: {" and ".join(spec.outputs)} of (real, fake) for each face crop, RGB float32 in [0, 1].
 # Probability of fake = softmax(logits / {spec.temperature:g})[1]; fake from {spec.threshold:g} on. spec.json has the whole story.
 name: "{name}"
 backend: "{backend}"
@@ -101,8 +101,7 @@ input [
   {{ name: "images", data_type: TYPE_FP32, dims: [ 3, {size}, {size} ] }}
 ]
 output [
-  {{ name: "logits", data_type: TYPE_FP32, dims: [ 2 ], label_filename: "labels.txt" }},
-  {{ name: "activation_map", data_type: TYPE_FP32, dims: [ {height}, {width} ] }}
+  {{ name: "logits", data_type: TYPE_FP32, dims: [ 2 ], label_filename: "labels.txt" }}{_map_output(spec)}
 ]
 dynamic_batching {{
   preferred_batch_size: [ {", ".join(map(str, preferred))} ]
@@ -116,6 +115,12 @@ model_warmup [
 {_warmups(sorted({1, *preferred}), size)}
 ]
 """
+
+
+def _map_output(spec: EngineSpec) -> str:
+    if spec.map_size is None:
+        return ""
+    return ',\n  {{ name: "activation_map", data_type: TYPE_FP32, dims: [ {}, {} ] }}'.format(*spec.map_size)
 
 
 def _warmups(batches: Sequence[int], size: int) -> str:

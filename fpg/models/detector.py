@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, sha256
 from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
-from fpg.models.backbones import create_net, normalization_buffers, resolve, split
+from fpg.models.backbones import PooledBackbone, create_net, normalization_buffers, resolve, split
 from fpg.models.config import DEFAULT_BACKBONE, DetectorConfig
 from fpg.models.hub import HubMixin
 from fpg.models.pretrained import Pretrained, create_pretrained_net
@@ -93,16 +93,25 @@ class Detector(nn.Module, HubMixin):
         """Images float32 [B, 3, S, S] in [0, 1] -> `DetectorOutput`; equal to `head(last_block(x))`."""
         a = self.last_block(x)
         logits, quality = self.head(a)
-        return DetectorOutput(logits, quality, a)
+        return DetectorOutput(logits, quality, self.backbone.places(a) if isinstance(self.backbone, PooledBackbone) else a)
 
     def last_block(self, x: Tensor) -> Tensor:
-        """Images float32 [B, 3, S, S] in [0, 1] -> output A of the last block [B, C, h, w] (448 x 12 x 12 for B4 at 380)."""
+        """Images float32 [B, 3, S, S] in [0, 1] -> output A of the last block [B, C, h, w] (448 x 12 x 12 for B4 at 380).
+
+        Where the backbone pools itself (`linear`, `linear-norm`), what it pools: of a transformer tokens [B, N, C], the class token among
+        them.
+        """
         if self.mean is not None and self.std is not None:
             x = (x - self.mean) / self.std
         return self.backbone.last_block(x)
 
     def head(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Output of the last block -> (logits [B, 2], quality [B])."""
+        if isinstance(self.backbone, PooledBackbone):
+            vector = self.backbone.pool(a)
+            if self.config.heads == "linear-norm":
+                vector = nn.functional.normalize(vector, dim=1)
+            return self.classifier(self.dropout(vector)), vector.new_zeros(vector.shape[0])
         p = self.backbone.pre_pooling(a)
         pooled, quality, attention = self._branches(p)
         return self.classifier(self.dropout(pooled * attention)), quality
@@ -113,7 +122,12 @@ class Detector(nn.Module, HubMixin):
         The activation map is the class activation of "fake" at the map p before pooling: sum over channels of p_c a_c W_fake,c, with
         the channel attention a and the classifier's weights W. Given a, logit_fake is linear in p, so without dropout
         (evaluation mode) mean over space of the map + bias_fake = logit_fake, exactly.
+
+        Raises:
+            ValueError: the backbone pools itself, so that there is no such map.
         """
+        if not self.config.has_map:
+            raise ValueError(f"heads: {self.config.heads} have no activation map")
         p = self.backbone.pre_pooling(a)
         pooled, quality, attention = self._branches(p)
         weights = attention * self.classifier.weight[1]
@@ -134,14 +148,17 @@ class Detector(nn.Module, HubMixin):
 
 
 class ExportModule(nn.Module):
-    """The detector as it is deployed: images [B, 3, S, S] -> (logits [B, 2], activation_map [B, h, w]). See `Detector.explain`."""
+    """The detector as it is deployed: images [B, 3, S, S] -> (logits [B, 2], activation_map [B, h, w]), see `Detector.explain`; where
+    the backbone pools itself, (logits,)."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
+        if not self.detector.config.has_map:
+            return (self.detector.head(self.detector.last_block(images))[0],)
         logits, _, activation_map = self.detector.explain(self.detector.last_block(images))
         return logits, activation_map
 
@@ -161,20 +178,20 @@ def build_detector(config: DetectorConfig = DetectorConfig(), pretrained: Pretra
 
 
 @torch.no_grad()
-def _reference(model: Detector, seed: int = 0, batch: int = 2) -> tuple[dict[str, Any], tuple[int, int]]:
-    """(reference output for the sidecar, height and width of the activation map), in evaluation mode; the mode is restored."""
+def _reference(model: Detector, seed: int = 0, batch: int = 2) -> tuple[dict[str, Any], tuple[int, int] | None]:
+    """(reference output for the sidecar, height and width of the activation map if any), in evaluation mode; the mode is restored."""
     training = model.training
     device = next(model.parameters()).device
     model.eval()
     try:
         images = torch.from_numpy(reference_input(seed, batch, model.config.image_size)).to(device)
-        logits, activation = ExportModule(model)(images)
+        logits, *activation = ExportModule(model)(images)
     finally:
         model.train(training)
     if not torch.isfinite(logits).all():
         raise ValueError("logits: expected finite numbers for the reference input, got NaN or infinity")
     reference = {"seed": seed, "batch": batch, "logits": logits.double().cpu().tolist(), "tolerance": 1e-3}
-    return reference, (activation.shape[1], activation.shape[2])
+    return reference, (activation[0].shape[1], activation[0].shape[2]) if activation else None
 
 
 def save_detector(
@@ -184,6 +201,7 @@ def save_detector(
     provenance: Mapping[str, Any] | None = None,
     threshold: float = 0.5,
     temperature: float = 1.0,
+    crop: str = "evaluation",
 ) -> EngineSpec:
     """Write `STEM.safetensors` and its sidecar `STEM.spec.json`, each atomically; the sidecar carries a reference output.
 
@@ -194,6 +212,7 @@ def save_detector(
         model: on any device, in any mode (evaluation mode is used for the reference, then the mode is restored).
         provenance: JSON values to keep beside it (run, seed, commit, data, quality model).
         threshold, temperature: how to read the logits.
+        crop: how faces are cut for it, one of `fpg.common.spec.CROPS`.
 
     Raises:
         UsageError: another suffix.
@@ -218,6 +237,7 @@ def save_detector(
         map_size=map_size,
         threshold=threshold,
         temperature=temperature,
+        crop=crop,
         reference=reference,
         provenance={"created": created, "versions": versions, **(provenance or {})},
     )

@@ -64,7 +64,9 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
     def _save_pretrained(self: Any, save_directory: Path) -> None:
         from fpg.models.detector import save_detector
 
-        kept = {"threshold": self.spec.threshold, "temperature": self.spec.temperature} if self.spec else {}
+        kept: dict[str, Any] = {}
+        if self.spec:
+            kept = {"threshold": self.spec.threshold, "temperature": self.spec.temperature, "crop": self.spec.crop}
         provenance = publishable(self.spec.provenance) if self.spec else {}
         self.spec = save_detector(save_directory / MODEL, self, provenance=provenance, **kept)
         write_json(save_directory / "config.json", self.config.to_dict())
@@ -171,9 +173,33 @@ def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
         return Path(hf_hub_download(repo_id, MODEL, revision=spec.parent.name, **options))
 
 
+def fetch_published(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
+    """A repository of any kind that `fpg-import` knows, from the Hub or its cache, all files of the same commit.
+
+    Args:
+        repo_id, revision, options: as of `fetch`.
+
+    Returns:
+        Path of fpg's weights, with the sidecar beside them, or a folder with another project's `config.json`, `model.safetensors` and,
+        where there is one, card; the folder's name is the commit.
+
+    Raises:
+        InputError: see `HubMixin.from_pretrained`.
+    """
+    with _explained(repo_id, "config.json"):
+        try:
+            spec = Path(hf_hub_download(repo_id, sidecar(MODEL).name, revision=revision, **options))
+            return Path(hf_hub_download(repo_id, MODEL, revision=spec.parent.name, **options))
+        except errors.EntryNotFoundError:
+            config = Path(hf_hub_download(repo_id, "config.json", revision=revision, **options))
+        with contextlib.suppress(errors.EntryNotFoundError):
+            hf_hub_download(repo_id, "README.md", revision=config.parent.name, **options)
+        return Path(hf_hub_download(repo_id, MODEL, revision=config.parent.name, **options)).parent
+
+
 @contextlib.contextmanager
-def _explained(repo_id: str) -> Iterator[None]:
-    """Turn what the Hub's client raises into one line."""
+def _explained(repo_id: str, beside: str = sidecar(MODEL).name) -> Iterator[None]:
+    """Turn what the Hub's client raises into one line; `beside` is the file that the weights come with."""
     with hub_client() as unreachable:
         try:
             yield
@@ -182,16 +208,17 @@ def _explained(repo_id: str) -> Iterator[None]:
         except errors.HFValidationError as error:
             raise InputError(repo_id, "no such file or folder, and not a name on the Hub (owner/name)") from error
         except Exception as error:  # the client's errors without a network differ between its versions
-            raise InputError(repo_id, _unreachable(unreachable) if unreachable else _reason(error)) from error
+            raise InputError(repo_id, _unreachable(unreachable) if unreachable else _reason(error, beside)) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, beside: str) -> str:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return reason
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
         return (
-            f"the repository lacks {MODEL} or {sidecar(MODEL).name}: not published by fpg; fpg-import takes published files of other kinds"
+            f"the repository lacks {MODEL} or {beside}: not in a form that is read here (pickles are not); fpg-import takes published "
+            "files of some other kinds"
         )
     if isinstance(error, errors.HfHubHTTPError):
         return f"the Hub refuses: {_first_line(error)}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from fpg.common.spec import EngineSpec
+from fpg.common.spec import CROPS, EngineSpec
 from fpg.models.config import DetectorConfig
 
 _TAGS = ["deepfake-detection", "face-forgery-detection", "forgery-perception-guidance", "fpg"]
@@ -52,6 +52,8 @@ def model_card(
         repo_id: where it is published.
     """
     provenance = spec.provenance if spec else {}
+    if license == "other" and isinstance(provenance.get("imported"), Mapping):
+        license = str(provenance["imported"].get("license") or license)
     metrics = metrics or {}
     datasets = [row["dataset"] for row in metrics.get("by_dataset", [])]
     data = ModelCardData(
@@ -83,9 +85,9 @@ def _summary(config: DetectorConfig, spec: EngineSpec | None, license: str) -> s
         ("Network", f"{config.backbone}, {config.heads} heads"),
         (
             "Input",
-            f"face crop, {config.image_size} x {config.image_size}, RGB in [0, 1], {given}",
+            f"{CROPS[spec.crop] if spec else 'face crop'}, {config.image_size} x {config.image_size}, RGB in [0, 1], {given}",
         ),
-        ("Output", "two logits, 0 real and 1 fake; an activation map of the class fake"),
+        ("Output", f"two logits, 0 real and 1 fake; {'an activation map of the class fake' if config.has_map else 'no activation map'}"),
         ("Threshold, temperature", f"{spec.threshold:g}, {spec.temperature:g}" if spec else None),
         ("Weights", provenance.get("weights")),
         ("Seed", provenance.get("seed")),
@@ -104,7 +106,10 @@ def _trained_on(provenance: Mapping[str, Any]) -> list[str]:
 def _data(provenance: Mapping[str, Any]) -> str:
     data, imported = provenance.get("data"), provenance.get("imported")
     if isinstance(imported, Mapping):
-        origin = f"Imported from `{imported.get('file')}` (SHA-256 `{imported.get('sha256')}`)"
+        place = imported.get("repository") or imported.get("folder")
+        revision = f" at revision `{imported['revision']}`" if imported.get("revision") else ""
+        source = f" of `{place}`{revision}" if place else ""
+        origin = f"Imported from `{imported.get('file')}` (SHA-256 `{imported.get('sha256')}`){source}"
         lines = [f"{origin}, weights published by others: see their page for what they were trained on."]
         if missing := imported.get("missing"):
             lines += [f"**{len(missing)} tensors were not in that file** and have random numbers: {', '.join(missing[:5])}."]

@@ -91,7 +91,7 @@ def _is_state(value: object) -> bool:
 
 @dataclass(frozen=True)
 class KeyReport:
-    """How a file's tensors and a network's fit; all three empty when they fit exactly."""
+    """How a file's tensors and a network's fit; the first three empty when they fit exactly."""
 
     missing: tuple[str, ...] = ()
     """In the network, not in the file."""
@@ -99,10 +99,14 @@ class KeyReport:
     """In the file, not in the network."""
     mismatched: tuple[str, ...] = ()
     """In both with different shapes, as `name [file] != [network]`."""
+    used: tuple[str, ...] = ()
+    """In both, where somebody keeps account of that."""
+    unneeded: tuple[str, ...] = ()
+    """In the file, known to take no part in an answer."""
 
     def lines(self) -> list[str]:
         """One line per key, all of them."""
-        return [f"{kind}: {name}" for kind, names in self._named() for name in names]
+        return [f"{kind}: {name}" for kind, names in (*self._named(), ("used", self.used)) for name in names]
 
     @property
     def exact(self) -> bool:
@@ -113,10 +117,15 @@ class KeyReport:
         parts = [
             f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for kind, names in self._named() if names
         ]
-        return "; ".join(parts) or "every key fits"
+        return "; ".join([*([f"{len(self.used)} used"] if self.used else []), *parts]) or "every key fits"
 
     def _named(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return ("missing", self.missing), ("extra", self.extra), ("of another shape", self.mismatched)
+        return (
+            ("missing", self.missing),
+            ("extra", self.extra),
+            ("of another shape", self.mismatched),
+            ("not needed", self.unneeded),
+        )
 
 
 class KeysError(InputError):

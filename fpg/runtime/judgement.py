@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import InputError
-from fpg.common.spec import EngineSpec
+from fpg.common.spec import CROPS, EngineSpec
 from fpg.engines.base import Engine
 from fpg.runtime.scores import TEXT, frame_score, video_score
 
@@ -27,7 +27,15 @@ class FaceScore:
     track: int = 0
     """The same face has the same number in every frame (`fpg.faces.tracks`)."""
     activation_map: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for."""
+    """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for, and the model has one."""
+
+
+@dataclass(frozen=True)
+class RejectedFace:
+    """A face that counts and that the model's crop rule cannot cut: box in pixels of the frame, and why there is no score."""
+
+    box: tuple[float, float, float, float]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class FrameScore:
     index: int
     time_s: float
     faces: tuple[FaceScore, ...] = ()
+    rejected: tuple[RejectedFace, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -73,8 +82,8 @@ class Highlight:
     score: float
     image: np.ndarray
     """uint8 [S, S, 3] RGB, the network's input."""
-    activation_map: np.ndarray
-    """float32 [h, w], class activation: positive where it speaks for fake."""
+    activation_map: np.ndarray | None
+    """float32 [h, w], class activation: positive where it speaks for fake; None where the model has no such map."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error`."""
+        end_s}], error`. A frame with faces that could not be cut has `rejected[{box, reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
@@ -118,6 +127,7 @@ class Judgement:
                     "index": frame.index,
                     "time_s": round(frame.time_s, 4),
                     "faces": [{"box": [round(v, 2) for v in face.box], "score": face.score, "track": face.track} for face in frame.faces],
+                    **_rejected(frame),
                 }
                 for frame in self.frames
             ],
@@ -133,6 +143,11 @@ class Judgement:
             ],
             "error": self.error,
         }
+
+
+def _rejected(frame: FrameScore) -> dict[str, Any]:
+    faces = [{"box": [round(v, 2) for v in face.box], "reason": face.reason} for face in frame.rejected]
+    return {"rejected": faces} if faces else {}
 
 
 def extend_tracks(tracks: dict[int, TrackScore], frame: FrameScore) -> None:
@@ -157,8 +172,10 @@ def conclude(
         raise InputError(name, "no frame could be decoded")
     score = video_score(frame.score for frame in frames)
     if score is None:
-        reason = f"no face found in {len(frames)} frame{'s' * (len(frames) != 1)}"
-        return Judgement(name, None, None, threshold, frames, reason, no_face=True)
+        rejected = [face for frame in frames for face in frame.rejected]
+        where = f"in {len(frames)} frame{'s' * (len(frames) != 1)}"
+        reason = f"no face that can be judged {where}: {rejected[0].reason}" if rejected else f"no face found {where}"
+        return Judgement(name, None, None, threshold, frames, reason, no_face=not rejected)
     return Judgement(name, score, "fake" if score >= threshold else "real", threshold, frames, highlights=highlights)
 
 
@@ -195,9 +212,10 @@ class HighlightKeeper:
     def offer(self, position: int, frame: FrameScore, image: np.ndarray, face: FaceScore) -> None:
         """Consider a face of the frame at this position among those looked at; image: float32 [3, S, S], the network's input."""
         key = position // self._stretch
-        if self._number and face.activation_map is not None and (key not in self._kept or face.score > self._kept[key].score):
+        if self._number and (key not in self._kept or face.score > self._kept[key].score):
             pixels = np.ascontiguousarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
-            self._kept[key] = Highlight(frame.index, frame.time_s, face.score, pixels, np.array(face.activation_map, np.float32))
+            evidence = None if face.activation_map is None else np.array(face.activation_map, np.float32)
+            self._kept[key] = Highlight(frame.index, frame.time_s, face.score, pixels, evidence)
 
     def best(self) -> tuple[Highlight, ...]:
         """The most suspicious first."""
@@ -219,8 +237,9 @@ def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, 
     }
 
 
-def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole") -> dict[str, Any]:
-    """How a score came about, for JSON files and reports; `every` counts when `frames` is None, `decode` is named where not the default."""
+def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation") -> dict[str, Any]:
+    """How a score came about, for JSON files and reports; `every` counts when `frames` is None, `decode` is named where not the default;
+    `crop` is the rule of the model's sidecar."""
     sampling = "evenly spaced, linspace(0, n - 1, frames) truncated"
     if frames is None:
         sampling = "every frame" if every == 1 else f"every {every}th frame from the first"
@@ -228,7 +247,7 @@ def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole")
         "unit": "video",
         "frames": frames if frames is not None else "all",
         "sampling": sampling,
-        "crop": "face box with margins of 1/8 of its width and height on each side",
+        "crop": CROPS[crop],
         "aggregation": TEXT,
         "compression": "unknown",
     } | ({} if decode == "whole" else {"decode": decode})

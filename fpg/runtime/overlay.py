@@ -18,21 +18,22 @@ OPACITY = 0.65
 
 def map_scale(highlights: Iterable[Highlight]) -> float:
     """The largest magnitude among the maps: one scale for all faces of a report, so that they can be compared."""
-    return max((float(np.abs(h.activation_map).max()) for h in highlights if h.activation_map.size), default=0.0)
+    maps = [h.activation_map for h in highlights if h.activation_map is not None]
+    return max((float(np.abs(found).max()) for found in maps if found.size), default=0.0)
 
 
-def overlay(image: np.ndarray, activation_map: np.ndarray, scale: float) -> np.ndarray:
+def overlay(image: np.ndarray, activation_map: np.ndarray | None, scale: float) -> np.ndarray:
     """Paint a map over a grey copy of a face: red where it speaks for fake, blue for real, more opaque the stronger.
 
     Args:
         image: uint8 [S, S, 3] RGB.
-        activation_map: float32 [h, w].
-        scale: magnitude shown at full strength, > 0 (else the image is returned as it is).
+        activation_map: float32 [h, w]; None where the model has none (the image is returned as it is).
+        scale: magnitude shown at full strength, > 0 (likewise).
 
     Returns:
         uint8 [S, S, 3] RGB.
     """
-    if not scale > 0:
+    if activation_map is None or not scale > 0:
         return image
     return paint(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), activation_map, scale)
 

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fpg.common.crops import face_input
+from fpg.common.crops import FaceRejected, cut_face
 from fpg.common.errors import FpgError, InputError
+from fpg.common.spec import EngineSpec
 from fpg.data.video import FrameCountError, decodable, probe
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
@@ -30,6 +31,7 @@ from fpg.runtime.judgement import (
     FrameScore,
     HighlightKeeper,
     Judgement,
+    RejectedFace,
     TrackScore,
     conclude,
     extend_tracks,
@@ -53,7 +55,8 @@ Measure = Callable[[np.ndarray], float]
 Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Frames]]
 """Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
 Analyzer = Callable[[np.ndarray], Iterable[_Face]]
-"""uint8 [H, W, 3] RGB to faces with a `box` (x0, y0, x1, y1) in pixels; `fpg.faces.FaceAnalyzer` is one."""
+"""uint8 [H, W, 3] RGB to faces with a `box` (x0, y0, x1, y1) in pixels and, for models that want aligned crops, `landmarks` in dlib's
+order; `fpg.faces.FaceAnalyzer` is one."""
 
 AHEAD = 4
 """Decoded frames that may wait for the face detector."""
@@ -100,6 +103,8 @@ class FrameFaces:
     inputs: tuple[np.ndarray, ...] = ()
     image: np.ndarray | None = None
     """uint8 [H, W, 3] RGB, where somebody wants to see it."""
+    rejected: tuple[RejectedFace, ...] = ()
+    """Faces that count and that the model's crop rule cannot cut."""
 
 
 class StreamFrame(NamedTuple):
@@ -114,23 +119,39 @@ class StreamFrame(NamedTuple):
     """uint8 [H, W, 3] RGB; None unless asked for."""
 
 
-def choose_faces(image: np.ndarray, boxes: Iterable[np.ndarray], size: int) -> tuple[tuple[Box, ...], tuple[np.ndarray, ...]]:
-    """The boxes that count and their evaluation crops.
+class Chosen(NamedTuple):
+    """The faces of a frame that count."""
+
+    boxes: tuple[Box, ...]
+    inputs: tuple[np.ndarray, ...]
+    """float32 [3, S, S] in [0, 1], one per box."""
+    rejected: tuple[RejectedFace, ...]
+
+
+def choose_faces(image: np.ndarray, faces: Iterable[_Face], spec: EngineSpec) -> Chosen:
+    """The faces that count, cut as a model wants them.
 
     Args:
         image: uint8 [H, W, 3] RGB.
-        boxes: of every face in it, (x0, y0, x1, y1) in pixels.
-        size: S, the network's side.
-
-    Returns:
-        boxes as tuples, inputs float32 [3, S, S] in [0, 1].
+        faces: every face in it, see `Analyzer`.
+        spec: of the model: side of its input and crop rule.
 
     Raises:
         ValueError: a box that is not finite, empty or outside the image.
     """
-    found = [np.asarray(box, np.float64) for box in boxes]
-    kept = [box for box, counts in zip(found, faces_that_count(np.array(found)), strict=True) if counts]
-    return tuple(_tuple(box) for box in kept), tuple(face_input(image, box, size) for box in kept)
+    found = list(faces)
+    boxes = [np.asarray(face.box, np.float64) for face in found]
+    kept: list[Box] = []
+    inputs: list[np.ndarray] = []
+    rejected: list[RejectedFace] = []
+    for face, box, counts in zip(found, boxes, faces_that_count(np.array(boxes)), strict=True):
+        if counts:
+            try:
+                inputs.append(cut_face(image, box, getattr(face, "landmarks", None), spec.image_size, spec.crop))
+                kept.append(_tuple(box))
+            except FaceRejected as error:
+                rejected.append(RejectedFace(_tuple(box), str(error)))
+    return Chosen(tuple(kept), tuple(inputs), tuple(rejected))
 
 
 def _tuple(box: np.ndarray) -> Box:
@@ -353,16 +374,16 @@ class _Judging:
             for index, time_s, image in decoded:
                 try:
                     with self.times.lap("faces"):
-                        boxes = [face.box for face in analyzer(image)]
+                        faces = list(analyzer(image))
                     with self.times.lap("crop"):
-                        chosen, inputs = choose_faces(image, boxes, self.engine.spec.image_size)
+                        boxes, inputs, rejected = choose_faces(image, faces, self.engine.spec)
                 except ValueError as error:
                     raise InputError(path, f"frame {index}: {error}") from error
                 except FpgError:
                     raise
                 except Exception as error:  # whatever a face model throws at one input must not end the others
                     raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}") from error
-                yield FrameFaces(index, float(time_s), chosen, inputs, image if images else None)
+                yield FrameFaces(index, float(time_s), boxes, inputs, image if images else None, rejected)
 
     def scored(
         self, path: str | os.PathLike[str], items: Iterator[FrameFaces], patience_s: float | None = None
@@ -379,7 +400,7 @@ class _Judging:
                     if not np.isfinite(answer.score):
                         raise InputError(path, "the model's answer is not finite")
                     faces.append(FaceScore(box, answer.score, measure, track, answer.activation_map))
-                yield _Judged(FrameScore(frame.index, frame.time_s, tuple(faces)), frame.inputs, frame.image)
+                yield _Judged(FrameScore(frame.index, frame.time_s, tuple(faces), frame.rejected), frame.inputs, frame.image)
 
     def _asked(self, items: Iterator[FrameFaces], window: int) -> Iterator[_Waiting]:
         collector, tracker = Collector(self.network, window), Tracker()

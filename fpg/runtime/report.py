@@ -87,11 +87,12 @@ def _section(result: Judgement, short: str, index: int, scale: float) -> dict[st
 
 
 def face_figure(highlight: Highlight, scale: float, *, video: bool = True, prefix: str = "") -> dict[str, str]:
-    """A face, the same under its map, and a caption, for the template's `face` macro."""
+    """A face, the same under its map (empty where the model has none), and a caption, for the template's `face` macro."""
+    evidence = highlight.activation_map
     place = f"frame {highlight.index}, {html.clock(highlight.time_s)}: " if video else ""
     return {
         "image": html.picture(highlight.image),
-        "overlay": html.picture(overlay(highlight.image, highlight.activation_map, scale)),
+        "overlay": "" if evidence is None else html.picture(overlay(highlight.image, evidence, scale)),
         "caption": f"{prefix}{place}score {highlight.score:.3f}",
     }
 

@@ -7,6 +7,7 @@ two stages is bounded: memory does not grow with the length of a video.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 import time
@@ -163,8 +164,8 @@ class Answer(NamedTuple):
 
     score: float
     """Probability of fake; NaN where the network's answer is."""
-    activation_map: np.ndarray
-    """float32 [h, w]."""
+    activation_map: np.ndarray | None
+    """float32 [h, w]; None where the model has none."""
 
 
 class FaceBatch:
@@ -271,7 +272,8 @@ class Network:
         with self._times.lap("network"):
             output = self._engine(images)
         scores = fake_probability(output.logits, self._engine.spec.temperature)
-        return [Answer(float(score), kept) for score, kept, _ in zip(scores, output.activation_map, faces, strict=False)]
+        maps = itertools.repeat(None) if output.activation_map is None else output.activation_map
+        return [Answer(float(score), kept) for score, kept, _ in zip(scores, maps, faces, strict=False)]
 
 
 class Asked(NamedTuple):

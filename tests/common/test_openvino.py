@@ -8,7 +8,7 @@ import sys
 CODE = """
 import gc, signal
 import numpy as np
-from fpg.faces.geometry import Roi
+from fpg.common.upright import Roi
 from fpg.faces.mediapipe import BlazeFaceDetector, FaceMeshLandmarker
 for _ in range(2):
     detector, landmarker = BlazeFaceDetector(), FaceMeshLandmarker()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fpg.common.upright import Roi, crop_upright
 from fpg.data.video import map_frames
-from fpg.faces.geometry import Roi, crop_upright
 
 
 def run(probe: Path, *arguments: object, image: np.ndarray | None = None) -> bytes:

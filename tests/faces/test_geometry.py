@@ -8,8 +8,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from fpg.common.landmarks import FOREHEAD_ALONG_HULL
+from fpg.common.upright import Roi, crop_upright
 from fpg.faces.dlib import MESH_TO_81
-from fpg.faces.geometry import Roi, crop_upright, iou, letterbox, pose_of_mesh, suppress
+from fpg.faces.geometry import iou, letterbox, pose_of_mesh, suppress
 from fpg.faces.types import Detection
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from fpg.common.errors import InputError
 from fpg.common.openvino import core
-from fpg.faces.geometry import crop_upright, letterbox, roi_around
+from fpg.common.upright import crop_upright
+from fpg.faces.geometry import letterbox, roi_around
 from fpg.faces.mediapipe import DETECTOR_FILE, LANDMARK_FILE, BlazeFaceDetector, model_path
 from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetwork
 from fpg.models.tflite import read_tflite
