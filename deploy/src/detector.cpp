@@ -22,7 +22,6 @@ namespace {
 
 constexpr size_t kAhead = 4;           // decoded frames that may wait for the face detector
 constexpr size_t kKeptTimes = 20'000;  // durations kept per stage; the latest ones
-constexpr double kAreaShare = 0.5;     // a face counts from this share of the largest box of its frame on
 
 using Clock = std::chrono::steady_clock;
 
@@ -217,6 +216,14 @@ std::array<int32_t, 4> detection_crop(const Box& box, int height, int width) {
   return crop;
 }
 
+// What is said of a face below `min_face` pixels.
+std::string too_small(const Box& box, double min_face) {
+  char text[96];
+  std::snprintf(text, sizeof text, "face too small to judge: %d px (at least %g are needed)", static_cast<int>(face_size(box)),
+                min_face);
+  return text;
+}
+
 void cut(const Image& image, const Box& box, int size, float* out) {
   const std::array<int32_t, 4> crop = detection_crop(box, image.height, image.width);
   const int64_t offset = 0;
@@ -236,6 +243,7 @@ struct Waiting {
   std::vector<Box> boxes;
   std::vector<int> tracks;
   std::vector<std::pair<BatchPointer, size_t>> places;
+  std::vector<RejectedFace> rejected;
 };
 
 }  // namespace
@@ -253,7 +261,7 @@ struct VideoDetector::Impl {
       : options(chosen),
         models(face_model_folder(chosen.face_models)),
         network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
-    idle.emplace_back(models);  // complain at once, not when the first input arrives
+    idle.push_back(FaceFinder(models, chosen.min_face));  // complain at once, not when the first input arrives
   }
 
   FaceFinder finder() {
@@ -265,7 +273,7 @@ struct VideoDetector::Impl {
         return found;
       }
     }
-    return FaceFinder(models);
+    return FaceFinder(models, options.min_face);
   }
 
   double threshold() const { return options.threshold.value_or(network.spec().threshold); }
@@ -295,6 +303,10 @@ struct VideoDetector::Impl {
           for (const Box& box : boxes) largest = std::max(largest, area(box));
           for (const Box& box : boxes) {
             if (!(area(box) >= kAreaShare * largest)) continue;
+            if (face_size(box) < options.min_face) {
+              item.rejected.push_back({box, too_small(box, options.min_face), kFaceTooSmall});
+              continue;
+            }
             item.boxes.push_back(box);
             const auto [room, place] = collector.add(values);
             item.places.push_back(place);
@@ -370,7 +382,7 @@ struct VideoDetector::Impl {
         if (!frames.empty() && item->index <= frames.back().index) {
           frames.clear();  // the reading began anew, as a codec hides frames
         }
-        FrameScore frame{item->index, item->time_s, {}};
+        FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected)};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
           const double score = item->places[i].first->scores.get()[item->places[i].second];
           if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
@@ -394,6 +406,18 @@ struct VideoDetector::Impl {
     if (cancelled) throw InputError(path, "was cancelled");
   }
 
+  // Why no frame has a score; of faces that are too small the largest.
+  static void nothing_judged(Judgement& result) {
+    const std::string where = "in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
+    const RejectedFace* largest = nullptr;
+    for (const FrameScore& frame : result.frames) {
+      for (const RejectedFace& face : frame.rejected) {
+        if (largest == nullptr || face_size(face.box) > face_size(largest->box)) largest = &face;
+      }
+    }
+    result.error = largest == nullptr ? "no face found " + where : largest->reason;
+  }
+
   static void conclude(Judgement& result) {
     if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded");
     double sum = 0;
@@ -405,11 +429,7 @@ struct VideoDetector::Impl {
       sum += best;
       ++with_face;
     }
-    if (with_face == 0) {
-      result.error =
-          "no face found in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
-      return;
-    }
+    if (with_face == 0) return nothing_judged(result);
     result.score = sum / static_cast<double>(with_face);
     result.verdict = *result.score >= result.threshold ? "fake" : "real";
   }
@@ -422,6 +442,7 @@ VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& opti
   if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
     throw UsageError("frames, every, batch, jobs, threads: expected positive numbers");
   }
+  if (!(options.min_face >= 1)) throw UsageError("min_face: expected at least 1 pixel");
   if (options.decode != "whole" && options.decode != "needed")
     throw UsageError("decode: expected whole or needed, got " + options.decode);
   impl_ = std::make_unique<Impl>(std::move(engine), options);

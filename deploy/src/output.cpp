@@ -19,16 +19,23 @@ using json = nlohmann::ordered_json;
 
 double rounded(double value, double units) { return std::nearbyint(value * units) / units; }
 
+json rounded(const std::array<double, 4>& box) {
+  json values = json::array();
+  for (const double value : box) values.push_back(rounded(value, 100));
+  return values;
+}
+
 json value_of(const Judgement& judgement) {
   json frames = json::array();
   for (const FrameScore& frame : judgement.frames) {
     json faces = json::array();
     for (const FaceScore& face : frame.faces) {
-      json box = json::array();
-      for (const double value : face.box) box.push_back(rounded(value, 100));
-      faces.push_back({{"box", box}, {"score", face.score}, {"track", face.track}});
+      faces.push_back({{"box", rounded(face.box)}, {"score", face.score}, {"track", face.track}});
     }
-    frames.push_back({{"index", frame.index}, {"time_s", rounded(frame.time_s, 1e4)}, {"faces", faces}});
+    json value = {{"index", frame.index}, {"time_s", rounded(frame.time_s, 1e4)}, {"faces", faces}};
+    for (const RejectedFace& face : frame.rejected)
+      value["rejected"].push_back({{"box", rounded(face.box)}, {"reason", face.reason}});
+    frames.push_back(std::move(value));
   }
   json tracks = json::array();
   for (const TrackScore& track : judgement.tracks()) {
@@ -74,7 +81,10 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
                     "with a face"},
                    {"compression", "unknown"}};
   if (options.decode != "whole") protocol["decode"] = options.decode;
-  protocol["faces"] = "MediaPipe's face detector and mesh, in every frame looked at";
+  protocol["faces"] =
+      "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be "
+      "missed";
+  protocol["min_face"] = options.min_face;
   return text_of({{"model",
                    {{"file", model},
                     {"sha256", hash},

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 
+from fpg.cli.detect import face_pixels
 from fpg.cli.entry import run
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
@@ -14,6 +15,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
 from fpg.data.statistics import Statistics, statistics
+from fpg.faces.sizes import MIN_FACE
 
 _EXAMPLES = """
 examples:
@@ -56,6 +58,7 @@ def _main(argv: list[str] | None) -> int:
         split=options.split,
         layout=options.layout,
         precomputed=options.landmarks == "precomputed",
+        min_face=options.min_face,
         ray=options.ray,
         quiet=options.quiet,
     )
@@ -129,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("models", "precomputed"),
         default="models",
         help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
+    )
+    parser.add_argument(
+        "--min-face", type=face_pixels, default=MIN_FACE, metavar="PIXELS", help="smallest face that is cropped (default: %(default)s)"
     )
     parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")

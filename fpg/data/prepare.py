@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, 
 from fpg.data.pool import WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import Source, survey
+from fpg.faces.sizes import MIN_FACE
 
 FRAMES = 32
 """Frames per video (METHOD, evaluation)."""
@@ -37,11 +39,11 @@ _PROGRESS = ".progress"
 _SCHEMA = "fpg.prepare/1"
 
 
-def default_faces() -> Analyzer:
+def default_faces(min_face: float = MIN_FACE) -> Analyzer:
     """The default face analyzer, on one thread: processes share the CPU."""
     from fpg.faces import default_analyzer
 
-    return default_analyzer(threads=1)
+    return default_analyzer(threads=1, min_face=min_face)
 
 
 def no_faces() -> Analyzer:
@@ -65,7 +67,8 @@ def prepare(
     split: str | None = None,
     layout: str | None = None,
     precomputed: bool = False,
-    analyzer: Callable[[], Analyzer] = default_faces,
+    min_face: float = MIN_FACE,
+    analyzer: Callable[[], Analyzer] | None = None,
     ray: str | None = None,
     quiet: bool = False,
 ) -> Manifest:
@@ -81,7 +84,8 @@ def prepare(
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
-        analyzer: picklable, builds the face analyzer once per process.
+        min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
+        analyzer: picklable, builds the face analyzer once per process; None is the default one.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         quiet: no progress bar, no lines about failures.
 
@@ -100,16 +104,18 @@ def prepare(
         source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
     found = survey(source, layout=layout, dataset=dataset, split=split)
-    tasks = [replace(_task(s, label, source), precomputed=precomputed) for s in found.require()]
+    tasks = [replace(_task(s, label, source), precomputed=precomputed, min_face=min_face) for s in found.require()]
     if not quiet:
         for line in found.warnings():
             console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
+    elif analyzer is None:
+        analyzer = default_faces if min_face == MIN_FACE else functools.partial(default_faces, min_face)
     job = _Job(root, frames, analyzer, workers, ray)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
-        settings |= {"layout": layout} if layout else {}
+        settings |= {"min_face": min_face} | ({"layout": layout} if layout else {})
         _agree(root, settings)
         records, rows = _finished(root, tasks)
         _run(job, [t for t in tasks if t.source.key not in records], len(tasks), records, rows, quiet)
@@ -242,6 +248,7 @@ def _agree(root: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         assert before.pop("schema", None) == _SCHEMA
+        before.setdefault("min_face", MIN_FACE)  # of folders from before there was such a size
     except (OSError, ValueError, AttributeError, AssertionError) as error:
         raise InputError(path, "is not fpg-prepare's record of its settings") from error
     different = [f"{key} {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]

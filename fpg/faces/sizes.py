@@ -18,3 +18,8 @@ def face_size(box: Sequence[float] | np.ndarray) -> float:
     """Size of a face in pixels: the root of the area of its box (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = (float(v) for v in box)
     return float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0)))
+
+
+def too_small(box: Sequence[float] | np.ndarray, min_face: float) -> str:
+    """What is said of a face below `min_face` pixels."""
+    return f"face too small to judge: {int(face_size(box))} px (at least {min_face:g} are needed)"

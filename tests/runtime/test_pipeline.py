@@ -93,6 +93,22 @@ def test_no_face_is_no_score(tmp_path: Path) -> None:
     assert judge(video, BrightnessEngine(), GreenAnalyzer()).error == "no face found in 3 frames"
 
 
+def test_a_face_that_is_too_small_is_a_result_of_its_own(tmp_path: Path) -> None:
+    images = [face_image(200, side=20), empty_image(), face_image(200, side=31)]
+    video = lossless_video(tmp_path / "v.mkv", images)
+    result = judge(video, BrightnessEngine(), GreenAnalyzer())
+    assert (result.score, result.verdict, result.no_face) == (None, None, True)
+    assert result.error == "face too small to judge: 31 px (at least 32 are needed)", "the largest is named"
+    assert [[face.code for face in frame.rejected] for frame in result.frames] == [["face_too_small"], [], ["face_too_small"]]
+    shown = result.to_json()["frames"][0]["rejected"]
+    assert shown == [{"box": [16.0, 8.0, 36.0, 28.0], "reason": "face too small to judge: 20 px (at least 32 are needed)"}]
+    assert judge(video, BrightnessEngine(), GreenAnalyzer(), min_face=21).frames_with_face == 1
+    result = judge(video, BrightnessEngine(), GreenAnalyzer(), min_face=20)
+    assert (result.frames_with_face, result.error) == (2, None)
+    result = judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 40, 40)))
+    assert [len(frame.faces) for frame in result.frames] == [1, 0, 1], "small faces beside a large one do not count, as ever"
+
+
 def test_failures_have_a_reason_no_score_and_do_not_stop_the_others(tmp_path: Path) -> None:
     good = save(tmp_path / "good.png", face_image(200))
     (tmp_path / "empty.mp4").touch()

@@ -93,10 +93,20 @@ struct FaceScore {
   int track = 0;                // the same face has the same number in every frame
 };
 
+constexpr const char* kFaceTooSmall = "face_too_small";
+
+// A face that counts and is too small: why there is no score.
+struct RejectedFace {
+  std::array<double, 4> box{};
+  std::string reason;
+  std::string code;
+};
+
 struct FrameScore {
   int64_t index = 0;
   double time_s = 0;
   std::vector<FaceScore> faces;  // those that count
+  std::vector<RejectedFace> rejected;
 };
 
 struct TrackScore {
@@ -128,6 +138,7 @@ struct Options {
   int jobs = 1;                     // inputs judged at the same time by judge_many
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
   std::string decode = "whole";     // or "needed": only what the frames need, so that damage elsewhere is not seen
+  double min_face = 32;             // smallest face that is looked for and judged, in pixels: root of the area of its box
   std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
 };
 
