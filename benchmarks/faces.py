@@ -223,8 +223,8 @@ COVERED: dict[str, Edit] = {
 TURNED = (0, 30, 60, 90, 135, 180)
 
 
-def hard(people: list[Portrait], backgrounds: list[np.ndarray], frames: int, sizes: Sequence[int] = (60, 200)) -> list[dict[str, Any]]:
-    """What is found of faces alone in a 1080p frame that are turned, covered, or seen from the side."""
+def hard(people: list[Portrait], backgrounds: list[np.ndarray], frames: int, sizes: Sequence[int] = (60, 120)) -> list[dict[str, Any]]:
+    """What is found of faces alone in a frame of 640 x 360 that are turned, covered, or seen from the side."""
     analyzer = default_analyzer()
     kinds: list[tuple[str, list[Portrait], float, Edit | None]] = [(f"turned by {angle}°", people, angle, None) for angle in TURNED]
     kinds += [(name, people, 0, edit) for name, edit in COVERED.items()]
@@ -240,7 +240,7 @@ def hard(people: list[Portrait], backgrounds: list[np.ndarray], frames: int, siz
                 patch = patch_of(able[int(rng.integers(len(able)))], size, angle)
                 if edit:
                     edit(patch.pixels, patch.box)
-                image, boxes = scene(backgrounds[number % len(backgrounds)], [patch], FRAMES["1080p"], rng)
+                image, boxes = scene(backgrounds[number % len(backgrounds)], [patch], (640, 360), rng)
                 row["faces"] += len(boxes)
                 row["found"] += found(boxes, analyzer(image))[0]
             rows.append(row)

@@ -25,7 +25,7 @@ constexpr double kScale = 1.5;     // side of the crop over the longer side of t
 constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
 constexpr double kFine = 12;       // side of a tile over the smallest face that is looked for in it
 constexpr int kGrain = 64;         // sides that follow from faces are multiples of it
-constexpr int kStep = 3;           // a tile is at least a third as wide as the one before
+constexpr int kStep = 3;           // a tile is about a third as wide as the one before
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
@@ -101,7 +101,8 @@ std::vector<int> tile_starts(int length, int side, double overlap) {
 // Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; nothing when those were fine enough.
 std::optional<int> finer(int side, double wanted) {
   if (side <= std::max<double>(kSide, kFine * wanted)) return std::nullopt;
-  return std::max({kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain, (side + kStep - 1) / kStep});
+  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain), third = (side + kStep - 1) / kStep;
+  return third >= 1.5 * enough ? third : enough;
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {

@@ -146,6 +146,7 @@ def test_how_fine_looks_become() -> None:
     assert detector.finer(1920, 230) is None, "a face that large is seen in the whole frame"
     assert detector.finer(1920, 32) == 640
     assert detector.finer(640, 32) == 384
+    assert detector.finer(1280, 32) == 384, "no look at tiles that are hardly wider than the last ones"
     assert detector.finer(384, 32) is None
     assert detector.finer(3840, 1) == 1280
     assert detector.finer(500, 1) == 192, "tiles are not enlarged"
