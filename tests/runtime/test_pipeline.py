@@ -42,11 +42,11 @@ def test_frames_are_sampled_evenly(tmp_path: Path) -> None:
 def test_batches_cross_frames_and_do_not_change_scores(tmp_path: Path, batch: int) -> None:
     video = lossless_video(tmp_path / "v.mkv", [face_image(20 * i) for i in range(7)])
     engine = BrightnessEngine()
-    result = judge(video, engine, GreenAnalyzer((0, 0, 30, 30), (0, 0, 4, 4)), batch=batch)
+    result = judge(video, engine, GreenAnalyzer((0, 0, 33, 33), (0, 0, 4, 4)), batch=batch)
     assert [len(f.faces) for f in result.frames] == [2] * 7  # the small box does not count
     assert sum(engine.batches) == 14
     assert max(engine.batches) == min(batch, 14)
-    assert result.score == judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 30, 30)), batch=5).score
+    assert result.score == judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 33, 33)), batch=5).score
 
 
 def test_fixed_batch_engines_get_full_batches(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_hundreds_of_faces_in_every_frame(tmp_path: Path) -> None:
     boxes = [(float(2 * x), float(2 * y), float(2 * x + 9), float(2 * y + 9)) for x in range(20) for y in range(15)]
     video = lossless_video(tmp_path / "v.mkv", [face_image(20 * i, side=9) for i in range(4)])
     engine = BrightnessEngine()
-    result = judge(video, engine, GreenAnalyzer(*boxes), batch=32)
+    result = judge(video, engine, GreenAnalyzer(*boxes), batch=32, min_face=1)
     assert [len(frame.faces) for frame in result.frames] == [301] * 4
     assert sum(engine.batches) == 4 * 301
     assert max(engine.batches) == 32
