@@ -41,8 +41,9 @@ class FaceAnalyzer:
             ValueError: not such an image.
         """
         faces = self._with(image, [], self.detector.detect(image))
-        side: int | None = self.detector.seen(image, bool(faces))
-        while (side := self.detector.finer(side, self._wanted(faces))) is not None:
+        side = self.detector.seen(image, bool(faces))
+        while (finer := self.detector.finer(side, self._wanted(faces))) is not None:
+            side = finer
             faces = self._with(image, faces, self.detector.detect_in_tiles(image, side))
         return sorted(faces, key=lambda face: -face.area)
 
