@@ -20,7 +20,7 @@ SKIN = (230, 40, 40)
 """Colour of the rectangles that `ColourAnalyzer` takes for faces."""
 
 
-def picture(width: int = 96, height: int = 80, face: tuple[int, int, int, int] | None = (30, 30, 60, 62), seed: int = 0) -> np.ndarray:
+def picture(width: int = 96, height: int = 80, face: tuple[int, int, int, int] | None = (28, 28, 64, 64), seed: int = 0) -> np.ndarray:
     """uint8 [H, W, 3]: smooth blue-green ground with some texture, and a red rectangle (x0, y0, x1, y1) as the face."""
     y, x = np.mgrid[:height, :width]
     rng = np.random.default_rng(seed)
@@ -33,7 +33,7 @@ def picture(width: int = 96, height: int = 80, face: tuple[int, int, int, int] |
 
 def pictures(count: int, seed: int = 0, **options: Any) -> list[np.ndarray]:
     """`count` pictures whose face moves right by a pixel every other frame."""
-    options.setdefault("face", (30, 30, 60, 62))
+    options.setdefault("face", (28, 28, 64, 64))
     x0, y0, x1, y1 = options.pop("face")
     return [picture(face=(x0 + i // 2 % 20, y0, x1 + i // 2 % 20, y1), seed=seed + i, **options) for i in range(count)]
 

@@ -34,6 +34,7 @@ constexpr const char* kUsage =
     "what\n"
     "                       the wanted frames need, for long videos\n"
     "  --threshold P        probability from which the verdict is fake (default: the model's own)\n"
+    "  --min-face PIXELS    smallest face that is looked for and judged: root of the area of its box (default: 32)\n"
     "  --batch N            faces per call of the network (default: 16)\n"
     "  --threads N          CPU threads of the network (default: all)\n"
     "  --jobs N             inputs judged at the same time (default: 1)\n"
@@ -118,6 +119,8 @@ Arguments parse(int argc, char** argv) {
       o.jobs = static_cast<int>(number(name, value, 1024));
     } else if (name == "--decode") {
       o.decode = value;
+    } else if (name == "--min-face") {
+      o.min_face = static_cast<double>(number(name, value, 10'000));
     } else if (name == "--face-models") {
       o.face_models = value;
     } else if (name == "--threshold") {

@@ -35,6 +35,8 @@ fpg::runtime::Options options_of(const char* text) {
       options.threshold = given.get<double>();
     } else if (name == "decode") {
       options.decode = given.get<std::string>();
+    } else if (name == "min_face") {
+      options.min_face = given.get<double>();
     } else if (name == "face_models") {
       options.face_models = given.get<std::string>();
     } else {

@@ -22,7 +22,6 @@ namespace {
 
 constexpr size_t kAhead = 4;           // decoded frames that may wait for the face detector
 constexpr size_t kKeptTimes = 20'000;  // durations kept per stage; the latest ones
-constexpr double kAreaShare = 0.5;     // a face counts from this share of the largest box of its frame on
 
 using Clock = std::chrono::steady_clock;
 
@@ -202,6 +201,14 @@ class Collector {
   int64_t age_ = 0;
 };
 
+// What is said of a face below `min_face` pixels.
+std::string too_small(const Box& box, double min_face) {
+  char text[96];
+  std::snprintf(text, sizeof text, "face too small to judge: %d px (at least %g are needed)", static_cast<int>(face_size(box)),
+                min_face);
+  return text;
+}
+
 struct Waiting {
   int64_t index = 0;
   double time_s = 0;
@@ -226,7 +233,7 @@ struct VideoDetector::Impl {
       : options(chosen),
         models(face_model_folder(chosen.face_models)),
         network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
-    idle.emplace_back(models);  // complain at once, not when the first input arrives
+    idle.push_back(FaceFinder(models, chosen.min_face));  // complain at once, not when the first input arrives
   }
 
   FaceFinder finder() {
@@ -238,7 +245,7 @@ struct VideoDetector::Impl {
         return found;
       }
     }
-    return FaceFinder(models);
+    return FaceFinder(models, options.min_face);
   }
 
   double threshold() const { return options.threshold.value_or(network.spec().threshold); }
@@ -268,9 +275,13 @@ struct VideoDetector::Impl {
           for (const FoundFace& face : found) largest = std::max(largest, area(face.box));
           for (const FoundFace& face : found) {
             if (!(area(face.box) >= kAreaShare * largest)) continue;
+            if (face_size(face.box) < options.min_face) {
+              item.rejected.push_back({face.box, too_small(face.box, options.min_face), kFaceTooSmall});
+              continue;
+            }
             const std::string reason = cut_face(frame->image, face, network.spec().crop, size, input.data());
             if (!reason.empty()) {
-              item.rejected.push_back({face.box, reason});
+              item.rejected.push_back({face.box, reason, ""});
               continue;
             }
             item.boxes.push_back(face.box);
@@ -370,6 +381,22 @@ struct VideoDetector::Impl {
     if (cancelled) throw InputError(path, "was cancelled");
   }
 
+  // Why no frame has a score; of faces that are too small the largest.
+  static void nothing_judged(Judgement& result) {
+    const std::string where = "in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
+    const RejectedFace* largest = nullptr;
+    for (const FrameScore& frame : result.frames) {
+      for (const RejectedFace& face : frame.rejected) {
+        if (face.code != kFaceTooSmall) {
+          result.error = "no face that can be judged " + where + ": " + face.reason;
+          return;
+        }
+        if (largest == nullptr || face_size(face.box) > face_size(largest->box)) largest = &face;
+      }
+    }
+    result.error = largest == nullptr ? "no face found " + where : largest->reason;
+  }
+
   static void conclude(Judgement& result) {
     if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded");
     double sum = 0;
@@ -381,15 +408,7 @@ struct VideoDetector::Impl {
       sum += best;
       ++with_face;
     }
-    if (with_face == 0) {
-      const std::string where = "in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
-      const auto rejecting = std::find_if(result.frames.begin(), result.frames.end(),
-                                          [](const FrameScore& frame) { return !frame.rejected.empty(); });
-      result.error = rejecting == result.frames.end()
-                         ? "no face found " + where
-                         : "no face that can be judged " + where + ": " + rejecting->rejected[0].reason;
-      return;
-    }
+    if (with_face == 0) return nothing_judged(result);
     result.score = sum / static_cast<double>(with_face);
     result.verdict = *result.score >= result.threshold ? "fake" : "real";
   }
@@ -402,6 +421,7 @@ VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& opti
   if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
     throw UsageError("frames, every, batch, jobs, threads: expected positive numbers");
   }
+  if (!(options.min_face >= 1)) throw UsageError("min_face: expected at least 1 pixel");
   if (options.decode != "whole" && options.decode != "needed")
     throw UsageError("decode: expected whole or needed, got " + options.decode);
   impl_ = std::make_unique<Impl>(std::move(engine), options);

@@ -23,6 +23,9 @@ constexpr double kPresence = 0.5;  // faces whose presence is lower are rejected
 constexpr int kPasses = 2;         // the second crops again around the mesh of the first
 constexpr double kScale = 1.5;     // side of the crop over the longer side of the box
 constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
+constexpr double kFine = 12;       // side of a tile over the smallest face that is looked for in it
+constexpr int kGrain = 64;         // sides that follow from faces are multiples of it
+constexpr int kStep = 3;           // a tile is about a third as wide as the one before
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
 // Points of the mesh that stand for dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
 constexpr std::array<int, 6> kLeftLids = {33, 160, 158, 133, 153, 144}, kRightLids = {362, 385, 387, 263, 373, 380};
@@ -88,13 +91,21 @@ class Network {
   std::array<ov::Tensor, 2> outputs_;
 };
 
-std::vector<int> tile_starts(int length, int side) {
+// Where tiles of `side` start so that they cover `length` and overlap by at least this share of their side.
+std::vector<int> tile_starts(int length, int side, double overlap) {
   if (length <= side) return {0};
-  const int count = static_cast<int>(std::ceil((length - side) / (side / 2.0))) + 1;
+  const int gaps = static_cast<int>(std::ceil((length - side) / (side * (1 - overlap))));
   std::vector<int> starts;
-  for (int i = 0; i < count; ++i)
-    starts.push_back(static_cast<int>(std::nearbyint((length - side) * static_cast<double>(i) / (count - 1))));
+  for (int i = 0; i <= gaps; ++i)
+    starts.push_back(static_cast<int>(std::nearbyint(static_cast<double>(length - side) * i / gaps)));
   return starts;
+}
+
+// Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; nothing when those were fine enough.
+std::optional<int> finer(int side, double wanted) {
+  if (side <= std::max<double>(kSide, kFine * wanted)) return std::nullopt;
+  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain), third = (side + kStep - 1) / kStep;
+  return third >= 1.5 * enough ? third : enough;
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {
@@ -125,6 +136,8 @@ std::array<double, 2> middle(const std::vector<std::array<double, 2>>& points, c
 }  // namespace
 
 double area(const Box& box) { return std::max(box[2] - box[0], 0.0) * std::max(box[3] - box[1], 0.0); }
+
+double face_size(const Box& box) { return std::sqrt(area(box)); }
 
 double intersection_over_union(const Box& a, const Box& b) {
   const double w = std::max(std::min(a[2], b[2]) - std::max(a[0], b[0]), 0.0);
@@ -236,23 +249,27 @@ struct FaceFinder::Networks {
     return found;
   }
 
-  // Small faces in large images: overlapping tiles of half the longer side; then a face that fills the image: the image at half
-  // size.
-  std::vector<Detection> look_closer(const ImageView& image) {
+  std::vector<Detection> look_at_tiles(const ImageView& image, int side, double overlap) {
     std::vector<Detection> found;
-    const int side = (std::max(image.height, image.width) + 1) / 2;
-    if (side >= kSide) {
-      for (int y : tile_starts(image.height, side)) {
-        for (int x : tile_starts(image.width, side)) {
-          const ImageView tile = image.part(y, std::min(y + side, image.height), x, std::min(x + side, image.width));
-          for (Detection d : look(tile)) {
-            d.box = {d.box[0] + x, d.box[1] + y, d.box[2] + x, d.box[3] + y};
-            for (auto& point : d.points) point = {point[0] + x, point[1] + y};
-            found.push_back(std::move(d));
-          }
+    for (int y : tile_starts(image.height, side, overlap)) {
+      for (int x : tile_starts(image.width, side, overlap)) {
+        const ImageView tile = image.part(y, std::min(y + side, image.height), x, std::min(x + side, image.width));
+        for (Detection d : look(tile)) {
+          d.box = {single(d.box[0] + x), single(d.box[1] + y), single(d.box[2] + x), single(d.box[3] + y)};
+          for (auto& point : d.points) point = {single(point[0] + x), single(point[1] + y)};
+          found.push_back(std::move(d));
         }
       }
     }
+    return found;
+  }
+
+  // The whole image; when it shows nothing, overlapping tiles of half the longer side, then a face that fills the image: the
+  // image at half size.
+  std::vector<Detection> detect(const ImageView& image) {
+    std::vector<Detection> found = look(image);
+    const int side = (std::max(image.height, image.width) + 1) / 2;
+    if (found.empty() && side >= kSide) found = look_at_tiles(image, side, 0.5);
     return found.empty() ? look(image, 0.5) : found;
   }
 
@@ -270,26 +287,37 @@ struct FaceFinder::Networks {
     }
     return FoundFace{tight_box(mesh), five_points(mesh)};
   }
+
+  // Adds the faces of the detections that are not there yet.
+  void add(const ImageView& image, std::vector<Detection> detections, std::vector<FoundFace>& faces) {
+    for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
+      const std::optional<FoundFace> face = place(image, detection);
+      if (!face) continue;
+      const bool known = std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) {
+        return intersection_over_union(face->box, other.box) > kSameFace;
+      });
+      if (!known) faces.push_back(*face);
+    }
+  }
 };
 
-FaceFinder::FaceFinder(const std::string& folder)
-    : networks_(new Networks{Network(folder + "/" + kDetector), Network(folder + "/" + kLandmarks)}) {}
+FaceFinder::FaceFinder(const std::string& folder, double min_face)
+    : networks_(new Networks{Network(folder + "/" + kDetector), Network(folder + "/" + kLandmarks)}), min_face_(min_face) {}
 FaceFinder::~FaceFinder() = default;
 FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;
 FaceFinder& FaceFinder::operator=(FaceFinder&&) noexcept = default;
 
 std::vector<FoundFace> FaceFinder::find(const Image& image) {
-  std::vector<Detection> detections = networks_->look(image);
-  if (detections.empty()) detections = networks_->look_closer(image);
   std::vector<FoundFace> faces;
-  for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
-    const std::optional<FoundFace> face = networks_->place(image, detection);
-    if (!face) continue;
-    const bool known = std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) {
-      return intersection_over_union(face->box, other.box) > kSameFace;
-    });
-    if (!known) faces.push_back(*face);
-  }
+  networks_->add(image, networks_->detect(image), faces);
+  const int longest = std::max(image.height, image.width);
+  std::optional<int> side = faces.empty() ? (longest + 1) / 2 : longest;
+  const auto wanted = [&] {  // size of the smallest face that would count
+    double largest = 0;
+    for (const FoundFace& face : faces) largest = std::max(largest, face_size(face.box));
+    return std::max(min_face_, std::sqrt(kAreaShare) * largest);
+  };
+  while ((side = finer(*side, wanted()))) networks_->add(image, networks_->look_at_tiles(image, *side, 0.25), faces);
   std::stable_sort(faces.begin(), faces.end(), [](const FoundFace& a, const FoundFace& b) { return area(a.box) > area(b.box); });
   return faces;
 }

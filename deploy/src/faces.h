@@ -18,7 +18,10 @@ struct Detection {
   std::vector<std::array<double, 2>> points;
 };
 
+constexpr double kAreaShare = 0.5;  // a face counts from this share of the largest box of its frame on
+
 double area(const Box& box);
+double face_size(const Box& box);  // the root of its area: fpg/faces/sizes.py
 double intersection_over_union(const Box& a, const Box& b);
 
 // Weighted non-maximum suppression, best score first (BlazeFace, arXiv 1907.05047).
@@ -43,10 +46,12 @@ struct FoundFace {
   FivePoints points{};
 };
 
-// Finds the faces of an image. Not thread-safe.
+// Finds the faces of an image: a look at the whole, then at finer and finer tiles while a face that counts might have gone unseen
+// (fpg/faces/analyzer.py). Not thread-safe.
 class FaceFinder {
  public:
-  explicit FaceFinder(const std::string& folder);  // of the two .tflite files; throws InputError
+  // folder: of the two .tflite files; min_face: size in pixels down to which faces are looked for. Throws InputError.
+  FaceFinder(const std::string& folder, double min_face);
   ~FaceFinder();
   FaceFinder(FaceFinder&&) noexcept;
   FaceFinder& operator=(FaceFinder&&) noexcept;
@@ -56,6 +61,7 @@ class FaceFinder {
  private:
   struct Networks;
   std::unique_ptr<Networks> networks_;
+  double min_face_;
 };
 
 }  // namespace fpg::runtime

@@ -83,7 +83,10 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
        "with a face"},
       {"compression", "unknown"}};
   if (options.decode != "whole") protocol["decode"] = options.decode;
-  protocol["faces"] = "MediaPipe's face detector and mesh, in every frame looked at";
+  protocol["faces"] =
+      "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be "
+      "missed";
+  protocol["min_face"] = options.min_face;
   return text_of({{"model",
                    {{"file", model},
                     {"sha256", hash},

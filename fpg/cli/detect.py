@@ -26,6 +26,7 @@ from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import DECODERS, URL_EVERY, is_url
 from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
@@ -49,7 +50,7 @@ class _Default(int):
 
 
 DEFAULT_FRAMES = _Default(32)
-FACES = "MediaPipe's face detector and mesh, in every frame looked at"
+FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
         default="whole",
         help="whole: all up to the last wanted frame, and damage before it is an error (default); needed: only what the wanted frames "
         "need, for long videos; cuda: the same on the GPU's decoder",
+    )
+    p.add_argument(
+        "--min-face",
+        type=face_pixels,
+        default=MIN_FACE,
+        metavar="PIXELS",
+        help="smallest face that is looked for and judged: root of the area of its box (default: %(default)s)",
     )
     p.add_argument("--face-engines", metavar="DIR", help="run the face networks on the engines there (fpg-export --faces)")
     p.add_argument("--jobs", type=positive, default=1, metavar="N", help="inputs judged at the same time (default: 1)")
@@ -124,6 +132,14 @@ def positive(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 1_000_000:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 1000000, got {text}")
+    return value
+
+
+def face_pixels(text: str) -> int:
+    """argparse type: the size of a face, a whole number of pixels from 1 to 10000."""
+    value = int(text)
+    if not 1 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number of pixels from 1 to 10000, got {text}")
     return value
 
 
@@ -242,6 +258,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "maps": bool(arguments.overlay),
         "urls": arguments.urls,
         "decode": arguments.decode,
+        "min_face": arguments.min_face,
     }
 
 
@@ -255,8 +272,11 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     if arguments.decode == "cuda":
         check_device("cuda")
     finder: Callable[[], Analyzer] = default_analyzer
+    if arguments.min_face != MIN_FACE:
+        finder = functools.partial(default_analyzer, min_face=arguments.min_face)
     if arguments.face_engines:
-        finder = functools.partial(engine_analyzer, os.path.abspath(arguments.face_engines), device=arguments.device)
+        folder = os.path.abspath(arguments.face_engines)
+        finder = functools.partial(engine_analyzer, folder, device=arguments.device, min_face=arguments.min_face)
         finder()  # complain before anything is judged
     with VideoDetector(engine, finder, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
         task = bar.add_task("", total=len(files))
@@ -274,7 +294,8 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
     results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
     model = describe_model(engine.spec, arguments.model)
-    protocol = {**describe_protocol(options["frames"], options["every"], options["decode"], engine.spec.crop), "faces": FACES}
+    protocol = describe_protocol(options["frames"], options["every"], options["decode"], engine.spec.crop)
+    protocol |= {"faces": FACES, "min_face": arguments.min_face}
     try:
         if arguments.json:
             write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})

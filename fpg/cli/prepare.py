@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 
+from fpg.cli.detect import face_pixels
 from fpg.cli.entry import run
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
@@ -15,6 +16,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
 from fpg.data.statistics import Statistics, statistics
+from fpg.faces.sizes import MIN_FACE
 
 _EXAMPLES = """
 examples:
@@ -60,6 +62,7 @@ def _main(argv: list[str] | None) -> int:
         layout=options.layout,
         precomputed=options.landmarks == "precomputed",
         as_video=VideoConfig(clips=options.as_video) if options.as_video is not None else None,
+        min_face=options.min_face,
         ray=options.ray,
         quiet=options.quiet,
     )
@@ -140,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="make so many short clips of every picture (scaled as faces are in videos, moving, coded as H.264 or H.265) and take two "
         "frames of each instead of the picture; for training on portraits",
+    )
+    parser.add_argument(
+        "--min-face", type=face_pixels, default=MIN_FACE, metavar="PIXELS", help="smallest face that is cropped (default: %(default)s)"
     )
     parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")

@@ -20,6 +20,7 @@ from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
 from fpg.data.sources import Source, frame_files, frame_time, split_of
 from fpg.data.video import map_frames, read_image, sample_indices
+from fpg.faces.sizes import MIN_FACE, face_size, too_small
 from fpg.faces.tracks import track_faces
 from fpg.faces.types import Face
 
@@ -39,6 +40,8 @@ class Task:
     """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
     as_video: VideoConfig | None = None
     """Take frames of clips that are made of a picture instead of the picture; videos and folders of frames are as they are."""
+    min_face: float = MIN_FACE
+    """Smallest face that is cropped, in pixels (`fpg.faces.sizes`)."""
 
     def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0) -> VideoRecord:
         """What became of it."""
@@ -141,7 +144,9 @@ class _Crops:
         usable = [face for number, face in enumerate(faces) if self._usable(index, number, face, image)]
         area = [float((f.box[2] - f.box[0]) * (f.box[3] - f.box[1])) for f in usable]
         order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_SHARE * max(area)]
-        return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(order)]
+        large = [i for i in order if face_size(usable[i].box) >= self.task.min_face]
+        self.rejected |= {(index, i): too_small(usable[i].box, self.task.min_face) for i in order if i not in large}
+        return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(large)]
 
     def _usable(self, index: int, number: int, face: Face, image: np.ndarray) -> bool:
         reason = ""

@@ -12,6 +12,7 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, 
 from fpg.data.pool import WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import Source, survey
+from fpg.faces.sizes import MIN_FACE
 
 FRAMES = 32
 """Frames per video (METHOD, evaluation)."""
@@ -39,11 +41,11 @@ _PROGRESS = ".progress"
 _SCHEMA = "fpg.prepare/1"
 
 
-def default_faces() -> Analyzer:
+def default_faces(min_face: float = MIN_FACE) -> Analyzer:
     """The default face analyzer, on one thread: processes share the CPU."""
     from fpg.faces import default_analyzer
 
-    return default_analyzer(threads=1)
+    return default_analyzer(threads=1, min_face=min_face)
 
 
 def no_faces() -> Analyzer:
@@ -68,7 +70,8 @@ def prepare(
     layout: str | None = None,
     precomputed: bool = False,
     as_video: VideoConfig | None = None,
-    analyzer: Callable[[], Analyzer] = default_faces,
+    min_face: float = MIN_FACE,
+    analyzer: Callable[[], Analyzer] | None = None,
     ray: str | None = None,
     quiet: bool = False,
 ) -> Manifest:
@@ -85,7 +88,8 @@ def prepare(
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
-        analyzer: picklable, builds the face analyzer once per process.
+        min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
+        analyzer: picklable, builds the face analyzer once per process; None is the default one.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         quiet: no progress bar, no lines about failures.
 
@@ -104,7 +108,7 @@ def prepare(
         source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
     found = survey(source, layout=layout, dataset=dataset, split=split)
-    tasks = [replace(_task(s, label, source), precomputed=precomputed, as_video=as_video) for s in found.require()]
+    tasks = [replace(_task(s, label, source), precomputed=precomputed, as_video=as_video, min_face=min_face) for s in found.require()]
     if as_video is not None and not any(task.source.kind == "image" for task in tasks):
         raise UsageError(f"as-video: expected pictures, {source} holds only videos and folders of frames")
     if not quiet:
@@ -112,10 +116,12 @@ def prepare(
             console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
+    elif analyzer is None:
+        analyzer = default_faces if min_face == MIN_FACE else functools.partial(default_faces, min_face)
     job = _Job(root, frames, analyzer, workers, ray)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
-        settings |= {"layout": layout} if layout else {}
+        settings |= {"min_face": min_face} | ({"layout": layout} if layout else {})
         settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video)))} if as_video else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
@@ -249,6 +255,7 @@ def _agree(root: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         assert before.pop("schema", None) == _SCHEMA
+        before.setdefault("min_face", MIN_FACE)  # of folders from before there was such a size
     except (OSError, ValueError, AttributeError, AssertionError) as error:
         raise InputError(path, "is not fpg-prepare's record of its settings") from error
     different = [f"{key} {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]

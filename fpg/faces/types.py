@@ -59,6 +59,18 @@ class FaceDetector(Protocol):
         """Faces in an image, uint8 [H, W, 3] RGB, best score first."""
         ...
 
+    def seen(self, image: np.ndarray, found: bool) -> int:
+        """Side of the parts of the image that `detect` looked at last, when it `found` a face and when it did not."""
+        ...
+
+    def finer(self, side: int, wanted: float) -> int | None:
+        """Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; None when those were fine enough."""
+        ...
+
+    def detect_in_tiles(self, image: np.ndarray, side: int) -> list[Detection]:
+        """As `detect`, in overlapping square tiles of the image."""
+        ...
+
 
 class Landmarker(Protocol):
     """Places landmarks on a detected face."""

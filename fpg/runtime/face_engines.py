@@ -12,6 +12,7 @@ from fpg.engines import load_engine
 from fpg.engines.base import CheckedEngine
 from fpg.faces import FaceAnalyzer
 from fpg.faces.mediapipe import BlazeFaceDetector, FaceMeshLandmarker
+from fpg.faces.sizes import MIN_FACE
 
 SUFFIXES = (".xml", ".onnx", ".engine")
 
@@ -28,12 +29,15 @@ class EngineNetwork:
         return self._engine.run(images)
 
 
-def engine_analyzer(folder: str | os.PathLike[str], *, device: str = "auto", threads: int | None = 1) -> FaceAnalyzer:
+def engine_analyzer(
+    folder: str | os.PathLike[str], *, device: str = "auto", threads: int | None = 1, min_face: float = MIN_FACE
+) -> FaceAnalyzer:
     """The default face finder with its two networks on exported engines.
 
     Args:
         folder: with one `face-detector-*` and one `face-landmarks-*` model.
         device, threads: as in `fpg.engines.load_engine`.
+        min_face: see `FaceAnalyzer`.
 
     Raises:
         InputError: a network is missing or there several times, or cannot be loaded.
@@ -42,7 +46,7 @@ def engine_analyzer(folder: str | os.PathLike[str], *, device: str = "auto", thr
         EngineNetwork(load_engine(_the(folder, kind), device=device, threads=threads, network=kind))
         for kind in ("face-detector", "face-landmarks")
     )
-    return FaceAnalyzer(BlazeFaceDetector(network=detector), FaceMeshLandmarker(network=landmarks))
+    return FaceAnalyzer(BlazeFaceDetector(network=detector), FaceMeshLandmarker(network=landmarks), min_face=min_face)
 
 
 def _the(folder: str | os.PathLike[str], kind: str) -> Path:

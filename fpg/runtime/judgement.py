@@ -13,6 +13,7 @@ import numpy as np
 from fpg.common.errors import InputError
 from fpg.common.spec import CROPS, EngineSpec
 from fpg.engines.base import Engine
+from fpg.faces.sizes import face_size
 from fpg.runtime.scores import TEXT, frame_score, video_score
 
 
@@ -30,12 +31,18 @@ class FaceScore:
     """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for, and the model has one."""
 
 
+NO_FACE, FACE_TOO_SMALL = "no_face", "face_too_small"
+"""Codes of inputs that were read and show nothing to judge."""
+
+
 @dataclass(frozen=True)
 class RejectedFace:
-    """A face that counts and that the model's crop rule cannot cut: box in pixels of the frame, and why there is no score."""
+    """A face that counts and is too small or cannot be cut by the model's crop rule: box in pixels of the frame, why there is no score."""
 
     box: tuple[float, float, float, float]
     reason: str
+    code: str = ""
+    """`FACE_TOO_SMALL`, or empty."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class Judgement:
     frames: tuple[FrameScore, ...] = ()
     error: str | None = None
     no_face: bool = False
-    """The input could be read, and no frame had a face."""
+    """The input could be read, and no frame had a face that is large enough."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -116,7 +123,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error`. A frame with faces that could not be cut has `rejected[{box, reason}]`, too."""
+        end_s}], error`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
@@ -172,11 +179,21 @@ def conclude(
         raise InputError(name, "no frame could be decoded")
     score = video_score(frame.score for frame in frames)
     if score is None:
-        rejected = [face for frame in frames for face in frame.rejected]
-        where = f"in {len(frames)} frame{'s' * (len(frames) != 1)}"
-        reason = f"no face that can be judged {where}: {rejected[0].reason}" if rejected else f"no face found {where}"
-        return Judgement(name, None, None, threshold, frames, reason, no_face=not rejected)
+        code, reason = _nothing_judged(frames)
+        return Judgement(name, None, None, threshold, frames, reason, no_face=code in (NO_FACE, FACE_TOO_SMALL))
     return Judgement(name, score, "fake" if score >= threshold else "real", threshold, frames, highlights=highlights)
+
+
+def _nothing_judged(frames: tuple[FrameScore, ...]) -> tuple[str, str]:
+    """Why no frame has a score: a code (empty for faces that cannot be cut), and the reason; of faces that are too small the largest."""
+    where = f"in {len(frames)} frame{'s' * (len(frames) != 1)}"
+    rejected = [face for frame in frames for face in frame.rejected]
+    if not rejected:
+        return NO_FACE, f"no face found {where}"
+    other = next((face for face in rejected if face.code != FACE_TOO_SMALL), None)
+    if other is not None:
+        return "", f"no face that can be judged {where}: {other.reason}"
+    return FACE_TOO_SMALL, max(rejected, key=lambda face: face_size(face.box)).reason
 
 
 def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, threshold: float | None = None) -> Judgement:

@@ -24,9 +24,11 @@ from fpg.data.video import FrameCountError, decodable, probe
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
 from fpg.faces import default_analyzer
+from fpg.faces.sizes import MIN_FACE, face_size, too_small
 from fpg.faces.tracks import Tracker
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (
+    FACE_TOO_SMALL,
     FaceScore,
     FrameScore,
     HighlightKeeper,
@@ -85,6 +87,8 @@ class Options:
     """Whether URLs are opened."""
     decode: str = "whole"
     """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
+    min_face: float = MIN_FACE
+    """Smallest face that is judged, in pixels (`fpg.faces.sizes`); the analyzer has its own, down to which it looks for faces."""
 
     def open(self, path: str | os.PathLike[str], total: int | None) -> tuple[int, Frames]:
         """See `open_frames`."""
@@ -104,7 +108,7 @@ class FrameFaces:
     image: np.ndarray | None = None
     """uint8 [H, W, 3] RGB, where somebody wants to see it."""
     rejected: tuple[RejectedFace, ...] = ()
-    """Faces that count and that the model's crop rule cannot cut."""
+    """Faces that count and are too small, or cannot be cut by the model's crop rule."""
 
 
 class StreamFrame(NamedTuple):
@@ -128,13 +132,14 @@ class Chosen(NamedTuple):
     rejected: tuple[RejectedFace, ...]
 
 
-def choose_faces(image: np.ndarray, faces: Iterable[_Face], spec: EngineSpec) -> Chosen:
+def choose_faces(image: np.ndarray, faces: Iterable[_Face], spec: EngineSpec, min_face: float = 0) -> Chosen:
     """The faces that count, cut as a model wants them.
 
     Args:
         image: uint8 [H, W, 3] RGB.
         faces: every face in it, see `Analyzer`.
         spec: of the model: side of its input and crop rule.
+        min_face: smallest face that is judged, in pixels.
 
     Raises:
         ValueError: a box that is not finite, empty or outside the image.
@@ -145,7 +150,9 @@ def choose_faces(image: np.ndarray, faces: Iterable[_Face], spec: EngineSpec) ->
     inputs: list[np.ndarray] = []
     rejected: list[RejectedFace] = []
     for face, box, counts in zip(found, boxes, faces_that_count(np.array(boxes)), strict=True):
-        if counts:
+        if counts and face_size(box) < min_face:
+            rejected.append(RejectedFace(_tuple(box), too_small(box, min_face), FACE_TOO_SMALL))
+        elif counts:
             try:
                 inputs.append(cut_face(image, box, getattr(face, "landmarks", None), spec.image_size, spec.crop))
                 kept.append(_tuple(box))
@@ -377,7 +384,7 @@ class _Judging:
                     with self.times.lap("faces"):
                         faces = list(analyzer(image))
                     with self.times.lap("crop"):
-                        boxes, inputs, rejected = choose_faces(image, faces, self.engine.spec)
+                        boxes, inputs, rejected = choose_faces(image, faces, self.engine.spec, self.options.min_face)
                 except ValueError as error:
                     raise InputError(path, f"frame {index}: {error}") from error
                 except FpgError:

@@ -526,6 +526,20 @@ def test_vanished_crops_are_made_again(tmp_path: Path) -> None:
     assert files_of(tmp_path / "out") == before
 
 
+def test_faces_that_are_too_small_are_no_crops_and_are_named(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, side in (("a", 31), ("b", 33)):
+        image = np.full((120, 160, 3), 90, np.uint8)
+        image[40 : 40 + side, 60 : 60 + side] = (255, 0, 0)
+        Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
+    manifest = prepare_here(tmp_path / "in", tmp_path / "out", label=0)
+    assert [video.status for video in manifest.videos] == ["no_face", "prepared"]
+    assert manifest.videos[0].reason == "1 faces rejected: frame 0 face 0: face too small to judge: 31 px (at least 32 are needed)"
+    with pytest.raises(UsageError, match="min_face 32, now 20"):
+        prepare_here(tmp_path / "in", tmp_path / "out", label=0, min_face=20)
+    assert [video.status for video in prepare_here(tmp_path / "in", tmp_path / "out2", label=0, min_face=20).videos] == ["prepared"] * 2
+
+
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "set" / "real").mkdir(parents=True)
     makers.write_video(tmp_path / "set" / "real" / "a.mp4", 6)

@@ -202,6 +202,41 @@ def test_images_folders_of_frames_and_choices_of_frames(programs: Programs, port
     assert both[1]["protocol"]["decode"] == "needed"
 
 
+def test_faces_of_any_size(programs: Programs, portrait: np.ndarray, tmp_path: Path, rng: np.random.Generator) -> None:
+    """Faces that finer looks alone show, in both by the same looks; and faces that are too small, which are named."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    head = portrait[:300, 75:375]  # its face is 102 pixels large
+    for name, shape, sizes in (
+        ("wide.png", (1080, 1920), (60, 70)),
+        ("tall.png", (1600, 900), (45,)),
+        ("odd.png", (1441, 2563), (60, 55, 50)),
+        ("small.png", (200, 220), (26,)),
+    ):
+        image = cv2.resize(rng.integers(40, 200, (shape[0] // 24, shape[1] // 24, 3), np.uint8), shape[::-1], interpolation=cv2.INTER_CUBIC)
+        for place, size in enumerate(sizes):
+            side = round(300 * size / 102)
+            room = shape[1] // len(sizes)
+            y, x = int(rng.integers(0, shape[0] - side)), place * room + int(rng.integers(0, room - side))
+            image[y : y + side, x : x + side] = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA)
+        Image.fromarray(image).save(folder / name)
+    both = programs(folder)
+    compare(both, 1e-4)
+    for python, ours in zip(both[0]["results"], both[1]["results"], strict=True):
+        assert python["error"] == ours["error"]
+        for a, b in zip(python["frames"], ours["frames"], strict=True):
+            assert [face["box"] for face in b["faces"]] == [pytest.approx(face["box"], abs=0.05) for face in a["faces"]]
+            assert [face["reason"] for face in b.get("rejected", [])] == [face["reason"] for face in a.get("rejected", [])]
+    names = {Path(r["input"]).name: r for r in both[1]["results"]}
+    assert sum(len(names[name]["frames"][0]["faces"]) for name in ("wide.png", "tall.png", "odd.png")) >= 4
+    assert re.fullmatch(r"face too small to judge: 2\d px \(at least 32 are needed\)", names["small.png"]["error"])
+    both = programs(folder / "small.png", "--min-face", 20)
+    compare(both, 1e-4)
+    assert both[1]["results"][0]["error"] is None
+    both = programs(folder / "wide.png", "--min-face", 100)
+    assert both[0]["results"][0]["error"] == both[1]["results"][0]["error"] != ""
+
+
 def bad_inputs(folder: Path, portrait: np.ndarray) -> None:
     folder.mkdir()
     makers.write_video(folder / "a_good.mp4", moving(portrait, 4))

@@ -30,11 +30,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def people() -> list[np.ndarray]:
-    """A portrait, two of them side by side, and one turned and small."""
+    """A portrait, two of them side by side, one turned and small, and one with a face of 49 pixels."""
     path = importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")
     portrait = Image.open(str(path)).convert("RGB")
     one = np.array(portrait)
-    return [one, np.concatenate([one, one[:, ::-1]], 1), np.array(portrait.rotate(15).resize((200, 200)))]
+    small = np.full((900, 1600, 3), 90, np.uint8)  # shown by finer looks alone
+    small[300:550, 1200:1450] = np.array(portrait.resize((250, 250)))
+    return [one, np.concatenate([one, one[:, ::-1]], 1), np.array(portrait.rotate(15).resize((200, 200))), small]
 
 
 @pytest.mark.parametrize("to", ["openvino", "onnx"])

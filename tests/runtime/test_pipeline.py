@@ -42,11 +42,11 @@ def test_frames_are_sampled_evenly(tmp_path: Path) -> None:
 def test_batches_cross_frames_and_do_not_change_scores(tmp_path: Path, batch: int) -> None:
     video = lossless_video(tmp_path / "v.mkv", [face_image(20 * i) for i in range(7)])
     engine = BrightnessEngine()
-    result = judge(video, engine, GreenAnalyzer((0, 0, 30, 30), (0, 0, 4, 4)), batch=batch)
+    result = judge(video, engine, GreenAnalyzer((0, 0, 33, 33), (0, 0, 4, 4)), batch=batch)
     assert [len(f.faces) for f in result.frames] == [2] * 7  # the small box does not count
     assert sum(engine.batches) == 14
     assert max(engine.batches) == min(batch, 14)
-    assert result.score == judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 30, 30)), batch=5).score
+    assert result.score == judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 33, 33)), batch=5).score
 
 
 def test_fixed_batch_engines_get_full_batches(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_hundreds_of_faces_in_every_frame(tmp_path: Path) -> None:
     boxes = [(float(2 * x), float(2 * y), float(2 * x + 9), float(2 * y + 9)) for x in range(20) for y in range(15)]
     video = lossless_video(tmp_path / "v.mkv", [face_image(20 * i, side=9) for i in range(4)])
     engine = BrightnessEngine()
-    result = judge(video, engine, GreenAnalyzer(*boxes), batch=32)
+    result = judge(video, engine, GreenAnalyzer(*boxes), batch=32, min_face=1)
     assert [len(frame.faces) for frame in result.frames] == [301] * 4
     assert sum(engine.batches) == 4 * 301
     assert max(engine.batches) == 32
@@ -91,6 +91,22 @@ def test_no_face_is_no_score(tmp_path: Path) -> None:
     assert (result.score, result.verdict, result.error, result.no_face) == (None, None, "no face found in 1 frame", True)
     video = lossless_video(tmp_path / "v.mkv", [empty_image()] * 3)
     assert judge(video, BrightnessEngine(), GreenAnalyzer()).error == "no face found in 3 frames"
+
+
+def test_a_face_that_is_too_small_is_a_result_of_its_own(tmp_path: Path) -> None:
+    images = [face_image(200, side=20), empty_image(), face_image(200, side=31)]
+    video = lossless_video(tmp_path / "v.mkv", images)
+    result = judge(video, BrightnessEngine(), GreenAnalyzer())
+    assert (result.score, result.verdict, result.no_face) == (None, None, True)
+    assert result.error == "face too small to judge: 31 px (at least 32 are needed)", "the largest is named"
+    assert [[face.code for face in frame.rejected] for frame in result.frames] == [["face_too_small"], [], ["face_too_small"]]
+    shown = result.to_json()["frames"][0]["rejected"]
+    assert shown == [{"box": [16.0, 8.0, 36.0, 28.0], "reason": "face too small to judge: 20 px (at least 32 are needed)"}]
+    assert judge(video, BrightnessEngine(), GreenAnalyzer(), min_face=21).frames_with_face == 1
+    result = judge(video, BrightnessEngine(), GreenAnalyzer(), min_face=20)
+    assert (result.frames_with_face, result.error) == (2, None)
+    result = judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 40, 40)))
+    assert [len(frame.faces) for frame in result.frames] == [1, 0, 1], "small faces beside a large one do not count, as ever"
 
 
 def test_failures_have_a_reason_no_score_and_do_not_stop_the_others(tmp_path: Path) -> None:

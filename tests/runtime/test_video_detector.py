@@ -113,7 +113,7 @@ def test_tracks_follow_faces_and_average_them(tmp_path: Path) -> None:
             return faces[::-1] if image[0, 0, 0] % 40 else faces  # the order changes from frame to frame
 
     images = [face_image(20 * i, side=14) for i in range(6)]
-    result = judge(lossless_video(tmp_path / "v.mkv", images), BrightnessEngine(), Two(second))
+    result = judge(lossless_video(tmp_path / "v.mkv", images), BrightnessEngine(), Two(second), min_face=1)
     by_track: dict[int, set[float]] = {}
     for frame in result.frames:
         for face in frame.faces:

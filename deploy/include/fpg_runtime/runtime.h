@@ -94,9 +94,13 @@ struct FaceScore {
   int track = 0;                // the same face has the same number in every frame
 };
 
+constexpr const char* kFaceTooSmall = "face_too_small";
+
+// A face that counts and cannot be judged: too small, or not to be cut by the model's crop rule.
 struct RejectedFace {
   std::array<double, 4> box{};
-  std::string reason;  // why the model's crop rule cannot cut it
+  std::string reason;
+  std::string code;  // kFaceTooSmall, or empty
 };
 
 struct FrameScore {
@@ -135,6 +139,7 @@ struct Options {
   int jobs = 1;                     // inputs judged at the same time by judge_many
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
   std::string decode = "whole";     // or "needed": only what the frames need, so that damage elsewhere is not seen
+  double min_face = 32;             // smallest face that is looked for and judged, in pixels: root of the area of its box
   std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
 };
 
