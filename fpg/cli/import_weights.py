@@ -121,14 +121,14 @@ def _tell(name: str, layout: Layout, report: KeyReport, verbose: bool) -> None:
 
 def _fetch(name: str, out: Path) -> str:
     """A detector of the Hub under the name of `out`; what it is, in a few words."""
-    from fpg.models.detector import load_detector, save_detector
+    from fpg.models.detector import KEPT, load_detector, save_detector
     from fpg.models.hub import fetch
 
     repository, _, revision = name.removeprefix(HUB).partition("@")
     console.print(one_line(f"{name}: asking the Hugging Face Hub"), markup=False)
     model, spec = load_detector(fetch(repository, revision=revision or None))
     source = {"hub": {"repository": repository, "revision": revision or "main"}}
-    save_detector(out, model, provenance={**spec.provenance, **source}, threshold=spec.threshold, temperature=spec.temperature)
+    save_detector(out, model, provenance={**spec.provenance, **source}, **{name: getattr(spec, name) for name in KEPT})
     return f"{spec.provenance.get('method', 'a detector')} on {model.config.backbone}"
 
 
