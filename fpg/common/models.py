@@ -9,7 +9,6 @@ each with its sidecar, and beside them
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ MAIN = "model.safetensors"
 """Name of the weights in a run's folder and in a repository of the Hub."""
 CARD = "README.md"
 RECORD = "SHA256SUMS"
+NEAR = 3
+"""Names of models to tell somebody who asked for another."""
 SHIPPED = Path(__file__).parents[1] / "weights"
 
 
@@ -121,9 +122,11 @@ def packaged_model(name: str, *, weights: bool = False) -> Path:
     """
     known = packaged()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        others = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(known) or 'none'}"
-        raise InputError(name, f"no model of that name ({others}), and no such file or folder; fpg-models lists models")
+        near = sorted(known, key=lambda other: (edit_distance(name, other), other))[:NEAR]
+        raise InputError(
+            name,
+            f"no model of that name (nearest: {', '.join(near) or 'none is here'}), and no such file or folder; fpg-models lists models",
+        )
     folder = known[name]
     card = read_card(folder)
     if card is None:
@@ -132,6 +135,16 @@ def packaged_model(name: str, *, weights: bool = False) -> Path:
     model = find_model(folder, weights=weights)
     check_record(model)
     return model
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Fewest letters to add, take away or replace that make one name of the other (Levenshtein)."""
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        previous, row[0] = row[:], i
+        for j, other in enumerate(b, 1):
+            row[j] = min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (letter != other))
+    return row[-1]
 
 
 def find_model(folder: str | os.PathLike[str], *, weights: bool = False) -> Path:

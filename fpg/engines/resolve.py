@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from fpg.common.errors import InputError, UsageError
 from fpg.common.models import RECORD, STARTER, SUFFIXES, check_record, find_model, packaged, packaged_model, read_card
 
 HUB = "hf:"
@@ -32,11 +33,14 @@ def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = 
         device: where it is to run: on `cuda` the weights do, and the OpenVINO model of a package does not.
 
     Raises:
+        UsageError: an empty name.
         InputError: no such model, a card without licence, files that a package's record does not vouch for, or no answer from the Hub.
             Files that are named are not looked at: `load_engine` says what is wrong with them.
     """
     name = STARTER if reference is None else os.fspath(reference)
     weights = weights or device.startswith("cuda")
+    if not name:
+        raise UsageError("--model: expected a model, got an empty name")
     if isinstance(reference, str | None) and name.startswith(HUB):
         return Model(name, _fetched(name))
     if isinstance(reference, str | None) and name in packaged():
@@ -45,8 +49,10 @@ def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = 
         if (card := read_card(name)) is not None and card.facts:
             _ = card.licence
         path = find_model(name, weights=weights)
-    elif is_model_file(name) or os.path.exists(name) or Path(name).name != name:
+    elif is_model_file(name) or os.path.exists(name):
         path = Path(name)
+    elif Path(name).name != name:
+        raise InputError(name, "no such file or folder")
     else:
         return Model(name, packaged_model(name))
     if (path.parent / RECORD).is_file() and path.is_file():
