@@ -1,6 +1,7 @@
 // Which model is meant: a packaged one by name, a file or a folder; the twin of fpg/common/models.py and fpg/engines/resolve.py.
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -176,7 +177,8 @@ fs::path packaged_model(const std::string& name, const std::map<std::string, fs:
 
 bool is_model_name(const std::string& name) {
   std::string suffix = fs::path(name).extension().string();
-  std::transform(suffix.begin(), suffix.end(), suffix.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(suffix.begin(), suffix.end(), suffix.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const auto is = [&](const char* known) { return suffix == known; };
   return std::any_of(std::begin(kSuffixes), std::end(kSuffixes), is) ||
          std::any_of(std::begin(kUnreadable), std::end(kUnreadable), is);

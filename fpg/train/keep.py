@@ -19,7 +19,7 @@ def few_people(provenance: dict[str, Any]) -> tuple[str, ...]:
     videos = provenance["data"]["train_videos"]
     if videos >= FEW_VIDEOS:
         return ()
-    return (f"demo weights are no detector: trained on {videos} videos or pictures, they show that everything works, and no more",)
+    return (f"demo weights are no detector: trained on {videos} video{'s' * (videos != 1)} or pictures, they show that everything works, and no more",)
 
 
 def ranked(kept: list[Best], new: Best, count: int) -> list[Best]:
