@@ -60,6 +60,8 @@ TORCH_FREE = [
     "fpg.cli.prepare",
     "fpg.cli.evaluate",
     "fpg.cli.detect",
+    "fpg.cli.models",
+    "fpg.cli.model_option",
 ]
 
 

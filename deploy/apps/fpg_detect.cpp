@@ -213,13 +213,17 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
+std::string joined(const std::vector<std::string>& texts) {
+  std::string result;
+  for (const std::string& text : texts) result += (result.empty() ? "" : "; ") + text;
+  return result;
+}
+
 std::string csv_of(const std::vector<Judgement>& results) {
   std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error,warnings\n";
   for (const Judgement& result : results) {
     const std::string input = quoted(result.input);
-    std::string warnings;
-    for (const std::string& warning : result.warnings) warnings += (warnings.empty() ? "" : "; ") + warning;
-    warnings = quoted(warnings) + "\n";
+    const std::string warnings = quoted(joined(result.warnings)) + "\n";
     if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "," + warnings;
     for (const FrameScore& frame : result.frames) {
       for (const FaceScore& face : frame.faces) {

@@ -13,7 +13,7 @@ from typing import Any
 from fpg.cli.entry import run
 from fpg.common.console import console, one_line
 from fpg.common.errors import InputError
-from fpg.common.models import CARD, find_model, number_text, packaged, packaged_model, packaged_size, read_card
+from fpg.common.models import CARD, SUFFIXES, WEIGHTS, find_model, number_text, packaged, packaged_model, packaged_size, read_card
 from fpg.common.spec import read_spec
 
 EXAMPLES = """examples:
@@ -117,7 +117,7 @@ def _pack(args: argparse.Namespace) -> int:
     images, source = None, "random images"
     if args.check is not None:
         manifest = prepared(args.check)
-        size = read_spec(find_model(args.run, weights=True) if args.run.is_dir() else args.run).image_size
+        size = read_spec(find_model(args.run, WEIGHTS) if args.run.is_dir() else args.run).image_size
         images, source = crops(manifest, evenly(range(len(manifest.faces)), 100), size)[0], f"crops of {args.check.name}"
     for form, parity in package(args.run, facts, args.out, images=images, source=source).items():
         console.print(f"{form}: {parity}", markup=False)
@@ -129,7 +129,7 @@ def _main(args: argparse.Namespace) -> int:
     if args.command == "pack":
         return _pack(args)
     if args.command == "path":
-        print(packaged_model(args.name, weights=args.weights))
+        print(packaged_model(args.name, WEIGHTS if args.weights else SUFFIXES))
         return 0
     if args.command == "show":
         card = read_card(packaged_model(args.name).parent)

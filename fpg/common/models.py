@@ -10,7 +10,7 @@ each with its sidecar, and beside them
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ STARTER = "starter"
 """The model that judges where none is named."""
 SUFFIXES = (".xml", ".onnx", ".engine", ".safetensors")
 """Of model files; in a folder with several the first of these is taken to judge with, so that nothing imports torch without need."""
-WEIGHTS = ".safetensors"
+WEIGHTS = (".safetensors",)
+"""What is exported and trained on."""
+ON_CUDA = (".engine", ".onnx", ".safetensors")
+"""What runs on NVIDIA's GPUs."""
 MAIN = "model.safetensors"
 """Name of the weights in a run's folder and in a repository of the Hub."""
 CARD = "README.md"
@@ -109,12 +112,12 @@ def packaged() -> dict[str, Path]:
     return found
 
 
-def packaged_model(name: str, *, weights: bool = False) -> Path:
+def packaged_model(name: str, among: Sequence[str] = SUFFIXES) -> Path:
     """The file of a packaged model, its card and its record checked; the hashes in its sidecar are not (`load_engine` does that).
 
     Args:
         name: of a model.
-        weights: see `find_model`.
+        among: see `find_model`.
 
     Raises:
         InputError: no such model (near names are listed), a card that is missing or states no licence, or files that are not those of
@@ -132,7 +135,7 @@ def packaged_model(name: str, *, weights: bool = False) -> Path:
     if card is None:
         raise InputError(folder / CARD, "no such file: a packaged model needs a model card")
     _ = card.licence
-    model = find_model(folder, weights=weights)
+    model = find_model(folder, among)
     check_record(model)
     return model
 
@@ -147,12 +150,12 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def find_model(folder: str | os.PathLike[str], *, weights: bool = False) -> Path:
+def find_model(folder: str | os.PathLike[str], among: Sequence[str] = SUFFIXES) -> Path:
     """The model in a folder: of a run, of exported engines, of a packaged model.
 
     Args:
         folder: that holds model files with their sidecars.
-        weights: take the `.safetensors` file; else the first of `SUFFIXES` that is there.
+        among: suffixes that will do; the first that is there is taken.
 
     Returns:
         `model.safetensors` or the only model of its kind.
@@ -162,14 +165,14 @@ def find_model(folder: str | os.PathLike[str], *, weights: bool = False) -> Path
     """
     folder = Path(folder)
     found: list[Path] = []
-    for suffix in (WEIGHTS,) if weights else SUFFIXES:
+    for suffix in among:
         found = [path for path in sorted(folder.glob(f"*{suffix}")) if sidecar(path).is_file() and read_spec(path).network == DETECTOR]
         if folder / MAIN in found:
             return folder / MAIN
         if found:
             break
     if len(found) != 1:
-        kinds = f"{MAIN} or one {WEIGHTS} file" if weights else f"{MAIN} or one model file of a kind ({', '.join(SUFFIXES)})"
+        kinds = f"{MAIN} or one {among[0]} file" if len(among) == 1 else f"{MAIN} or one model file of a kind ({', '.join(among)})"
         raise InputError(folder, f"expected {kinds} with its .spec.json, found {len(found)}")
     return found[0]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fpg.common.errors import InputError, UsageError
-from fpg.common.models import RECORD, STARTER, SUFFIXES, check_record, find_model, packaged, packaged_model, read_card
+from fpg.common.models import ON_CUDA, RECORD, STARTER, SUFFIXES, WEIGHTS, check_record, find_model, packaged, packaged_model, read_card
 
 HUB = "hf:"
 UNREADABLE = (".pth", ".pt", ".tar", ".ckpt", ".bin")
@@ -30,7 +30,7 @@ def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = 
         reference: name of a packaged model, path of a model file or of a folder with one, `hf:OWNER/NAME[@REVISION]`; None is the
             starter. A folder of the name of a packaged model is meant by `./NAME`.
         weights: take the `.safetensors` file where there is a choice, to export or to train on.
-        device: where it is to run: on `cuda` the weights do, and the OpenVINO model of a package does not.
+        device: where it is to run: on `cuda` the weights of a package do, and its OpenVINO model does not.
 
     Raises:
         UsageError: an empty name.
@@ -38,17 +38,17 @@ def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = 
             Files that are named are not looked at: `load_engine` says what is wrong with them.
     """
     name = STARTER if reference is None else os.fspath(reference)
-    weights = weights or device.startswith("cuda")
+    among = WEIGHTS if weights else ON_CUDA if device.startswith("cuda") else SUFFIXES
     if not name:
         raise UsageError("--model: expected a model, got an empty name")
     if isinstance(reference, str | None) and name.startswith(HUB):
         return Model(name, _fetched(name))
     if isinstance(reference, str | None) and name in packaged():
-        return Model(name, packaged_model(name, weights=weights))
+        return Model(name, packaged_model(name, among))
     if os.path.isdir(name):
         if (card := read_card(name)) is not None and card.facts:
             _ = card.licence
-        path = find_model(name, weights=weights)
+        path = find_model(name, among)
     elif is_model_file(name) or os.path.exists(name):
         path = Path(name)
     elif Path(name).name != name:

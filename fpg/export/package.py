@@ -16,7 +16,7 @@ import yaml
 
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
-from fpg.common.models import CARD, RECORD, find_model, number_text, packaged_size, write_record
+from fpg.common.models import CARD, RECORD, WEIGHTS, find_model, number_text, packaged_size, write_record
 from fpg.common.spec import EngineSpec, read_spec
 from fpg.engines import load_engine
 from fpg.export.exporter import export_detector, hidden_folder, publish
@@ -124,7 +124,7 @@ def package(
     Raises:
         InputError: an unusable run, forms that answer otherwise, or more than `LARGEST` bytes.
     """
-    weights = find_model(run, weights=True) if run.is_dir() else run
+    weights = find_model(run, WEIGHTS) if run.is_dir() else run
     model, trained = load_detector(weights)
     provenance = {**publishable(trained.provenance)}
     if facts.calibration:

@@ -17,7 +17,7 @@ from huggingface_hub import ModelCard, ModelHubMixin, errors, hf_hub_download
 
 from fpg.common.errors import FpgError, InputError
 from fpg.common.files import write_json
-from fpg.common.models import CARD, MAIN, Card, find_model, parse_card
+from fpg.common.models import CARD, MAIN, WEIGHTS, Card, find_model, parse_card
 from fpg.common.spec import EngineSpec, sidecar
 from fpg.models.hub_client import hub_client
 from fpg.models.model_card import model_card
@@ -139,7 +139,7 @@ def locate(path: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: none, or several and none of the usual name.
     """
-    return find_model(path, weights=True) if os.path.isdir(path) else Path(path)
+    return find_model(path, WEIGHTS) if os.path.isdir(path) else Path(path)
 
 
 def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:

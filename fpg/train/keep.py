@@ -19,7 +19,8 @@ def few_people(provenance: dict[str, Any]) -> tuple[str, ...]:
     videos = provenance["data"]["train_videos"]
     if videos >= FEW_VIDEOS:
         return ()
-    return (f"demo weights are no detector: trained on {videos} video{'s' * (videos != 1)} or pictures, they show that everything works, and no more",)
+    count = f"{videos} video or picture" if videos == 1 else f"{videos} videos or pictures"
+    return (f"demo weights are no detector: trained on {count}, they show that everything works, and no more",)
 
 
 def ranked(kept: list[Best], new: Best, count: int) -> list[Best]:

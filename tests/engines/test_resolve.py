@@ -13,7 +13,18 @@ from fake_hub import FakeHub
 
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import sha256
-from fpg.common.models import SHIPPED, edit_distance, find_model, number_text, packaged, packaged_size, parse_card, read_card, write_record
+from fpg.common.models import (
+    SHIPPED,
+    WEIGHTS,
+    edit_distance,
+    find_model,
+    number_text,
+    packaged,
+    packaged_size,
+    parse_card,
+    read_card,
+    write_record,
+)
 from fpg.common.spec import read_spec, sidecar
 from fpg.engines import load_engine
 from fpg.engines.resolve import is_model_file, resolve
@@ -173,4 +184,4 @@ def test_the_first_of_several_kinds(models: Path) -> None:
     shutil.copy(folder / "mine-openvino.spec.json", folder / "two.spec.json")
     with pytest.raises(InputError, match="found 2"):
         find_model(folder)
-    assert find_model(folder, weights=True).name == "mine.safetensors"
+    assert find_model(folder, WEIGHTS).name == "mine.safetensors"
