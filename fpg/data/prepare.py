@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,7 @@ from typing import Any
 from fpg.common.console import console, one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
+from fpg.data.as_video import VideoConfig
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
 from fpg.data.pool import WorkerDied, run_tasks
@@ -65,6 +67,7 @@ def prepare(
     split: str | None = None,
     layout: str | None = None,
     precomputed: bool = False,
+    as_video: VideoConfig | None = None,
     analyzer: Callable[[], Analyzer] = default_faces,
     ray: str | None = None,
     quiet: bool = False,
@@ -81,6 +84,7 @@ def prepare(
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
+        as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         analyzer: picklable, builds the face analyzer once per process.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         quiet: no progress bar, no lines about failures.
@@ -100,7 +104,9 @@ def prepare(
         source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
     found = survey(source, layout=layout, dataset=dataset, split=split)
-    tasks = [replace(_task(s, label, source), precomputed=precomputed) for s in found.require()]
+    tasks = [replace(_task(s, label, source), precomputed=precomputed, as_video=as_video) for s in found.require()]
+    if as_video is not None and not any(task.source.kind == "image" for task in tasks):
+        raise UsageError(f"as-video: expected pictures, {source} holds only videos and folders of frames")
     if not quiet:
         for line in found.warnings():
             console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
@@ -110,6 +116,7 @@ def prepare(
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"layout": layout} if layout else {}
+        settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video)))} if as_video else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
         _run(job, [t for t in tasks if t.source.key not in records], len(tasks), records, rows, quiet)
