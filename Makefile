@@ -1,4 +1,5 @@
-# make demo   the whole path on sample data, from nothing: prepare, train, evaluate, export, detect
+# make        the environment in .venv, and two sample clips to judge: .venv/bin/fpg-detect demo/data/detect/forged.mp4
+# make demo   the whole path on sample data, from nothing: prepare, train, evaluate, export; then the starter judges a real and a forged clip
 # make test   all tests, from nothing
 # make lint   ruff, mypy, clang-format      make bench  the benchmarks, as tables (on a GPU: benchmarks/gpu_suite.sh)
 SHELL := /bin/bash
@@ -6,9 +7,15 @@ PY := .venv/bin/python
 STAMP := .venv/.ready
 COMPILED := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt
 
-.PHONY: help setup demo test test-cpp lint bench clean
+.PHONY: all help setup demo test test-cpp lint bench clean
+all: demo/data/SOURCES.txt
+	@echo "Ready. Judge a clip: .venv/bin/fpg-detect demo/data/detect/forged.mp4     (make help: what else there is)"
+
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
+
+demo/data/SOURCES.txt: $(STAMP)
+	@$(PY) -m fpg.data.sample demo/data
 
 setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt $(wildcard requirements-*.txt) $(wildcard scripts/*.sh) $(COMPILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,23 @@ def seed(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.fixture
 def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def a_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a packaged model `mine` (tests/packaged.py); copied where a test changes it."""
+    from packaged import placeholder
+
+    return placeholder(tmp_path_factory.mktemp("models") / "mine").parent
+
+
+@pytest.fixture
+def models(a_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which `FPG_MODELS` names."""
+    folder = tmp_path / "models"
+    shutil.copytree(a_package, folder)
+    monkeypatch.setenv("FPG_MODELS", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "export": {"common", "models", "engines"},
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models"}}
+EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",
@@ -42,6 +42,7 @@ TORCH_FREE = [
     "fpg.faces",
     "fpg.engines",
     "fpg.engines.openvino",
+    "fpg.engines.resolve",
     "fpg.engines.onnxruntime",
     "fpg.runtime.pipeline",
     "fpg.runtime.report",
@@ -59,6 +60,8 @@ TORCH_FREE = [
     "fpg.cli.prepare",
     "fpg.cli.evaluate",
     "fpg.cli.detect",
+    "fpg.cli.models",
+    "fpg.cli.model_option",
 ]
 
 

@@ -21,11 +21,13 @@ namespace {
 using namespace fpg::runtime;
 
 constexpr const char* kUsage =
-    "usage: fpg-detect-cpp ENGINE INPUT... [options]\n"
+    "usage: fpg-detect-cpp INPUT... [options]\n"
     "\n"
     "Judge whether the faces in videos and images were forged. Folders are searched for videos and images, recursively.\n"
-    "ENGINE is an exported model (.xml, .engine) with its .spec.json beside it.\n"
     "\n"
+    "  --model MODEL        a packaged model by name, an exported model (.xml, .engine) with its .spec.json, or a folder with "
+    "one\n"
+    "                       (default: starter); a model file in front of the inputs is taken for the model, too\n"
     "  --json FILE          write every score as JSON\n"
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
     "  --frames N|all       frames per video, evenly spaced (default: 32)\n"
@@ -43,8 +45,8 @@ constexpr const char* kUsage =
     "  --help\n"
     "\n"
     "examples:\n"
-    "  fpg-detect-cpp model.xml clip.mp4\n"
-    "  fpg-detect-cpp model.xml folder/ --jobs 2 --json out.json --csv faces.csv --stats\n"
+    "  fpg-detect-cpp clip.mp4\n"
+    "  fpg-detect-cpp --model model.xml folder/ --jobs 2 --json out.json --csv faces.csv --stats\n"
     "\n"
     "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 wrong usage, 130 and 143 "
     "after\n"
@@ -102,7 +104,10 @@ Arguments parse(int argc, char** argv) {
       throw UsageError(name + ": expected a value");
     }
     Options& o = result.options;
-    if (name == "--json") {
+    if (name == "--model") {
+      if (value.empty()) throw UsageError("--model: expected a model, got an empty name");
+      result.model = value;
+    } else if (name == "--json") {
       result.json = value;
     } else if (name == "--csv") {
       result.csv = value;
@@ -133,13 +138,16 @@ Arguments parse(int argc, char** argv) {
       throw UsageError(name + ": there is no such option (--help lists them)");
     }
   }
-  if (names.size() < 2) throw UsageError("expected an ENGINE and at least one INPUT (--help)");
+  if (result.model.empty() && !names.empty() && is_model_name(names[0])) {
+    result.model = names[0];
+    names.erase(names.begin());
+  }
+  if (names.empty()) throw UsageError("expected at least one INPUT (--help)");
   if (result.options.every > 1) {
     if (frames_given && result.options.frames != 0) throw UsageError("--frames and --every: give one of them");
     result.options.frames = 0;
   }
-  result.model = names[0];
-  result.inputs.assign(names.begin() + 1, names.end());
+  result.inputs = names;
   for (const std::string& out : {result.json, result.csv}) {
     std::error_code ignored;
     if (!out.empty() && std::filesystem::is_directory(out, ignored))
@@ -208,17 +216,24 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
+std::string joined(const std::vector<std::string>& texts) {
+  std::string result;
+  for (const std::string& text : texts) result += (result.empty() ? "" : "; ") + text;
+  return result;
+}
+
 std::string csv_of(const std::vector<Judgement>& results) {
-  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error\n";
+  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error,warnings\n";
   for (const Judgement& result : results) {
     const std::string input = quoted(result.input);
-    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "\n";
+    const std::string warnings = quoted(joined(result.warnings)) + "\n";
+    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "," + warnings;
     for (const FrameScore& frame : result.frames) {
       for (const FaceScore& face : frame.faces) {
         char line[256];
-        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,\n", static_cast<long long>(frame.index),
+        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,,", static_cast<long long>(frame.index),
                       frame.time_s, face.box[0], face.box[1], face.box[2], face.box[3], face.score, face.track);
-        text += input + line;
+        text += input + line + warnings;
       }
     }
   }
@@ -290,7 +305,11 @@ int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   std::vector<InputError> errors;
   const std::vector<std::string> files = expand(arguments.inputs, errors);
-  VideoDetector detector(arguments.model, arguments.options);
+  const Model model = resolve_model(arguments.model);
+  VideoDetector detector(load_engine(model.path, arguments.options.threads), arguments.options);
+  for (const std::string& line : introduce(detector.spec(), model.name, arguments.options.threshold))
+    std::puts(one_line(line).c_str());
+  std::fflush(stdout);
   const auto start = std::chrono::steady_clock::now();
   std::vector<Judgement> results = judge_all(detector, files);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -303,12 +322,13 @@ int run(int argc, char** argv) {
     judgement.input = error.path();
     judgement.error = error.reason();
     judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
+    judgement.warnings = detector.spec().warnings;
     results.push_back(std::move(judgement));
   }
   std::string lost;
   try {
     if (!arguments.json.empty())
-      write_atomically(arguments.json, to_json(results, detector.spec(), arguments.model, arguments.options) + "\n");
+      write_atomically(arguments.json, to_json(results, detector.spec(), model.name, arguments.options) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts

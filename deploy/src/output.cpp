@@ -51,7 +51,8 @@ json value_of(const Judgement& judgement) {
           {"threshold", judgement.threshold},
           {"frames", frames},
           {"tracks", tracks},
-          {"error", judgement.error.empty() ? json() : json(judgement.error)}};
+          {"error", judgement.error.empty() ? json() : json(judgement.error)},
+          {"warnings", judgement.warnings}};
 }
 
 std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
@@ -96,8 +97,10 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
                     {"precision", spec.precision},
                     {"threshold", spec.threshold},
                     {"temperature", spec.temperature},
+                    {"warnings", spec.warnings},
                     {"provenance", json::parse(spec.provenance)}}},
                   {"protocol", protocol},
+                  {"warnings", spec.warnings},
                   {"results", results}});
 }
 

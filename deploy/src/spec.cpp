@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -17,7 +18,7 @@ constexpr const char* kSchema = "fpg.engine/1";
 constexpr int kLargestSide = 4096;
 constexpr const char* kFields[] = {"backend",   "model_file",  "files",     "detector",   "image_size", "map_size",
                                    "network",   "precision",   "batch",     "build",      "crop",       "labels",
-                                   "threshold", "temperature", "reference", "provenance", "schema"};
+                                   "threshold", "temperature", "reference", "provenance", "schema",     "warnings"};
 constexpr int kDeepest = 100;
 
 std::string one_line(const std::string& text) {
@@ -65,6 +66,27 @@ class Reader {
 
 bool whole(const json& value) {
   return value.is_number_integer() && value.get<int64_t>() >= 1 && value.get<int64_t>() <= (1 << 30);
+}
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
+// EngineSpec.stated_rate of fpg/common/spec.py.
+std::string stated_rate(const json& fitted) {
+  if (!fitted.is_object() || !fitted.value("wanted_fpr", json()).is_number()) return "";
+  std::string where;
+  if (const json data = fitted.value("data", json()); data.is_array()) {
+    for (const json& name : data) {
+      if (name.is_string()) where += (where.empty() ? "" : ", ") + name.get<std::string>();
+    }
+  }
+  const json real = fitted.value("real", json());
+  return "set to call at most " + short_number(100 * fitted["wanted_fpr"].get<double>()) + " % of real videos fake (fitted on " +
+         (whole(real) ? std::to_string(real.get<int64_t>()) + " real videos of " : "") +
+         (where.empty() ? "validation data" : where) + ")";
 }
 
 std::string sidecar(const std::string& model) {
@@ -158,7 +180,24 @@ EngineSpec read_spec(const std::string& model) {
   const json& provenance = read.field("provenance");
   read.expect(read.absent("provenance") || provenance.is_object(), "provenance", "an object without NaN or infinity");
   spec.provenance = provenance.is_null() ? "{}" : provenance.dump();
+  if (provenance.is_object()) spec.stated_rate = stated_rate(provenance.value("calibration", json()));
+  const json& warnings = read.field("warnings");
+  const bool texts =
+      warnings.is_array() && std::all_of(warnings.begin(), warnings.end(), [](const json& w) { return w.is_string(); });
+  read.expect(read.absent("warnings") || texts, "warnings", "a list of texts");
+  for (const json& text : warnings) spec.warnings.push_back(text.get<std::string>());
   return spec;
+}
+
+std::vector<std::string> introduce(const EngineSpec& spec, const std::string& name, std::optional<double> threshold) {
+  const std::string what = "judged by " + name + " (" + (spec.backbone.empty() ? "unknown network" : spec.backbone) + " at " +
+                           std::to_string(spec.image_size) + " px)";
+  const std::string says = threshold ? "threshold " + short_number(*threshold) + ", as given"
+                                     : "threshold " + short_number(spec.threshold) + ", " +
+                                           (spec.stated_rate.empty() ? "with no stated false positive rate" : spec.stated_rate);
+  std::vector<std::string> lines = {what + ": " + says};
+  for (const std::string& text : spec.warnings) lines.push_back("warning: " + text);
+  return lines;
 }
 
 void verify_files(const EngineSpec& spec, const std::string& model) {

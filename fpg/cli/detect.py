@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.entry import run
+from fpg.cli.model_option import add_model, model_before, tell_model
 from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
@@ -25,6 +26,7 @@ from fpg.data.seek import check_device
 from fpg.data.sources import natural
 from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from fpg.engines import Engine, load_engine
+from fpg.engines.resolve import Model, resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.face_engines import engine_analyzer
@@ -36,12 +38,13 @@ from fpg.runtime.stages import StageTimes
 from fpg.runtime.video_overlay import write_overlay
 
 EXAMPLES = """examples:
-  fpg-detect run/model.safetensors clip.mp4
-  fpg-detect engine/model.xml clip.mp4 photo.jpg folder/ --json out.json --report out.html
-  fpg-detect engine/model.xml long.mp4 --every 25 --threshold 0.7 --overlay seen.mp4
-  fpg-detect engine/model.xml folder/ --jobs 4 --csv faces.csv --stats
+  fpg-detect clip.mp4
+  fpg-detect clip.mp4 photo.jpg folder/ --json out.json --report out.html
+  fpg-detect long.mp4 --every 25 --threshold 0.7 --overlay seen.mp4
+  fpg-detect --model engine/model.xml folder/ --jobs 4 --csv faces.csv --stats
 
-One line per input goes to the standard output: score, verdict, path. The exit code is 1 when an input could not be judged
+The first line on the standard output says what judges; then comes one per input: score, verdict, path. A model file in front of the
+inputs is taken for the model, too. The exit code is 1 when an input could not be judged
 (damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
 
 
@@ -61,10 +64,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument(
-        "model", metavar="CKPT_OR_ENGINE", help="weights (.safetensors) or an engine (.xml, .onnx), with its .spec.json beside it"
-    )
     p.add_argument("inputs", metavar="INPUT", nargs="+", help="a video, an image or a folder")
+    add_model(p)
     p.add_argument("--json", metavar="FILE", help="write every score as JSON")
     p.add_argument("--csv", metavar="FILE", help="write a line per judged face, and one per input that could not be judged")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
@@ -216,14 +217,14 @@ class _Judge:
 
 
 def _judgements(
-    arguments: argparse.Namespace, files: Sequence[Path | str], detector: VideoDetector, finder: Callable[[], Analyzer]
+    arguments: argparse.Namespace, model: Model, files: Sequence[Path | str], detector: VideoDetector, finder: Callable[[], Analyzer]
 ) -> Iterator[tuple[int, Judgement]]:
     """(index, judgement) of every file, here or on a Ray cluster, where the order is that of completion."""
     if arguments.ray is None:
         yield from enumerate(detector.judge_many(files))
         return
     options = detector.options
-    load = functools.partial(load_engine, os.path.abspath(arguments.model), device=arguments.device, threads=arguments.threads or 1)
+    load = functools.partial(load_engine, os.path.abspath(model.path), device=arguments.device, threads=arguments.threads or 1)
     work = _Judge(load, finder, vars(options))
     gpus = int(arguments.device.startswith("cuda"))
     paths = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
@@ -262,7 +263,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def detect(arguments: argparse.Namespace, engine: Engine) -> int:
+def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
     """Judge everything and write what was asked for; the exit code."""
     options = options_of(arguments)
     files, errors = expand(arguments.inputs)
@@ -281,7 +282,7 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     with VideoDetector(engine, finder, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
         task = bar.add_task("", total=len(files))
         start = time.perf_counter()
-        for index, result in _judgements(arguments, files, detector, finder):
+        for index, result in _judgements(arguments, model, files, detector, finder):
             if index in overlays:
                 errors += _overlay(overlays[index], result)
                 result = replace(result, frames=tuple(frame.without_maps() for frame in result.frames))
@@ -292,17 +293,18 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
         seconds = time.perf_counter() - start
     threshold = limit(engine, arguments.threshold)
     results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
-    results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
-    model = describe_model(engine.spec, arguments.model)
+    results += [failure(e.path, e, engine, threshold) for e in errors]
+    described = describe_model(engine.spec, model.name)
     protocol = describe_protocol(options["frames"], options["every"], options["decode"], engine.spec.crop)
     protocol |= {"faces": FACES, "min_face": arguments.min_face}
     try:
         if arguments.json:
-            write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})
+            value = {"model": described, "protocol": protocol, "warnings": described["warnings"], "results": [r.to_json() for r in results]}
+            write_json(arguments.json, value)
         if arguments.csv:
             write_csv(arguments.csv, results)
         if arguments.report:
-            write_detect_report(arguments.report, results, model, protocol, threshold)
+            write_detect_report(arguments.report, results, described, protocol, threshold)
     finally:  # a file that cannot be written does not hide the verdicts, and `| head` does not stop the files
         show(results)
         if arguments.stats:
@@ -350,14 +352,15 @@ def write_csv(path: str | os.PathLike[str], results: Sequence[Judgement]) -> Non
     """
     with atomic_write(path, "w") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error"])
+        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "warnings"])
         for result in results:
+            warnings = "; ".join(result.warnings)
             if result.error:
-                lines.writerow([result.input, *[""] * 8, result.error])
+                lines.writerow([result.input, *[""] * 8, result.error, warnings])
             for frame in result.frames:
                 for face in frame.faces:
                     box = [f"{v:.2f}" for v in face.box]
-                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, ""])
+                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, "", warnings])
 
 
 def show_stats(results: Sequence[Judgement], times: StageTimes, seconds: float) -> None:
@@ -389,10 +392,16 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point of `fpg-detect`."""
 
     def body() -> int:
-        arguments = parser().parse_args(argv)
+        p = parser()
+        arguments = p.parse_args(argv)
         check_outputs(arguments.json, arguments.csv, arguments.report)
-        engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
-        return detect(arguments, engine)
+        arguments.model, arguments.inputs = model_before(arguments.model, arguments.inputs)
+        if not arguments.inputs:
+            p.error("expected at least one INPUT")
+        model = resolve(arguments.model, device=arguments.device)
+        engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
+        tell_model(engine.spec, model, arguments.threshold)
+        return detect(arguments, engine, model)
 
     return run(body)
 

@@ -13,11 +13,13 @@ from typing import Any
 
 from fpg.cli.detect import add_shared, check_outputs, probability
 from fpg.cli.entry import run
+from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.engines import Engine, load_engine
+from fpg.engines.resolve import Model, resolve
 from fpg.evaluate import foreign
 from fpg.evaluate.bootstrap import RESAMPLES
 from fpg.evaluate.calibrate import calibrate, sentences, store
@@ -36,8 +38,8 @@ from fpg.faces import default_analyzer
 from fpg.runtime.judgement import describe_model, describe_protocol
 
 EXAMPLES = """examples:
-  fpg-eval run/model.safetensors --data prepared/ --out evaluation/
-  fpg-eval engine/model.xml --data celeb/ dfdc/ --split all --json metrics.json --report report.html
+  fpg-eval --data prepared/ --out evaluation/
+  fpg-eval --model engine/model.xml --data celeb/ dfdc/ --split all --json metrics.json --report report.html
   fpg-eval run/model.safetensors --data prepared/ --calibrate --fpr 0.01
   fpg-eval new/model.safetensors --data celeb/ --against old/metrics.json
   fpg-eval engine/model.xml --data celeb/ --robustness field --out evaluation/
@@ -57,12 +59,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument(
-        "model",
-        metavar="CKPT_OR_ENGINE",
-        nargs="?",
-        help="weights (.safetensors) or an engine (.xml, .onnx), with its .spec.json beside it",
-    )
+    p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
+    add_model(p)
     p.add_argument("--data", metavar="DIR", nargs="+", help="prepared or raw folders of labelled videos")
     p.add_argument(
         "--scores",
@@ -132,15 +130,16 @@ def _whole(text: str, low: int, high: int) -> int:
 
 
 def check_usage(a: argparse.Namespace) -> None:
-    """Refuse combinations that mean nothing.
+    """Refuse combinations that mean nothing; `a.model` is what either way of naming a model said.
 
     Raises:
         UsageError: naming them.
     """
+    a.model = one_of(a.model, a.named)
     if a.scores and (a.model or a.data):
         raise UsageError("--scores stands instead of a model and --data")
-    if not a.scores and not (a.model and a.data):
-        raise UsageError("give a model and --data, or --scores")
+    if not a.scores and not a.data:
+        raise UsageError("give --data (and another model than the starter with --model), or --scores")
     if a.calibrate and (a.scores or a.threshold is not None):
         raise UsageError("--calibrate needs a model, and chooses the threshold itself (--fpr)")
     if a.robustness and (a.scores or a.calibrate):
@@ -219,8 +218,10 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
     return results, worst, chosen
 
 
-def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
+def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) -> int:
     """Score everything, calibrate if asked, and write what was asked for; the exit code."""
+    if a.calibrate:
+        refuse_release(model, "--calibrate")
     outputs, other = Outputs.of(a), _other(a.against)
     suite = perturbed(a, engine, outputs.json)
     results, worst, chosen = score_model(a, engine, bool(outputs.report))
@@ -228,7 +229,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
     calibrated: dict[str, Any] = {}
     if a.calibrate:
         found, results = calibrate(results, spec, a.fpr, [f"{Path(d).name or d} ({a.split or 'val'})" for d in a.data])
-        spec = store(a.model, spec, found)
+        spec = store(model.path, spec, found)
         worst = Worst()  # its faces carry scores of the old temperature
         calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
     threshold = spec.threshold if a.threshold is None else a.threshold
@@ -238,7 +239,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
         with progress("robustness") as bar:
             task = bar.add_task("", total=suite.steps(chosen.items))
             metrics["robustness"] = suite.run(chosen.items, results, lambda cell: bar.update(task, advance=1, description=cell))
-    return finish(a, {**metrics, **calibrated}, results, worst, describe_model(spec, a.model), outputs, other, command)
+    return finish(a, {**metrics, **calibrated}, results, worst, describe_model(spec, model.name), outputs, other, command)
 
 
 def evaluate_scores(a: argparse.Namespace, command: str) -> int:
@@ -271,7 +272,7 @@ def finish(
     command: str,
 ) -> int:
     """Compare, write, show; the exit code."""
-    value = {**metrics, "model": model, "command": command}
+    value = {**metrics, "model": model, "warnings": model["warnings"], "command": command}
     comparison, problem = _compare(a, value, other)
     if comparison is not None:
         value["against"] = comparison.to_json()
@@ -299,8 +300,8 @@ def _compare(a: argparse.Namespace, value: dict[str, Any], other: EvaluatedRun |
     if other is None:
         return None, None
     try:
-        path = Path(a.json or a.scores or a.model)
-        own = run_of(value, path, "this model" if a.model else path.stem)
+        path = Path(a.json or a.scores or value["model"]["file"])
+        own = run_of(value, path, path.stem if a.scores else "this model")
         if own.name == other.name:
             other = replace(other, name=f"{other.name} (other)")
         return compare([other, own], resamples=a.resamples, seed=a.seed), None
@@ -382,8 +383,10 @@ def main(argv: list[str] | None = None) -> int:
         Outputs.of(arguments)
         if arguments.scores:
             return evaluate_scores(arguments, command)
-        engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
-        return evaluate(arguments, engine, command)
+        model = resolve(arguments.model, device=arguments.device)
+        engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
+        tell_model(engine.spec, model, arguments.threshold)
+        return evaluate(arguments, engine, model, command)
 
     return run(partial(body, shlex.join(["fpg-eval", *(sys.argv[1:] if argv is None else argv)])))
 

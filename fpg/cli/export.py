@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fpg.cli.entry import run
+from fpg.cli.model_option import add_model, one_of
 from fpg.common.console import console, table
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
+from fpg.engines.resolve import resolve
 
 if TYPE_CHECKING:
     from fpg.common.spec import EngineSpec
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from fpg.export.targets import BuildOptions
 
 EXAMPLES = """examples:
-  fpg-export runs/a/model.safetensors --to openvino -o engines
+  fpg-export --to onnx -o engines                                             the starter
+  fpg-export --model runs/a/model.safetensors --to openvino -o engines
   fpg-export runs/a/model.safetensors --to onnx -o engines --precision fp16 --check prepared/ff
   fpg-export runs/a/model.safetensors --to tensorrt-rtx -o engines --precision fp16 --batch 1,8,32
   fpg-export runs/a/model.safetensors --to openvino -o engines --precision int8 --calibrate prepared/ff
@@ -46,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", metavar="CKPT", type=Path, nargs="?", help="STEM.safetensors with STEM.spec.json beside it")
+    parser.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
+    add_model(parser)
     parser.add_argument("--to", metavar="TARGET", help="onnx, openvino, tensorrt or tensorrt-rtx")
     parser.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the result")
     parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), fp16, int8; TensorRT also bf16, fp8")
@@ -67,13 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     engines.add_argument("--version-compatible", action="store_true", help="runs on later versions of TensorRT too (tensorrt)")
     engines.add_argument("--hardware-compatible", action="store_true", help="runs on other GPUs too, slower (tensorrt)")
     parser.add_argument(
-        "--faces", action="store_true", help="export MediaPipe's face detector and mesh instead of a CKPT, for fpg-detect --face-engines"
+        "--faces",
+        action="store_true",
+        help="export MediaPipe's face detector and mesh instead of a detector, for fpg-detect --face-engines",
     )
     parser.add_argument(
         "--triton",
         metavar="DIR",
         type=Path,
-        help="also put the result into a Triton model repository; CKPT may be an exported model, without --to",
+        help="also put the result into a Triton model repository; MODEL may be an exported one, without --to",
     )
     engines.add_argument("--verify", metavar="MODEL", type=Path, help="compare an exported model with its reference output on this machine")
     engines.add_argument("--inspect", action="store_true", help="print the layers of the engine (needs a GPU)")
@@ -119,16 +125,19 @@ def _inspect(path: Path) -> None:
 
 
 def _main(args: argparse.Namespace) -> int:
+    named = one_of(args.model, args.named)
     if args.verify is not None:
-        if args.checkpoint is not None or args.to is not None:
-            raise UsageError("--verify: takes a model that was exported, without CKPT and --to")
+        if named is not None or args.to is not None:
+            raise UsageError("--verify: takes a model that was exported, without MODEL and --to")
         return _verify(args.verify, args.inspect)
     if args.faces:
+        if named is not None:
+            raise UsageError("--faces: takes no MODEL")
         return _faces_exported(args)
-    if args.triton is not None and args.checkpoint is not None and args.to is None:
-        _serve(args.checkpoint, args.triton, args.name)
+    if args.triton is not None and named is not None and args.to is None:
+        _serve(resolve(named).path, args.triton, args.name)
         return 0
-    for name, value in (("CKPT", args.checkpoint), ("--to", args.to), ("--out", args.out)):
+    for name, value in (("--to", args.to), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{name} is required (or --verify MODEL)")
     from fpg.export.exporter import Refused, export_detector  # imports torch: not for --help
@@ -137,35 +146,36 @@ def _main(args: argparse.Namespace) -> int:
     count = args.images if args.images is not None else (16 if args.calibrate is None else 100)
     if min(count, args.calibration_images) < 1:
         raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
-    spec = read_spec(args.checkpoint)
+    checkpoint = resolve(named, weights=True).path
+    spec = read_spec(checkpoint)
     calibration = None
-    crops: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    pictures: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     source = "random images"
     used: list[int] = []
     if args.calibrate is not None:
-        known = _prepared(args.calibrate)
-        used = _evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
-        images, _ = _crops(known, used, spec)
+        known = prepared(args.calibrate)
+        used = evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
+        images, _ = crops(known, used, spec)
         calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
     check = args.check or args.calibrate
     if check is not None:
         same = args.calibrate is not None and check.resolve() == args.calibrate.resolve()
-        manifest = _prepared(check)
+        manifest = prepared(check)
         left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
         if not left:
             raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
-        crops = _crops(manifest, _evenly(left, count), spec)
+        pictures = crops(manifest, evenly(left, count), spec)
         source = f"crops of {check.name}" + (" that were not calibrated on" if same else "")
     try:
         exported = export_detector(
-            args.checkpoint,
+            checkpoint,
             args.to,
             args.out,
             precision=args.precision,
             name=args.name,
-            images=crops[0],
+            images=pictures[0],
             source=source,
-            labels=crops[1],
+            labels=pictures[1],
             calibration=calibration,
             options=_options(args),
         )
@@ -182,8 +192,8 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def _faces_exported(args: argparse.Namespace) -> int:
-    if args.checkpoint is not None or args.to is None or args.out is None:
-        raise UsageError("--faces: takes --to and --out, and no CKPT")
+    if args.to is None or args.out is None:
+        raise UsageError("--faces: takes --to and --out")
     from fpg.export.faces import export_faces
     from fpg.faces.mediapipe import DETECTOR_FILE, LANDMARK_FILE, model_path
 
@@ -213,7 +223,7 @@ def _show(what: str, parity: Parity | FaceParity) -> None:
     table(f"{what} against torch, {parity.images} {parity.source}", ["output", "found", "allowed"], [list(row) for row in parity.rows()])
 
 
-def _prepared(data: Path) -> Manifest:
+def prepared(data: Path) -> Manifest:
     """A prepared data set that holds faces."""
     from fpg.data.manifest import read_manifest
 
@@ -223,11 +233,12 @@ def _prepared(data: Path) -> Manifest:
     return manifest
 
 
-def _evenly(indices: Sequence[int], count: int) -> list[int]:
+def evenly(indices: Sequence[int], count: int) -> list[int]:
+    """At most that many of them, evenly spread."""
     return [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, count).astype(int))]
 
 
-def _crops(manifest: Manifest, indices: Sequence[int], spec: EngineSpec) -> tuple[np.ndarray, np.ndarray]:
+def crops(manifest: Manifest, indices: Sequence[int], spec: EngineSpec) -> tuple[np.ndarray, np.ndarray]:
     """Those faces as a model sees them, float32 [N, 3, S, S], and their labels [N]."""
     from fpg.common.crops import cut_face
     from fpg.data.crop_files import read_crop

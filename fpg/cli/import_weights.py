@@ -155,7 +155,7 @@ def _import_folder(name: str, folder: Path, out: Path, origin: dict[str, str], a
 
 def _fetch(name: str, out: Path, args: argparse.Namespace) -> str:
     """A detector of the Hub under the name of `out`; what it is, in a few words."""
-    from fpg.models.detector import load_detector, save_detector
+    from fpg.models.detector import KEPT, load_detector, save_detector
     from fpg.models.hub import fetch_published
 
     repository, _, revision = name.removeprefix(HUB).partition("@")
@@ -165,8 +165,7 @@ def _fetch(name: str, out: Path, args: argparse.Namespace) -> str:
         return _import_folder(name, found, out, {"repository": repository, "revision": found.name}, args)
     model, spec = load_detector(found)
     source = {"hub": {"repository": repository, "revision": revision or "main"}}
-    provenance = {**spec.provenance, **source}
-    save_detector(out, model, provenance=provenance, threshold=spec.threshold, temperature=spec.temperature, crop=spec.crop)
+    save_detector(out, model, provenance={**spec.provenance, **source}, **{name: getattr(spec, name) for name in KEPT})
     return f"{spec.provenance.get('method', 'a detector')} on {model.config.backbone}"
 
 

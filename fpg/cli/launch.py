@@ -46,6 +46,11 @@ def compare() -> int:
     return _launch("compare")
 
 
+def models() -> int:
+    """`fpg-models`."""
+    return _launch("models")
+
+
 def import_weights() -> int:
     """`fpg-import`."""
     return _launch("import_weights")

@@ -74,6 +74,8 @@ class EngineSpec:
     tolerance is a difference of probability."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Free-form: run, commit, seed, method, quality model, data, creation time, versions, parity table."""
+    warnings: tuple[str, ...] = ()
+    """What whoever reads a score of this model has to know, a line each; they go wherever its scores go."""
     schema: str = SCHEMA
 
     @property
@@ -82,6 +84,19 @@ class EngineSpec:
         detector: tuple[tuple[int, ...], ...] = ((2,),) if self.map_size is None else ((2,), self.map_size)
         shapes = {DETECTOR: detector, "face-detector": ((2304, 16), (2304,)), "face-landmarks": ((468, 3), ())}
         return dict(zip(OUTPUTS[self.network], shapes[self.network], strict=False))
+
+    @property
+    def stated_rate(self) -> str | None:
+        """In words: what share of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
+        `provenance["calibration"]`; None when that is not known."""
+        fitted = self.provenance.get("calibration")
+        if not isinstance(fitted, dict) or not isinstance(rate := fitted.get("wanted_fpr"), int | float):
+            return None
+        data, real = fitted.get("data"), fitted.get("real")
+        names = [name for name in data if isinstance(name, str)] if isinstance(data, list | tuple) else []
+        where = ", ".join(names) or "validation data"
+        count = f"{real} real videos of " if _whole(real) else ""
+        return f"set to call at most {100 * rate:.4g} % of real videos fake (fitted on {count}{where})"
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""
@@ -128,8 +143,8 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise InputError(path, f"schema: expected {SCHEMA}, got {value.get('schema') if isinstance(value, dict) else type(value).__name__}")
     try:
-        for key in ("map_size", "labels", "batch"):
-            if value.get(key) is not None:
+        for key in ("map_size", "labels", "batch", "warnings"):
+            if isinstance(value.get(key), list):
                 value[key] = tuple(value[key])
         spec = EngineSpec(**value)
     except TypeError as error:
@@ -163,6 +178,7 @@ def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     yield "threshold", "a number in [0, 1]", _number(spec.threshold) and 0 <= spec.threshold <= 1
     yield "temperature", "a number > 0", _number(spec.temperature) and 0 < spec.temperature < math.inf
     yield "reference", "null or an object", spec.reference is None or isinstance(spec.reference, dict)
+    yield "warnings", "a list of texts", isinstance(spec.warnings, tuple) and all(isinstance(text, str) for text in spec.warnings)
     yield "provenance", "an object without NaN or infinity", isinstance(spec.provenance, dict) and _is_json(spec.provenance)
 
 

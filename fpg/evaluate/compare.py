@@ -307,6 +307,7 @@ def _mean_verdict(bounds: Interval, groups: Sequence[Group]) -> tuple[str, str]:
 def _notes(runs: Sequence[EvaluatedRun], groups: Sequence[Group]) -> list[str]:
     """What makes a comparison less than fair, or needs to be known to read it."""
     notes = [note for run in runs for note in run.notes]
+    notes += [f"{run.name}: {warning}" for run in runs for warning in run.warnings]
     images = {run.name: run.cost.images for run in runs if run.cost.images}
     if images and max(images.values()) > 1.01 * min(images.values()):
         notes.append("the runs did not train on the same number of images: " + _listed(images))

@@ -103,6 +103,7 @@ def describe(path: str | os.PathLike[str], threshold: float) -> dict[str, Any]:
         "precision": None,
         "threshold": threshold,
         "temperature": None,
+        "warnings": [],
         "provenance": {"method": "scores of another tool"},
     }
 

@@ -81,6 +81,12 @@ class EvaluatedRun:
         return _object(self.model, "provenance")
 
     @property
+    def warnings(self) -> list[str]:
+        """What its weights warn of (`EngineSpec.warnings`)."""
+        found = self.model.get("warnings")
+        return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+    @property
     def datasets(self) -> list[str]:
         """Names of the data sets it was evaluated on."""
         return sorted({key[0] for key in self.videos})

@@ -6,9 +6,10 @@ Training, evaluation and export use this one network.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from fpg.models.weights import load_exactly, read_checkpoint
 
 __all__ = [
     "DEFAULT_BACKBONE",
+    "KEPT",
     "Detector",
     "DetectorConfig",
     "DetectorOutput",
@@ -36,6 +38,9 @@ __all__ = [
     "load_detector",
     "save_detector",
 ]
+
+KEPT = ("threshold", "temperature", "warnings", "crop")
+"""Of a sidecar, what stays true of the same detector when it is saved again: arguments of `save_detector`."""
 
 
 class DetectorOutput(NamedTuple):
@@ -202,6 +207,8 @@ def save_detector(
     threshold: float = 0.5,
     temperature: float = 1.0,
     crop: str = "evaluation",
+    warnings: Sequence[str] = (),
+    half: bool = False,
 ) -> EngineSpec:
     """Write `STEM.safetensors` and its sidecar `STEM.spec.json`, each atomically; the sidecar carries a reference output.
 
@@ -213,6 +220,9 @@ def save_detector(
         provenance: JSON values to keep beside it (run, seed, commit, data, quality model).
         threshold, temperature: how to read the logits.
         crop: how faces are cut for it, one of `fpg.common.spec.CROPS`.
+        warnings: what whoever reads a score has to know.
+        half: store the weights in 16 bits: half the size, `fp16` in the sidecar. They are computed with in 32 bits, as ever; the
+            reference output is that of the rounded weights.
 
     Raises:
         UsageError: another suffix.
@@ -222,8 +232,12 @@ def save_detector(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise UsageError(f"path: expected STEM.safetensors, got {path.name}")
+    if half:
+        model = copy.deepcopy(model).half().float()
     reference, map_size = _reference(model)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     with atomic_write(path) as file:
         file.write(safetensors.torch.save(state, metadata={"format": "pt"}))
     versions = {"torch": torch.__version__, "timm": timm.__version__}
@@ -235,9 +249,11 @@ def save_detector(
         detector=model.config.to_dict(),
         image_size=model.config.image_size,
         map_size=map_size,
+        precision="fp16" if half else "fp32",
         threshold=threshold,
         temperature=temperature,
         crop=crop,
+        warnings=tuple(warnings),
         reference=reference,
         provenance={"created": created, "versions": versions, **(provenance or {})},
     )

@@ -17,15 +17,13 @@ from huggingface_hub import ModelCard, ModelHubMixin, errors, hf_hub_download
 
 from fpg.common.errors import FpgError, InputError
 from fpg.common.files import write_json
+from fpg.common.models import CARD, MAIN, WEIGHTS, Card, find_model, parse_card
 from fpg.common.spec import EngineSpec, sidecar
 from fpg.models.hub_client import hub_client
 from fpg.models.model_card import model_card
 
 if TYPE_CHECKING:
     from fpg.models.detector import Detector
-
-MODEL = "model.safetensors"
-"""Name of the weights in a repository."""
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (errors.GatedRepoError, "its owner grants access: ask on its page, then log in (hf auth login)"),
@@ -62,13 +60,11 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
         return load_detector(locate(model_id) if os.path.exists(model_id) else fetch(model_id, **options))[0]
 
     def _save_pretrained(self: Any, save_directory: Path) -> None:
-        from fpg.models.detector import save_detector
+        from fpg.models.detector import KEPT, save_detector
 
-        kept: dict[str, Any] = {}
-        if self.spec:
-            kept = {"threshold": self.spec.threshold, "temperature": self.spec.temperature, "crop": self.spec.crop}
+        kept: dict[str, Any] = {name: getattr(self.spec, name) for name in KEPT} if self.spec else {}
         provenance = publishable(self.spec.provenance) if self.spec else {}
-        self.spec = save_detector(save_directory / MODEL, self, provenance=provenance, **kept)
+        self.spec = save_detector(save_directory / MAIN, self, provenance=provenance, **kept)
         write_json(save_directory / "config.json", self.config.to_dict())
 
     def generate_model_card(self: Any, **options: Any) -> ModelCard:
@@ -138,20 +134,12 @@ def _without_paths(value: Any) -> Any:
 
 
 def locate(path: str | os.PathLike[str]) -> Path:
-    """The weights in a folder: `model.safetensors`, else the only `.safetensors` file. A file is returned as it is.
+    """The weights in a folder (`fpg.common.models.find_model`); a file is returned as it is.
 
     Raises:
-        InputError: none, or several and none of that name.
+        InputError: none, or several and none of the usual name.
     """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    found = sorted(file for file in path.glob("*.safetensors") if sidecar(file).is_file())
-    if path / MODEL in found:
-        return path / MODEL
-    if len(found) != 1:
-        raise InputError(path, f"expected {MODEL} or one .safetensors file with its .spec.json, found {len(found)}")
-    return found[0]
+    return find_model(path, WEIGHTS) if os.path.isdir(path) else Path(path)
 
 
 def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
@@ -169,8 +157,26 @@ def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
         InputError: see `HubMixin.from_pretrained`.
     """
     with _explained(repo_id):
-        spec = Path(hf_hub_download(repo_id, sidecar(MODEL).name, revision=revision, **options))
-        return Path(hf_hub_download(repo_id, MODEL, revision=spec.parent.name, **options))
+        spec = Path(hf_hub_download(repo_id, sidecar(MAIN).name, revision=revision, **options))
+        return Path(hf_hub_download(repo_id, MAIN, revision=spec.parent.name, **options))
+
+
+def fetch_card(repo_id: str, *, revision: str | None = None, **options: Any) -> Card:
+    """The model card of a repository, from the Hub or its cache; arguments and errors as of `fetch`.
+
+    Raises:
+        InputError: the repository has none, or one that cannot be read.
+    """
+    with _explained(repo_id):
+        try:
+            text = Path(hf_hub_download(repo_id, CARD, revision=revision, **options)).read_text(encoding="utf-8")
+        except errors.EntryNotFoundError as error:
+            if isinstance(error, FileNotFoundError):  # not in the cache, and nobody to ask
+                raise
+            raise InputError(repo_id, f"the repository has no model card ({CARD}), which has to state a licence") from error
+        except ValueError as error:
+            raise InputError(f"{repo_id}/{CARD}", f"is not a readable model card: {error}") from error
+        return parse_card(text, f"{repo_id}/{CARD}")
 
 
 def fetch_published(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
@@ -188,17 +194,17 @@ def fetch_published(repo_id: str, *, revision: str | None = None, **options: Any
     """
     with _explained(repo_id, "config.json"):
         try:
-            spec = Path(hf_hub_download(repo_id, sidecar(MODEL).name, revision=revision, **options))
-            return Path(hf_hub_download(repo_id, MODEL, revision=spec.parent.name, **options))
+            spec = Path(hf_hub_download(repo_id, sidecar(MAIN).name, revision=revision, **options))
+            return Path(hf_hub_download(repo_id, MAIN, revision=spec.parent.name, **options))
         except errors.EntryNotFoundError:
             config = Path(hf_hub_download(repo_id, "config.json", revision=revision, **options))
         with contextlib.suppress(errors.EntryNotFoundError):
             hf_hub_download(repo_id, "README.md", revision=config.parent.name, **options)
-        return Path(hf_hub_download(repo_id, MODEL, revision=config.parent.name, **options)).parent
+        return Path(hf_hub_download(repo_id, MAIN, revision=config.parent.name, **options)).parent
 
 
 @contextlib.contextmanager
-def _explained(repo_id: str, beside: str = sidecar(MODEL).name) -> Iterator[None]:
+def _explained(repo_id: str, beside: str = sidecar(MAIN).name) -> Iterator[None]:
     """Turn what the Hub's client raises into one line; `beside` is the file that the weights come with."""
     with hub_client() as unreachable:
         try:
@@ -217,7 +223,7 @@ def _reason(error: Exception, beside: str) -> str:
             return reason
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
         return (
-            f"the repository lacks {MODEL} or {beside}: not in a form that is read here (pickles are not); fpg-import takes published "
+            f"the repository lacks {MAIN} or {beside}: not in a form that is read here (pickles are not); fpg-import takes published "
             "files of some other kinds"
         )
     if isinstance(error, errors.HfHubHTTPError):

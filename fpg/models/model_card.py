@@ -158,8 +158,8 @@ def _how_to_use(config: DetectorConfig, repo_id: str) -> str:
     return f"""\
 ```
 fpg-import hf:{repo_id}
-fpg-detect {file} clip.mp4
-fpg-eval {file} --data DIR
+fpg-detect --model {file} clip.mp4
+fpg-eval --model {file} --data DIR
 ```
 
 ```python

@@ -107,6 +107,8 @@ class Judgement:
     no_face: bool = False
     """The input could be read, and no frame had a face that is large enough."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    warnings: tuple[str, ...] = ()
+    """Of the model (`EngineSpec.warnings`): what a reader of the score has to know."""
 
     @property
     def frames_with_face(self) -> int:
@@ -123,7 +125,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
+        end_s}], error, warnings`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
@@ -149,6 +151,7 @@ class Judgement:
                 for track in self.tracks
             ],
             "error": self.error,
+            "warnings": list(self.warnings),
         }
 
 
@@ -200,7 +203,7 @@ def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, thr
     """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
     name = printable(path)
     reason = error.reason if printable(error.path) == name else printable(str(error))
-    return Judgement(name, None, None, limit(engine, threshold), error=reason)
+    return Judgement(name, None, None, limit(engine, threshold), error=reason, warnings=engine.spec.warnings)
 
 
 def limit(engine: Engine, threshold: float | None) -> float:
@@ -250,8 +253,25 @@ def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, 
         "precision": spec.precision,
         "threshold": spec.threshold,
         "temperature": spec.temperature,
+        "warnings": list(spec.warnings),
         "provenance": spec.provenance,
     }
+
+
+def introduce(spec: EngineSpec, name: str | os.PathLike[str], threshold: float | None = None) -> list[str]:
+    """What judges, in a line: name, network, threshold and the false positive rate that it was set for; then a line per warning.
+
+    Args:
+        spec: of the model.
+        name: as it was asked for.
+        threshold: given instead of the model's own.
+    """
+    what = f"judged by {printable(name)} ({spec.detector.get('backbone') or 'unknown network'} at {spec.image_size} px)"
+    if threshold is not None:
+        says = f"threshold {threshold:.4g}, as given"
+    else:
+        says = f"threshold {spec.threshold:.4g}, {spec.stated_rate or 'with no stated false positive rate'}"
+    return [f"{what}: {says}", *(f"warning: {text}" for text in spec.warnings)]
 
 
 def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation") -> dict[str, Any]:

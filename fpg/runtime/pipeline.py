@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +23,7 @@ from fpg.common.spec import EngineSpec
 from fpg.data.video import FrameCountError, decodable, probe
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
+from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE, face_size, too_small
 from fpg.faces.tracks import Tracker
@@ -216,11 +217,11 @@ class VideoDetector:
     Use it as a context manager, or call `close`.
 
     Args:
-        model: a loaded engine, or the path of weights or of an engine with its sidecar.
+        model: a loaded engine, or what `fpg.engines.resolve.resolve` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
         analyzer: makes a face finder; called once per input that is judged at the same time.
         jobs: inputs judged at the same time. With more than one, faces of several inputs share a call of the engine, and scores may
             differ in their last digits from run to run.
-        device, threads: of the engine, where `model` is a path (`fpg.engines.load_engine`).
+        device, threads: of the engine, where `model` is not one already (`fpg.engines.load_engine`).
         options: of `Options`.
 
     Raises:
@@ -229,7 +230,7 @@ class VideoDetector:
 
     def __init__(
         self,
-        model: Engine | str | os.PathLike[str],
+        model: Engine | str | os.PathLike[str] | None = None,
         analyzer: Callable[[], Analyzer] = default_analyzer,
         *,
         jobs: int = 1,
@@ -237,7 +238,9 @@ class VideoDetector:
         threads: int | None = None,
         **options: Any,
     ) -> None:
-        self.engine: Engine = load_engine(model, device=device, threads=threads) if isinstance(model, str | os.PathLike) else model
+        if model is None or isinstance(model, str | os.PathLike):
+            model = load_engine(resolve(model, device=device).path, device=device, threads=threads)
+        self.engine: Engine = model
         self.options = Options(**options)
         self.times = StageTimes()
         self._analyzer, self._jobs = analyzer, jobs
@@ -374,7 +377,8 @@ class _Judging:
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if maps else frame.without_maps())
-        return conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
+        judgement = conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
+        return replace(judgement, warnings=self.engine.spec.warnings)
 
     def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:
         """Faces and crops of frames that a thread decodes."""

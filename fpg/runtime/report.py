@@ -16,8 +16,6 @@ from fpg.runtime.overlay import map_scale, overlay
 
 MAX_SECTIONS = 24
 """Inputs shown in detail; the rest are in the table."""
-FEW_TRAINING_VIDEOS = 200
-"""A model trained on fewer is introduced as a demonstration; FF++ has 720 real training videos."""
 
 
 def write_detect_report(
@@ -126,20 +124,12 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def model_facts(model: dict[str, Any]) -> dict[str, Any]:
-    """The description of a model with its provenance as short lines, and a notice when it should not be trusted at all."""
+    """The description of a model with its provenance as short lines."""
     provenance = dict(model.get("provenance") or {})
-    notice = provenance.pop("notice", None) or _too_few(provenance.get("data"))
     facts = [
         (key.replace("_", " ").capitalize(), shorten(plain(value))) for key, value in provenance.items() if value not in (None, "", {}, [])
     ]
-    return {**model, "facts": facts, "notice": notice}
-
-
-def _too_few(data: Any) -> str | None:
-    videos = data.get("train_videos") if isinstance(data, dict) else None
-    if not isinstance(videos, int) or videos >= FEW_TRAINING_VIDEOS:
-        return None
-    return f"it was trained on {videos} videos or pictures. So few people make a demonstration that everything works, and no detector."
+    return {**model, "facts": facts}
 
 
 def plain(value: Any) -> str:

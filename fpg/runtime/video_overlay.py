@@ -161,11 +161,32 @@ def _frame(canvas: np.ndarray, box: tuple[float, float, float, float], colour: t
 
 
 def _header(canvas: np.ndarray, judgement: Judgement, thick: int) -> np.ndarray:
-    """The verdict on the whole input in the corner."""
-    text = judgement.error or f"{judgement.verdict} {judgement.score:.2f}"
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, thick)
-    margin = 4 * thick
-    corner = canvas[: height + below + 2 * margin, : width + 2 * margin]
-    corner[:] = (0.35 * corner).astype(np.uint8)
-    cv2.putText(canvas, text, (margin, margin + height), cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, (255, 255, 255), thick, cv2.LINE_AA)
+    """The verdict on the whole input in the corner, and below it what to know of the model."""
+    top = _panel(canvas, judgement.error or f"{judgement.verdict} {judgement.score:.2f}", 0, 0.5 * thick, thick)
+    for warning in judgement.warnings:
+        for line in _wrapped(f"warning: {warning}", canvas.shape[1] - 8 * thick, 0.4 * thick, thick):
+            top = _panel(canvas, line, top, 0.4 * thick, thick)
     return canvas
+
+
+def _panel(canvas: np.ndarray, text: str, top: int, scale: float, thick: int) -> int:
+    """White text on darkened ground at the left border, from row `top`; the row below it."""
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    margin = 4 * thick
+    bottom = top + height + below + 2 * margin
+    ground = canvas[top:bottom, : width + 2 * margin]
+    ground[:] = (0.35 * ground).astype(np.uint8)
+    cv2.putText(canvas, text, (margin, top + margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick, cv2.LINE_AA)
+    return bottom
+
+
+def _wrapped(text: str, width: int, scale: float, thick: int) -> list[str]:
+    """Text in lines of at most that many pixels, a word at least."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and cv2.getTextSize(longer, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)[0][0] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

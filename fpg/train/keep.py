@@ -8,8 +8,19 @@ from typing import Any
 from fpg.common.spec import sidecar
 from fpg.models.detector import Detector, save_detector
 
+FEW_VIDEOS = 200
+"""Weights trained on fewer are a demonstration, and say so wherever they judge; FF++ has 720 real training videos."""
 Best = dict[str, float]
 """`auc`, `loss`, `epoch` (0-based), `step` of a validation."""
+
+
+def few_people(provenance: dict[str, Any]) -> tuple[str, ...]:
+    """The warning (`EngineSpec.warnings`) that goes with weights of a run on too few videos; none with others."""
+    videos = provenance["data"]["train_videos"]
+    if videos >= FEW_VIDEOS:
+        return ()
+    count = f"{videos} video or picture" if videos == 1 else f"{videos} videos or pictures"
+    return (f"demo weights are no detector: trained on {count}, they show that everything works, and no more",)
 
 
 def ranked(kept: list[Best], new: Best, count: int) -> list[Best]:
@@ -42,7 +53,8 @@ class TopFolder:
 
     def write(self, model: Detector, best: Best, provenance: dict[str, Any]) -> None:
         """Save the weights of an epoch, each file atomically."""
-        save_detector(self.path(best), model, provenance={**provenance, "weights": f"epoch {int(best['epoch']) + 1}", "validation": best})
+        provenance = {**provenance, "weights": f"epoch {int(best['epoch']) + 1}", "validation": best}
+        save_detector(self.path(best), model, provenance=provenance, warnings=few_people(provenance))
 
     def prune(self, kept: list[Best]) -> None:
         """Remove what is not among the kept."""

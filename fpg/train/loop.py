@@ -25,7 +25,7 @@ from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World, join
 from fpg.train.inputs import Inputs
-from fpg.train.keep import TopFolder, ranked, waited_enough
+from fpg.train.keep import TopFolder, few_people, ranked, waited_enough
 from fpg.train.memory import keep_freed_memory
 from fpg.train.meter import Meter
 from fpg.train.methods import resolve
@@ -273,5 +273,5 @@ class Run:
             "counts": position.counts,
             "how_to_use": f"fpg-detect {path.name} INPUT...; fpg-eval {path.name} --data DIR; or fpg.models.load_detector('{path.name}')",
         }
-        save_detector(path, model, provenance=provenance)
+        save_detector(path, model, provenance=provenance, warnings=few_people(provenance))
         self.report.end(path, what)

@@ -16,7 +16,7 @@ from fpg.common.errors import UsageError
 from fpg.models.detector import load_detector
 from fpg.train import loop, state
 from fpg.train.config import TrainConfig
-from fpg.train.keep import ranked, waited_enough
+from fpg.train.keep import few_people, ranked, waited_enough
 from fpg.train.loop import train
 from fpg.train.validate import Validation
 
@@ -56,6 +56,12 @@ def top(config: TrainConfig) -> set[str]:
 
 def both(*epochs: int) -> set[str]:
     return {f"epoch_{epoch:03d}{suffix}" for epoch in epochs for suffix in (".safetensors", ".spec.json")}
+
+
+def test_weights_of_few_people_warn() -> None:
+    assert few_people({"data": {"train_videos": 200}}) == ()
+    (warning,) = few_people({"data": {"train_videos": 12}})
+    assert warning.startswith("demo weights are no detector: trained on 12 videos or pictures")
 
 
 def test_rank_is_by_auc_then_loss_then_age() -> None:

@@ -15,7 +15,7 @@ extern "C" {
 
 typedef struct fpg_detector fpg_detector;
 
-/* Loads a model (.xml, .engine) with its sidecar.
+/* Loads a model: a packaged one by name, a file (.xml, .engine) with its sidecar or a folder with one; NULL is the starter.
  * options: NULL, or JSON with any of "frames", "every", "batch", "threads", "threshold", "decode", "min_face", "face_models".
  * Returns NULL on failure; *error (may be NULL) is then a message to free with fpg_string_free. */
 FPG_RUNTIME_C_API fpg_detector* fpg_detector_create(const char* model, const char* options, char** error);

@@ -58,8 +58,10 @@ struct EngineSpec {
   std::string backbone;
   std::string package;  // of TensorRT engines: what built it, and for which GPU
   std::string package_version;
-  std::string compute_capability;  // empty: any
-  std::string provenance;          // JSON
+  std::string compute_capability;     // empty: any
+  std::string provenance;             // JSON
+  std::string stated_rate;            // what share of real videos the threshold was set to call fake, in words; empty: not known
+  std::vector<std::string> warnings;  // what whoever reads a score has to know
 };
 
 // The checked sidecar of a model file. Hashes are not compared. Throws InputError.
@@ -67,6 +69,22 @@ FPG_RUNTIME_API EngineSpec read_spec(const std::string& model);
 
 // Compares the hash of every file of the model. Throws InputError for one that is missing or another.
 FPG_RUNTIME_API void verify_files(const EngineSpec& spec, const std::string& model);
+
+struct Model {
+  std::string name;  // as it was asked for
+  std::string path;  // of the model file
+};
+
+// Finds a model: a packaged one by name ($FPG_MODELS, share/fpg/models beside the program, the source tree), a model file, or a
+// folder with one; empty is the starter. Hashes of the model file are compared by load_engine. Throws InputError.
+FPG_RUNTIME_API Model resolve_model(const std::string& reference);
+
+// Whether a file's suffix is that of a model, readable or not.
+FPG_RUNTIME_API bool is_model_name(const std::string& name);
+
+// What judges, in a line, then a line per warning; `threshold` was given instead of the model's own.
+FPG_RUNTIME_API std::vector<std::string> introduce(const EngineSpec& spec, const std::string& name,
+                                                   std::optional<double> threshold);
 
 // A loaded detector. Not thread-safe.
 class FPG_RUNTIME_API Engine {
@@ -126,6 +144,7 @@ struct FPG_RUNTIME_API Judgement {
   double threshold = 0.5;
   std::vector<FrameScore> frames;
   std::string error;
+  std::vector<std::string> warnings;  // of the model
 
   int64_t frames_with_face() const;
   std::vector<TrackScore> tracks() const;
@@ -157,7 +176,7 @@ FPG_RUNTIME_API std::string face_model_folder(const std::string& wanted);
 // Judges videos; each input has a thread that decodes and one that finds faces, the network has one for all.
 class FPG_RUNTIME_API VideoDetector {
  public:
-  // Throws InputError when the model or the face models cannot be used.
+  // model: see resolve_model. Throws InputError when the model or the face models cannot be used.
   VideoDetector(const std::string& model, const Options& options);
   VideoDetector(std::unique_ptr<Engine> engine, const Options& options);
   ~VideoDetector();

@@ -122,7 +122,17 @@ void sidecars(const fs::path& folder) {
   CHECK(read_spec(model).crop == "aligned", "");
   CHECK(spec.image_size == 96 && spec.files.size() == 2 && spec.backbone == "b" && spec.provenance == R"({"z":1,"a":2})",
         spec.provenance);
+  const std::string known =
+      R"("warnings": ["w"], "provenance": {"calibration": {"wanted_fpr": 0.05, "real": 60, "data": ["d"]}})";
+  CHECK(said(spec_text("\"provenance\": {\"z\": 1, \"a\": 2}", known)) == "(nothing was thrown)", "");
+  const std::vector<std::string> lines = introduce(read_spec(model), "m", std::nullopt);
+  CHECK(lines == (std::vector<std::string>{"judged by m (b at 96 px): threshold 0.5, set to call at most 5 % of real videos fake "
+                                           "(fitted on 60 real videos of d)",
+                                           "warning: w"}),
+        lines[0]);
   const std::pair<std::string, std::string> wrong[] = {
+      {"\"reference\": null", "\"reference\": null, \"warnings\": \"w\""},
+      {"\"reference\": null", "\"reference\": null, \"warnings\": [1]"},
       {"\"openvino\"", "\"magic\""},
       {"\"m.xml\", \"files\"", "\"n.xml\", \"files\""},
       {"\"m.bin\"", "\"../m.bin\""},
