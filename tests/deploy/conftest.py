@@ -65,6 +65,6 @@ def aligned_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from detectors import lively_detector
 
     folder = tmp_path_factory.mktemp("aligned")
-    model = lively_detector(DetectorConfig(backbone="test_vit", image_size=160, heads="linear-norm"))
+    model = lively_detector(DetectorConfig(backbone="test_vit3", image_size=160, heads="linear-norm"))
     save_detector(folder / "m.safetensors", model, crop="aligned")
     return export_detector(folder / "m.safetensors", "openvino", folder, name="engine").path
