@@ -91,6 +91,10 @@ class Judgement:
     no_face: bool = False
     """The input could be read, and no frame had a face."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    stream: dict[str, Any] | None = None
+    """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know about how the input was read; a line each."""
 
     @property
     def frames_with_face(self) -> int:
@@ -107,7 +111,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error`."""
+        end_s}], error, stream, warnings`."""
         return {
             "input": self.input,
             "score": self.score,
@@ -132,6 +136,8 @@ class Judgement:
                 for track in self.tracks
             ],
             "error": self.error,
+            "stream": self.stream,
+            "warnings": list(self.warnings),
         }
 
 

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from fpg.common.crops import face_input
 from fpg.common.errors import FpgError, InputError
+from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, decodable, probe
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
@@ -83,11 +84,11 @@ class Options:
     decode: str = "whole"
     """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
 
-    def open(self, path: str | os.PathLike[str], total: int | None) -> tuple[int, Frames]:
+    def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
         """See `open_frames`."""
         if self.reader is not None:
             return self.reader(path, self.frames, total)
-        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode)
+        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -317,21 +318,24 @@ class _Judging:
     cancelled: bool = False
 
     def judge(self, path: str | os.PathLike[str], analyzer: Analyzer) -> Judgement:
+        notes = Notes()
+
         def attempt(total: int | None = None) -> Judgement:
-            count, frames = self.options.open(path, total)
+            count, frames = self.options.open(path, total, notes)
             return self.conclude(path, count, self.analysed(path, frames, analyzer))
 
         try:
             try:
-                return attempt()
+                result = attempt()
             except FrameCountError as error:  # the codec hides frames: spread the wanted ones over those that decode
-                return attempt(decodable(path, error, probe(path).frames))
+                result = attempt(decodable(path, error, probe(path).frames))
         except InputError as error:
-            return self._failure(path, error)
+            result = self._failure(path, error)
         except FpgError:
             raise
         except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
-            return self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
+            result = self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
+        return replace(result, stream=notes.stream, warnings=tuple(notes.warnings))
 
     def _failure(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
         return failure(path, error, self.engine, self.options.threshold)
