@@ -28,6 +28,7 @@ constexpr const char* kUsage =
     "\n"
     "  --json FILE          write every score as JSON\n"
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
+    "  --show-frames DIR    write the frames and crops that were judged as PNG, upright as judged, and an index.json\n"
     "  --frames N|all       frames per video, evenly spaced (default: 32)\n"
     "  --every N            look at every N-th frame instead of a number of them\n"
     "  --decode HOW         whole: all up to the last wanted frame, and damage before it is an error (default); needed: only "
@@ -118,6 +119,8 @@ Arguments parse(int argc, char** argv) {
       o.jobs = static_cast<int>(number(name, value, 1024));
     } else if (name == "--decode") {
       o.decode = value;
+    } else if (name == "--show-frames") {
+      o.show_frames = value;
     } else if (name == "--face-models") {
       o.face_models = value;
     } else if (name == "--threshold") {
@@ -307,6 +310,7 @@ int run(int argc, char** argv) {
     if (!arguments.json.empty())
       write_atomically(arguments.json, to_json(results, detector.spec(), arguments.model, arguments.options) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
+    detector.finish();
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts
   }

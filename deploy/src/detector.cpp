@@ -14,6 +14,7 @@
 #include "faces.h"
 #include "fpg/crop.h"
 #include "fpg_runtime/runtime.h"
+#include "show.h"
 #include "tracker.h"
 #include "video.h"
 
@@ -236,6 +237,8 @@ struct Waiting {
   std::vector<Box> boxes;
   std::vector<int> tracks;
   std::vector<std::pair<BatchPointer, size_t>> places;
+  Image image;                             // where it is to be shown,
+  std::vector<std::vector<float>> inputs;  // and what the network was given
 };
 
 }  // namespace
@@ -248,11 +251,13 @@ struct VideoDetector::Impl {
   std::atomic<bool> cancelled{false};
   std::mutex mutex;
   std::vector<FaceFinder> idle;
+  std::optional<ShownFrames> shown;
 
   Impl(std::unique_ptr<Engine> engine, const Options& chosen)
       : options(chosen),
         models(face_model_folder(chosen.face_models)),
         network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
+    if (!options.show_frames.empty()) shown.emplace(options.show_frames);
     idle.emplace_back(models);  // complain at once, not when the first input arrives
   }
 
@@ -299,6 +304,7 @@ struct VideoDetector::Impl {
             const auto [room, place] = collector.add(values);
             item.places.push_back(place);
             cut(frame->image, box, size, room);
+            if (shown) item.inputs.emplace_back(room, room + values);
             collector.send_if_full();
           }
           times.add("crop", start);
@@ -308,6 +314,7 @@ struct VideoDetector::Impl {
           throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what());
         }
         item.tracks = tracker.next(item.boxes);
+        if (shown) item.image = std::move(frame->image);
         collector.frame_done();
         if (!waiting.put(std::move(item))) return;
       }
@@ -322,14 +329,17 @@ struct VideoDetector::Impl {
     Judgement result;
     result.input = path;
     result.threshold = threshold();
+    Notes notes;
     try {
-      score(path, result.frames);
+      score(path, result.frames, notes);
       conclude(result);
     } catch (const InputError& error) {
       fail(result, error.path() == path ? error.reason() : std::string(error.what()));
     } catch (const std::exception& error) {
       fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason());
     }
+    result.stream = std::move(notes.stream);
+    result.warnings = std::move(notes.warnings);
     return result;
   }
 
@@ -340,7 +350,7 @@ struct VideoDetector::Impl {
     result.error = reason;
   }
 
-  void score(const std::string& path, std::vector<FrameScore>& frames) {
+  void score(const std::string& path, std::vector<FrameScore>& frames, Notes& notes) {
     const int64_t window = 2 * network.size();
     Channel<Frame> decoded(kAhead);
     Channel<Waiting> waiting(static_cast<size_t>(window));
@@ -356,7 +366,7 @@ struct VideoDetector::Impl {
           start = Clock::now();
           return goes_on;
         };
-        read_input(path, options, take, [&] { return left || cancelled; });
+        read_input(path, options, take, notes, [&] { return left || cancelled; });
       } catch (...) {
         error = std::current_exception();
       }
@@ -365,10 +375,12 @@ struct VideoDetector::Impl {
     std::thread finder_thread([&] { find_faces(path, decoded, waiting, faces, window); });
     std::exception_ptr error;
     try {
+      if (shown) shown->begin(path);
       while (std::optional<Waiting> item = waiting.take()) {
         if (cancelled) throw InputError(path, "was cancelled");
         if (!frames.empty() && item->index <= frames.back().index) {
           frames.clear();  // the reading began anew, as a codec hides frames
+          if (shown) shown->begin(path);
         }
         FrameScore frame{item->index, item->time_s, {}};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
@@ -376,6 +388,7 @@ struct VideoDetector::Impl {
           if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
           frame.faces.push_back({item->boxes[i], score, item->tracks[i]});
         }
+        if (shown) shown->add(path, frame, item->image, item->inputs, network.spec().image_size);
         frames.push_back(std::move(frame));
       }
     } catch (...) {
@@ -454,6 +467,10 @@ void VideoDetector::judge_many(const std::vector<std::string>& paths, const std:
     if (running.size() == jobs) pop();
   }
   while (!running.empty()) pop();
+}
+
+void VideoDetector::finish() {
+  if (impl_->shown) impl_->shown->finish();
 }
 
 void VideoDetector::cancel() { impl_->cancelled = true; }

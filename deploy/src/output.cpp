@@ -19,6 +19,18 @@ using json = nlohmann::ordered_json;
 
 double rounded(double value, double units) { return std::nearbyint(value * units) / units; }
 
+json stream_of(const Judgement& judgement) {
+  if (!judgement.stream) return {};
+  const StreamInfo& stream = *judgement.stream;
+  json value = {{"index", stream.index},   {"streams", stream.streams}, {"codec", stream.codec},
+                {"width", stream.width}, {"height", stream.height}};
+  if (stream.transfer.empty()) return value;  // no frame was shown
+  value["pixel_aspect"] = stream.pixel_aspect;
+  value["orientation"] = stream.orientation ? json(*stream.orientation) : json();
+  value["transfer"] = stream.transfer;
+  return value;
+}
+
 json value_of(const Judgement& judgement) {
   json frames = json::array();
   for (const FrameScore& frame : judgement.frames) {
@@ -44,7 +56,9 @@ json value_of(const Judgement& judgement) {
           {"threshold", judgement.threshold},
           {"frames", frames},
           {"tracks", tracks},
-          {"error", judgement.error.empty() ? json() : json(judgement.error)}};
+          {"error", judgement.error.empty() ? json() : json(judgement.error)},
+          {"stream", stream_of(judgement)},
+          {"warnings", judgement.warnings}};
 }
 
 std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }

@@ -39,6 +39,7 @@ from fpg.runtime.judgement import (
     printable,
 )
 from fpg.runtime.scores import faces_that_count
+from fpg.runtime.show_frames import ShownFrames
 from fpg.runtime.stages import Asked, Collector, Network, StageTimes, closing, prefetch
 
 Box = tuple[float, float, float, float]
@@ -83,6 +84,8 @@ class Options:
     """Whether URLs are opened."""
     decode: str = "whole"
     """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
+    shown: ShownFrames | None = None
+    """Gets every judged frame with its crops."""
 
     def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
         """See `open_frames`."""
@@ -322,7 +325,9 @@ class _Judging:
 
         def attempt(total: int | None = None) -> Judgement:
             count, frames = self.options.open(path, total, notes)
-            return self.conclude(path, count, self.analysed(path, frames, analyzer))
+            if self.options.shown is not None:
+                self.options.shown.begin(path)
+            return self.conclude(path, count, self.analysed(path, frames, analyzer, images=self.options.shown is not None))
 
         try:
             try:
@@ -345,7 +350,9 @@ class _Judging:
         keeper = HighlightKeeper(self.options.highlights, count)
         frames: list[FrameScore] = []
         with contextlib.closing(self.scored(path, items)) as judged:
-            for position, (frame, inputs, _) in enumerate(judged):
+            for position, (frame, inputs, picture) in enumerate(judged):
+                if self.options.shown is not None and picture is not None:
+                    self.options.shown.add(path, frame, inputs, picture)
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if self.options.maps else frame.without_maps())
