@@ -1,4 +1,4 @@
-// HEIF and AVIF by libheif. Colours are converted here, chroma interpolated as by what Python reads them with.
+// HEIF and AVIF by libheif. Colours are converted here: libheif's own way differs from version to version.
 
 #include "pictures.h"
 
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "display.h"
@@ -31,13 +32,11 @@ struct Colours {
   bool full = true;
 };
 
-Colours colours_of(const std::string& path, const heif_image_handle* handle, const heif_image* image, Notes& notes) {
+// What the container says of colours; nothing where it leaves that to the coded picture.
+std::optional<Colours> colours_of(const std::string& path, const heif_image_handle* handle, Notes& notes) {
   Colours colours;
   heif_color_profile_nclx* profile = nullptr;
-  if (heif_image_handle_get_nclx_color_profile(handle, &profile).code != heif_error_Ok &&
-      heif_image_get_nclx_color_profile(image, &profile).code != heif_error_Ok) {
-    return colours;
-  }
+  if (heif_image_handle_get_nclx_color_profile(handle, &profile).code != heif_error_Ok) return std::nullopt;
   const Owned<heif_color_profile_nclx> guard(profile, heif_nclx_color_profile_free);
   if (profile->transfer_characteristics == heif_transfer_characteristic_ITU_R_BT_2100_0_PQ ||
       profile->transfer_characteristics == heif_transfer_characteristic_ITU_R_BT_2100_0_HLG) {
@@ -68,18 +67,36 @@ struct Plane {
     x = std::clamp(x, 0, width - 1);
     return bits <= 8 ? row[x] : static_cast<float>(row[2 * x] | row[2 * x + 1] << 8);
   }
-  // Halfway between its neighbours where samples are shared by two pixels: three quarters of the nearer, one of the other.
-  float between(int y, int x, bool down, bool across) const {
+  // Between its neighbours where samples are shared by two pixels: three quarters of the nearer, one of the other.
+  float between(int y, int x, bool down, bool across, bool smooth) const {
+    if (!smooth) return at(down ? y / 2 : y, across ? x / 2 : x);
     const int ny = down ? y / 2 : y, nx = across ? x / 2 : x;
     const int fy = !down ? ny : y % 2 ? ny + 1 : ny - 1, fx = !across ? nx : x % 2 ? nx + 1 : nx - 1;
     const float near = 0.75F * at(ny, nx) + 0.25F * at(ny, fx), far = 0.75F * at(fy, nx) + 0.25F * at(fy, fx);
-    return 0.75F * near + 0.25F * far;
+    return std::floor(0.75F * near + 0.25F * far + 0.5F);  // libheif and libavif interpolate whole numbers
   }
 };
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0F, 1.0F) * 255)); }
 
-Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, int width) {
+// The chroma subsampling that the coded pictures have: libheif converts to what is asked for. Its values are those of HEVC's
+// chroma_format_idc; AV1's flags say the same.
+heif_chroma coded_chroma(const std::string& path, bool& av1) {
+  const std::vector<uint8_t> file = whole_file(path);
+  const auto search = [&](const char* name) {
+    const auto at = std::search(file.begin(), file.end(), name, name + 4);
+    return file.end() - at > 4 + 17 ? &*at + 4 : nullptr;
+  };
+  const uint8_t* config = search("hvcC");
+  av1 = config == nullptr && (config = search("av1C")) != nullptr;
+  if (config == nullptr) return heif_chroma_undefined;
+  if (!av1) return static_cast<heif_chroma>(config[16] & 3);
+  const bool grey = config[2] & 0x10, across = config[2] & 0x08, down = config[2] & 0x04;
+  return grey ? heif_chroma_monochrome : down ? heif_chroma_420 : across ? heif_chroma_422 : heif_chroma_444;
+}
+
+// `smooth`: chroma is interpolated; libheif as Python uses it does not where HEVC has the limited range.
+Image from_ycbcr(const heif_image* decoded, const Colours& colours, bool smooth, int height, int width) {
   const Plane luma(decoded, heif_channel_Y), cb(decoded, heif_channel_Cb), cr(decoded, heif_channel_Cr);
   const heif_chroma chroma = heif_image_get_chroma_format(decoded);
   const bool grey = cb.data == nullptr || cr.data == nullptr;
@@ -92,8 +109,8 @@ Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, 
     uint8_t* out = image.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
       const float l = (luma.at(y, x) - black) / luma_span;
-      const float blue = grey ? 0 : (cb.between(y, x, down, across) - middle) / chroma_span;
-      const float red = grey ? 0 : (cr.between(y, x, down, across) - middle) / chroma_span;
+      const float blue = grey ? 0 : (cb.between(y, x, down, across, smooth) - middle) / chroma_span;
+      const float red = grey ? 0 : (cr.between(y, x, down, across, smooth) - middle) / chroma_span;
       const float r = l + 2 * (1 - colours.kr) * red, b = l + 2 * (1 - colours.kb) * blue;
       out[0] = to_byte(r);
       out[1] = to_byte((l - colours.kr * r - colours.kb * b) / (1 - colours.kr - colours.kb));
@@ -115,12 +132,18 @@ Image read_heif(const std::string& path, Notes& notes) {
   check_pixels(path, heif_image_handle_get_width(found), heif_image_handle_get_height(found), kMaxImagePixels);
   const Owned<heif_decoding_options> options(heif_decoding_options_alloc(), heif_decoding_options_free);
   options->strict_decoding = 1;
+  bool av1 = false;
+  const heif_chroma chroma = coded_chroma(path, av1);
+  const std::optional<Colours> colours = colours_of(path, found, notes);
+  const bool known = chroma == heif_chroma_420 || chroma == heif_chroma_422 || chroma == heif_chroma_444;
+  const bool luma_chroma = known && colours;
   heif_image* pixels = nullptr;
-  check(path, heif_decode_image(found, &pixels, heif_colorspace_undefined, heif_chroma_undefined, options.get()));
-  Owned<const heif_image> decoded(pixels, heif_image_release);
-  if (heif_image_get_colorspace(pixels) == heif_colorspace_RGB) {
-    check(path, heif_decode_image(found, &pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options.get()));
-    decoded.reset(pixels);
+  const heif_error error = luma_chroma
+                               ? heif_decode_image(found, &pixels, heif_colorspace_YCbCr, chroma, options.get())
+                               : heif_decode_image(found, &pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options.get());
+  check(path, error);
+  const Owned<const heif_image> decoded(pixels, heif_image_release);
+  if (!luma_chroma) {
     int stride = 0;
     const uint8_t* rows = heif_image_get_plane_readonly(pixels, heif_channel_interleaved, &stride);
     Image image(heif_image_get_height(pixels, heif_channel_interleaved), heif_image_get_width(pixels, heif_channel_interleaved));
@@ -131,7 +154,7 @@ Image read_heif(const std::string& path, Notes& notes) {
   }
   const Plane luma(pixels, heif_channel_Y);
   if (luma.data == nullptr || luma.bits < 8) throw InputError(path, "is damaged or truncated");
-  return from_ycbcr(pixels, colours_of(path, found, pixels, notes), luma.height, luma.width);
+  return from_ycbcr(pixels, *colours, av1 || colours->full, luma.height, luma.width);
 }
 
 }  // namespace fpg::runtime
