@@ -1,4 +1,4 @@
-// HEIF and AVIF by libheif. Colours are converted here: libheif's own way differs from version to version.
+// HEIF and AVIF by libheif. Colours of AVIF are converted here, chroma interpolated as by libavif, with which Python reads it.
 
 #include "pictures.h"
 
@@ -67,9 +67,8 @@ struct Plane {
     x = std::clamp(x, 0, width - 1);
     return bits <= 8 ? row[x] : static_cast<float>(row[2 * x] | row[2 * x + 1] << 8);
   }
-  // Between its neighbours where samples are shared by two pixels: three quarters of the nearer, one of the other.
-  float between(int y, int x, bool down, bool across, bool smooth) const {
-    if (!smooth) return at(down ? y / 2 : y, across ? x / 2 : x);
+  // Between neighbours where samples are shared by two pixels: three quarters of the nearer, one of the other.
+  float between(int y, int x, bool down, bool across) const {
     const int ny = down ? y / 2 : y, nx = across ? x / 2 : x;
     const int fy = !down ? ny : y % 2 ? ny + 1 : ny - 1, fx = !across ? nx : x % 2 ? nx + 1 : nx - 1;
     const float near = 0.75F * at(ny, nx) + 0.25F * at(ny, fx), far = 0.75F * at(fy, nx) + 0.25F * at(fy, fx);
@@ -79,24 +78,25 @@ struct Plane {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0F, 1.0F) * 255)); }
 
-// The chroma subsampling that the coded pictures have: libheif converts to what is asked for. Its values are those of HEVC's
-// chroma_format_idc; AV1's flags say the same.
-heif_chroma coded_chroma(const std::string& path, bool& av1) {
-  const std::vector<uint8_t> file = whole_file(path);
-  const auto search = [&](const char* name) {
-    const auto at = std::search(file.begin(), file.end(), name, name + 4);
-    return file.end() - at > 4 + 17 ? &*at + 4 : nullptr;
-  };
-  const uint8_t* config = search("hvcC");
-  av1 = config == nullptr && (config = search("av1C")) != nullptr;
-  if (config == nullptr) return heif_chroma_undefined;
-  if (!av1) return static_cast<heif_chroma>(config[16] & 3);
-  const bool grey = config[2] & 0x10, across = config[2] & 0x08, down = config[2] & 0x04;
-  return grey ? heif_chroma_monochrome : down ? heif_chroma_420 : across ? heif_chroma_422 : heif_chroma_444;
+// The chroma subsampling that an AVIF file's pictures have, by their flags: libheif converts to what is asked for. Nothing for HEVC,
+// where libheif's own RGB is what Python gets from it, and for grey.
+std::optional<heif_chroma> av1_chroma(const std::vector<uint8_t>& file) {
+  const char* name = "av1C";
+  const auto at = std::search(file.begin(), file.end(), name, name + 4);
+  if (file.end() - at < 8) return std::nullopt;
+  const uint8_t flags = at[6];
+  if (flags & 0x10) return std::nullopt;
+  return flags & 0x04 ? heif_chroma_420 : flags & 0x08 ? heif_chroma_422 : heif_chroma_444;
 }
 
-// `smooth`: chroma is interpolated; libheif as Python uses it does not where HEVC has the limited range.
-Image from_ycbcr(const heif_image* decoded, const Colours& colours, bool smooth, int height, int width) {
+// Whether its brands say that a file holds a sequence.
+bool is_sequence(const std::vector<uint8_t>& file) {
+  const char* name = "avis";
+  const auto end = file.begin() + std::min<std::ptrdiff_t>(file.end() - file.begin(), file.size() > 4 ? file[3] : 0);
+  return std::search(file.begin(), end, name, name + 4) != end;
+}
+
+Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, int width) {
   const Plane luma(decoded, heif_channel_Y), cb(decoded, heif_channel_Cb), cr(decoded, heif_channel_Cr);
   const heif_chroma chroma = heif_image_get_chroma_format(decoded);
   const bool grey = cb.data == nullptr || cr.data == nullptr;
@@ -109,8 +109,8 @@ Image from_ycbcr(const heif_image* decoded, const Colours& colours, bool smooth,
     uint8_t* out = image.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
       const float l = (luma.at(y, x) - black) / luma_span;
-      const float blue = grey ? 0 : (cb.between(y, x, down, across, smooth) - middle) / chroma_span;
-      const float red = grey ? 0 : (cr.between(y, x, down, across, smooth) - middle) / chroma_span;
+      const float blue = grey ? 0 : (cb.between(y, x, down, across) - middle) / chroma_span;
+      const float red = grey ? 0 : (cr.between(y, x, down, across) - middle) / chroma_span;
       const float r = l + 2 * (1 - colours.kr) * red, b = l + 2 * (1 - colours.kb) * blue;
       out[0] = to_byte(r);
       out[1] = to_byte((l - colours.kr * r - colours.kb * b) / (1 - colours.kr - colours.kb));
@@ -132,14 +132,14 @@ Image read_heif(const std::string& path, Notes& notes) {
   check_pixels(path, heif_image_handle_get_width(found), heif_image_handle_get_height(found), kMaxImagePixels);
   const Owned<heif_decoding_options> options(heif_decoding_options_alloc(), heif_decoding_options_free);
   options->strict_decoding = 1;
-  bool av1 = false;
-  const heif_chroma chroma = coded_chroma(path, av1);
+  const std::vector<uint8_t> file = whole_file(path);
+  if (is_sequence(file)) notes.warn(kSeveral);
+  const std::optional<heif_chroma> chroma = av1_chroma(file);
   const std::optional<Colours> colours = colours_of(path, found, notes);
-  const bool known = chroma == heif_chroma_420 || chroma == heif_chroma_422 || chroma == heif_chroma_444;
-  const bool luma_chroma = known && colours;
+  const bool luma_chroma = chroma && colours;
   heif_image* pixels = nullptr;
   const heif_error error = luma_chroma
-                               ? heif_decode_image(found, &pixels, heif_colorspace_YCbCr, chroma, options.get())
+                               ? heif_decode_image(found, &pixels, heif_colorspace_YCbCr, *chroma, options.get())
                                : heif_decode_image(found, &pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options.get());
   check(path, error);
   const Owned<const heif_image> decoded(pixels, heif_image_release);
@@ -154,7 +154,7 @@ Image read_heif(const std::string& path, Notes& notes) {
   }
   const Plane luma(pixels, heif_channel_Y);
   if (luma.data == nullptr || luma.bits < 8) throw InputError(path, "is damaged or truncated");
-  return from_ycbcr(pixels, *colours, av1 || colours->full, luma.height, luma.width);
+  return from_ycbcr(pixels, *colours, luma.height, luma.width);
 }
 
 }  // namespace fpg::runtime

@@ -28,7 +28,7 @@ IMAGE_SUFFIXES = frozenset([
 MAX_IMAGE_PIXELS = 100_000_000
 """Images that claim more are refused before anything is decoded."""
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF", "HEIF")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
 _HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"avif", b"avis"])
 """Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too."""
 _HEIF_HEAD = 1 << 16
@@ -50,12 +50,11 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
         InputError: missing, empty, not an image, truncated, damaged, too large, or of floating-point pixels.
     """
     check_file(path)
-    if is_heif(path):
-        _prepare_heif(path)
+    formats = _heif_format(path) if is_heif(path) else _FORMATS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=formats) as image:
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
                 _note(path, image, notes or Notes())
                 turns = _tiff_turns(image) if image.format == "TIFF" else None
@@ -88,8 +87,8 @@ def _brands(path: str | os.PathLike[str]) -> list[bytes]:
     return [start[at : at + 4] for at in (8, *range(16, end, 4))]
 
 
-def _prepare_heif(path: str | os.PathLike[str]) -> None:
-    """Make Pillow able to read this file.
+def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
+    """Pillow's name for the format of a HEIF or AVIF file, which it can read from now on.
 
     Raises:
         InputError: what is needed for it is not installed.
@@ -98,12 +97,13 @@ def _prepare_heif(path: str | os.PathLike[str]) -> None:
     if b"avif" in brands or b"avis" in brands:
         if not features.check("avif"):
             raise InputError(path, "is an AVIF picture, and the Pillow that is installed reads none: pip install 'pillow>=11.3'")
-        return
+        return ("AVIF",)
     try:
         import pillow_heif
     except ImportError as error:
         raise InputError(path, f"is a HEIC picture, which takes pillow-heif to read ({error}): pip install pillow-heif") from error
     pillow_heif.register_heif_opener()
+    return ("HEIF",)
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
