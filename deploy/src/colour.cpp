@@ -46,7 +46,8 @@ std::vector<float> light_of(int transfer) {
       const double power = std::pow(signal, 1 / m2);
       light = 10000.0 / 203 * std::pow(std::max(power - c1, 0.0) / (c2 - c3 * power), 1 / m1);
     } else if (transfer == AVCOL_TRC_ARIB_STD_B67) {
-      light = (signal <= 0.5 ? signal * signal / 3 : (std::exp((signal - c) / a) + b) / 12) / ((std::exp((0.75 - c) / a) + b) / 12);
+      light =
+          (signal <= 0.5 ? signal * signal / 3 : (std::exp((signal - c) / a) + b) / 12) / ((std::exp((0.75 - c) / a) + b) / 12);
     }
     table[static_cast<size_t>(i)] = static_cast<float>(light);
   }
@@ -115,7 +116,9 @@ std::vector<float> plane(const AVFrame* frame, int which, int bits, int height, 
 
 // Chroma for every pixel: the samples lie with the left luma sample and between rows.
 std::vector<float> as_large(std::vector<float> chroma, int rows, int columns, int height, int width, int across, int down) {
-  const auto at = [](int y, int x, int stride) { return static_cast<size_t>(y) * static_cast<size_t>(stride) + static_cast<size_t>(x); };
+  const auto at = [](int y, int x, int stride) {
+    return static_cast<size_t>(y) * static_cast<size_t>(stride) + static_cast<size_t>(x);
+  };
   if (across) {
     std::vector<float> wide(static_cast<size_t>(rows) * static_cast<size_t>(width));
     for (int y = 0; y < rows; ++y) {
@@ -142,9 +145,11 @@ std::vector<float> as_large(std::vector<float> chroma, int rows, int columns, in
 
 std::optional<std::array<int, 3>> planar(const AVFrame* frame) {
   const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
-  if (format == nullptr || std::strncmp(format->name, "yuv", 3) != 0 || !(format->flags & AV_PIX_FMT_FLAG_PLANAR)) return std::nullopt;
+  if (format == nullptr || std::strncmp(format->name, "yuv", 3) != 0 || !(format->flags & AV_PIX_FMT_FLAG_PLANAR))
+    return std::nullopt;
   const std::array<int, 3> layout = {format->comp[0].depth, format->log2_chroma_w, format->log2_chroma_h};
-  const bool known = layout[1] <= 1 && layout[2] <= layout[1] && format->comp[0].shift == 0 && !(format->flags & AV_PIX_FMT_FLAG_BE);
+  const bool known =
+      layout[1] <= 1 && layout[2] <= layout[1] && format->comp[0].shift == 0 && !(format->flags & AV_PIX_FMT_FLAG_BE);
   return known ? std::optional(layout) : std::nullopt;
 }
 

@@ -104,8 +104,7 @@ void Container::start_decoder(bool strict) {
   const AVCodec* codec = avcodec_find_decoder(stream_->codecpar->codec_id);
   if (codec == nullptr) throw InputError(path_, "is encoded with a codec that this FFmpeg cannot decode");
   codec_.reset(avcodec_alloc_context3(codec));
-  if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0)
-    throw InputError(path_, "cannot be decoded");
+  if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0) throw InputError(path_, "cannot be decoded");
   check_pixels(path_, codec_->width, codec_->height, max_pixels_);
   codec_->pkt_timebase = stream_->time_base;
   codec_->max_pixels = max_pixels_;

@@ -46,8 +46,8 @@ class Container {
   // The next decoded frame, nullptr at the end. A frame that the decoder had to patch up counts as damage.
   AVFrame* next();
 
-  // Seconds from the first frame of the one that `next` gave, never falling. AVI has no times of presentation: there the n-th frame
-  // has the n-th time among the packets'. A frame without a time, or with one that falls, gets its place by the frame rate.
+  // Seconds from the first frame of the one that `next` gave, never falling. AVI has no times of presentation: there the n-th
+  // frame has the n-th time among the packets'. A frame without a time, or with one that falls, gets its place by the frame rate.
   double time_of(const AVFrame* frame);
 
   // Frames by the packets of the whole file, without decoding.
@@ -127,7 +127,7 @@ class Container {
   std::unique_ptr<AVFrame, FreeFrame> frame_;
   std::optional<Display> display_;
   int64_t index_ = -1;
-  int64_t packets_ = 0;  // that `decode` has read
+  int64_t packets_ = 0;                                                         // that `decode` has read
   std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> waiting_;  // times of packets, in AVI
   double start_ = 0, last_ = 0;
 };

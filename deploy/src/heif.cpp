@@ -23,8 +23,9 @@ using Owned = std::unique_ptr<T, void (*)(T*)>;
 void check(const std::string& path, const heif_error& error) {
   if (error.code == heif_error_Ok) return;
   const bool unsupported = error.code == heif_error_Unsupported_filetype || error.code == heif_error_Unsupported_feature;
-  throw InputError(path, (unsupported ? "is a HEIF or AVIF picture of a kind that is not supported: " : "is damaged or truncated: ") +
-                             std::string(error.message));
+  throw InputError(path,
+                   (unsupported ? "is a HEIF or AVIF picture of a kind that is not supported: " : "is damaged or truncated: ") +
+                       std::string(error.message));
 }
 
 struct Colours {
@@ -46,7 +47,8 @@ std::optional<Colours> colours_of(const std::string& path, const heif_image_hand
   const int matrix = profile->matrix_coefficients;
   if (matrix == 1) colours = {0.2126F, 0.0722F, colours.full};
   if (matrix == 9 || matrix == 10) colours = {0.2627F, 0.0593F, colours.full};
-  if (matrix == 8 || matrix > 10) throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix");
+  if (matrix == 8 || matrix > 10)
+    throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix");
   return colours;
 }
 
@@ -78,8 +80,8 @@ struct Plane {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0F, 1.0F) * 255)); }
 
-// The chroma subsampling that an AVIF file's pictures have, by their flags: libheif converts to what is asked for. Nothing for HEVC,
-// where libheif's own RGB is what Python gets from it, and for grey.
+// The chroma subsampling that an AVIF file's pictures have, by their flags: libheif converts to what is asked for. Nothing for
+// HEVC, where libheif's own RGB is what Python gets from it, and for grey.
 std::optional<heif_chroma> av1_chroma(const std::vector<uint8_t>& file) {
   const char* name = "av1C";
   const auto at = std::search(file.begin(), file.end(), name, name + 4);
@@ -138,9 +140,9 @@ Image read_heif(const std::string& path, Notes& notes) {
   const std::optional<Colours> colours = colours_of(path, found, notes);
   const bool luma_chroma = chroma && colours;
   heif_image* pixels = nullptr;
-  const heif_error error = luma_chroma
-                               ? heif_decode_image(found, &pixels, heif_colorspace_YCbCr, *chroma, options.get())
-                               : heif_decode_image(found, &pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options.get());
+  const heif_error error =
+      luma_chroma ? heif_decode_image(found, &pixels, heif_colorspace_YCbCr, *chroma, options.get())
+                  : heif_decode_image(found, &pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options.get());
   check(path, error);
   const Owned<const heif_image> decoded(pixels, heif_image_release);
   if (!luma_chroma) {

@@ -40,7 +40,8 @@ void on_message(j_common_ptr jpeg, int level) {
 // What the file's markers say: EXIF's orientation, and whether other pictures follow (MPO).
 int orientation(const jpeg_decompress_struct& jpeg) {
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
-    const bool exif = marker->marker == JPEG_APP0 + 1 && marker->data_length >= 14 && std::memcmp(marker->data, "Exif\0\0", 6) == 0;
+    const bool exif =
+        marker->marker == JPEG_APP0 + 1 && marker->data_length >= 14 && std::memcmp(marker->data, "Exif\0\0", 6) == 0;
     if (exif) return exif_orientation(marker->data, marker->data_length);
   }
   return 1;

@@ -110,8 +110,7 @@ Image turned(const Image& image, const std::array<double, 4>& part) {
       inverse[2], inverse[3], (image.height - 1) / 2.0 - inverse[2] * middle_x - inverse[3] * middle_y};
   // A black border of one pixel stands for the black ground around the image.
   Image framed(image.height + 2, image.width + 2);
-  for (int y = 0; y < image.height; ++y)
-    std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), framed.row(y + 1) + 3);
+  for (int y = 0; y < image.height; ++y) std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), framed.row(y + 1) + 3);
   return warp_affine(framed, {warp[0], warp[1], warp[2] + 1, warp[3], warp[4], warp[5] + 1}, height, width);
 }
 

@@ -22,8 +22,11 @@ double rounded(double value, double units) { return std::nearbyint(value * units
 json stream_of(const Judgement& judgement) {
   if (!judgement.stream) return {};
   const StreamInfo& stream = *judgement.stream;
-  json value = {{"index", stream.index},   {"streams", stream.streams}, {"codec", stream.codec},
-                {"width", stream.width}, {"height", stream.height}};
+  json value = {{"index", stream.index},
+                {"streams", stream.streams},
+                {"codec", stream.codec},
+                {"width", stream.width},
+                {"height", stream.height}};
   if (stream.transfer.empty()) return value;  // no frame was shown
   value["pixel_aspect"] = stream.pixel_aspect;
   value["orientation"] = stream.orientation ? json(*stream.orientation) : json();

@@ -17,7 +17,8 @@ namespace {
 
 constexpr const char* kContainers = "image2,png_pipe,apng,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
 // Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too.
-const std::set<std::string> kHeifBrands = {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "mif2", "avif", "avis"};
+const std::set<std::string> kHeifBrands = {"heic", "heix", "heim", "heis", "hevc", "hevx",
+                                           "mif1", "msf1", "mif2", "avif", "avis"};
 
 // The first bytes of a file.
 std::array<uint8_t, 24> start_of(const std::string& path) {
@@ -56,7 +57,8 @@ PngFacts png_facts(const std::string& path) {
       data.resize(std::min<uint32_t>(length, 1 << 20));
       if (!file.read(reinterpret_cast<char*>(data.data()), static_cast<std::streamsize>(data.size()))) break;
     }
-    if (kind == "IHDR" && data.size() >= 8) check_pixels(path, big_endian(data.data()), big_endian(data.data() + 4), kMaxImagePixels);
+    if (kind == "IHDR" && data.size() >= 8)
+      check_pixels(path, big_endian(data.data()), big_endian(data.data() + 4), kMaxImagePixels);
     if (kind == "acTL" && data.size() >= 4) facts.several = big_endian(data.data()) > 1;
     if (kind == "eXIf") facts.orientation = exif_orientation(data.data(), data.size());
     file.seekg(static_cast<std::streamoff>(length) + 4 - static_cast<std::streamoff>(data.size()), std::ios::cur);

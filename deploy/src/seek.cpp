@@ -9,8 +9,8 @@
 namespace fpg::runtime {
 namespace {
 
-// What to decode for frames by their indices in order of time, and the time stamps of all frames in that order; `reordered`: theirs
-// is not the packets' order.
+// What to decode for frames by their indices in order of time, and the time stamps of all frames in that order; `reordered`:
+// theirs is not the packets' order.
 std::pair<std::vector<Stretch>, std::vector<int64_t>> plan(const std::vector<PacketNote>& notes,
                                                            const std::vector<int64_t>& indices, bool reordered) {
   std::vector<int64_t> shown;

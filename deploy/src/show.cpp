@@ -55,7 +55,8 @@ void write_png(const std::string& path, const Image& image) {
   frame->format = AV_PIX_FMT_RGB24;
   if (avcodec_open2(context.get(), codec, nullptr) < 0 || av_frame_get_buffer(frame.get(), 0) < 0) refuse("the encoder refuses");
   for (int y = 0; y < image.height; ++y)
-    std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), frame->data[0] + static_cast<ptrdiff_t>(y) * frame->linesize[0]);
+    std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width),
+                frame->data[0] + static_cast<ptrdiff_t>(y) * frame->linesize[0]);
   const bool encoded = avcodec_send_frame(context.get(), frame.get()) >= 0 && avcodec_send_frame(context.get(), nullptr) >= 0 &&
                        avcodec_receive_packet(context.get(), packet.get()) >= 0;
   if (!encoded) refuse("the encoder refuses");
@@ -98,7 +99,8 @@ void ShownFrames::add(const std::string& path, const FrameScore& frame, const Im
     const size_t pixels = static_cast<size_t>(side) * static_cast<size_t>(side);
     Image crop(side, side);
     for (size_t p = 0; p < pixels; ++p) {
-      for (size_t c = 0; c < 3; ++c) crop.data[3 * p + c] = static_cast<uint8_t>(std::nearbyint(inputs[i][c * pixels + p] * 255.0F));
+      for (size_t c = 0; c < 3; ++c)
+        crop.data[3 * p + c] = static_cast<uint8_t>(std::nearbyint(inputs[i][c * pixels + p] * 255.0F));
     }
     entry.faces.push_back({frame.faces[i], stem + "-face-" + std::to_string(i) + ".png"});
     write_png(folder_ + "/" + entry.faces.back().crop, crop);
@@ -126,8 +128,7 @@ void ShownFrames::finish() const {
     }
     inputs.push_back({{"input", input.name}, {"folder", input.folder}, {"frames", frames}});
   }
-  write_atomically(folder_ + "/index.json",
-                   json{{"inputs", inputs}}.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  write_atomically(folder_ + "/index.json", json{{"inputs", inputs}}.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace fpg::runtime

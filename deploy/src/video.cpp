@@ -38,15 +38,15 @@ int64_t decodable(const std::string& path, const FrameCountError& error, int64_t
 }  // namespace
 
 bool is_video_name(const std::string& path) {
-  static const std::set<std::string> known = {".mp4",  ".m4v", ".mov",  ".avi", ".mkv", ".webm", ".mpg",
-                                              ".mpeg", ".ts",  ".m2ts", ".mts", ".flv", ".wmv",  ".asf",
-                                              ".3gp",  ".3g2", ".ogv",  ".mxf", ".vob", ".y4m",  ".gif", ".qt"};
+  static const std::set<std::string> known = {".mp4", ".m4v",  ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg",
+                                              ".ts",  ".m2ts", ".mts", ".flv", ".wmv", ".asf",  ".3gp", ".3g2",
+                                              ".ogv", ".mxf",  ".vob", ".y4m", ".gif", ".qt"};
   return known.count(suffix(path)) > 0;
 }
 
 bool is_image_name(const std::string& path) {
-  static const std::set<std::string> known = {".png",  ".apng", ".jpg", ".jpeg", ".jpe",  ".jfif", ".mpo",  ".bmp", ".webp",
-                                              ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".heic", ".heif", ".hif", ".avif"};
+  static const std::set<std::string> known = {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo",  ".bmp", ".webp",
+                                              ".tif", ".tiff", ".ppm", ".pgm",  ".jp2", ".heic", ".heif", ".hif", ".avif"};
   return known.count(suffix(path)) > 0;
 }
 

@@ -67,6 +67,7 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count);
 
 // The frames that an input is judged by (`frames`, `every` and `decode` of the options). Hidden frames of a codec are allowed
 // for. Where they make the reading start anew, indices do, too.
-void read_input(const std::string& path, const Options& options, const TakeFrame& take, Notes& notes, const Stopped& stopped = {});
+void read_input(const std::string& path, const Options& options, const TakeFrame& take, Notes& notes,
+                const Stopped& stopped = {});
 
 }  // namespace fpg::runtime

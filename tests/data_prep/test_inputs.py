@@ -157,10 +157,12 @@ def test_the_default_stream_then_the_largest(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_avi_without_times_gives_the_same_frames_either_way(tmp_path: Path, codec: str) -> None:
     images = makers.pictures(60, width=96, height=64)
-    path = makers.write_video(tmp_path / "a.avi", images, codec=codec, options={"bf": "3", "g": "12", "crf": "12"})
+    path = makers.write_video(
+        tmp_path / "a.avi", images, codec=codec, options={"bf": "2", "g": "12"} | ({"crf": "12"} if codec == "libx264" else {"b": "4M"})
+    )
     wanted = [0, 5, 17, 34, 51, 59]
     whole, needed = (list(read(path, wanted)) for read in (read_frames, read_needed_frames))
     for (i, time_s, image), (j, other_s, other) in zip(whole, needed, strict=True):
@@ -179,8 +181,8 @@ def test_ends_of_ogg_files(tmp_path: Path) -> None:
     for cut in (pages[-1], len(data) - 1, pages[-1] + 20, len(data) // 2):
         path.write_bytes(data[:cut])
         assert lacks_ogg_end(path)
-    path.write_bytes(data + b"behind it")
-    assert lacks_ogg_end(path) is True or not lacks_ogg_end(path)  # whatever follows is the demuxer's affair
+    path.write_bytes(data + b"something else that lies behind it")
+    assert not lacks_ogg_end(path)
 
 
 @pytest.mark.parametrize("zeros", [0, 100, 188, 70_000, 300_000])

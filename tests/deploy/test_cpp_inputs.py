@@ -64,9 +64,7 @@ def test_what_cannot_be_read_right_is_refused(probe: Path, tmp_path: Path, case:
     assert (case.cpp_refused or case.refused or "") in done.stderr.decode()
 
 
-def test_scores_words_and_shown_frames_are_those_of_python(
-    program: Path, face_models: str, engine: Path, tmp_path: Path
-) -> None:
+def test_scores_words_and_shown_frames_are_those_of_python(program: Path, face_models: str, engine: Path, tmp_path: Path) -> None:
     """A face in a file of every kind: scores within 1e-3, the same stream and warnings, the same frames and crops."""
     portrait = importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")
     face = cv2.resize(np.array(Image.open(str(portrait)).convert("RGB"))[:400, 30:430], (320, 320), interpolation=cv2.INTER_AREA)
