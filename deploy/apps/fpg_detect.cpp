@@ -30,6 +30,7 @@ constexpr const char* kUsage =
     "                       (default: starter); a model file in front of the inputs is taken for the model, too\n"
     "  --json FILE          write every score as JSON\n"
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
+    "  --show-frames DIR    write the frames and crops that were judged as PNG, upright as judged, and an index.json\n"
     "  --frames N|all       frames per video, evenly spaced (default: 32)\n"
     "  --every N            look at every N-th frame instead of a number of them\n"
     "  --decode HOW         whole: all up to the last wanted frame, and damage before it is an error (default); needed: only "
@@ -126,6 +127,8 @@ Arguments parse(int argc, char** argv) {
       o.decode = value;
     } else if (name == "--min-face") {
       o.min_face = static_cast<double>(number(name, value, 10'000));
+    } else if (name == "--show-frames") {
+      o.show_frames = value;
     } else if (name == "--face-models") {
       o.face_models = value;
     } else if (name == "--threshold") {
@@ -330,6 +333,7 @@ int run(int argc, char** argv) {
     if (!arguments.json.empty())
       write_atomically(arguments.json, to_json(results, detector.spec(), model.name, arguments.options) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
+    detector.finish();
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts
   }

@@ -14,6 +14,7 @@
 #include "crops.h"
 #include "faces.h"
 #include "fpg_runtime/runtime.h"
+#include "show.h"
 #include "tracker.h"
 #include "video.h"
 
@@ -216,6 +217,8 @@ struct Waiting {
   std::vector<int> tracks;
   std::vector<std::pair<BatchPointer, size_t>> places;
   std::vector<RejectedFace> rejected;
+  Image image;                             // where it is to be shown,
+  std::vector<std::vector<float>> inputs;  // and what the network was given
 };
 
 }  // namespace
@@ -228,11 +231,13 @@ struct VideoDetector::Impl {
   std::atomic<bool> cancelled{false};
   std::mutex mutex;
   std::vector<FaceFinder> idle;
+  std::optional<ShownFrames> shown;
 
   Impl(std::unique_ptr<Engine> engine, const Options& chosen)
       : options(chosen),
         models(face_model_folder(chosen.face_models)),
         network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
+    if (!options.show_frames.empty()) shown.emplace(options.show_frames);
     idle.push_back(FaceFinder(models, chosen.min_face));  // complain at once, not when the first input arrives
   }
 
@@ -286,6 +291,7 @@ struct VideoDetector::Impl {
             }
             item.boxes.push_back(face.box);
             item.places.push_back(collector.add(input));
+            if (shown) item.inputs.push_back(input);
             collector.send_if_full();
           }
           times.add("crop", start);
@@ -295,6 +301,7 @@ struct VideoDetector::Impl {
           throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what());
         }
         item.tracks = tracker.next(item.boxes);
+        if (shown) item.image = std::move(frame->image);
         collector.frame_done();
         if (!waiting.put(std::move(item))) return;
       }
@@ -310,14 +317,17 @@ struct VideoDetector::Impl {
     result.input = path;
     result.threshold = threshold();
     result.warnings = network.spec().warnings;
+    Notes notes;
     try {
-      score(path, result.frames);
+      score(path, result.frames, notes);
       conclude(result);
     } catch (const InputError& error) {
       fail(result, error.path() == path ? error.reason() : std::string(error.what()));
     } catch (const std::exception& error) {
       fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason());
     }
+    result.stream = std::move(notes.stream);
+    result.warnings.insert(result.warnings.end(), notes.warnings.begin(), notes.warnings.end());
     return result;
   }
 
@@ -328,7 +338,7 @@ struct VideoDetector::Impl {
     result.error = reason;
   }
 
-  void score(const std::string& path, std::vector<FrameScore>& frames) {
+  void score(const std::string& path, std::vector<FrameScore>& frames, Notes& notes) {
     const int64_t window = 2 * network.size();
     Channel<Frame> decoded(kAhead);
     Channel<Waiting> waiting(static_cast<size_t>(window));
@@ -344,7 +354,7 @@ struct VideoDetector::Impl {
           start = Clock::now();
           return goes_on;
         };
-        read_input(path, options, take, [&] { return left || cancelled; });
+        read_input(path, options, take, notes, [&] { return left || cancelled; });
       } catch (...) {
         error = std::current_exception();
       }
@@ -353,10 +363,12 @@ struct VideoDetector::Impl {
     std::thread finder_thread([&] { find_faces(path, decoded, waiting, faces, window); });
     std::exception_ptr error;
     try {
+      if (shown) shown->begin(path);
       while (std::optional<Waiting> item = waiting.take()) {
         if (cancelled) throw InputError(path, "was cancelled");
         if (!frames.empty() && item->index <= frames.back().index) {
           frames.clear();  // the reading began anew, as a codec hides frames
+          if (shown) shown->begin(path);
         }
         FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected)};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
@@ -364,6 +376,7 @@ struct VideoDetector::Impl {
           if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
           frame.faces.push_back({item->boxes[i], score, item->tracks[i]});
         }
+        if (shown) shown->add(path, frame, item->image, item->inputs, network.spec().image_size);
         frames.push_back(std::move(frame));
       }
     } catch (...) {
@@ -455,6 +468,10 @@ void VideoDetector::judge_many(const std::vector<std::string>& paths, const std:
     if (running.size() == jobs) pop();
   }
   while (!running.empty()) pop();
+}
+
+void VideoDetector::finish() {
+  if (impl_->shown) impl_->shown->finish();
 }
 
 void VideoDetector::cancel() { impl_->cancelled = true; }

@@ -9,8 +9,11 @@
 #include <csetjmp>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
-#include "video.h"
+#include "display.h"
+#include "orientation.h"
+#include "pictures.h"
 
 namespace fpg::runtime {
 namespace {
@@ -34,59 +37,39 @@ void on_message(j_common_ptr jpeg, int level) {
   if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) reinterpret_cast<Errors*>(jpeg->err)->incomplete = true;
 }
 
-// EXIF's orientation (1 to 8) from the APP1 marker; 1 where there is none.
+// What the file's markers say: EXIF's orientation, and whether other pictures follow (MPO).
 int orientation(const jpeg_decompress_struct& jpeg) {
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
-    const JOCTET* data = marker->data;
-    const size_t size = marker->data_length;
-    if (marker->marker != JPEG_APP0 + 1 || size < 14 || std::memcmp(data, "Exif\0\0", 6) != 0) continue;
-    const JOCTET* tiff = data + 6;
-    const size_t length = size - 6;
-    const bool little = tiff[0] == 'I';
-    const auto number = [&](size_t at, size_t bytes) {
-      size_t value = 0;
-      for (size_t i = 0; i < bytes && at + i < length; ++i)
-        value |= static_cast<size_t>(tiff[at + i]) << 8 * (little ? i : bytes - 1 - i);
-      return value;
-    };
-    const size_t directory = number(4, 4), entries = number(directory, 2);
-    for (size_t i = 0; i < entries && directory + 2 + 12 * (i + 1) <= length; ++i) {
-      const size_t entry = directory + 2 + 12 * i;
-      if (number(entry, 2) == 0x0112) return std::clamp(static_cast<int>(number(entry + 8, 2)), 1, 8);
-    }
+    const bool exif =
+        marker->marker == JPEG_APP0 + 1 && marker->data_length >= 14 && std::memcmp(marker->data, "Exif\0\0", 6) == 0;
+    if (exif) return exif_orientation(marker->data, marker->data_length);
   }
   return 1;
 }
 
-Image mirrored(const Image& image) {
-  Image result(image.height, image.width);
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) std::copy_n(image.row(y) + 3 * (image.width - 1 - x), 3, result.row(y) + 3 * x);
+bool several(const jpeg_decompress_struct& jpeg) {
+  bool found = false;
+  for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
+    const std::string_view text(reinterpret_cast<const char*>(marker->data), marker->data_length);
+    if (marker->marker == JPEG_APP0 + 1 && text.find(" hdrgm:Version=\"") != text.npos) return false;  // a gain map, no picture
+    if (marker->marker != JPEG_APP0 + 2 || text.substr(0, 4) != std::string_view("MPF\0", 4) || text.size() < 14) continue;
+    const bool little = text[4] == 'I';
+    const auto number = [&](size_t at, size_t bytes) {
+      uint32_t value = 0;
+      for (size_t i = 0; i < bytes && at + i < text.size(); ++i)
+        value |= static_cast<uint32_t>(static_cast<uint8_t>(text[at + i])) << 8 * (little ? i : bytes - 1 - i);
+      return value;
+    };
+    const size_t directory = 4 + size_t{number(8, 4)}, entries = number(directory, 2);
+    for (size_t i = 0; i < entries && directory + 14 + 12 * i <= text.size(); ++i)
+      found = found || (number(directory + 2 + 12 * i, 2) == 0xb001 && number(directory + 10 + 12 * i, 4) > 1);
   }
-  return result;
-}
-
-Image upright(const Image& image, int orientation) {
-  constexpr int turns[] = {0, 0, 0, 2, 2, 3, 3, 1, 1};  // counter-clockwise
-  constexpr bool mirror[] = {false, false, true, false, true, true, false, true, false};
-  const Image turned = rotated(image, turns[orientation]);
-  return mirror[orientation] ? mirrored(turned) : turned;
-}
-
-// One row of inverted CMYK (as Adobe writes it) or plain CMYK to RGB.
-void to_rgb(const JSAMPLE* cmyk, bool inverted, int width, uint8_t* rgb) {
-  for (int x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
-    const int white = inverted ? cmyk[3] : 255 - cmyk[3];
-    for (int c = 0; c < 3; ++c) {
-      const int ink = inverted ? 255 - cmyk[c] : cmyk[c], product = ink * white + 128;
-      rgb[c] = static_cast<uint8_t>(std::clamp(white - ((product >> 8) + product) / 256, 0, 255));
-    }
-  }
+  return found;
 }
 
 }  // namespace
 
-Image read_jpeg(const std::string& path, int64_t max_pixels) {
+Image read_jpeg(const std::string& path, Notes& notes) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw InputError(path, "cannot be opened");
   jpeg_decompress_struct jpeg{};
@@ -102,13 +85,13 @@ Image read_jpeg(const std::string& path, int64_t max_pixels) {
   jpeg_create_decompress(&jpeg);
   jpeg_stdio_src(&jpeg, file.get());
   jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
+  jpeg_save_markers(&jpeg, JPEG_APP0 + 2, 0xffff);
   jpeg_read_header(&jpeg, TRUE);
-  if (static_cast<int64_t>(jpeg.image_width) * jpeg.image_height > max_pixels) {
-    throw InputError(path, "is too large: " + std::to_string(jpeg.image_width) + " x " + std::to_string(jpeg.image_height) +
-                               " pixels, the limit is " + std::to_string(max_pixels / 1'000'000) + " megapixels");
-  }
+  check_pixels(path, jpeg.image_width, jpeg.image_height, kMaxImagePixels);
   const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
   jpeg.out_color_space = inks ? JCS_CMYK : JCS_RGB;
+  if (inks) notes.warn(kInks);
+  if (several(jpeg)) notes.warn(kSeveral);
   turn = orientation(jpeg);  // the markers go with the end of decompression
   jpeg_start_decompress(&jpeg);
   image = Image(static_cast<int>(jpeg.output_height), static_cast<int>(jpeg.output_width));
@@ -117,7 +100,7 @@ Image read_jpeg(const std::string& path, int64_t max_pixels) {
     const int y = static_cast<int>(jpeg.output_scanline);
     JSAMPROW to = inks ? row.data() : image.row(y);
     jpeg_read_scanlines(&jpeg, &to, 1);
-    if (inks) to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
+    if (inks) inks_to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
   }
   jpeg_finish_decompress(&jpeg);
   if (errors.incomplete) throw InputError(path, "is damaged or truncated");

@@ -25,6 +25,21 @@ json rounded(const std::array<double, 4>& box) {
   return values;
 }
 
+json stream_of(const Judgement& judgement) {
+  if (!judgement.stream) return {};
+  const StreamInfo& stream = *judgement.stream;
+  json value = {{"index", stream.index},
+                {"streams", stream.streams},
+                {"codec", stream.codec},
+                {"width", stream.width},
+                {"height", stream.height}};
+  if (stream.transfer.empty()) return value;  // no frame was shown
+  value["pixel_aspect"] = stream.pixel_aspect;
+  value["orientation"] = stream.orientation ? json(*stream.orientation) : json();
+  value["transfer"] = stream.transfer;
+  return value;
+}
+
 json value_of(const Judgement& judgement) {
   json frames = json::array();
   for (const FrameScore& frame : judgement.frames) {
@@ -52,6 +67,7 @@ json value_of(const Judgement& judgement) {
           {"frames", frames},
           {"tracks", tracks},
           {"error", judgement.error.empty() ? json() : json(judgement.error)},
+          {"stream", stream_of(judgement)},
           {"warnings", judgement.warnings}};
 }
 

@@ -9,6 +9,7 @@
 
 #include "fpg_runtime/runtime.h"
 #include "image.h"
+#include "notes.h"
 
 namespace fpg::runtime {
 
@@ -40,20 +41,20 @@ int64_t count_frames(const std::string& path);
 using Stopped = std::function<bool()>;
 
 // Frames of those indices (rising, each once) in order; the others are decoded but not converted.
-// Throws InputError where the video is damaged, FrameCountError where it ends early.
-void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take,
+// Throws InputError where the video is damaged, FrameCountError where it ends early; `notes` is told what there is to say.
+void read_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take, Notes& notes,
                  const Stopped& stopped = {});
 
 // The same frames without decoding what lies between them, from the key frame before each: damage elsewhere is not seen. The twin
 // of `read_needed_frames` in fpg/data/seek.py.
-void read_needed_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take,
+void read_needed_frames(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take, Notes& notes,
                         const Stopped& stopped = {});
 
-// A JPEG file, turned as its EXIF data say. Throws InputError.
-Image read_jpeg(const std::string& path, int64_t max_pixels);
+// A picture, upright, alpha dropped; of several the main or first one. Throws InputError.
+Image read_image(const std::string& path, Notes& notes);
 
-// JPEG, PNG and what else FFmpeg decodes; EXIF orientation is applied, alpha dropped. Throws InputError.
-Image read_image(const std::string& path);
+// Whether a file says that it holds HEIF or AVIF pictures.
+bool is_heif(const std::string& path);
 
 // Throws InputError unless the path is a file with something in it.
 void check_file(const std::string& path);
@@ -66,6 +67,7 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count);
 
 // The frames that an input is judged by (`frames`, `every` and `decode` of the options). Hidden frames of a codec are allowed
 // for. Where they make the reading start anew, indices do, too.
-void read_input(const std::string& path, const Options& options, const TakeFrame& take, const Stopped& stopped = {});
+void read_input(const std::string& path, const Options& options, const TakeFrame& take, Notes& notes,
+                const Stopped& stopped = {});
 
 }  // namespace fpg::runtime

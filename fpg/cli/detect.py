@@ -34,6 +34,7 @@ from fpg.runtime.inputs import DECODERS, URL_EVERY, is_url
 from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
 from fpg.runtime.pipeline import Analyzer, VideoDetector
 from fpg.runtime.report import let_go, write_detect_report
+from fpg.runtime.show_frames import ShownFrames
 from fpg.runtime.stages import StageTimes
 from fpg.runtime.video_overlay import write_overlay
 
@@ -74,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="OUT",
         help="write the video with boxes, scores of tracks and heat maps drawn on it: a file for one input (.mp4, or .png for an image), "
         "else a folder",
+    )
+    p.add_argument(
+        "--show-frames", metavar="DIR", help="write the frames and crops that were judged as PNG, upright as judged, and an index.json"
     )
     p.add_argument("--every", type=positive, metavar="N", help="look at every N-th frame instead of a number of them")
     p.add_argument(
@@ -241,6 +245,8 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UsageError: options that contradict each other.
     """
+    if arguments.show_frames and arguments.ray:
+        raise UsageError("--show-frames: not with --ray, whose nodes have folders of their own")
     urls = [is_url(name) for name in arguments.inputs]
     some_urls = any(urls)
     frames, every = arguments.frames, arguments.every
@@ -260,6 +266,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "urls": arguments.urls,
         "decode": arguments.decode,
         "min_face": arguments.min_face,
+        "shown": ShownFrames(arguments.show_frames) if arguments.show_frames else None,
     }
 
 
@@ -305,6 +312,8 @@ def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
             write_csv(arguments.csv, results)
         if arguments.report:
             write_detect_report(arguments.report, results, described, protocol, threshold)
+        if options["shown"]:
+            options["shown"].finish()
     finally:  # a file that cannot be written does not hide the verdicts, and `| head` does not stop the files
         show(results)
         if arguments.stats:

@@ -1,51 +1,109 @@
-"""Images as uint8 RGB. The header is looked at before anything is decoded; what holds less than it claims is refused."""
+"""Images as uint8 RGB, upright. The header is looked at before anything is decoded; what holds less than it claims is refused."""
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, features
 
 from fpg.common.errors import InputError
+from fpg.data.notes import Notes
+from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, checked, exif_orientation, undone, upright
 
-IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"])
+# fmt: off
+IMAGE_SUFFIXES = frozenset([
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2",
+    ".heic", ".heif", ".hif", ".avif",
+])
+# fmt: on
 
 MAX_IMAGE_PIXELS = 100_000_000
 """Images that claim more are refused before anything is decoded."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
+_HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"avif", b"avis"])
+"""Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too."""
+_HEIF_HEAD = 1 << 16
+"""Bytes that hold a HEIF file's boxes in practice."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """PNG interlacing (ISO/IEC 15948, 8.2): x and y of the first pixel, x and y step of each pass."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read an image as uint8 [H, W, 3] RGB: EXIF orientation applied, alpha dropped, 16 bits to 8, grey to RGB, first page.
+def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.ndarray:
+    """Read an image as uint8 [H, W, 3] RGB: upright (`fpg.data.orientation`), alpha dropped, 16 bits to 8, grey, CMYK and LAB to RGB; of
+    several pictures the main or first one.
+
+    Args:
+        path: the file.
+        notes: told what there is to say about it.
 
     Raises:
         InputError: missing, empty, not an image, truncated, damaged, too large, or of floating-point pixels.
     """
     check_file(path)
+    formats = _heif_format(path) if is_heif(path) else _FORMATS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=formats) as image:
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
+                _note(path, image, notes or Notes())
+                turns = _tiff_turns(image) if image.format == "TIFF" else None
                 image.load()
                 _check_complete(path, image)
-                return _to_rgb(path, image)
+                pixels = _to_rgb(path, image)
+                for orientation in turns or [_orientation(image)]:
+                    pixels = upright(pixels, orientation)
+                return pixels
     except Image.UnidentifiedImageError as error:
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels") from error
     except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, struct.error, zlib.error) as error:
         raise InputError(path, f"is damaged or truncated: {error}") from error
+
+
+def is_heif(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says that it holds HEIF or AVIF pictures."""
+    return not _HEIF_BRANDS.isdisjoint(_brands(path)[:1])
+
+
+def _brands(path: str | os.PathLike[str]) -> list[bytes]:
+    """Of an ISO base media file: its major brand, then the compatible ones; none of another."""
+    with open(path, "rb") as file:
+        start = file.read(512)
+    if start[4:8] != b"ftyp":
+        return []
+    end = min(struct.unpack(">I", start[:4])[0], len(start) // 4 * 4)
+    return [start[at : at + 4] for at in (8, *range(16, end, 4))]
+
+
+def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
+    """Pillow's name for the format of a HEIF or AVIF file, which it can read from now on.
+
+    Raises:
+        InputError: what is needed for it is not installed.
+    """
+    brands = _brands(path)
+    if b"avif" in brands or b"avis" in brands:
+        if not features.check("avif"):
+            raise InputError(path, "is an AVIF picture, and the Pillow that is installed reads none: pip install 'pillow>=11.3'")
+        return ("AVIF",)
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise InputError(path, f"is a HEIC picture, which takes pillow-heif to read ({error}): pip install pillow-heif") from error
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
@@ -67,13 +125,48 @@ def check_pixels(path: str | os.PathLike[str], width: int, height: int, limit: i
         raise InputError(path, f"is too large: {width} x {height} pixels, the limit is {limit / 1e6:.0f} megapixels")
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number of a loaded image by the strict rule; HEIF's and AVIF's own transformations."""
+    if image.format == "HEIF":
+        return UPRIGHT  # turned when it was read
+    if image.format == "AVIF":  # Pillow puts the container's there, whatever EXIF says
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return checked(exif.get(TAG))
+    return exif_orientation(image.info.get("exif", b""))
+
+
+def _tiff_turns(image: Any) -> list[int]:
+    """Of an image not yet loaded: what takes back how Pillow will turn it on its own, less strictly; what its tag says."""
+    directory = image.tag_v2
+    stated = directory.get(TAG) if directory.tagtype.get(TAG) in INTEGERS else None
+    return [undone(checked(image.getexif().get(TAG))), checked(stated)]
+
+
+def _note(path: str | os.PathLike[str], image: Image.Image, notes: Notes) -> None:
+    if getattr(image, "n_frames", 1) > 1:
+        notes.warn("holds several pictures: only the main or first one was read")
+    if image.mode == "CMYK":
+        notes.warn("is CMYK: it was converted to RGB without a colour profile")
+    if image.format in ("HEIF", "AVIF") and _is_hdr_heif(path):
+        notes.warn("has the colours of HDR, which were not converted")
+
+
+def _is_hdr_heif(path: str | os.PathLike[str]) -> bool:
+    """Whether a colour box before the pixels names PQ or HLG."""
+    with open(path, "rb") as file:
+        start = file.read(_HEIF_HEAD)
+    return any(start[m.end() + 2 : m.end() + 4] in (b"\0\x10", b"\0\x12") for m in re.finditer(b"colrnclx", start))
+
+
 def _to_rgb(path: str | os.PathLike[str], image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "F":
         raise InputError(path, "has floating-point pixels: expected 8 or 16 bits")
+    if image.mode == "LAB":
+        return np.array(ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"))
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa"):
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
@@ -87,7 +180,7 @@ def _check_complete(path: str | os.PathLike[str], image: Image.Image) -> None:
     if image.format == "PNG" and not last.any():
         missing = _png_lacks_pixels(Path(path).read_bytes())
     else:
-        missing = image.format == "JPEG" and not _decodes_strictly(path)
+        missing = image.format in ("JPEG", "MPO") and not _decodes_strictly(path)
     if missing:
         raise InputError(path, f"is damaged or truncated: it holds less than the {image.width} x {image.height} pixels that it claims")
 

@@ -15,10 +15,15 @@ from typing import Any, NamedTuple
 import av
 
 from fpg.common.errors import MissingDependencyError, UsageError
-from fpg.data.video import FrameCountError, Frames, opened, read_frames, to_rgb
+from fpg.data.containers import opened
+from fpg.data.display import Display
+from fpg.data.notes import Notes
+from fpg.data.video import FrameCountError, Frames, read_frames
 
 _SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
 """Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
+_REORDERING = frozenset(["h264", "hevc", "mpeg2video"])
+"""Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
 """Containers that say where their frames are; in others torchcodec may land beside the wanted frame."""
 
@@ -27,29 +32,32 @@ class _Stumbled(Exception):
     """Damage, or a stream that is not what its packets say."""
 
 
-def read_needed_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0) -> Frames:
+def read_needed_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0, notes: Notes | None = None) -> Frames:
     """As `fpg.data.video.read_frames`, but for the damage it sees; `fpg.data.video.probe` checks the file's packets first.
 
     Args:
         path: a video; of a codec that may hide frames (VP8, MPEG-4 part 2, ...) all is decoded.
         indices: as there.
-        threads: of the decoder, 0 chooses by the number of CPUs.
+        threads, notes: as there.
 
     Raises:
         InputError, FrameCountError: as there.
     """
     wanted = _checked(indices)
-    yield from _or_whole(path, wanted, _stretches(path, wanted, threads))
+    yield from _or_whole(path, wanted, _stretches(path, wanted, threads, notes), notes)
 
 
-def read_frames_torchcodec(path: str | os.PathLike[str], indices: Sequence[int], *, device: str = "cuda") -> Frames:
+def read_frames_torchcodec(
+    path: str | os.PathLike[str], indices: Sequence[int], *, device: str = "cuda", notes: Notes | None = None
+) -> Frames:
     """As `read_needed_frames`, by torchcodec: on a GPU's decoder frames are decoded and converted there and copied to the host.
 
     A GPU's decoder conceals damage instead of reporting it; what it does not know is decoded on the CPU.
 
     Args:
-        path: a video; from containers without an index (MPEG streams, GIF and others) all is decoded, on the CPU.
-        indices: as there.
+        path: a video; from containers without an index (MPEG streams, GIF and others), and where showing a frame takes more than
+            quarter turns (HDR, pixels that are not square, ...), all is decoded, on the CPU.
+        indices, notes: as there.
         device: `cuda` or `cpu`.
 
     Raises:
@@ -58,7 +66,7 @@ def read_frames_torchcodec(path: str | os.PathLike[str], indices: Sequence[int],
     """
     check_device(device)
     wanted = _checked(indices)
-    yield from _or_whole(path, wanted, _torchcodec_frames(path, wanted, device))
+    yield from _or_whole(path, wanted, _torchcodec_frames(path, wanted, device, notes), notes)
 
 
 def _checked(indices: Sequence[int]) -> list[int]:
@@ -68,14 +76,14 @@ def _checked(indices: Sequence[int]) -> list[int]:
     return wanted
 
 
-def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames) -> Frames:
+def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames, notes: Notes | None) -> Frames:
     given = 0
     try:
         for frame in frames:
             yield frame
             given += 1
     except _Stumbled:
-        yield from read_frames(path, wanted[given:])
+        yield from read_frames(path, wanted[given:], notes=notes)
 
 
 def check_device(device: str) -> None:
@@ -104,12 +112,16 @@ def _torchcodec() -> Any:
     return decoders
 
 
-def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: str) -> Frames:
-    with opened(path) as (container, _):
-        if not container.format.name.startswith(_INDEXED):
+def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: str, notes: Notes | None) -> Frames:
+    with opened(path, notes=notes) as (container, stream):
+        first = next(_first_frame(container, stream), None)
+        display = Display(path, stream, notes)
+        if not container.format.name.startswith(_INDEXED) or container.format.name == "avi" or first is None or not display.is_plain(first):
             raise _Stumbled
+        display(first)  # for the notes
+        number = stream.index
     try:
-        decoder = _torchcodec().VideoDecoder(os.path.abspath(path), dimension_order="NHWC", device=device)
+        decoder = _torchcodec().VideoDecoder(os.path.abspath(path), stream_index=number, dimension_order="NHWC", device=device)
         start = decoder.metadata.begin_stream_seconds_from_content or 0.0
         total = decoder.metadata.num_frames
         for index in wanted:
@@ -118,6 +130,13 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
             frame = decoder.get_frame_at(index)
             yield index, frame.pts_seconds - start, frame.data.cpu().numpy()
     except (RuntimeError, ValueError) as error:
+        raise _Stumbled from error
+
+
+def _first_frame(container: Any, stream: Any) -> Iterator[Any]:
+    try:
+        yield from container.decode(stream)
+    except (av.FFmpegError, OSError) as error:
         raise _Stumbled from error
 
 
@@ -138,27 +157,29 @@ class _Plan(NamedTuple):
     """Time stamp of the first frame."""
 
 
-def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int) -> Frames:
+def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, notes: Notes | None) -> Frames:
     if not wanted:
         return
     try:
-        yield from _decoded_stretches(path, _planned(path, wanted), threads)
+        yield from _decoded_stretches(path, _planned(path, wanted), threads, notes)
     except (av.FFmpegError, OSError) as error:
         raise _Stumbled from error
 
 
 def _planned(path: str | os.PathLike[str], wanted: list[int]) -> _Plan:
     with opened(path) as (container, stream):
-        if stream.codec_context.name not in _SELF_CONTAINED:
+        codec = stream.codec_context.name
+        if codec not in _SELF_CONTAINED:
             raise _Stumbled
-        return _plan(_packets(container, stream), wanted)
+        return _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
 
 
-def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int) -> Frames:
+def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int, notes: Notes | None) -> Frames:
     missing = dict(plan.index_at)
     stretches = iter(plan.stretches)
     stretch = next(stretches)
-    with opened(path, threads) as (container, stream):
+    with opened(path, threads, notes) as (container, stream):
+        display = Display(path, stream, notes)
         for position, packet in enumerate(_packets(container, stream)):
             if position < stretch.first:
                 continue
@@ -171,7 +192,7 @@ def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int) 
                     raise _Stumbled
                 index = missing.pop(frame.pts, None)
                 if index is not None:
-                    yield index, float((frame.pts - plan.start) * stream.time_base), to_rgb(path, frame)
+                    yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
             if position == stretch.last:
                 following = next(stretches, None)
                 if following is None:
@@ -192,8 +213,8 @@ def _decoded(stream: Any, packet: Any, flush: bool) -> Iterator[Any]:
         stream.codec_context.flush_buffers()
 
 
-def _plan(packets: Iterable[Any], wanted: list[int]) -> _Plan:
-    """What to decode for frames by their indices in order of time."""
+def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
+    """What to decode for frames by their indices in order of time; `reordered`: theirs is not the packets' order."""
     times, keys, shown = [], [], []
     for position, packet in enumerate(packets):
         if packet.pts is None:
@@ -203,7 +224,10 @@ def _plan(packets: Iterable[Any], wanted: list[int]) -> _Plan:
             keys.append(position)
         if not packet.is_discard:
             shown.append(position)
+    in_file = list(shown)
     shown.sort(key=times.__getitem__)
+    if reordered and shown == in_file and len(shown) > 2:  # those are no times of presentation (AVI has none)
+        raise _Stumbled
     if wanted[-1] >= len(shown) or len({times[position] for position in shown}) < len(shown):
         raise _Stumbled
     stretches: list[_Stretch] = []

@@ -2,13 +2,14 @@
 
 A file that cannot be read whole is an `InputError` with its reason (empty, not a video, audio only, no frames, truncated,
 damaged, too large); it is never half used. Frames are counted from the packets in the file, not from what its header
-claims. Colour matrix and range are the stream's own (swscale; untagged streams count as BT.601, limited range), rotation
-metadata and EXIF orientation are applied, time stamps are the stream's, so a variable frame rate is kept.
+claims. Colour matrix and range are the stream's own (swscale; untagged streams count as BT.601, limited range), what else a
+player does to show a frame is in `fpg.data.display`; time stamps are the stream's, so a variable frame rate is kept.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import heapq
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ import av
 import numpy as np
 
 from fpg.common.errors import InputError
-from fpg.data.images import IMAGE_SUFFIXES, check_file, check_pixels, read_image
+from fpg.data.containers import opened, opened_url
+from fpg.data.display import MAX_VIDEO_PIXELS, Display
+from fpg.data.ends import lacks_ogg_end
+from fpg.data.images import IMAGE_SUFFIXES, check_pixels, read_image
+from fpg.data.notes import Notes
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -35,26 +40,15 @@ __all__ = [
     "read_image",
     "read_stream",
     "sample_indices",
-    "to_rgb",
 ]
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset([
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
-    ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".y4m", ".gif",
+    ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".y4m", ".gif", ".qt",
 ])
 # fmt: on
-MAX_VIDEO_PIXELS = 40_000_000
-"""Per frame (8K is 33 million); decoders keep many frames at once."""
 
-# Only containers that hold their own data: no playlists or scripts that name other files.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
-    "mp3,wav,flac,aac,w64,aiff"
-)
-_NETWORK = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,crypto,hls"
-STREAM_PATIENCE_S = 10.0
-"""How long a stream from the network may answer nothing."""
 # Formats whose header states the true length, so that packets ending well before it mean a truncated file.
 _LENGTH_STATED = ("matroska", "avi")
 _T = TypeVar("_T")
@@ -64,7 +58,7 @@ Frames = Iterator[tuple[int, float, np.ndarray]]
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video holds; width and height as displayed (after rotation)."""
+    """What a video holds; width and height as shown (square pixels, upright)."""
 
     frames: int
     """Packets that carry a frame: what decodes, but for the few codecs with hidden frames (see `map_frames`)."""
@@ -104,7 +98,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         InputError: missing, empty, not a video, audio only, without frames, truncated, damaged or too large.
     """
     with opened(path) as (container, stream):
-        first = next(_frames(path, container, stream), None)
+        first, _ = next(_frames(path, container, stream), (None, 0.0))
+        height, width = Display(path, stream).size(first) if first is not None else (0, 0)
     if first is None:
         raise InputError(path, "holds a video stream but no frame")
     with opened(path) as (container, stream):
@@ -115,17 +110,17 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     fps = float(rate) if rate else 0.0
     duration = end - start if end > start else (count / fps if fps else 0.0)
     fps = fps or (count / duration if duration else 0.0)
-    height, width = (first.width, first.height) if _quarter_turns(first) % 2 else (first.height, first.width)
     return VideoInfo(count, fps, width, height, duration)
 
 
-def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0) -> Frames:
+def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0, notes: Notes | None = None) -> Frames:
     """Decode forward once and give the wanted frames in order of index; the others are decoded but not converted.
 
     Args:
         path: a video.
         indices: 0-based positions in presentation order; duplicates are given once.
         threads: of the decoder, 0 chooses by the number of CPUs.
+        notes: told what there is to say about the video.
 
     Yields:
         (index, seconds from the first frame, uint8 [H, W, 3] RGB).
@@ -138,49 +133,46 @@ def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads
     if wanted and wanted[0] < 0:
         raise ValueError(f"indices: expected >= 0, got {wanted[0]}")
     position, decoded = 0, 0
-    start: float | None = None
-    with opened(path, threads) as (container, stream):
-        fps = float(stream.average_rate or stream.guessed_rate or 25)
-        for index, frame in enumerate(_frames(path, container, stream)):
+    with opened(path, threads, notes) as (container, stream):
+        display = Display(path, stream, notes)
+        for index, (frame, time_s) in enumerate(_frames(path, container, stream, notes)):
             if position == len(wanted):
                 return
-            if start is None:
-                start = frame.time or 0.0
             if index == wanted[position]:
-                time_s = frame.time - start if frame.time is not None else index / fps
-                yield index, float(time_s), to_rgb(path, frame)
+                yield index, time_s, display(frame)
                 position += 1
             decoded = index + 1
     if position < len(wanted):
         raise FrameCountError(path, f"ends after {decoded} frames, frame {wanted[-1]} was asked for", decoded)
 
 
-def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0) -> Frames:
+def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0, notes: Notes | None = None) -> Frames:
     """One in `every` frames of a stream from the network, as `read_frames` gives them, until it ends.
 
     Args:
         url: http, https, rtsp, rtmp, udp or tcp; a file is not opened this way.
 
     Raises:
-        InputError: it cannot be opened, answers nothing for `STREAM_PATIENCE_S` seconds, or is damaged.
+        InputError: it cannot be opened, answers nothing for `fpg.data.containers.STREAM_PATIENCE_S` seconds, or is damaged.
     """
-    start: float | None = None
-    with _opened_url(url, threads) as (container, stream):
-        fps = float(stream.average_rate or stream.guessed_rate or 25)
-        for index, frame in enumerate(_frames(url, container, stream)):
-            start = frame.time or 0.0 if start is None else start
+    with opened_url(url, threads, notes) as (container, stream):
+        display = Display(url, stream, notes)
+        for index, (frame, time_s) in enumerate(_frames(url, container, stream, notes)):
             if index % every == 0:
-                yield index, float(frame.time - start if frame.time is not None else index / fps), to_rgb(url, frame)
+                yield index, time_s, display(frame)
 
 
 def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[Any]:
-    """Every decoded frame as it is in the stream (`av.VideoFrame`: its own pixel format, not rotated), for re-encoding.
+    """Every decoded frame (`av.VideoFrame`) for re-encoding: as it is in the stream where a player does no more than turn it by
+    quarters to show it (its own pixel format, not turned), else as shown.
 
     Raises:
         InputError: the video cannot be opened, or is damaged.
     """
     with opened(path, threads) as (container, stream):
-        yield from _frames(path, container, stream)
+        display = Display(path, stream)
+        for frame, _ in _frames(path, container, stream):
+            yield frame if display.is_plain(frame) else av.VideoFrame.from_ndarray(display(frame), format="rgb24")
 
 
 def map_frames(path: str | os.PathLike[str], count: int, visit: Callable[[int, float, np.ndarray], _T], *, threads: int = 0) -> list[_T]:
@@ -211,55 +203,6 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
     return error.decoded
 
 
-@contextlib.contextmanager
-def opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[Any, Any]]:
-    """PyAV's container and video stream of a file that has one.
-
-    Raises:
-        InputError: the file cannot be opened as a video.
-    """
-    check_file(path)
-    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(MAX_VIDEO_PIXELS)}
-    with _stream_of(path, f"file:{os.path.abspath(os.fspath(path))}", threads, options=options) as opened:
-        yield opened
-
-
-@contextlib.contextmanager
-def _opened_url(url: str | os.PathLike[str], threads: int) -> Iterator[tuple[Any, Any]]:
-    options = {"protocol_whitelist": _NETWORK, "max_pixels": str(MAX_VIDEO_PIXELS), "rtsp_transport": "tcp"}
-    with _stream_of(url, os.fspath(url), threads, options=options, timeout=STREAM_PATIENCE_S) as opened:
-        yield opened
-
-
-@contextlib.contextmanager
-def _stream_of(path: str | os.PathLike[str], name: str, threads: int, **how: Any) -> Iterator[tuple[Any, Any]]:
-    """The container that `av.open(name, **how)` gives, and its video stream; errors name `path`."""
-    try:
-        container = av.open(name, mode="r", metadata_errors="replace", **how)  # titles in Latin-1 are no damage
-    except av.EOFError as error:
-        raise InputError(path, "holds no frame: it ends after its header") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, f"is not a readable video (damaged, truncated or of another format): {reason}") from error
-    with container:
-        stream = next((s for s in container.streams.video if not _is_picture(s)), None)
-        if stream is None:
-            raise InputError(path, "holds sound but no video stream" if container.streams.audio else "holds no video stream and no frame")
-        if stream.codec_context is None:
-            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode")
-        context = stream.codec_context
-        check_pixels(path, context.width, context.height, MAX_VIDEO_PIXELS)
-        context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
-        # Slices, not frames: with frame threads a damaged frame can come out before another thread has marked it as damaged.
-        context.thread_type = "SLICE"
-        context.thread_count = threads
-        yield container, stream
-
-
-def _is_picture(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
 def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> tuple[int, float, float]:
     """(frames, first time, last time) by demuxing everything; times in seconds."""
     count, start, end, reached = 0, float("inf"), float("-inf"), float("-inf")
@@ -275,43 +218,70 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
             end = max(end, until)
             start = min(start, float(packet.pts * packet.time_base)) if packet.pts is not None else start
     except (av.FFmpegError, OSError) as error:
-        raise InputError(path, f"is truncated or damaged after {count} frames: {getattr(error, 'strerror', error)}") from error
+        raise InputError(path, f"is truncated or damaged after {count} frames: {_reason(error)}") from error
+    if container.format.name == "ogg" and lacks_ogg_end(path):
+        raise InputError(path, f"is truncated or damaged after {count} frames: a stream has no end")
     stated = (container.duration or 0) / 1e6
     if container.format.name.startswith(_LENGTH_STATED) and np.isfinite(reached) and reached + max(0.2, 0.02 * stated) < stated:
         raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s")
     return count, start, end
 
 
-def _frames(path: str | os.PathLike[str], container: Any, stream: Any) -> Iterator[Any]:
-    """Every decoded frame; a frame that had to be patched up by the decoder counts as damage."""
-    index = -1
+def _frames(path: str | os.PathLike[str], container: Any, stream: Any, notes: Notes | None = None) -> Iterator[tuple[Any, float]]:
+    """Every decoded frame with its time in seconds from the first; a frame that had to be patched up by the decoder counts as damage."""
+    index, clock = -1, _Clock(container, stream, notes or Notes())
     try:
-        for index, frame in enumerate(container.decode(stream)):
-            if frame.is_corrupt:
-                raise InputError(path, f"is damaged at frame {index}")
-            check_pixels(path, frame.width, frame.height, MAX_VIDEO_PIXELS)
-            yield frame
+        for packet in container.demux(stream):
+            clock.see(packet)
+            for frame in packet.decode():
+                index += 1
+                if frame.is_corrupt:
+                    raise InputError(path, f"is damaged at frame {index}")
+                check_pixels(path, frame.width, frame.height, MAX_VIDEO_PIXELS)
+                yield frame, clock.time(index, frame)
     except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = _reason(error)
         raise InputError(
             path, f"cannot be decoded after frame {index}: {reason}" if index >= 0 else f"cannot be decoded: {reason}"
         ) from error
 
 
-def _quarter_turns(frame: Any) -> int:
-    """Counter-clockwise quarter turns that bring the frame upright."""
-    return round(frame.rotation / 90) % 4
+def _reason(error: Exception) -> str:
+    if getattr(error, "errno", None) == errno.EAGAIN:  # what FFmpeg says where it looks for a packet and finds none
+        return "what follows holds no packet"
+    return getattr(error, "strerror", None) or str(error)
 
 
-def to_rgb(path: str | os.PathLike[str], frame: Any) -> np.ndarray:
-    """A decoded frame as uint8 [H, W, 3] RGB, upright.
+class _Clock:
+    """Times of frames, from the first and never falling.
 
-    Raises:
-        InputError: its pixel format cannot be converted.
+    AVI has no times of presentation: there the n-th frame has the n-th time among the packets'. A frame without a time, or with
+    one that falls, gets its place by the frame rate.
     """
-    try:
-        image = frame.reformat(format="rgb24").to_ndarray()
-    except (av.FFmpegError, ValueError) as error:
-        raise InputError(path, f"has pixels of format {frame.format.name} that cannot be converted: {error}") from error
-    turns = _quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else np.ascontiguousarray(image)
+
+    def __init__(self, container: Any, stream: Any, notes: Notes) -> None:
+        self._step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        self._by_packets = container.format.name == "avi"
+        self._base, self._notes = stream.time_base, notes
+        self._waiting: list[int] = []
+        self._start: float | None = None
+        self._last = 0.0
+
+    def see(self, packet: Any) -> None:
+        """Take note of a packet that goes to the decoder."""
+        if self._by_packets and packet.size and packet.dts is not None:
+            heapq.heappush(self._waiting, packet.dts)
+
+    def time(self, index: int, frame: Any) -> float:
+        """The time of the next frame, which is number `index`."""
+        time = float(heapq.heappop(self._waiting) * self._base) if self._waiting else frame.time
+        if self._start is None:
+            self._start = time or 0.0
+        if time is None:
+            self._last = max(self._last, index * self._step)
+        elif index and time - self._start <= self._last:
+            self._last += self._step
+            self._notes.warn("has times that do not rise: frames were timed by the frame rate where they do not")
+        else:
+            self._last = float(time - self._start)
+        return self._last

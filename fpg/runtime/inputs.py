@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from fpg.common.errors import InputError
 from fpg.data.images import check_file
+from fpg.data.notes import Notes
 from fpg.data.seek import read_frames_torchcodec, read_needed_frames
 from fpg.data.sources import frame_files, frame_time
 from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, Frames, decodable, probe, read_frames, read_image, read_stream, sample_indices
@@ -17,7 +19,14 @@ URL_EVERY = 25
 """Of a URL every 25th frame is looked at unless told otherwise: about one a second."""
 
 
-Decoder = Callable[[str | os.PathLike[str], Sequence[int]], Frames]
+class Decoder(Protocol):
+    """As `fpg.data.video.read_frames`."""
+
+    def __call__(self, path: str | os.PathLike[str], indices: Sequence[int], *, notes: Notes | None = None) -> Frames:
+        """(index, time, image) of the wanted frames."""
+        ...
+
+
 DECODERS: dict[str, Decoder] = {"whole": read_frames, "needed": read_needed_frames, "cuda": read_frames_torchcodec}
 """How videos are decoded: everything up to the last wanted frame, so that damage before it is seen; or what the wanted frames need, on the
 CPU or on a GPU (`fpg.data.seek`)."""
@@ -36,6 +45,7 @@ def open_frames(
     every: int = 1,
     urls: bool = False,
     decode: str = "whole",
+    notes: Notes | None = None,
 ) -> tuple[int, Frames]:
     """Number of frames to look at, and an iterator over them that decodes forward once.
 
@@ -46,6 +56,7 @@ def open_frames(
         every: step between frames where `frames` is None, and in URLs.
         urls: whether URLs are opened.
         decode: of `DECODERS`; URLs are decoded whole.
+        notes: told, as frames are taken, what there is to say about the input.
 
     Raises:
         InputError: not there, not a video or image, without frames, or a URL that was not asked for; the iterator raises it where
@@ -54,20 +65,20 @@ def open_frames(
     if is_url(path):
         if not urls:
             raise InputError(path, "is a URL, and none are opened unless asked for (--urls)")
-        return (frames or 1), _first(read_stream(path, every), frames)
+        return (frames or 1), _first(read_stream(path, every, notes=notes), frames)
     path = Path(path)
     if os.path.isdir(path):
         names = frame_files(path)
         if not names:
             raise InputError(path, "the folder holds no images")
         wanted = _wanted(len(names), frames, every)
-        return len(wanted), ((i, frame_time(i), read_image(names[i])) for i in wanted)
+        return len(wanted), ((i, frame_time(i), read_image(names[i], notes)) for i in wanted)
     check_file(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return 1, ((0, 0.0, read_image(path)) for _ in range(1))
+        return 1, ((0, 0.0, read_image(path, notes)) for _ in range(1))
     packets = probe(path).frames if total is None else total
     wanted = _wanted(packets, frames, every)
-    images = DECODERS[decode](path, wanted)
+    images = DECODERS[decode](path, wanted, notes=notes)
     return len(wanted), images if frames is not None else _as_far_as_they_go(path, images, packets)
 
 

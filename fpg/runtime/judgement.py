@@ -107,8 +107,10 @@ class Judgement:
     no_face: bool = False
     """The input could be read, and no frame had a face that is large enough."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    stream: dict[str, Any] | None = None
+    """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
     warnings: tuple[str, ...] = ()
-    """Of the model (`EngineSpec.warnings`): what a reader of the score has to know."""
+    """Of the model (`EngineSpec.warnings`), and what a person should know about how the input was read; a line each."""
 
     @property
     def frames_with_face(self) -> int:
@@ -125,7 +127,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error, warnings`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
+        end_s}], error, stream, warnings`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
@@ -151,6 +153,7 @@ class Judgement:
                 for track in self.tracks
             ],
             "error": self.error,
+            "stream": self.stream,
             "warnings": list(self.warnings),
         }
 

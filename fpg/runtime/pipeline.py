@@ -20,6 +20,7 @@ import numpy as np
 from fpg.common.crops import FaceRejected, cut_face
 from fpg.common.errors import FpgError, InputError
 from fpg.common.spec import EngineSpec
+from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, decodable, probe
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
@@ -43,6 +44,7 @@ from fpg.runtime.judgement import (
     printable,
 )
 from fpg.runtime.scores import faces_that_count
+from fpg.runtime.show_frames import ShownFrames
 from fpg.runtime.stages import Asked, Collector, Network, StageTimes, closing, prefetch
 
 Box = tuple[float, float, float, float]
@@ -90,12 +92,14 @@ class Options:
     """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
     min_face: float = MIN_FACE
     """Smallest face that is judged, in pixels (`fpg.faces.sizes`); the analyzer has its own, down to which it looks for faces."""
+    shown: ShownFrames | None = None
+    """Gets every judged frame with its crops."""
 
-    def open(self, path: str | os.PathLike[str], total: int | None) -> tuple[int, Frames]:
+    def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
         """See `open_frames`."""
         if self.reader is not None:
             return self.reader(path, self.frames, total)
-        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode)
+        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -348,21 +352,26 @@ class _Judging:
     cancelled: bool = False
 
     def judge(self, path: str | os.PathLike[str], analyzer: Analyzer) -> Judgement:
+        notes = Notes()
+
         def attempt(total: int | None = None) -> Judgement:
-            count, frames = self.options.open(path, total)
-            return self.conclude(path, count, self.analysed(path, frames, analyzer))
+            count, frames = self.options.open(path, total, notes)
+            if self.options.shown is not None:
+                self.options.shown.begin(path)
+            return self.conclude(path, count, self.analysed(path, frames, analyzer, images=self.options.shown is not None))
 
         try:
             try:
-                return attempt()
+                result = attempt()
             except FrameCountError as error:  # the codec hides frames: spread the wanted ones over those that decode
-                return attempt(decodable(path, error, probe(path).frames))
+                result = attempt(decodable(path, error, probe(path).frames))
         except InputError as error:
-            return self._failure(path, error)
+            result = self._failure(path, error)
         except FpgError:
             raise
         except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
-            return self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
+            result = self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
+        return replace(result, stream=notes.stream, warnings=(*result.warnings, *notes.warnings))
 
     def _failure(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
         return failure(path, error, self.engine, self.options.threshold)
@@ -373,7 +382,9 @@ class _Judging:
         frames: list[FrameScore] = []
         maps = self.options.maps and self.engine.spec.crop == "evaluation"
         with contextlib.closing(self.scored(path, items)) as judged:
-            for position, (frame, inputs, _) in enumerate(judged):
+            for position, (frame, inputs, picture) in enumerate(judged):
+                if self.options.shown is not None and picture is not None:
+                    self.options.shown.add(path, frame, inputs, picture)
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if maps else frame.without_maps())

@@ -136,6 +136,17 @@ struct TrackScore {
   double end_s = 0;
 };
 
+// Which stream of a video was read, and how it was shown.
+struct StreamInfo {
+  int index = 0;
+  int streams = 1;  // that it was chosen from
+  std::string codec;
+  int width = 0, height = 0;       // as stored
+  std::string pixel_aspect;        // width:height of a pixel
+  std::optional<int> orientation;  // EXIF's 1 to 8; nothing where the display matrix turns by another angle
+  std::string transfer;            // SDR, PQ or HLG
+};
+
 // What became of one input: either a score and a verdict, or an error.
 struct FPG_RUNTIME_API Judgement {
   std::string input;
@@ -144,7 +155,8 @@ struct FPG_RUNTIME_API Judgement {
   double threshold = 0.5;
   std::vector<FrameScore> frames;
   std::string error;
-  std::vector<std::string> warnings;  // of the model
+  std::optional<StreamInfo> stream;   // of a video
+  std::vector<std::string> warnings;  // of the model, and what a person should know about how the input was read
 
   int64_t frames_with_face() const;
   std::vector<TrackScore> tracks() const;
@@ -159,6 +171,7 @@ struct Options {
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
   std::string decode = "whole";     // or "needed": only what the frames need, so that damage elsewhere is not seen
   double min_face = 32;             // smallest face that is looked for and judged, in pixels: root of the area of its box
+  std::string show_frames;          // folder for the frames and crops that were judged, and their index; empty: none
   std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
 };
 
@@ -190,6 +203,9 @@ class FPG_RUNTIME_API VideoDetector {
 
   // `jobs` at the same time; `done` is called in the order of the inputs, from the calling thread.
   void judge_many(const std::vector<std::string>& paths, const std::function<void(Judgement)>& done);
+
+  // Writes the index of `Options::show_frames`, when all is judged. Throws InputError.
+  void finish();
 
   // From another thread or between signals: what is being judged ends soon with an error, and nothing more is begun.
   void cancel();

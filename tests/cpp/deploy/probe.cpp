@@ -48,18 +48,20 @@ int run(const std::vector<std::string>& a) {
   const auto whole = [&](size_t i) { return std::atoi(a.at(i).c_str()); };
   const auto real = [&](size_t i) { return std::atof(a.at(i).c_str()); };
   const std::string& what = a.at(0);
+  Notes notes;
   if (what == "sha256") {
     std::cout << sha256(standard_input());
   } else if (what == "image") {
-    write(read_image(a.at(1)), true);
+    write(read_image(a.at(1), notes), true);
   } else if (what == "frames") {
     Options options;
     options.frames = a.at(2) == "all" ? 0 : whole(2);
     if (a.size() > 3) options.decode = a[3];
-    read_input(a.at(1), options, [](const Frame& frame) {
+    const auto take = [](const Frame& frame) {
       write(frame.image, true);
       return true;
-    });
+    };
+    read_input(a.at(1), options, take, notes);
   } else {
     const Image image = input(whole(1), whole(2));
     if (what == "area") {

@@ -1,0 +1,22 @@
+// What there is to say about how an input was read, beside its frames: the twin of fpg/data/notes.py.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fpg_runtime/runtime.h"
+
+namespace fpg::runtime {
+
+struct Notes {
+  std::optional<StreamInfo> stream;
+  std::vector<std::string> warnings;  // each once, in order
+
+  void warn(const std::string& text) {
+    if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
+  }
+};
+
+}  // namespace fpg::runtime

@@ -1,0 +1,124 @@
+#include "pictures.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+
+#include "container.h"
+#include "orientation.h"
+#include "video.h"
+
+namespace fpg::runtime {
+namespace {
+
+constexpr const char* kContainers = "image2,png_pipe,apng,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
+// Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too.
+const std::set<std::string> kHeifBrands = {"heic", "heix", "heim", "heis", "hevc", "hevx",
+                                           "mif1", "msf1", "mif2", "avif", "avis"};
+
+// The first bytes of a file.
+std::array<uint8_t, 24> start_of(const std::string& path) {
+  check_file(path);
+  std::array<uint8_t, 24> bytes{};
+  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(bytes.data()), bytes.size());
+  return bytes;
+}
+
+bool begins(const std::array<uint8_t, 24>& start, size_t at, const std::string& text) {
+  return std::equal(text.begin(), text.end(), start.begin() + static_cast<std::ptrdiff_t>(at),
+                    [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
+}
+
+uint32_t big_endian(const uint8_t* bytes) {
+  return static_cast<uint32_t>(bytes[0]) << 24 | static_cast<uint32_t>(bytes[1]) << 16 | static_cast<uint32_t>(bytes[2]) << 8 |
+         bytes[3];
+}
+
+struct PngFacts {
+  int orientation = 1;
+  bool several = false;
+};
+
+// From a PNG's chunks: size within bounds, EXIF's orientation, whether it is animated.
+PngFacts png_facts(const std::string& path) {
+  PngFacts facts;
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(8);
+  std::array<uint8_t, 8> head{};
+  while (file.read(reinterpret_cast<char*>(head.data()), head.size())) {
+    const uint32_t length = big_endian(head.data());
+    const std::string kind(reinterpret_cast<const char*>(head.data()) + 4, 4);
+    std::vector<uint8_t> data;
+    if (kind == "IHDR" || kind == "acTL" || kind == "eXIf") {
+      data.resize(std::min<uint32_t>(length, 1 << 20));
+      if (!file.read(reinterpret_cast<char*>(data.data()), static_cast<std::streamsize>(data.size()))) break;
+    }
+    if (kind == "IHDR" && data.size() >= 8)
+      check_pixels(path, big_endian(data.data()), big_endian(data.data() + 4), kMaxImagePixels);
+    if (kind == "acTL" && data.size() >= 4) facts.several = big_endian(data.data()) > 1;
+    if (kind == "eXIf") facts.orientation = exif_orientation(data.data(), data.size());
+    file.seekg(static_cast<std::streamoff>(length) + 4 - static_cast<std::streamoff>(data.size()), std::ios::cur);
+  }
+  return facts;
+}
+
+}  // namespace
+
+std::vector<uint8_t> whole_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void inks_to_rgb(const uint8_t* cmyk, bool inverted, int width, uint8_t* rgb) {
+  for (int x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
+    const int white = inverted ? cmyk[3] : 255 - cmyk[3];
+    for (int c = 0; c < 3; ++c) {
+      const int ink = inverted ? 255 - cmyk[c] : cmyk[c], product = ink * white + 128;
+      rgb[c] = static_cast<uint8_t>(std::clamp(white - ((product >> 8) + product) / 256, 0, 255));
+    }
+  }
+}
+
+bool is_heif(const std::string& path) {
+  const std::array<uint8_t, 24> start = start_of(path);
+  return begins(start, 4, "ftyp") && kHeifBrands.count(std::string(reinterpret_cast<const char*>(start.data()) + 8, 4)) > 0;
+}
+
+Image read_other(const std::string& path, Notes& notes) {
+  const bool png = begins(start_of(path), 0, "\x89PNG");
+  // Looked at here, because the decoder does not say why it refuses.
+  const PngFacts facts = png ? png_facts(path) : PngFacts{};
+  if (facts.several) notes.warn(kSeveral);
+  try {
+    Notes unused;  // there is one stream
+    Container container(path, kContainers, kMaxImagePixels, unused, true);
+    const AVFrame* frame = container.next();
+    if (frame == nullptr) throw InputError(path, "is not a readable image (damaged, or of another format)");
+    return upright(Converter(path).rgb(frame), facts.orientation);
+  } catch (const InputError& error) {
+    const std::string& reason = error.reason();
+    const bool undecoded = reason.rfind("cannot be decoded", 0) == 0;
+    if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
+      throw InputError(path, "is not a readable image (damaged, or of another format)");
+    }
+    if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated");
+    throw;
+  }
+}
+
+Image read_image(const std::string& path, Notes& notes) {
+  const std::array<uint8_t, 24> start = start_of(path);
+  if (begins(start, 0, "\xff\xd8\xff")) return read_jpeg(path, notes);
+  if (begins(start, 0, "RIFF") && begins(start, 8, "WEBP")) return read_webp(path, notes);
+  for (const char* magic : {"II*", "II+", "MM"}) {
+    const bool wide = magic[0] == 'I' || (start[2] == 0 && (start[3] == '*' || start[3] == '+'));
+    if (begins(start, 0, magic) && wide) return read_tiff(path, notes);
+  }
+  return is_heif(path) ? read_heif(path, notes) : read_other(path, notes);
+}
+
+}  // namespace fpg::runtime

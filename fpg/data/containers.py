@@ -1,0 +1,104 @@
+"""Opening videos with FFmpeg's demuxers: which containers are read, and which of their streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import av
+
+from fpg.common.errors import InputError
+from fpg.data.display import MAX_VIDEO_PIXELS
+from fpg.data.ends import transport_stream_end
+from fpg.data.images import check_file, check_pixels, is_heif
+from fpg.data.notes import Notes
+
+# Only containers that hold their own data: no playlists or scripts that name other files.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
+    "mp3,wav,flac,aac,w64,aiff"
+)
+_NETWORK = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,crypto,hls"
+STREAM_PATIENCE_S = 10.0
+"""How long a stream from the network may answer nothing."""
+_NO_VIDEO = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.dependent
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str], threads: int = 0, notes: Notes | None = None) -> Iterator[tuple[Any, Any]]:
+    """PyAV's container and video stream of a file that has one.
+
+    Args:
+        path: a video.
+        threads: of the decoder, 0 chooses by the number of CPUs.
+        notes: told which stream it is.
+
+    Raises:
+        InputError: the file cannot be opened as a video.
+    """
+    check_file(path)
+    if is_heif(path):
+        raise InputError(path, "is a HEIF or AVIF picture, not a video: its name should end in .heic or .avif")
+    name, protocols = f"file:{os.path.abspath(os.fspath(path))}", "file"
+    end = transport_stream_end(path)
+    if end is not None:
+        name, protocols = f"subfile,,start,0,end,{end},,:{name}", "file,subfile"
+        if notes is not None:
+            notes.warn(f"ends in {os.path.getsize(path) - end} bytes that are zero: what comes before them was read")
+    options = {"protocol_whitelist": protocols, "format_whitelist": _CONTAINERS, "max_pixels": str(MAX_VIDEO_PIXELS)}
+    with _stream_of(path, name, threads, notes, options=options) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def opened_url(url: str | os.PathLike[str], threads: int, notes: Notes | None = None) -> Iterator[tuple[Any, Any]]:
+    """As `opened`, from the network."""
+    options = {"protocol_whitelist": _NETWORK, "max_pixels": str(MAX_VIDEO_PIXELS), "rtsp_transport": "tcp"}
+    with _stream_of(url, os.fspath(url), threads, notes, options=options, timeout=STREAM_PATIENCE_S) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _stream_of(path: str | os.PathLike[str], name: str, threads: int, notes: Notes | None, **how: Any) -> Iterator[tuple[Any, Any]]:
+    """The container that `av.open(name, **how)` gives, and its video stream; errors name `path`."""
+    try:
+        container = av.open(name, mode="r", metadata_errors="replace", **how)  # titles in Latin-1 are no damage
+    except av.EOFError as error:
+        raise InputError(path, "holds no frame: it ends after its header") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(path, f"is not a readable video (damaged, truncated or of another format): {reason}") from error
+    with container:
+        stream = _chosen(container, notes)
+        if stream is None:
+            raise InputError(path, "holds sound but no video stream" if container.streams.audio else "holds no video stream and no frame")
+        if stream.codec_context is None:
+            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode")
+        context = stream.codec_context
+        check_pixels(path, context.width, context.height, MAX_VIDEO_PIXELS)
+        context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
+        # Slices, not frames: with frame threads a damaged frame can come out before another thread has marked it as damaged.
+        context.thread_type = "SLICE"
+        context.thread_count = threads
+        yield container, stream
+
+
+def _chosen(container: Any, notes: Notes | None) -> Any:
+    """The stream that a player shows: the default one, then the largest, then the first; never a cover, a thumbnail track, or a
+    part of another picture."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
+    if not videos:
+        return None
+    stream = max(videos, key=lambda s: (bool(s.disposition & av.stream.Disposition.default), _area(s), -s.index))
+    if notes is not None and stream.codec_context is not None:
+        codec, width, height = stream.codec_context.codec.canonical_name, stream.codec_context.width, stream.codec_context.height
+        notes.stream = {"index": stream.index, "streams": len(videos), "codec": codec, "width": width, "height": height}
+        if len(videos) > 1:
+            notes.warn(f"holds {len(videos)} video streams: number {stream.index} ({codec}, {width} x {height}) was read")
+    return stream
+
+
+def _area(stream: Any) -> int:
+    return stream.codec_context.width * stream.codec_context.height if stream.codec_context is not None else 0

@@ -1,0 +1,109 @@
+"""The C++ runtime on every kind of picture and video: the pixels, words and scores of Python; the frames that both show."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import corpus
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import fpg.cli.detect as detect
+from fpg.runtime.inputs import open_frames
+
+GRID = Path(__file__).parents[1] / "data" / "inputs" / "grid.heic"
+READ = [case for case in corpus.CASES if case.refused is None and case.cpp_refused is None]
+
+
+def of_probe(probe: Path, path: Path, decode: str) -> list[np.ndarray]:
+    image = path.suffix in {Path(case.name).suffix for case in corpus.PICTURES}
+    command = ["image", path] if image else ["frames", path, "4", decode]
+    done = subprocess.run([probe, *command], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    data, at, found = done.stdout, 0, []
+    while at < len(data):
+        height, width = (int(v) for v in np.frombuffer(data, np.int32, 2, at))
+        found.append(np.frombuffer(data, np.uint8, 3 * height * width, at + 8).reshape(height, width, 3))
+        at += 8 + 3 * height * width
+    return found
+
+
+@pytest.mark.parametrize("decode", ["whole", "needed"])
+@pytest.mark.parametrize("case", READ, ids=lambda case: case.name)
+def test_pixels_are_those_of_python(probe: Path, tmp_path: Path, case: corpus.Case, decode: str) -> None:
+    path = tmp_path / case.name
+    case.write(path, corpus.scene())
+    expected = [image for _, _, image in open_frames(path, 4)[1]]
+    got = of_probe(probe, path, decode)
+    assert [image.shape for image in got] == [image.shape for image in expected]
+    for ours, theirs in zip(got, expected, strict=True):
+        difference = np.abs(ours.astype(int) - theirs)
+        assert difference.max() <= (4 if path.suffix == ".avif" else 1)
+        assert difference.mean() < 0.1
+
+
+def test_a_grid_of_tiles_is_one_picture(probe: Path) -> None:
+    (got,) = of_probe(probe, GRID, "whole")
+    ((_, _, expected),) = open_frames(GRID, 1)[1]
+    assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize("case", [c for c in corpus.CASES if c not in READ], ids=lambda case: case.name)
+def test_what_cannot_be_read_right_is_refused(probe: Path, tmp_path: Path, case: corpus.Case) -> None:
+    path = tmp_path / case.name
+    case.write(path, corpus.scene())
+    image = case in corpus.PICTURES
+    done = subprocess.run([probe, *(["image", path] if image else ["frames", path, "4"])], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert (case.cpp_refused or case.refused or "") in done.stderr.decode()
+
+
+def test_scores_words_and_shown_frames_are_those_of_python(program: Path, face_models: str, engine: Path, tmp_path: Path) -> None:
+    """A face in a file of every kind: scores within 1e-3, the same stream and warnings, the same frames and crops."""
+    portrait = importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")
+    face = cv2.resize(np.array(Image.open(str(portrait)).convert("RGB"))[:400, 30:430], (320, 320), interpolation=cv2.INTER_AREA)
+    corpus.write_corpus(tmp_path / "in", np.ascontiguousarray(np.pad(face, ((0, 0), (0, 80), (0, 0)), mode="edge")))
+    shutil.copy(GRID, tmp_path / "in")
+    python, ours = tmp_path / "python", tmp_path / "cpp"
+    arguments = [str(engine), str(tmp_path / "in"), "--frames", "2"]
+    assert detect.main([*arguments, "--json", f"{python}.json", "--show-frames", str(python)]) == 1
+    command = [program, *arguments, "--json", f"{ours}.json", "--show-frames", ours, "--face-models", face_models]
+    subprocess.run(list(map(str, command)), check=False, capture_output=True, timeout=900)
+    theirs, results = (json.loads(Path(f"{side}.json").read_text(encoding="utf-8"))["results"] for side in (python, ours))
+    unlike = {case.name for case in corpus.CASES if case.cpp_refused}
+    judged = 0
+    for a, b in zip(theirs, results, strict=True):
+        assert a["input"] == b["input"]
+        if Path(a["input"]).name in unlike:
+            continue
+        assert (a["score"] is None) == (b["score"] is None), (a, b)
+        if a["score"] is not None:
+            judged += 1
+            assert b["score"] == pytest.approx(a["score"], abs=1e-3), a["input"]
+            assert (b["stream"], b["warnings"]) == (a["stream"], a["warnings"])
+    assert judged >= len(READ) - 3
+    indices = [json.loads((side / "index.json").read_text(encoding="utf-8"))["inputs"] for side in (python, ours)]
+    compare_shown(python, ours, *indices, unlike)
+
+
+def compare_shown(python: Path, ours: Path, expected: list[dict], got: list[dict], unlike: set[str]) -> None:
+    assert [entry["folder"] for entry in got] == [entry["folder"] for entry in expected]
+    pixels = 0
+    for a, b in zip(expected, got, strict=True):
+        if Path(a["input"]).name in unlike:
+            continue
+        assert [(f["index"], f["image"]) for f in b["frames"]] == [(f["index"], f["image"]) for f in a["frames"]]
+        for one, other in zip(a["frames"], b["frames"], strict=True):
+            assert [face["crop"] for face in other["faces"]] == [face["crop"] for face in one["faces"]]
+            for name in (one["image"], *(face["crop"] for face in one["faces"])):
+                left, right = (np.array(Image.open(side / name)).astype(int) for side in (python, ours))
+                assert left.shape == right.shape
+                assert np.abs(left - right).mean() < 0.5
+                pixels += left.size
+    assert pixels
