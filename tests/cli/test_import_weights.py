@@ -152,7 +152,7 @@ def test_bad_files_are_named_and_the_others_go_on(files: Path, tmp_path: Path, c
         "pickle.pth": "refused: the file holds code or objects",
         "pointer.pth": "it is a pointer of Git LFS",
         "resnet.pth": "holds none of the published networks",
-        "bad": "is a folder",
+        "bad": "holds no config.json",
         "absent.tar": "no such file",
     }
     assert len(errors) == len(reasons)
