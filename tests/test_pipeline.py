@@ -117,7 +117,7 @@ def test_from_videos_to_verdicts(videos: Path, tmp_path: Path) -> None:
         results = json.loads(out.read_text())["results"]
         assert [Path(r["input"]).parent.name for r in results] == ["fake", "real"]
         for result in results:
-            assert set(result) == {"input", "score", "verdict", "threshold", "frames", "tracks", "error"}
+            assert set(result) == {"input", "score", "verdict", "threshold", "frames", "tracks", "error", "error_code"}
             assert result["error"] is None
             assert result["verdict"] == ("fake" if result["score"] >= result["threshold"] else "real")
             assert [set(frame) for frame in result["frames"]] == [{"index", "time_s", "faces"}] * 4

@@ -36,6 +36,7 @@ constexpr const char* kUsage =
     "  --threshold P        probability from which the verdict is fake (default: the model's own)\n"
     "  --batch N            faces per call of the network (default: 16)\n"
     "  --threads N          CPU threads of the network (default: all)\n"
+    "  --timeout SECONDS    give an input up after so long and go on with the others (default: 3600; 0: never)\n"
     "  --jobs N             inputs judged at the same time (default: 1)\n"
     "  --face-models DIR    MediaPipe's .tflite files (default: $FPG_FACE_MODELS, or where they were installed)\n"
     "  --stats              say at the end how long each stage took, on the standard error\n"
@@ -45,12 +46,23 @@ constexpr const char* kUsage =
     "  fpg-detect-cpp model.xml clip.mp4\n"
     "  fpg-detect-cpp model.xml folder/ --jobs 2 --json out.json --csv faces.csv --stats\n"
     "\n"
-    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 wrong usage, 130 and 143 "
-    "after\n"
-    "Ctrl-C and SIGTERM.\n";
+    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 nothing could be: wrong "
+    "usage,\n"
+    "or a model that cannot be used, 130 and 143 after Ctrl-C and SIGTERM.\n";
+
+constexpr double kTimeout = 3600;  // hours of video are judged in less; what takes longer is stuck
 
 std::atomic<int> signalled{0};
 extern "C" void on_signal(int number) { signalled = number; }
+
+double real(const std::string& name, const std::string& text, double most) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value >= 0 && value <= most)) {
+    throw UsageError(name + ": expected a number from 0 to " + std::to_string(static_cast<long>(most)) + ", got " + text);
+  }
+  return value;
+}
 
 struct Arguments {
   std::string model;
@@ -71,6 +83,7 @@ long number(const std::string& name, const std::string& text, long most) {
 
 Arguments parse(int argc, char** argv) {
   Arguments result;
+  result.options.timeout_s = kTimeout;
   bool frames_given = false, only_names = false;
   std::vector<std::string> names;
   for (int i = 1; i < argc; ++i) {
@@ -121,11 +134,9 @@ Arguments parse(int argc, char** argv) {
     } else if (name == "--face-models") {
       o.face_models = value;
     } else if (name == "--threshold") {
-      char* end = nullptr;
-      const double p = std::strtod(value.c_str(), &end);
-      if (value.empty() || *end != '\0' || !(p >= 0 && p <= 1))
-        throw UsageError("--threshold: expected a number from 0 to 1, got " + value);
-      o.threshold = p;
+      o.threshold = real(name, value, 1);
+    } else if (name == "--timeout") {
+      o.timeout_s = real(name, value, 366 * 86400);
     } else {
       throw UsageError(name + ": there is no such option (--help lists them)");
     }
@@ -164,7 +175,7 @@ std::vector<std::string> expand(const std::vector<std::string>& inputs, std::vec
     if (name.empty()) throw UsageError("INPUT: expected a file or folder, got an empty name");
     std::error_code error;
     if (is_url(name)) {
-      errors.emplace_back(name, "is a URL, and this program opens none");
+      errors.emplace_back(name, "is a URL, and this program opens none", codes::refused);
     } else if (!std::filesystem::is_directory(name, error)) {
       add(name);
     } else {
@@ -180,7 +191,7 @@ std::vector<std::string> expand(const std::vector<std::string>& inputs, std::vec
           found.push_back(it->path().string());
         }
       }
-      if (found.empty()) errors.emplace_back(name, "the folder holds no videos or images");
+      if (found.empty()) errors.emplace_back(name, "the folder holds no videos or images", codes::empty);
       std::sort(found.begin(), found.end(), natural_less);
       std::for_each(found.begin(), found.end(), add);
     }
@@ -206,14 +217,14 @@ std::string quoted(const std::string& text) {
 }
 
 std::string csv_of(const std::vector<Judgement>& results) {
-  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error\n";
+  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error,error_code\n";
   for (const Judgement& result : results) {
     const std::string input = quoted(result.input);
-    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "\n";
+    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "," + result.error_code + "\n";
     for (const FrameScore& frame : result.frames) {
       for (const FaceScore& face : frame.faces) {
         char line[256];
-        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,\n", static_cast<long long>(frame.index),
+        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,,\n", static_cast<long long>(frame.index),
                       frame.time_s, face.box[0], face.box[1], face.box[2], face.box[3], face.score, face.track);
         text += input + line;
       }
@@ -287,7 +298,13 @@ int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   std::vector<InputError> errors;
   const std::vector<std::string> files = expand(arguments.inputs, errors);
-  VideoDetector detector(arguments.model, arguments.options);
+  std::unique_ptr<VideoDetector> loaded;
+  try {
+    loaded = std::make_unique<VideoDetector>(arguments.model, arguments.options);
+  } catch (const InputError& error) {
+    throw UsageError(error.what());  // nothing can be judged: that is no fault of an input
+  }
+  VideoDetector& detector = *loaded;
   const auto start = std::chrono::steady_clock::now();
   std::vector<Judgement> results = judge_all(detector, files);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -299,6 +316,7 @@ int run(int argc, char** argv) {
     Judgement judgement;
     judgement.input = error.path();
     judgement.error = error.reason();
+    judgement.error_code = error.code();
     judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
     results.push_back(std::move(judgement));
   }
@@ -314,7 +332,12 @@ int run(int argc, char** argv) {
   if (arguments.stats) show_stats(results, detector.times(), seconds);
   if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());
   const bool failed = std::any_of(results.begin(), results.end(), [](const Judgement& r) { return !r.error.empty(); });
-  return failed || !lost.empty() ? 1 : 0;
+  const int code = failed || !lost.empty() ? 1 : 0;
+  if (std::any_of(results.begin(), results.end(), [](const Judgement& r) { return r.error_code == codes::timeout; })) {
+    std::fflush(nullptr);
+    std::_Exit(code);  // a thread that is stuck may use what destructors would take away
+  }
+  return code;
 }
 
 }  // namespace

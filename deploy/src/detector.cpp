@@ -305,7 +305,7 @@ struct VideoDetector::Impl {
         } catch (const InputError&) {
           throw;
         } catch (const std::exception& caught) {
-          throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what());
+          throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what(), codes::internal);
         }
         item.tracks = tracker.next(item.boxes);
         collector.frame_done();
@@ -318,29 +318,31 @@ struct VideoDetector::Impl {
     waiting.finish(error);
   }
 
-  Judgement judge(const std::string& path) {
+  // `given_up`: nobody waits for the judgement any more.
+  Judgement judge(const std::string& path, const std::atomic<bool>& given_up) {
     Judgement result;
     result.input = path;
     result.threshold = threshold();
     try {
-      score(path, result.frames);
+      score(path, result.frames, given_up);
       conclude(result);
     } catch (const InputError& error) {
-      fail(result, error.path() == path ? error.reason() : std::string(error.what()));
+      fail(result, error.path() == path ? error.reason() : std::string(error.what()), error.code());
     } catch (const std::exception& error) {
-      fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason());
+      fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason(), codes::internal);
     }
     return result;
   }
 
-  static void fail(Judgement& result, const std::string& reason) {
+  static void fail(Judgement& result, const std::string& reason, const std::string& code) {
     result.frames.clear();
     result.score.reset();
     result.verdict.clear();
     result.error = reason;
+    result.error_code = code;
   }
 
-  void score(const std::string& path, std::vector<FrameScore>& frames) {
+  void score(const std::string& path, std::vector<FrameScore>& frames, const std::atomic<bool>& given_up) {
     const int64_t window = 2 * network.size();
     Channel<Frame> decoded(kAhead);
     Channel<Waiting> waiting(static_cast<size_t>(window));
@@ -356,7 +358,7 @@ struct VideoDetector::Impl {
           start = Clock::now();
           return goes_on;
         };
-        read_input(path, options, take, [&] { return left || cancelled; });
+        read_input(path, options, take, [&] { return left || cancelled || given_up; });
       } catch (...) {
         error = std::current_exception();
       }
@@ -366,14 +368,15 @@ struct VideoDetector::Impl {
     std::exception_ptr error;
     try {
       while (std::optional<Waiting> item = waiting.take()) {
-        if (cancelled) throw InputError(path, "was cancelled");
+        if (cancelled) throw InputError(path, "was cancelled", codes::cancelled);
+        if (given_up) throw InputError(path, "was given up", codes::timeout);
         if (!frames.empty() && item->index <= frames.back().index) {
           frames.clear();  // the reading began anew, as a codec hides frames
         }
         FrameScore frame{item->index, item->time_s, {}};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
           const double score = item->places[i].first->scores.get()[item->places[i].second];
-          if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
+          if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite", codes::model);
           frame.faces.push_back({item->boxes[i], score, item->tracks[i]});
         }
         frames.push_back(std::move(frame));
@@ -391,11 +394,11 @@ struct VideoDetector::Impl {
       idle.push_back(std::move(faces));
     }
     if (error) std::rethrow_exception(error);
-    if (cancelled) throw InputError(path, "was cancelled");
+    if (cancelled) throw InputError(path, "was cancelled", codes::cancelled);
   }
 
   static void conclude(Judgement& result) {
-    if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded");
+    if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded", codes::no_frame);
     double sum = 0;
     int64_t with_face = 0;
     for (const FrameScore& frame : result.frames) {
@@ -406,6 +409,7 @@ struct VideoDetector::Impl {
       ++with_face;
     }
     if (with_face == 0) {
+      result.error_code = codes::no_face;
       result.error =
           "no face found in " + std::to_string(result.frames.size()) + " frame" + (result.frames.size() == 1 ? "" : "s");
       return;
@@ -419,19 +423,43 @@ VideoDetector::VideoDetector(const std::string& model, const Options& options)
     : VideoDetector(load_engine(model, options.threads), options) {}
 
 VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options) {
-  if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
-    throw UsageError("frames, every, batch, jobs, threads: expected positive numbers");
+  if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0 ||
+      !(options.timeout_s >= 0)) {
+    throw UsageError("frames, every, batch, jobs, threads, timeout: expected positive numbers");
   }
   if (options.decode != "whole" && options.decode != "needed")
     throw UsageError("decode: expected whole or needed, got " + options.decode);
-  impl_ = std::make_unique<Impl>(std::move(engine), options);
+  impl_ = std::make_shared<Impl>(std::move(engine), options);
 }
 
 VideoDetector::~VideoDetector() = default;
 
 const EngineSpec& VideoDetector::spec() const { return impl_->network.spec(); }
 
-Judgement VideoDetector::judge(const std::string& path) { return impl_->judge(path); }
+Judgement VideoDetector::judge(const std::string& path) {
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  const double limit = impl_->options.timeout_s;
+  if (!(limit > 0)) return impl_->judge(path, *given_up);
+  // In a thread that nobody waits for once it is late: it may be stuck in a decoder. It keeps alive what it uses.
+  std::promise<Judgement> promise;
+  std::future<Judgement> judgement = promise.get_future();
+  std::thread thread([impl = impl_, path, given_up, promise = std::move(promise)]() mutable {
+    promise.set_value(impl->judge(path, *given_up));
+  });
+  if (judgement.wait_for(std::chrono::duration<double>(limit)) == std::future_status::ready) {
+    thread.join();
+    return judgement.get();
+  }
+  *given_up = true;
+  thread.detach();
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%g", limit);
+  Judgement result;
+  result.input = path;
+  result.threshold = impl_->threshold();
+  Impl::fail(result, std::string("was given up after ") + seconds + " s (--timeout)", codes::timeout);
+  return result;
+}
 
 void VideoDetector::judge_many(const std::vector<std::string>& paths, const std::function<void(Judgement)>& done) {
   const auto jobs = static_cast<size_t>(impl_->options.jobs);

@@ -98,14 +98,16 @@ Image read_jpeg(const std::string& path, int64_t max_pixels) {
   errors.base.error_exit = on_error;
   errors.base.emit_message = on_message;
   const std::unique_ptr<jpeg_decompress_struct, void (*)(j_decompress_ptr)> guard(&jpeg, jpeg_destroy_decompress);
-  if (setjmp(errors.escape) != 0) throw InputError(path, std::string("is damaged or truncated: ") + errors.text);
+  if (setjmp(errors.escape) != 0) throw InputError(path, std::string("is damaged or truncated: ") + errors.text, codes::damaged);
   jpeg_create_decompress(&jpeg);
   jpeg_stdio_src(&jpeg, file.get());
   jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
   jpeg_read_header(&jpeg, TRUE);
   if (static_cast<int64_t>(jpeg.image_width) * jpeg.image_height > max_pixels) {
-    throw InputError(path, "is too large: " + std::to_string(jpeg.image_width) + " x " + std::to_string(jpeg.image_height) +
-                               " pixels, the limit is " + std::to_string(max_pixels / 1'000'000) + " megapixels");
+    throw InputError(path,
+                     "is too large: " + std::to_string(jpeg.image_width) + " x " + std::to_string(jpeg.image_height) +
+                         " pixels, the limit is " + std::to_string(max_pixels / 1'000'000) + " megapixels",
+                     codes::too_large);
   }
   const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
   jpeg.out_color_space = inks ? JCS_CMYK : JCS_RGB;
@@ -120,7 +122,7 @@ Image read_jpeg(const std::string& path, int64_t max_pixels) {
     if (inks) to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
   }
   jpeg_finish_decompress(&jpeg);
-  if (errors.incomplete) throw InputError(path, "is damaged or truncated");
+  if (errors.incomplete) throw InputError(path, "is damaged or truncated", codes::truncated);
   return upright(image, turn);
 }
 

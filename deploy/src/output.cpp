@@ -44,7 +44,8 @@ json value_of(const Judgement& judgement) {
           {"threshold", judgement.threshold},
           {"frames", frames},
           {"tracks", tracks},
-          {"error", judgement.error.empty() ? json() : json(judgement.error)}};
+          {"error", judgement.error.empty() ? json() : json(judgement.error)},
+          {"error_code", judgement.error_code.empty() ? json() : json(judgement.error_code)}};
 }
 
 std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
@@ -90,7 +91,9 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
 }
 
 void write_atomically(const std::string& path, const std::string& text) {
-  const auto refuse = [&](int code) { throw InputError(path, std::string("cannot be written: ") + std::strerror(code)); };
+  const auto refuse = [&](int code) {
+    throw InputError(path, std::string("cannot be written: ") + std::strerror(code), codes::not_written);
+  };
   const auto write_all = [&](int file) {
     for (size_t done = 0; done < text.size();) {
       const ssize_t part = ::write(file, text.data() + done, text.size() - done);

@@ -74,8 +74,11 @@ std::string sidecar(const std::string& model) {
 
 }  // namespace
 
-InputError::InputError(std::string path, const std::string& reason)
-    : std::runtime_error(path + ": " + one_line(reason)), path_(std::move(path)), reason_(one_line(reason)) {}
+InputError::InputError(std::string path, const std::string& reason, std::string code)
+    : std::runtime_error(path + ": " + one_line(reason)),
+      path_(std::move(path)),
+      reason_(one_line(reason)),
+      code_(std::move(code)) {}
 
 EngineSpec read_spec(const std::string& model) {
   const std::string path = sidecar(model);

@@ -62,10 +62,18 @@ std::string fixed(double value) {
   return text;
 }
 
+// The code of what the operating system says of a path.
+const char* code_of(int error) {
+  if (error == ENOENT || error == ENOTDIR || error == ELOOP) return codes::missing;
+  return error == EACCES || error == EPERM ? codes::not_permitted : codes::unreadable;
+}
+
 void check_pixels(const std::string& path, int64_t width, int64_t height, int64_t limit) {
   if (width * height > limit) {
-    throw InputError(path, "is too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels, the limit is " +
-                               std::to_string(limit / 1'000'000) + " megapixels");
+    throw InputError(path,
+                     "is too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels, the limit is " +
+                         std::to_string(limit / 1'000'000) + " megapixels",
+                     codes::too_large);
   }
 }
 
@@ -107,7 +115,7 @@ class Container {
       format_.reset(opened);
       code = avformat_find_stream_info(opened, nullptr);
     }
-    if (code == AVERROR_EOF) throw InputError(path, "holds no frame: it ends after its header");
+    if (code == AVERROR_EOF) throw InputError(path, "holds no frame: it ends after its header", codes::no_frame);
     if (code < 0) throw InputError(path, "is not a readable video (damaged, truncated or of another format): " + words(code));
     bool sound = false;
     for (unsigned i = 0; i < format_->nb_streams && stream_ == nullptr; ++i) {
@@ -117,9 +125,10 @@ class Container {
         stream_ = stream;
     }
     if (stream_ == nullptr)
-      throw InputError(path, sound ? "holds sound but no video stream" : "holds no video stream and no frame");
+      throw InputError(path, sound ? "holds sound but no video stream" : "holds no video stream and no frame",
+                       sound ? codes::not_media : codes::no_frame);
     const AVCodec* codec = avcodec_find_decoder(stream_->codecpar->codec_id);
-    if (codec == nullptr) throw InputError(path, "is encoded with a codec that this FFmpeg cannot decode");
+    if (codec == nullptr) throw InputError(path, "is encoded with a codec that this FFmpeg cannot decode", codes::unsupported);
     codec_.reset(avcodec_alloc_context3(codec));
     if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0)
       throw InputError(path, "cannot be decoded");
@@ -143,7 +152,7 @@ class Container {
       int code = avcodec_receive_frame(codec_.get(), frame_.get());
       if (code == AVERROR_EOF) return nullptr;
       if (code >= 0) {
-        if (damaged(frame_.get())) throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1));
+        if (damaged(frame_.get())) throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1), codes::damaged);
         ++index_;
         check_pixels(path_, frame_->width, frame_->height, max_pixels_);
         return frame_.get();
@@ -174,10 +183,12 @@ class Container {
     while (true) {
       const int code = av_read_frame(format_.get(), packet_.get());
       if (code == AVERROR_EOF) break;
-      if (code < 0) throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames: " + words(code));
+      if (code < 0)
+        throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames: " + words(code),
+                         codes::truncated);
       const AVPacket& p = *packet_;
       if (p.size && (p.flags & AV_PKT_FLAG_CORRUPT)) {
-        throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames");
+        throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames", codes::truncated);
       }
       if (p.pts != AV_NOPTS_VALUE) {
         reached =
@@ -187,13 +198,15 @@ class Container {
       av_packet_unref(packet_.get());
     }
     if (format_->pb != nullptr && format_->pb->error < 0 && format_->pb->error != AVERROR_EOF) {
-      throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames: " + words(format_->pb->error));
+      throw InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames: " + words(format_->pb->error),
+                       codes::truncated);
     }
     const double stated = format_->duration == AV_NOPTS_VALUE ? 0 : static_cast<double>(format_->duration) / AV_TIME_BASE;
     const std::string name = format_->iformat->name;
     const bool states_length = name.rfind("matroska", 0) == 0 || name.rfind("avi", 0) == 0;
     if (states_length && std::isfinite(reached) && reached + std::max(0.2, 0.02 * stated) < stated) {
-      throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s");
+      throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s",
+                       codes::truncated);
     }
     return count;
   }
@@ -294,7 +307,8 @@ class Container {
 
   [[noreturn]] void refuse_pixels(const AVFrame* frame, const std::string& why) const {
     const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame->format));
-    throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + why);
+    throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + why,
+                     codes::unsupported);
   }
 
   // Reads the next packet with a frame; false at the end.
@@ -336,8 +350,10 @@ class Container {
   }
 
   [[noreturn]] void fail(int code) const {
-    throw InputError(path_, index_ >= 0 ? "cannot be decoded after frame " + std::to_string(index_) + ": " + words(code)
-                                        : "cannot be decoded: " + words(code));
+    throw InputError(path_,
+                     index_ >= 0 ? "cannot be decoded after frame " + std::to_string(index_) + ": " + words(code)
+                                 : "cannot be decoded: " + words(code),
+                     index_ >= 0 ? codes::damaged : codes::unreadable);
   }
 
   // Turned and mirrored as the display matrix (of the frame, else of the stream) says.
@@ -446,8 +462,10 @@ std::vector<int64_t> wanted(int64_t available, int frames, int every) {
 // How many frames to count on after a pass that met fewer than there are packets. Throws when over a tenth is missing.
 int64_t decodable(const std::string& path, const FrameCountError& error, int64_t packets) {
   if (error.decoded() < std::max<int64_t>(1, packets * 9 / 10)) {
-    throw InputError(path, "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) +
-                               " frames decode");
+    throw InputError(
+        path,
+        "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) + " frames decode",
+        codes::truncated);
   }
   return error.decoded();
 }
@@ -496,9 +514,12 @@ bool natural_less(const std::string& a, const std::string& b) {
 void check_file(const std::string& path) {
   struct stat info{};
   if (path.find('\0') != std::string::npos) throw InputError(path, "embedded null byte");
-  if (stat(path.c_str(), &info) != 0) throw InputError(path, errno == ENOENT ? "no such file" : std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file");
-  if (info.st_size == 0) throw InputError(path, "is empty (0 bytes)");
+  if (stat(path.c_str(), &info) != 0) {
+    const int code = errno;
+    throw InputError(path, code == ENOENT ? "no such file" : std::strerror(code), code_of(code));
+  }
+  if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file", codes::not_a_file);
+  if (info.st_size == 0) throw InputError(path, "is empty (0 bytes)", codes::empty);
 }
 
 std::vector<std::string> frame_files(const std::string& folder) {
@@ -508,7 +529,7 @@ std::vector<std::string> frame_files(const std::string& folder) {
     const std::string name = entry.path().filename().string();
     if (name[0] != '.' && is_image_name(name) && entry.is_regular_file()) files.push_back(entry.path().string());
   }
-  if (error) throw InputError(folder, error.message());
+  if (error) throw InputError(folder, error.message(), code_of(error.value()));
   std::sort(files.begin(), files.end(), natural_less);
   return files;
 }
@@ -529,9 +550,9 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count) {
 
 int64_t count_frames(const std::string& path) {
   if (Container(path, kContainers, kMaxVideoPixels).next() == nullptr)
-    throw InputError(path, "holds a video stream but no frame");
+    throw InputError(path, "holds a video stream but no frame", codes::no_frame);
   const int64_t count = Container(path, kContainers, kMaxVideoPixels).scan();
-  if (count == 0) throw InputError(path, "holds a video stream but no frame");
+  if (count == 0) throw InputError(path, "holds a video stream but no frame", codes::no_frame);
   return count;
 }
 
@@ -594,7 +615,7 @@ Image read_image(const std::string& path) {
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
-    if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated");
+    if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated", codes::damaged);
     throw;
   }
 }
@@ -605,7 +626,7 @@ void read_input(const std::string& path, const Options& options, const TakeFrame
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     const std::vector<std::string> files = frame_files(path);
-    if (files.empty()) throw InputError(path, "the folder holds no images");
+    if (files.empty()) throw InputError(path, "the folder holds no images", codes::empty);
     const std::vector<int64_t> indices = wanted(static_cast<int64_t>(files.size()), frames, every);
     for (const int64_t i : indices) {
       // A folder of frames has no clock: one frame per second stands in for it.

@@ -25,7 +25,7 @@ using TakeFrame = std::function<bool(Frame)>;
 class FrameCountError : public InputError {
  public:
   FrameCountError(const std::string& path, const std::string& reason, int64_t decoded)
-      : InputError(path, reason), decoded_(decoded) {}
+      : InputError(path, reason, codes::truncated), decoded_(decoded) {}
   int64_t decoded() const { return decoded_; }
 
  private:

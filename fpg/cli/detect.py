@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.entry import run
+from fpg.cli.entry import needed, run
+from fpg.cli.options import add_timeout
 from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
@@ -41,7 +42,8 @@ EXAMPLES = """examples:
   fpg-detect engine/model.xml folder/ --jobs 4 --csv faces.csv --stats
 
 One line per input goes to the standard output: score, verdict, path. The exit code is 1 when an input could not be judged
-(damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
+(damaged, no face, ...): it is named on the standard error and in the output files, with a code, and the other inputs are still judged.
+It is 2 when nothing could be judged: wrong usage, or a model that cannot be used."""
 
 
 class _Default(int):
@@ -107,6 +109,7 @@ def add_shared(p: argparse.ArgumentParser) -> None:
         help="frames per video, evenly spaced (default: 32); data prepared by fpg-prepare keeps its own",
     )
     p.add_argument("--batch", type=positive, default=16, metavar="N", help="faces per call of the network (default: 16)")
+    add_timeout(p)
     p.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda, ... (default: auto)")
     p.add_argument("--threads", type=thread_count, metavar="N", help="CPU threads of the network (default: all)")
 
@@ -214,7 +217,7 @@ def _judgements(
     with contextlib.closing(run_on_ray(paths, work, arguments.ray, gpus=gpus)) as outcomes:
         for index, outcome in outcomes:
             if isinstance(outcome, WorkerDied):
-                outcome = failure(files[index], InputError(files[index], outcome.reason), detector.engine, options.threshold)
+                outcome = failure(files[index], InputError(files[index], outcome.reason, "worker"), detector.engine, options.threshold)
             yield index, replace(outcome, input=printable(files[index]))
 
 
@@ -242,6 +245,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "maps": bool(arguments.overlay),
         "urls": arguments.urls,
         "decode": arguments.decode,
+        "timeout": arguments.timeout or None,
     }
 
 
@@ -257,7 +261,8 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     finder: Callable[[], Analyzer] = default_analyzer
     if arguments.face_engines:
         finder = functools.partial(engine_analyzer, os.path.abspath(arguments.face_engines), device=arguments.device)
-        finder()  # complain before anything is judged
+        with needed():
+            finder()  # complain before anything is judged
     with VideoDetector(engine, finder, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
         task = bar.add_task("", total=len(files))
         start = time.perf_counter()
@@ -272,7 +277,7 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
         seconds = time.perf_counter() - start
     threshold = limit(engine, arguments.threshold)
     results = [results[at] for at in sorted(range(len(order)), key=order.__getitem__)]
-    results += [Judgement(printable(e.path), None, None, threshold, error=e.reason) for e in errors]
+    results += [Judgement(printable(e.path), None, None, threshold, error=e.reason, error_code=e.code) for e in errors]
     model = describe_model(engine.spec, arguments.model)
     protocol = {**describe_protocol(options["frames"], options["every"], options["decode"]), "faces": FACES}
     try:
@@ -329,14 +334,14 @@ def write_csv(path: str | os.PathLike[str], results: Sequence[Judgement]) -> Non
     """
     with atomic_write(path, "w") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error"])
+        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code"])
         for result in results:
             if result.error:
-                lines.writerow([result.input, *[""] * 8, result.error])
+                lines.writerow([result.input, *[""] * 8, result.error, result.error_code])
             for frame in result.frames:
                 for face in frame.faces:
                     box = [f"{v:.2f}" for v in face.box]
-                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, ""])
+                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, "", ""])
 
 
 def show_stats(results: Sequence[Judgement], times: StageTimes, seconds: float) -> None:
@@ -370,7 +375,8 @@ def main(argv: list[str] | None = None) -> int:
     def body() -> int:
         arguments = parser().parse_args(argv)
         check_outputs(arguments.json, arguments.csv, arguments.report)
-        engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
+        with needed():
+            engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
         return detect(arguments, engine)
 
     return run(body)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from rich.console import Console
 
-from fpg.common.console import one_line, output, table
+from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
 from fpg.data.doctor import SAMPLE, Count, DataReport, Estimate, as_json, examine_data
@@ -73,7 +74,7 @@ def examine(args: argparse.Namespace) -> int:
         with atomic_write(args.out, "w") as file:
             file.write(as_json(report) + "\n")
     if args.json:
-        print(as_json(report, listing=False))
+        print(as_json(report, listing=False, ascii_only=not takes_unicode(sys.stdout)))
     else:
         show(report, output(), args.out)
     return 0 if report.ok else 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.detect import add_shared, check_outputs, probability
-from fpg.cli.entry import run
+from fpg.cli.entry import needed, run
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
@@ -207,6 +207,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
         batch=a.batch,
         threshold=a.threshold,
         highlights=2 * pictures,
+        timeout=a.timeout or None,
     )
     results: list[Result] = []
     worst = Worst()
@@ -381,7 +382,8 @@ def main(argv: list[str] | None = None) -> int:
         Outputs.of(arguments)
         if arguments.scores:
             return evaluate_scores(arguments, command)
-        engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
+        with needed():
+            engine = load_engine(arguments.model, device=arguments.device, threads=arguments.threads)
         return evaluate(arguments, engine, command)
 
     return run(partial(body, shlex.join(["fpg-eval", *(sys.argv[1:] if argv is None else argv)])))

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 from fpg.cli.entry import run
+from fpg.cli.options import add_timeout
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
 from fpg.data.layouts import describe_layouts
@@ -57,6 +58,7 @@ def _main(argv: list[str] | None) -> int:
         layout=options.layout,
         precomputed=options.landmarks == "precomputed",
         ray=options.ray,
+        timeout=options.timeout or None,
         quiet=options.quiet,
     )
     report(manifest)
@@ -133,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
     parser.add_argument("--split", choices=(*SPLITS, HASH), help="of everything, whatever SOURCE says; hash: 80/10/10 by a hash of the id")
+    add_timeout(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

@@ -20,6 +20,8 @@ from fpg.data.manifest import CHANGED, FaceRow
 class OutputError(InputError):
     """A crop cannot be written (full disk, no permission): no other video can be prepared either."""
 
+    code = "not_written"
+
 
 def write_crop(path: Path, image: np.ndarray) -> int:
     """Write a crop, uint8 [H, W, 3] RGB; the CRC-32 of its file.
@@ -53,9 +55,9 @@ def read_crop(root: Path, row: FaceRow) -> np.ndarray:
         image = read_image(path)
     if image.shape[:2] != tuple(row.size):
         expected, got = (f"{height} x {width}" for height, width in (row.size, image.shape[:2]))
-        raise InputError(path, f"size: expected {expected} as in the manifest, got {got}")
+        raise InputError(path, f"size: expected {expected} as in the manifest, got {got}", "invalid")
     if not vouched and row.crc32 is not None:
-        raise InputError(path, CHANGED)
+        raise InputError(path, CHANGED, "damaged")
     return image
 
 

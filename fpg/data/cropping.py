@@ -36,12 +36,14 @@ class Task:
     precomputed: bool = False
     """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
 
-    def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0) -> VideoRecord:
+    def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0, *, code: str = "") -> VideoRecord:
         """What became of it."""
         s = self.source
         path = os.fsencode(os.path.abspath(s.path)).decode("utf-8", "backslashreplace")
         known = (s.compression, s.target, s.donor, s.split_reason)
-        return VideoRecord(s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face, *known)
+        return VideoRecord(
+            s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face, *known, error_code=code
+        )
 
 
 def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:
@@ -72,9 +74,9 @@ def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threa
         raise
     except InputError as error:
         path = "" if Path(error.path) == task.source.path else f"{Path(error.path).name} "
-        return task.record("failed", path + error.reason), []
+        return task.record("failed", path + error.reason, code=error.code), []
     except Exception as error:  # whatever a decoder or a face model throws at one input must not end the others
-        return task.record("failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"), []
+        return task.record("failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}", code="internal"), []
     finally:
         if not done:
             discard(task, out)
@@ -97,7 +99,7 @@ def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[l
         return map_frames(source.path, count, crops.visit, threads=threads)
     files = frame_files(source.path) if source.kind == "frames" else [source.path]
     if not files:
-        raise InputError(source.path, "holds no image")
+        raise InputError(source.path, "holds no image", "empty")
     return [crops.visit(i, frame_time(i), read_image(files[i])) for i in sample_indices(len(files), count)]
 
 

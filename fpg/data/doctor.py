@@ -191,12 +191,12 @@ def examine_data(
     return report
 
 
-def as_json(report: DataReport, *, listing: bool = True) -> str:
-    """The report as JSON text, with or without the list of videos."""
+def as_json(report: DataReport, *, listing: bool = True, ascii_only: bool = False) -> str:
+    """The report as JSON text, with or without the list of videos, and characters beyond ASCII as they are or escaped."""
     content = {"schema": "fpg.data/1", "ok": report.ok, **dataclasses.asdict(report)}
     if not listing:
         del content["listing"]
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2, ensure_ascii=ascii_only)
 
 
 def _counts(sources: list[Source]) -> list[Count]:
@@ -300,7 +300,7 @@ def _read_file(source: Source, deep: bool) -> Reading:
 def _read_frames(source: Source, deep: bool) -> Reading:
     files = frame_files(source.path)
     if not files:
-        raise InputError(source.path, "holds no image")
+        raise InputError(source.path, "holds no image", "empty")
     height, width = read_image(files[0]).shape[:2]
     if deep:
         read_image(files[len(files) // 2])

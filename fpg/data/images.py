@@ -43,9 +43,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     except Image.UnidentifiedImageError as error:
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
-        raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels") from error
+        raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error
     except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, struct.error, zlib.error) as error:
-        raise InputError(path, f"is damaged or truncated: {error}") from error
+        raise InputError(path, f"is damaged or truncated: {error}", "damaged") from error
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
@@ -53,18 +53,19 @@ def check_file(path: str | os.PathLike[str]) -> None:
     try:
         size = os.stat(path).st_size
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, "no such file" if isinstance(error, FileNotFoundError) else reason) from error
+        if isinstance(error, FileNotFoundError):
+            raise InputError(path, "no such file", "missing") from error
+        raise InputError.of(path, error) from error
     if not Path(path).is_file():
-        raise InputError(path, "is not a file")
+        raise InputError(path, "is not a file", "not_a_file")
     if size == 0:
-        raise InputError(path, "is empty (0 bytes)")
+        raise InputError(path, "is empty (0 bytes)", "empty")
 
 
 def check_pixels(path: str | os.PathLike[str], width: int, height: int, limit: int) -> None:
     """Raises `InputError` when width x height exceeds `limit`."""
     if width * height > limit:
-        raise InputError(path, f"is too large: {width} x {height} pixels, the limit is {limit / 1e6:.0f} megapixels")
+        raise InputError(path, f"is too large: {width} x {height} pixels, the limit is {limit / 1e6:.0f} megapixels", "too_large")
 
 
 def _to_rgb(path: str | os.PathLike[str], image: Image.Image) -> np.ndarray:
@@ -73,7 +74,7 @@ def _to_rgb(path: str | os.PathLike[str], image: Image.Image) -> np.ndarray:
         grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "F":
-        raise InputError(path, "has floating-point pixels: expected 8 or 16 bits")
+        raise InputError(path, "has floating-point pixels: expected 8 or 16 bits", "unsupported")
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa"):
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
@@ -89,7 +90,8 @@ def _check_complete(path: str | os.PathLike[str], image: Image.Image) -> None:
     else:
         missing = image.format == "JPEG" and not _decodes_strictly(path)
     if missing:
-        raise InputError(path, f"is damaged or truncated: it holds less than the {image.width} x {image.height} pixels that it claims")
+        what = f"is damaged or truncated: it holds less than the {image.width} x {image.height} pixels that it claims"
+        raise InputError(path, what, "truncated")
 
 
 def _png_lacks_pixels(data: bytes) -> bool:

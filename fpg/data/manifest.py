@@ -124,6 +124,8 @@ class VideoRecord:
     """Whose face was put in, `""` unknown or nobody's."""
     split_reason: str = ""
     """What the split was read from."""
+    error_code: str = ""
+    """Of a failed one, see `fpg.common.errors`; `""` in manifests from before there were codes."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -25,7 +25,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, write_json
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
-from fpg.data.pool import WorkerDied, run_tasks
+from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import Source, survey
 
@@ -67,6 +67,7 @@ def prepare(
     precomputed: bool = False,
     analyzer: Callable[[], Analyzer] = default_faces,
     ray: str | None = None,
+    timeout: float | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Prepare everything under `source` into `out`.
@@ -83,6 +84,7 @@ def prepare(
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
         analyzer: picklable, builds the face analyzer once per process.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
+        timeout: seconds after which a worker's video is given up; None: never. Without worker processes and on Ray nothing is.
         quiet: no progress bar, no lines about failures.
 
     Returns:
@@ -106,7 +108,7 @@ def prepare(
             console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
-    job = _Job(root, frames, analyzer, workers, ray)
+    job = _Job(root, frames, analyzer, workers, ray, timeout)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"layout": layout} if layout else {}
@@ -133,12 +135,13 @@ class _Job:
     analyzer: Callable[[], Analyzer]
     workers: int | None
     ray: str | None
+    timeout: float | None = None
 
     def run(self, tasks: list[Task]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
         """(index, outcome) of every task, in order of completion."""
         if self.ray is not None:
             return run_on_ray(tasks, self, self.ray, self.workers)
-        return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers)
+        return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers, self.timeout)
 
     def __call__(self) -> Callable[[Task], _Outcome]:
         import cv2
@@ -174,7 +177,8 @@ def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Row
                 task = tasks[index]
                 if isinstance(outcome, WorkerDied):
                     discard(task, job.root)
-                    outcome = (task.record("failed", outcome.reason), [])
+                    code = "timeout" if isinstance(outcome, TimedOut) else "worker"
+                    outcome = (task.record("failed", outcome.reason, code=code), [])
                 record, faces = outcome
                 records[task.source.key], rows[task.source.key] = record, faces
                 if record.status == "failed" and not quiet:
@@ -271,7 +275,7 @@ def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
         if record is None or record.status == "failed" or (record.source, record.label) != (now.source, now.label):
             continue
         if all((root / face.path).is_file() for face in faces):
-            fate = {name: getattr(record, name) for name in ("status", "reason", "frames", "frames_with_face")}
+            fate = {name: getattr(record, name) for name in ("status", "reason", "frames", "frames_with_face", "error_code")}
             records[task.source.key] = replace(now, **fate)
             rows[task.source.key] = [replace(face, split=now.split) for face in faces]
     return records, rows
@@ -288,8 +292,8 @@ def _write_failures(root: Path, videos: list[VideoRecord]) -> None:
         return
     with atomic_write(root / FAILURES, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "reason"])
-        writer.writerows([video.source, video.reason] for video in failed)
+        writer.writerow(["path", "reason", "error_code"])
+        writer.writerows([video.source, video.reason, video.error_code] for video in failed)
 
 
 def _name_of(analyzer: Callable[[], Analyzer]) -> str:

@@ -58,7 +58,7 @@ class Survey:
             advice = "; or give --split hash, train, val or test" if errors[0].code in SPLIT_CODES else ""
             raise InputError(errors[0].path, errors[0].text + advice + more)
         if not self.sources:
-            raise InputError(self.root, "holds no video and no image")
+            raise InputError(self.root, "holds no video and no image", "empty")
         return self.sources
 
     def warnings(self) -> list[str]:
@@ -90,7 +90,7 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
     if split is not None and split not in (*SPLITS, HASH):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, {HASH}, got {split}")
     if not os.path.exists(path):
-        raise InputError(path, "no such file or folder")
+        raise InputError(path, "no such file or folder", "missing")
     findings = Findings()
     found: list[Source] = []
     try:

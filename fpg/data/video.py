@@ -79,11 +79,8 @@ class FrameCountError(InputError):
     """The stream decodes cleanly but holds fewer frames than it has packets (hidden or unreferenced frames)."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str, decoded: int = 0) -> None:
-        super().__init__(path, reason)
+        super().__init__(path, reason, "truncated")
         self.decoded = decoded
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, int]]:  # type: ignore[override]
-        return type(self), (self.path, self.reason, self.decoded)
 
 
 def sample_indices(n_frames: int, count: int) -> list[int]:
@@ -106,12 +103,12 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     with opened(path) as (container, stream):
         first = next(_frames(path, container, stream), None)
     if first is None:
-        raise InputError(path, "holds a video stream but no frame")
+        raise InputError(path, "holds a video stream but no frame", "no_frame")
     with opened(path) as (container, stream):
         count, start, end = _scan_packets(path, container, stream)
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     if count == 0:
-        raise InputError(path, "holds a video stream but no frame")
+        raise InputError(path, "holds a video stream but no frame", "no_frame")
     fps = float(rate) if rate else 0.0
     duration = end - start if end > start else (count / fps if fps else 0.0)
     fps = fps or (count / duration if duration else 0.0)
@@ -207,7 +204,7 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
         InputError: over a tenth is missing, which no hidden frames explain.
     """
     if error.decoded < max(1, int(0.9 * packets)):
-        raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode") from error
+        raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode", "truncated") from error
     return error.decoded
 
 
@@ -237,16 +234,18 @@ def _stream_of(path: str | os.PathLike[str], name: str, threads: int, **how: Any
     try:
         container = av.open(name, mode="r", metadata_errors="replace", **how)  # titles in Latin-1 are no damage
     except av.EOFError as error:
-        raise InputError(path, "holds no frame: it ends after its header") from error
+        raise InputError(path, "holds no frame: it ends after its header", "no_frame") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(path, f"is not a readable video (damaged, truncated or of another format): {reason}") from error
     with container:
         stream = next((s for s in container.streams.video if not _is_picture(s)), None)
         if stream is None:
-            raise InputError(path, "holds sound but no video stream" if container.streams.audio else "holds no video stream and no frame")
+            sound = bool(container.streams.audio)
+            what = "holds sound but no video stream" if sound else "holds no video stream and no frame"
+            raise InputError(path, what, "not_media" if sound else "no_frame")
         if stream.codec_context is None:
-            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode")
+            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode", "unsupported")
         context = stream.codec_context
         check_pixels(path, context.width, context.height, MAX_VIDEO_PIXELS)
         context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
@@ -266,7 +265,7 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
     try:
         for packet in container.demux():
             if packet.size and packet.is_corrupt:
-                raise InputError(path, f"is truncated or damaged after {count} frames")
+                raise InputError(path, f"is truncated or damaged after {count} frames", "truncated")
             until = float((packet.pts + (packet.duration or 0)) * packet.time_base) if packet.pts is not None else float("-inf")
             reached = max(reached, until)
             if packet.stream.index != stream.index or not packet.size or packet.is_discard:
@@ -275,10 +274,11 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
             end = max(end, until)
             start = min(start, float(packet.pts * packet.time_base)) if packet.pts is not None else start
     except (av.FFmpegError, OSError) as error:
-        raise InputError(path, f"is truncated or damaged after {count} frames: {getattr(error, 'strerror', error)}") from error
+        what = f"is truncated or damaged after {count} frames: {getattr(error, 'strerror', error)}"
+        raise InputError(path, what, "truncated") from error
     stated = (container.duration or 0) / 1e6
     if container.format.name.startswith(_LENGTH_STATED) and np.isfinite(reached) and reached + max(0.2, 0.02 * stated) < stated:
-        raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s")
+        raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s", "truncated")
     return count, start, end
 
 
@@ -288,14 +288,13 @@ def _frames(path: str | os.PathLike[str], container: Any, stream: Any) -> Iterat
     try:
         for index, frame in enumerate(container.decode(stream)):
             if frame.is_corrupt:
-                raise InputError(path, f"is damaged at frame {index}")
+                raise InputError(path, f"is damaged at frame {index}", "damaged")
             check_pixels(path, frame.width, frame.height, MAX_VIDEO_PIXELS)
             yield frame
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            path, f"cannot be decoded after frame {index}: {reason}" if index >= 0 else f"cannot be decoded: {reason}"
-        ) from error
+        what = f"cannot be decoded after frame {index}: {reason}" if index >= 0 else f"cannot be decoded: {reason}"
+        raise InputError(path, what, "damaged" if index >= 0 else "unreadable") from error
 
 
 def _quarter_turns(frame: Any) -> int:
@@ -312,6 +311,6 @@ def to_rgb(path: str | os.PathLike[str], frame: Any) -> np.ndarray:
     try:
         image = frame.reformat(format="rgb24").to_ndarray()
     except (av.FFmpegError, ValueError) as error:
-        raise InputError(path, f"has pixels of format {frame.format.name} that cannot be converted: {error}") from error
+        raise InputError(path, f"has pixels of format {frame.format.name} that cannot be converted: {error}", "unsupported") from error
     turns = _quarter_turns(frame)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else np.ascontiguousarray(image)

@@ -218,7 +218,7 @@ def _result(path: Path, rows: list[_Row], threshold: float) -> Result:
     error = f"has no score in {printable(path)}" if value is None else None
     dataset = first.dataset or path.stem
     method = "" if first.label == REAL else first.method or _method(first.parts)
-    judgement = Judgement(printable(name), value, verdict, threshold, scores, error)
+    judgement = Judgement(printable(name), value, verdict, threshold, scores, error, None if error is None else "missing")
     return Result(dataset, method, printable(name), first.label, judgement, len(rows))
 
 

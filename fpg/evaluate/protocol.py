@@ -147,6 +147,7 @@ def plan(
     batch: int = 16,
     threshold: float | None = None,
     highlights: int = 2,
+    timeout: float | None = None,
 ) -> Plan:
     """Find the labelled videos of prepared folders (they hold a manifest) and raw ones (videos, frames, images).
 
@@ -158,7 +159,7 @@ def plan(
             split, such data is divided as `fpg-prepare` does.
         layout: how raw folders lie on disk, see `fpg.data.layouts`; None recognises it.
         frames: per raw video; a prepared folder has its own number.
-        batch, threshold, highlights: as in `fpg.runtime.pipeline.Options`.
+        batch, threshold, highlights, timeout: as in `fpg.runtime.pipeline.Options`.
 
     Raises:
         InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.
@@ -166,15 +167,18 @@ def plan(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
-    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness}
+    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness, "timeout": timeout}
     items: list[Item] = []
     notes: list[str] = []
     built: list[Analyzer] = []
 
-    def shared() -> Analyzer:
+    def judged(source: Path) -> Judgement:
         if not built:
             built.append(analyzer())
-        return built[0]
+        result = judge(source, engine, built[0], frames=frames, **options)
+        if result.error_code == "timeout":
+            built.clear()  # what was given up may still be using it
+        return result
 
     for folder in folders:
         path = Path(folder)
@@ -183,7 +187,7 @@ def plan(
         if path.name == NAME or (path / NAME).is_file():
             found, note = _prepared(path, engine, split or "test", options)
         else:
-            found, note = _raw(path, engine, shared, split, layout, frames, options)
+            found, note = _raw(path, judged, split, layout, frames)
         items += found
         notes.append(note)
     seen = Counter((item.source, item.dataset, item.method, item.video) for item in items)
@@ -221,10 +225,12 @@ def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any]) -
 def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: dict[str, Any]) -> Judgement:
     threshold = options["threshold"]
     if record.status == "failed":
-        return failure(record.source, InputError(record.source, f"failed in preparation: {record.reason}"), engine, threshold)
+        error = InputError(record.source, f"failed in preparation: {record.reason}", record.error_code or None)
+        return failure(record.source, error, engine, threshold)
     if not rows:
         limit = engine.spec.threshold if threshold is None else threshold
-        return Judgement(record.source, None, None, limit, error=f"no face found in {record.frames} frames (in preparation)", no_face=True)
+        reason = f"no face found in {record.frames} frames (in preparation)"
+        return Judgement(record.source, None, None, limit, error=reason, error_code="no_face")
     try:
         frames = [list(group) for _, group in groupby(sorted(rows, key=lambda r: (r.frame, r.face)), key=lambda r: r.frame)]
         return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec.image_size), engine, **options)
@@ -254,13 +260,7 @@ def counting(rows: list[FaceRow]) -> list[FaceRow]:
 
 
 def _raw(
-    path: Path,
-    engine: Engine,
-    analyzer: Callable[[], Analyzer],
-    split: str | None,
-    layout: str | None,
-    frames: int | None,
-    options: dict[str, Any],
+    path: Path, judged: Callable[[Path], Judgement], split: str | None, layout: str | None, frames: int | None
 ) -> tuple[list[Item], str]:
     sources = find_sources(path, layout=layout, split=HASH if split == "all" else None)  # all of it: split files do not matter
     if not sources:
@@ -284,7 +284,7 @@ def _raw(
 
     def item(source: Source) -> Item:
         def run() -> Judgement:
-            return judge(source.path, engine, analyzer(), frames=frames, **options)
+            return judged(source.path)
 
         return Item(
             source.dataset, source.method, source.video, int(source.label or 0), str(source.path), run, compression=source.compression

@@ -91,7 +91,7 @@ def _read(path: str | os.PathLike[str], counts: tuple[int, ...], *, single: bool
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies about its size cannot fill the memory
     except FileNotFoundError:
-        raise InputError(path, "no such file") from None
+        raise InputError(path, "no such file", "missing") from None
     except (OSError, ValueError, EOFError) as error:
         raise InputError(path, f"is not a readable .npy array (pickles are refused): {error}") from error
     if not isinstance(array, np.ndarray):

@@ -88,9 +88,14 @@ class Judgement:
     threshold: float
     frames: tuple[FrameScore, ...] = ()
     error: str | None = None
-    no_face: bool = False
-    """The input could be read, and no frame had a face."""
+    error_code: str | None = None
+    """One of `fpg.common.errors.CODES`; None where `error` is."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def no_face(self) -> bool:
+        """The input could be read, and no frame had a face."""
+        return self.error_code == "no_face"
 
     @property
     def frames_with_face(self) -> int:
@@ -107,7 +112,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error`."""
+        end_s}], error, error_code`."""
         return {
             "input": self.input,
             "score": self.score,
@@ -132,6 +137,7 @@ class Judgement:
                 for track in self.tracks
             ],
             "error": self.error,
+            "error_code": self.error_code,
         }
 
 
@@ -154,11 +160,11 @@ def conclude(
     """
     frames = tuple(frames)
     if not frames:
-        raise InputError(name, "no frame could be decoded")
+        raise InputError(name, "no frame could be decoded", "no_frame")
     score = video_score(frame.score for frame in frames)
     if score is None:
         reason = f"no face found in {len(frames)} frame{'s' * (len(frames) != 1)}"
-        return Judgement(name, None, None, threshold, frames, reason, no_face=True)
+        return Judgement(name, None, None, threshold, frames, reason, "no_face")
     return Judgement(name, score, "fake" if score >= threshold else "real", threshold, frames, highlights=highlights)
 
 
@@ -166,7 +172,7 @@ def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, thr
     """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
     name = printable(path)
     reason = error.reason if printable(error.path) == name else printable(str(error))
-    return Judgement(name, None, None, limit(engine, threshold), error=reason)
+    return Judgement(name, None, None, limit(engine, threshold), error=reason, error_code=error.code)
 
 
 def limit(engine: Engine, threshold: float | None) -> float:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
@@ -38,7 +40,7 @@ from fpg.runtime.judgement import (
     printable,
 )
 from fpg.runtime.scores import faces_that_count
-from fpg.runtime.stages import Asked, Collector, Network, StageTimes, closing, prefetch
+from fpg.runtime.stages import Asked, Collector, Network, StageTimes, abandonable, closing, prefetch
 
 Box = tuple[float, float, float, float]
 
@@ -82,6 +84,8 @@ class Options:
     """Whether URLs are opened."""
     decode: str = "whole"
     """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
+    timeout: float | None = None
+    """Seconds after which an input is given up; None: never."""
 
     def open(self, path: str | os.PathLike[str], total: int | None) -> tuple[int, Frames]:
         """See `open_frames`."""
@@ -155,7 +159,7 @@ def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **op
     """
     chosen = Options(**options)
     with Network(engine, chosen.batch) as network:
-        return _Judging(engine, network, chosen, StageTimes()).judge(path, analyzer)
+        return _Judging(engine, network, chosen, StageTimes()).judge(path, lambda: contextlib.nullcontext(analyzer))
 
 
 def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engine, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:
@@ -233,8 +237,7 @@ class VideoDetector:
 
     def judge(self, path: str | os.PathLike[str]) -> Judgement:
         """As `judge`."""
-        with self._finder() as analyzer:
-            return self._judging.judge(path, analyzer)
+        return self._judging.judge(path, self._finder)
 
     def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
@@ -290,6 +293,15 @@ class VideoDetector:
         self._idle.put(analyzer)
 
 
+def _until(given_up: threading.Event, frames: Frames, path: str | os.PathLike[str]) -> Frames:
+    """The frames, as long as somebody waits for what becomes of them."""
+    with closing(frames):
+        for frame in frames:
+            if given_up.is_set():
+                raise InputError(path, "was given up", "timeout")
+            yield frame
+
+
 class _Waiting(NamedTuple):
     """A frame whose faces the network has been given."""
 
@@ -316,10 +328,28 @@ class _Judging:
     times: StageTimes
     cancelled: bool = False
 
-    def judge(self, path: str | os.PathLike[str], analyzer: Analyzer) -> Judgement:
+    def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
+        """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
+        given_up = threading.Event()
+
+        def work() -> Judgement:
+            with finder() as analyzer:
+                return self._judge(path, analyzer, given_up)
+
+        if self.options.timeout is None:
+            return work()
+        try:
+            return abandonable(work, self.options.timeout, given_up)
+        except TimeoutError:
+            error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
+            return self._failure(path, error)
+        finally:
+            given_up.set()
+
+    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event) -> Judgement:
         def attempt(total: int | None = None) -> Judgement:
             count, frames = self.options.open(path, total)
-            return self.conclude(path, count, self.analysed(path, frames, analyzer))
+            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer))
 
         try:
             try:
@@ -331,7 +361,7 @@ class _Judging:
         except FpgError:
             raise
         except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
-            return self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
+            return self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}", "internal"))
 
     def _failure(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
         return failure(path, error, self.engine, self.options.threshold)
@@ -357,11 +387,11 @@ class _Judging:
                     with self.times.lap("crop"):
                         chosen, inputs = choose_faces(image, boxes, self.engine.spec.image_size)
                 except ValueError as error:
-                    raise InputError(path, f"frame {index}: {error}") from error
+                    raise InputError(path, f"frame {index}: {error}", "internal") from error
                 except FpgError:
                     raise
                 except Exception as error:  # whatever a face model throws at one input must not end the others
-                    raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}") from error
+                    raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}", "internal") from error
                 yield FrameFaces(index, float(time_s), chosen, inputs, image if images else None)
 
     def scored(
@@ -372,12 +402,12 @@ class _Judging:
         with closing(prefetch(self._asked(items, window), window)) as waiting:
             for frame, tracks, measures, asked in waiting:
                 if self.cancelled:
-                    raise InputError(path, "was cancelled")
+                    raise InputError(path, "was cancelled", "cancelled")
                 faces = []
                 for box, track, measure, face in zip(frame.boxes, tracks, measures, asked, strict=True):
                     answer = face.answer(patience_s)
                     if not np.isfinite(answer.score):
-                        raise InputError(path, "the model's answer is not finite")
+                        raise InputError(path, "the model's answer is not finite", "model")
                     faces.append(FaceScore(box, answer.score, measure, track, answer.activation_map))
                 yield _Judged(FrameScore(frame.index, frame.time_s, tuple(faces)), frame.inputs, frame.image)
 

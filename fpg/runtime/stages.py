@@ -11,8 +11,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, TimeoutError
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, TimeoutError, wait
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -156,6 +156,34 @@ def prefetch(source: Iterator[T], size: int) -> Iterator[T]:
     finally:
         channel.cancel()
         thread.join()
+
+
+def abandonable(work: Callable[[], T], seconds: float, give_up: threading.Event) -> T:
+    """What `work` returns, if it does within so many seconds.
+
+    Args:
+        work: runs in a thread of its own, which nobody waits for once it is late: it may be stuck in a decoder.
+        seconds: from now on.
+        give_up: set when nobody waits any more; `work` looks at it where it can.
+
+    Raises:
+        TimeoutError: it took longer. Whatever `work` raises is raised here.
+    """
+    done: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    wait([done], seconds)
+    if not done.done():
+        give_up.set()
+        raise TimeoutError
+    return done.result()
 
 
 class Answer(NamedTuple):

@@ -84,7 +84,7 @@ def compare(both: Both, score: float = 1e-5) -> None:
     assert [r["input"] for r in python["results"]] == [r["input"] for r in ours["results"]]
     for theirs, result in zip(python["results"], ours["results"], strict=True):
         assert list(theirs) == list(result)
-        assert (theirs["error"] is None) == (result["error"] is None), (theirs["input"], theirs["error"], result["error"])
+        assert theirs["error_code"] == result["error_code"], (theirs["input"], theirs["error"], result["error"])
         assert (theirs["verdict"], theirs["threshold"]) == (result["verdict"], result["threshold"])
         assert [(f["index"], f["time_s"], len(f["faces"])) for f in theirs["frames"]] == [
             (f["index"], pytest.approx(f["time_s"], abs=1e-3), len(f["faces"])) for f in result["frames"]
@@ -261,10 +261,10 @@ def test_models_that_are_not_what_their_sidecar_says(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     model = tmp_path / engine.name
     change(model, sidecar(model))
-    assert detect.main([str(model), "v.mp4"]) == 1
+    assert detect.main([str(model), "v.mp4"]) == 2
     assert said in capsys.readouterr().err
     done = cpp(program, face_models, model, "v.mp4")
-    assert (done.returncode, said in done.stderr, done.stdout) == (1, True, "")
+    assert (done.returncode, said in done.stderr, done.stdout) == (2, True, "")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -284,8 +284,18 @@ def test_usage(program: Path, face_models: str, engine: Path, tmp_path: Path) ->
     assert cpp(program, face_models, engine, "v.mp4", "--every", 2, "--frames", 3).returncode == 2
     assert "examples:" in subprocess.run([str(program), "--help"], capture_output=True, text=True, check=True).stdout
     done = cpp(program, str(tmp_path), engine, "v.mp4")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "face_detection_full_range.tflite" in done.stderr
+
+
+def test_inputs_that_take_too_long_are_given_up_by_both(programs: Programs, portrait: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(portrait).save(tmp_path / "in" / name)
+    both = programs(tmp_path / "in", "--timeout", "0.000001")
+    assert [r["error_code"] for r in both[1]["results"]] == ["timeout", "timeout"]
+    compare(both)
+    assert [r["error"] for r in both[0]["results"]] == [r["error"] for r in both[1]["results"]]
 
 
 def test_a_json_file_that_cannot_be_written(program: Path, face_models: str, engine: Path, portrait: np.ndarray, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPat
         raise InputError(path, "no such file")
 
     monkeypatch.setattr(detect, "load_engine", refuse)
-    assert detect.main(["m.xml", "a.mp4"]) == 1
+    assert detect.main(["m.xml", "a.mp4"]) == 2
     assert capsys.readouterr().err == "error: m.xml: no such file\n"
 
 

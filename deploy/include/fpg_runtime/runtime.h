@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "fpg_runtime/error_codes.h"
+
 #if defined(_WIN32)
 #define FPG_RUNTIME_API
 #else
@@ -24,16 +26,19 @@
 
 namespace fpg::runtime {
 
-// One input (a video, a model, a sidecar) cannot be used: which, and why in one line.
+// One input (a video, a model, a sidecar) cannot be used: which, why in one line, and one of `codes` (error_codes.h) for
+// programs.
 class FPG_RUNTIME_API InputError : public std::runtime_error {
  public:
-  InputError(std::string path, const std::string& reason);
+  InputError(std::string path, const std::string& reason, std::string code = codes::unreadable);
   const std::string& path() const { return path_; }
   const std::string& reason() const { return reason_; }
+  const std::string& code() const { return code_; }
 
  private:
   std::string path_;
   std::string reason_;
+  std::string code_;
 };
 
 // The call is wrong: an unknown option, a value out of range.
@@ -115,6 +120,7 @@ struct FPG_RUNTIME_API Judgement {
   double threshold = 0.5;
   std::vector<FrameScore> frames;
   std::string error;
+  std::string error_code;  // one of `codes`; empty where `error` is
 
   int64_t frames_with_face() const;
   std::vector<TrackScore> tracks() const;
@@ -127,6 +133,7 @@ struct Options {
   int threads = 0;                  // of the engine; 0 leaves it to the backend
   int jobs = 1;                     // inputs judged at the same time by judge_many
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
+  double timeout_s = 0;             // after which an input is given up; 0: never
   std::string decode = "whole";     // or "needed": only what the frames need, so that damage elsewhere is not seen
   std::string face_models;          // folder with MediaPipe's two .tflite files; empty: see face_model_folder
 };
@@ -168,7 +175,7 @@ class FPG_RUNTIME_API VideoDetector {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 // The JSON of fpg-detect: one result, or the whole file.

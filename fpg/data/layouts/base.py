@@ -201,7 +201,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(path, "no such file") from None
+        raise InputError(path, "no such file", "missing") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"is not readable text: {error}") from error
 
@@ -224,7 +224,7 @@ def frame_files(folder: Path) -> list[Path]:
     try:
         return sorted((p for p in folder.iterdir() if is_media(p, IMAGE_SUFFIXES)), key=natural)
     except OSError as error:
-        raise InputError(folder, error.strerror or str(error)) from error
+        raise InputError.of(folder, error) from error
 
 
 def frame_time(index: int) -> float:
@@ -260,7 +260,7 @@ def folders(path: Path, unique: Iterable[str] = ()) -> dict[str, Path]:
                 raise InputError(path, f"has both {names[name].name}/ and {folder.name}/")
             names.setdefault(name, folder)
     except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
+        raise InputError.of(path, error) from error
     return names
 
 
@@ -282,7 +282,7 @@ def _walk(root: Path, skip: set[Path]) -> Iterator[tuple[Path, list[str]]]:
     seen: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
-        raise InputError(error.filename or root, error.strerror or str(error)) from error
+        raise InputError.of(error.filename or root, error) from error
 
     for name, below, files in os.walk(root, followlinks=True, onerror=refuse):
         folder = Path(name)
