@@ -164,39 +164,42 @@ bool is_url(const std::string& name) {
                      [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '.' || c == '-'; });
 }
 
-// Files to judge; folders give every video and image in them, each file once.
-std::vector<std::string> expand(const std::vector<std::string>& inputs, std::vector<InputError>& errors) {
+// What there is to judge, each file once, and what folders hold besides.
+struct Inputs {
   std::vector<std::string> files;
+  std::vector<InputError> errors;
+  std::vector<Skipped> skipped;
+  std::vector<std::string> notes;
+};
+
+Inputs expand(const std::vector<std::string>& inputs) {
+  Inputs result;
   std::set<std::string> known;
   const auto add = [&](const std::string& file) {
-    if (known.insert(file).second) files.push_back(file);
+    if (known.insert(file).second) result.files.push_back(file);
   };
   for (const std::string& name : inputs) {
     if (name.empty()) throw UsageError("INPUT: expected a file or folder, got an empty name");
     std::error_code error;
     if (is_url(name)) {
-      errors.emplace_back(name, "is a URL, and this program opens none", codes::refused);
+      result.errors.emplace_back(name, "is a URL, and this program opens none", codes::refused);
     } else if (!std::filesystem::is_directory(name, error)) {
       add(name);
     } else {
-      std::vector<std::string> found;
-      const auto quiet = std::filesystem::directory_options::skip_permission_denied;
-      for (auto it = std::filesystem::recursive_directory_iterator(name, quiet, error);
-           !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
-        const std::string base = it->path().filename().string();
-        std::error_code ignored;
-        if (base[0] == '.') {
-          if (it->is_directory(ignored)) it.disable_recursion_pending();
-        } else if ((is_video_name(base) || is_image_name(base)) && it->is_regular_file(ignored)) {
-          found.push_back(it->path().string());
-        }
+      try {
+        const Walk found = walk_folder(name);
+        if (found.media.empty() && found.unusable.empty())
+          result.errors.emplace_back(name, "the folder holds no videos or images", codes::empty);
+        std::for_each(found.media.begin(), found.media.end(), add);
+        result.errors.insert(result.errors.end(), found.unusable.begin(), found.unusable.end());
+        result.skipped.insert(result.skipped.end(), found.skipped.begin(), found.skipped.end());
+        if (const std::string text = found.summary(); !text.empty()) result.notes.push_back(name + ": " + text);
+      } catch (const InputError& unreadable) {
+        result.errors.push_back(unreadable);
       }
-      if (found.empty()) errors.emplace_back(name, "the folder holds no videos or images", codes::empty);
-      std::sort(found.begin(), found.end(), natural_less);
-      std::for_each(found.begin(), found.end(), add);
     }
   }
-  return files;
+  return result;
 }
 
 // Text that may hold a file name, for the terminal.
@@ -209,7 +212,9 @@ std::string one_line(const std::string& text) {
   return result;
 }
 
-std::string quoted(const std::string& text) {
+// Text for a CSV; what a spreadsheet would take for a formula begins with an apostrophe.
+std::string quoted(std::string text) {
+  if (!text.empty() && std::string("=+-@\t\r").find(text[0]) != std::string::npos) text.insert(0, "'");
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string result = "\"";
   for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -296,8 +301,7 @@ std::vector<Judgement> judge_all(VideoDetector& detector, const std::vector<std:
 
 int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  std::vector<InputError> errors;
-  const std::vector<std::string> files = expand(arguments.inputs, errors);
+  const Inputs inputs = expand(arguments.inputs);
   std::unique_ptr<VideoDetector> loaded;
   try {
     loaded = std::make_unique<VideoDetector>(arguments.model, arguments.options);
@@ -306,13 +310,13 @@ int run(int argc, char** argv) {
   }
   VideoDetector& detector = *loaded;
   const auto start = std::chrono::steady_clock::now();
-  std::vector<Judgement> results = judge_all(detector, files);
+  std::vector<Judgement> results = judge_all(detector, inputs.files);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (signalled != 0) {
     std::fprintf(stderr, "interrupted\n");
     return 128 + signalled;
   }
-  for (const InputError& error : errors) {
+  for (const InputError& error : inputs.errors) {
     Judgement judgement;
     judgement.input = error.path();
     judgement.error = error.reason();
@@ -323,12 +327,14 @@ int run(int argc, char** argv) {
   std::string lost;
   try {
     if (!arguments.json.empty())
-      write_atomically(arguments.json, to_json(results, detector.spec(), arguments.model, arguments.options) + "\n");
+      write_atomically(arguments.json,
+                       to_json(results, detector.spec(), arguments.model, arguments.options, inputs.skipped) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts
   }
   show(results);
+  for (const std::string& note : inputs.notes) std::fprintf(stderr, "note: %s\n", one_line(note).c_str());
   if (arguments.stats) show_stats(results, detector.times(), seconds);
   if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());
   const bool failed = std::any_of(results.begin(), results.end(), [](const Judgement& r) { return !r.error.empty(); });

@@ -156,7 +156,13 @@ class Network {
     engine_->run(images, filled, logits_.data(), maps_.data());
     times_.add("network", start);
     std::vector<double> scores;
-    for (size_t i = 0; i < static_cast<size_t>(faces); ++i) scores.push_back(fake_probability(&logits_[2 * i], what.temperature));
+    const size_t cells = maps_.size() / static_cast<size_t>(filled);
+    const auto finite = [](float value) { return std::isfinite(value); };
+    for (size_t i = 0; i < static_cast<size_t>(faces); ++i) {
+      const bool whole = finite(logits_[2 * i]) && finite(logits_[2 * i + 1]) &&
+                         std::all_of(&maps_[i * cells], &maps_[i * cells] + cells, finite);
+      scores.push_back(whole ? fake_probability(&logits_[2 * i], what.temperature) : std::nan(""));
+    }
     return scores;
   }
 

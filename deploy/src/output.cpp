@@ -55,7 +55,7 @@ std::string text_of(const json& value) { return value.dump(2, ' ', false, json::
 std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
 
 std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                    const Options& options) {
+                    const Options& options, const std::vector<Skipped>& skipped) {
   json hash;
   for (const auto& [name, value] : spec.files) {
     if (name == spec.model_file) hash = value;
@@ -63,7 +63,8 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
   std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
   if (options.frames == 0)
     sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
-  json results = json::array();
+  json results = json::array(), left = json::array();
+  for (const Skipped& item : skipped) left.push_back({{"path", item.path}, {"reason", item.reason}});
   for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
   json protocol = {{"unit", "video"},
                    {"frames", options.frames == 0 ? json("all") : json(options.frames)},
@@ -87,7 +88,8 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
                     {"temperature", spec.temperature},
                     {"provenance", json::parse(spec.provenance)}}},
                   {"protocol", protocol},
-                  {"results", results}});
+                  {"results", results},
+                  {"skipped", left}});
 }
 
 void write_atomically(const std::string& path, const std::string& text) {

@@ -15,6 +15,7 @@ using json = nlohmann::ordered_json;  // provenance keeps its order
 
 constexpr const char* kSchema = "fpg.engine/1";
 constexpr int kLargestSide = 4096;
+constexpr int kLargestBatch = 1024;
 constexpr const char* kFields[] = {"backend",   "model_file",  "files",     "detector",   "image_size", "map_size",
                                    "network",   "precision",   "batch",     "build",      "crop",       "labels",
                                    "threshold", "temperature", "reference", "provenance", "schema"};
@@ -96,6 +97,7 @@ EngineSpec read_spec(const std::string& model) {
       if (depth > kDeepest) throw std::runtime_error("nested too deeply");
       return true;
     });
+    value.dump();  // text that is no UTF-8 is refused now, not when the results are written
   } catch (const std::exception& error) {
     throw InputError(path, std::string("is not a readable sidecar: ") + error.what());
   }
@@ -118,7 +120,8 @@ EngineSpec read_spec(const std::string& model) {
   const json& files = read.field("files");
   read.expect(files.is_object() && !files.empty(), "files", "plain names, each with its SHA-256");
   for (const auto& [name, hash] : files.items()) {
-    const bool plain = !name.empty() && name != "." && name != ".." && std::filesystem::path(name).filename() == name;
+    const bool plain = !name.empty() && name != "." && name != ".." && name.find('\0') == std::string::npos &&
+                       std::filesystem::path(name).filename() == name;
     read.expect(plain && hash.is_string(), "files", "plain names, each with its SHA-256");
     spec.files.emplace_back(name, hash.get<std::string>());
   }
@@ -131,13 +134,15 @@ EngineSpec read_spec(const std::string& model) {
               "an integer from 1 to 4096");
   spec.image_size = read.field("image_size").get<int>();
   const json& map = read.field("map_size");
-  read.expect(map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]), "map_size", "two integers >= 1");
+  const bool two = map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]);
+  read.expect(two && map[0] <= spec.image_size && map[1] <= spec.image_size, "map_size", "two integers from 1 to image_size");
   spec.map_size = {map[0].get<int>(), map[1].get<int>()};
   spec.network = read.text("network", "forgery-detector");
   spec.precision = read.text("precision", "fp32");
   if (const json& batch = read.field("batch"); !batch.is_null()) {
     const bool three = batch.is_array() && batch.size() == 3 && whole(batch[0]) && whole(batch[1]) && whole(batch[2]);
-    read.expect(three && batch[0] <= batch[1] && batch[1] <= batch[2], "batch", "null or three integers >= 1 in rising order");
+    read.expect(three && batch[0] <= batch[1] && batch[1] <= batch[2] && batch[2] <= kLargestBatch, "batch",
+                "null or three integers from 1 to 1024 in rising order");
     spec.batch = {batch[0].get<int>(), batch[1].get<int>(), batch[2].get<int>()};
   }
   if (const json& build = read.field("build"); !build.is_null()) {

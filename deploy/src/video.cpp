@@ -62,14 +62,8 @@ std::string fixed(double value) {
   return text;
 }
 
-// The code of what the operating system says of a path.
-const char* code_of(int error) {
-  if (error == ENOENT || error == ENOTDIR || error == ELOOP) return codes::missing;
-  return error == EACCES || error == EPERM ? codes::not_permitted : codes::unreadable;
-}
-
 void check_pixels(const std::string& path, int64_t width, int64_t height, int64_t limit) {
-  if (width * height > limit) {
+  if (width < 0 || height < 0 || (height > 0 && width > limit / height)) {
     throw InputError(path,
                      "is too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels, the limit is " +
                          std::to_string(limit / 1'000'000) + " megapixels",
@@ -446,12 +440,6 @@ std::array<uint8_t, 24> start_of(const std::string& path) {
   return bytes;
 }
 
-std::string suffix(const std::string& path) {
-  std::string text = std::filesystem::path(path).extension().string();
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 std::vector<int64_t> wanted(int64_t available, int frames, int every) {
   if (frames > 0) return sample_indices(available, frames);
   std::vector<int64_t> indices;
@@ -471,19 +459,6 @@ int64_t decodable(const std::string& path, const FrameCountError& error, int64_t
 }
 
 }  // namespace
-
-bool is_video_name(const std::string& path) {
-  static const std::set<std::string> known = {".mp4",  ".m4v", ".mov",  ".avi", ".mkv", ".webm", ".mpg",
-                                              ".mpeg", ".ts",  ".m2ts", ".mts", ".flv", ".wmv",  ".asf",
-                                              ".3gp",  ".3g2", ".ogv",  ".mxf", ".vob", ".y4m",  ".gif"};
-  return known.count(suffix(path)) > 0;
-}
-
-bool is_image_name(const std::string& path) {
-  static const std::set<std::string> known = {".png", ".jpg",  ".jpeg", ".jpe", ".bmp", ".webp",
-                                              ".tif", ".tiff", ".ppm",  ".pgm", ".jp2"};
-  return known.count(suffix(path)) > 0;
-}
 
 bool natural_less(const std::string& a, const std::string& b) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -520,6 +495,8 @@ void check_file(const std::string& path) {
   }
   if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file", codes::not_a_file);
   if (info.st_size == 0) throw InputError(path, "is empty (0 bytes)", codes::empty);
+  const std::string what = foreign_kind(path);
+  if (!what.empty()) throw InputError(path, "is " + what + ", and neither a picture nor a video", codes::not_media);
 }
 
 std::vector<std::string> frame_files(const std::string& folder) {

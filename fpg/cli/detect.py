@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.entry import needed, run
+from fpg.cli.inputs import expand
 from fpg.cli.options import add_timeout
 from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
-from fpg.common.files import atomic_write, write_json
+from fpg.common.files import atomic_write, cell, write_json
 from fpg.data.pool import WorkerDied
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.seek import check_device
-from fpg.data.sources import natural
-from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from fpg.data.video import IMAGE_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.faces import default_analyzer
 from fpg.runtime.face_engines import engine_analyzer
@@ -157,39 +157,6 @@ def check_outputs(*paths: str | None) -> None:
         raise UsageError("two outputs name the same file")
 
 
-def expand(inputs: Sequence[str]) -> tuple[list[Path | str], list[InputError]]:
-    """Files and URLs to judge: folders give every video and image in them, recursively, each file once.
-
-    Returns:
-        the files in order, and an error for each folder without any.
-
-    Raises:
-        UsageError: an empty name.
-    """
-    files: dict[Path | str, None] = {}
-    errors: list[InputError] = []
-    for name in inputs:
-        if not name:
-            raise UsageError("INPUT: expected a file or folder, got an empty name")
-        if is_url(name):
-            files.setdefault(name)
-            continue
-        path = Path(name)
-        if not os.path.isdir(path):
-            files.setdefault(path)
-            continue
-        found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES and not _hidden(p, path) and p.is_file()]
-        for file in sorted(found, key=natural):
-            files.setdefault(file)
-        if not found:
-            errors.append(InputError(path, "the folder holds no videos or images"))
-    return list(files), errors
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
 @dataclass(frozen=True)
 class _Judge:
     """Judges files on a Ray worker: calling it builds engine and analyzer and gives the function that does."""
@@ -252,7 +219,8 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
 def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     """Judge everything and write what was asked for; the exit code."""
     options = options_of(arguments)
-    files, errors = expand(arguments.inputs)
+    inputs = expand(arguments.inputs)
+    files, errors = inputs.files, list(inputs.errors)
     overlays = overlay_paths(arguments.overlay, files) if arguments.overlay else {}
     results: list[Judgement] = []
     order: list[int] = []
@@ -282,13 +250,18 @@ def detect(arguments: argparse.Namespace, engine: Engine) -> int:
     protocol = {**describe_protocol(options["frames"], options["every"], options["decode"]), "faces": FACES}
     try:
         if arguments.json:
-            write_json(arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results]})
+            skipped = [{"path": printable(item.path), "reason": item.reason} for item in inputs.skipped]
+            write_json(
+                arguments.json, {"model": model, "protocol": protocol, "results": [r.to_json() for r in results], "skipped": skipped}
+            )
         if arguments.csv:
             write_csv(arguments.csv, results)
         if arguments.report:
             write_detect_report(arguments.report, results, model, protocol, threshold)
     finally:  # a file that cannot be written does not hide the verdicts, and `| head` does not stop the files
         show(results)
+        for note in inputs.notes:
+            print(one_line(f"note: {note}"), file=sys.stderr, flush=True)
         if arguments.stats:
             show_stats(results, detector.times, seconds)
     return 1 if any(r.error for r in results) else 0
@@ -337,11 +310,11 @@ def write_csv(path: str | os.PathLike[str], results: Sequence[Judgement]) -> Non
         lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code"])
         for result in results:
             if result.error:
-                lines.writerow([result.input, *[""] * 8, result.error, result.error_code])
+                lines.writerow([cell(result.input), *[""] * 8, cell(result.error), result.error_code])
             for frame in result.frames:
                 for face in frame.faces:
                     box = [f"{v:.2f}" for v in face.box]
-                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, "", ""])
+                    lines.writerow([cell(result.input), frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, "", ""])
 
 
 def show_stats(results: Sequence[Judgement], times: StageTimes, seconds: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
@@ -42,6 +43,7 @@ def add_parser(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     p.add_argument("root", metavar="DIR", nargs="?", help="folder, CSV or DeepfakeBench list, or what fpg-prepare wrote")
     p.add_argument("--layout", metavar="NAME", help="how DIR lies on disk (default: it is recognised; list: shows them all)")
+    add_images(p)
     p.add_argument("--deep", action="store_true", help=f"open every video, not a sample of {SAMPLE}, and decode a frame of each")
     p.add_argument("--out", metavar="FILE", help="write everything found and the list of all videos, as JSON")
     p.add_argument("--workers", type=int, help="processes for --deep (default: one per CPU; 0: in this process)")
@@ -65,6 +67,7 @@ def examine(args: argparse.Namespace) -> int:
     report = examine_data(
         args.root,
         layout=args.layout,
+        images=args.images,
         deep=args.deep,
         workers=args.workers,
         estimate=args.estimate,

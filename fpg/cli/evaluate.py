@@ -13,10 +13,13 @@ from typing import Any
 
 from fpg.cli.detect import add_shared, check_outputs, probability
 from fpg.cli.entry import needed, run
+from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
+from fpg.data.checks import compare_faces
+from fpg.data.layouts.base import Findings
 from fpg.engines import Engine, load_engine
 from fpg.evaluate import foreign
 from fpg.evaluate.bootstrap import RESAMPLES
@@ -48,6 +51,9 @@ real/ and fake/ of videos, frames or images, a CSV or a DeepfakeBench list (fpg-
 Every number comes with its protocol. The exit code is 1 when a video failed or had no face: it is named on the standard
 error, in the JSON file and in the report, left out of the metrics, and counted as 0.5 in the numbers "as released"."""
 
+LISTED = 20
+"""Warnings about the data that are printed; the JSON has all."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line of fpg-eval."""
@@ -71,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
     p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
+    add_images(p)
     p.add_argument("--out", metavar="DIR", help="write everything there: metrics.json, report.html, report.md and plots/ as SVG and PNG")
     p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
@@ -203,6 +210,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
         default_analyzer,
         split=a.split or ("val" if a.calibrate else None),
         layout=a.layout,
+        images=a.images,
         frames=a.frames,
         batch=a.batch,
         threshold=a.threshold,
@@ -234,6 +242,10 @@ def evaluate(a: argparse.Namespace, engine: Engine, command: str) -> int:
         calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
     threshold = spec.threshold if a.threshold is None else a.threshold
     metrics = summarise(results, chosen.notes, threshold, a.frames, resamples=a.resamples, seed=a.seed)
+    faces = Findings()
+    compare_faces([(r.label, r.status == "scored") for r in results if r.status != "failed"], faces)
+    warnings = [*chosen.warnings, *(f"{finding.path}: {finding.text}" for finding in faces.items)]
+    metrics["warnings"] = list(dict.fromkeys(warnings))
     if suite is not None:
         with progress("robustness") as bar:
             task = bar.add_task("", total=suite.steps(chosen.items))
@@ -346,6 +358,8 @@ def show(m: dict[str, Any]) -> None:
         table("by data set, manipulation and compression", ["data set", "part", "real", "fake", "AUC [95 %]", "AP", "EER"], rows)
     if "robustness" in m:
         show_robustness(m["robustness"])
+    for line in m.get("warnings", [])[:LISTED]:
+        print(f"warning: {one_line(line)}", file=sys.stderr, flush=True)
     for v in m["failed_videos"] + m["no_face_videos"]:
         print(f"error: {one_line(v['source'])}: {one_line(v['reason'])}", file=sys.stderr, flush=True)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from fpg.data.layouts.pictures import IMAGES
+
 TIMEOUT_S = 3600.0
 """Hours of video are judged in less; what takes longer is stuck."""
 
@@ -16,6 +18,16 @@ def add_timeout(p: argparse.ArgumentParser) -> None:
         default=TIMEOUT_S,
         metavar="SECONDS",
         help="give an input up after so long and go on with the others (default: %(default)g; 0: never)",
+    )
+
+
+def add_images(p: argparse.ArgumentParser) -> None:
+    """`--images`."""
+    p.add_argument(
+        "--images",
+        choices=IMAGES,
+        default="auto",
+        help="read a folder of pictures as the frames of one video, or as stills (default: auto, by names and sizes; it is said which)",
     )
 
 

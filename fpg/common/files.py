@@ -55,6 +55,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
                 os.unlink(temporary)
 
 
+def cell(text: str) -> str:
+    """Text for a CSV that people open in a spreadsheet: what would be taken for a formula there begins with an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
     """Remove what `atomic_write` left anywhere below `folder` when its process was killed; only one process may be writing there."""
     for path in Path(folder).rglob(".*.part"):

@@ -25,6 +25,8 @@ Analyzer = Callable[[np.ndarray], Sequence[Face]]
 """Gives the faces of an image, uint8 [H, W, 3] RGB, largest first."""
 
 _REASON_LIMIT = 3
+_LONGEST_NAME, _LONGEST_PATH = 200, 1000
+"""Bytes of one part of a crop's path, and of all of it."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +189,20 @@ def _clear(task: Task, out: Path, keep: set[str]) -> None:
             folder.rmdir()  # only when empty
 
 
+def _short(name: str) -> str:
+    """A name that file systems take (255 bytes), with room for the hash that makes it unique."""
+    data = name.encode("utf-8", "replace")
+    return name if len(data) <= _LONGEST_NAME else data[:_LONGEST_NAME].decode("utf-8", "ignore")
+
+
 def crop_folder(source: Source, label: int) -> str:
     """Folder of a source's crops, relative to the manifest: `crops/<data set>/<method>/<id>`, made safe and unique."""
     method = source.method or ("real" if label == REAL else "fake")
     parts = [source.dataset, method, *source.video.split("/")]
     safe = ["_" if part in ("", ".", "..") else part.replace("\\", "_").replace("\0", "_").replace("/", "_") for part in parts]
+    safe = [_short(part) for part in safe]
+    while len(safe) > 3 and len("/".join(safe).encode()) > _LONGEST_PATH:
+        del safe[2]
     if safe != parts or (source.method or "real").lower() != method.lower():
         safe[-1] += "-" + hashlib.sha256("\0".join(source.key).encode()).hexdigest()[:8]
     return "/".join(["crops", *safe])

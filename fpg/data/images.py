@@ -13,13 +13,15 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from fpg.common.errors import InputError
+from fpg.common.kinds import SUFFIXES, foreign_kind
+from fpg.data.jpeg_scans import MAX_SCANS, scans
 
-IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"])
+IMAGE_SUFFIXES = SUFFIXES["image"]
 
 MAX_IMAGE_PIXELS = 100_000_000
 """Images that claim more are refused before anything is decoded."""
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """PNG interlacing (ISO/IEC 15948, 8.2): x and y of the first pixel, x and y step of each pass."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -35,8 +37,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=IMAGE_FORMATS) as image:
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
+                if image.format in ("JPEG", "MPO") and scans(Path(path).read_bytes()) > MAX_SCANS:
+                    raise InputError(path, f"is a JPEG of more than {MAX_SCANS} scans", "too_large")
                 image.load()
                 _check_complete(path, image)
                 return _to_rgb(path, image)
@@ -49,7 +53,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raises `InputError` unless `path` is a file with something in it."""
+    """Raises `InputError` unless `path` is a file with something in it that may be a picture or a video."""
     try:
         size = os.stat(path).st_size
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
@@ -60,6 +64,12 @@ def check_file(path: str | os.PathLike[str]) -> None:
         raise InputError(path, "is not a file", "not_a_file")
     if size == 0:
         raise InputError(path, "is empty (0 bytes)", "empty")
+    try:
+        what = foreign_kind(path)
+    except OSError as error:
+        raise InputError.of(path, error) from error
+    if what:
+        raise InputError(path, f"is {what}, and neither a picture nor a video", "not_media")
 
 
 def check_pixels(path: str | os.PathLike[str], width: int, height: int, limit: int) -> None:

@@ -22,8 +22,10 @@ from typing import Any
 
 from fpg.common.console import console, one_line, progress
 from fpg.common.errors import InputError, UsageError
-from fpg.common.files import atomic_write, write_json
+from fpg.common.files import atomic_write, cell, write_json
+from fpg.data.checks import compare_files
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
+from fpg.data.layouts.base import Findings
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
 from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
@@ -64,6 +66,7 @@ def prepare(
     label: int | None = None,
     split: str | None = None,
     layout: str | None = None,
+    images: str = "auto",
     precomputed: bool = False,
     analyzer: Callable[[], Analyzer] = default_faces,
     ray: str | None = None,
@@ -81,6 +84,7 @@ def prepare(
         label: 0 real or 1 fake, for sources that say nothing about it; refused where they do.
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
+        images: how folders of pictures are read, see `fpg.data.sources.survey`.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
         analyzer: picklable, builds the face analyzer once per process.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
@@ -101,17 +105,20 @@ def prepare(
     if ray is not None:  # workers elsewhere have another working directory
         source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
-    found = survey(source, layout=layout, dataset=dataset, split=split)
+    found = survey(source, layout=layout, dataset=dataset, split=split, images=images)
     tasks = [replace(_task(s, label, source), precomputed=precomputed) for s in found.require()]
     if not quiet:
-        for line in found.warnings():
-            console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
+        checks = Findings()
+        compare_files(found.sources, checks)
+        for line in [*found.warnings(), *replace(found, findings=checks.items).warnings()]:
+            console.print(one_line(f"note: {line}"), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
     job = _Job(root, frames, analyzer, workers, ray, timeout)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"layout": layout} if layout else {}
+        settings |= {"images": images} if images != "auto" else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
         _run(job, [t for t in tasks if t.source.key not in records], len(tasks), records, rows, quiet)
@@ -293,7 +300,7 @@ def _write_failures(root: Path, videos: list[VideoRecord]) -> None:
     with atomic_write(root / FAILURES, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "reason", "error_code"])
-        writer.writerows([video.source, video.reason, video.error_code] for video in failed)
+        writer.writerows([cell(video.source), cell(video.reason), video.error_code] for video in failed)
 
 
 def _name_of(analyzer: Callable[[], Analyzer]) -> str:

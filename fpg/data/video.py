@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from fpg.common.errors import InputError
+from fpg.common.kinds import SUFFIXES
 from fpg.data.images import IMAGE_SUFFIXES, check_file, check_pixels, read_image
 
 __all__ = [
@@ -38,12 +39,7 @@ __all__ = [
     "to_rgb",
 ]
 
-# fmt: off
-VIDEO_SUFFIXES = frozenset([
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
-    ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".y4m", ".gif",
-])
-# fmt: on
+VIDEO_SUFFIXES = SUFFIXES["video"]
 MAX_VIDEO_PIXELS = 40_000_000
 """Per frame (8K is 33 million); decoders keep many frames at once."""
 
@@ -52,7 +48,9 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
     "mp3,wav,flac,aac,w64,aiff"
 )
-_NETWORK = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,crypto,hls"
+_NETWORK = "http,https,tls,tcp,udp,rtp,rtsp,rtmp"
+# A URL is opened, and nothing that it names: no playlists (HLS, DASH, SDP files), no redirects.
+_STREAMS = _CONTAINERS + ",rtsp,rtp,mpjpeg,mjpeg"
 STREAM_PATIENCE_S = 10.0
 """How long a stream from the network may answer nothing."""
 # Formats whose header states the true length, so that packets ending well before it mean a truncated file.
@@ -223,7 +221,13 @@ def opened(path: str | os.PathLike[str], threads: int = 0) -> Iterator[tuple[Any
 
 @contextlib.contextmanager
 def _opened_url(url: str | os.PathLike[str], threads: int) -> Iterator[tuple[Any, Any]]:
-    options = {"protocol_whitelist": _NETWORK, "max_pixels": str(MAX_VIDEO_PIXELS), "rtsp_transport": "tcp"}
+    options = {
+        "protocol_whitelist": _NETWORK,
+        "format_whitelist": _STREAMS,
+        "max_pixels": str(MAX_VIDEO_PIXELS),
+        "rtsp_transport": "tcp",
+        "max_redirects": "0",
+    }
     with _stream_of(url, os.fspath(url), threads, options=options, timeout=STREAM_PATIENCE_S) as opened:
         yield opened
 

@@ -298,7 +298,9 @@ class Network:
         images = np.stack(faces + faces[-1:] * (self._smallest - len(faces)))
         with self._times.lap("network"):
             output = self._engine(images)
-        scores = fake_probability(output.logits, self._engine.spec.temperature)
+        scores = fake_probability(output.logits, self._engine.spec.temperature).astype(np.float64)
+        finite = np.isfinite(output.logits).all(1) & np.isfinite(output.activation_map).reshape(len(scores), -1).all(1)
+        scores[~finite] = np.nan
         return [Answer(float(score), kept) for score, kept, _ in zip(scores, output.activation_map, faces, strict=False)]
 
 

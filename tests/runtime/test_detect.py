@@ -14,6 +14,7 @@ import torch
 from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, face_image, lossless_video, save
 
 import fpg.cli.detect as detect
+from fpg.cli.inputs import expand
 from fpg.common.errors import InputError
 from fpg.data.video import probe
 from fpg.runtime.judgement import Highlight, Judgement
@@ -85,9 +86,9 @@ def test_a_folder_without_inputs_is_named(tmp_path: Path) -> None:
 
 def test_an_input_given_twice_is_judged_once(tmp_path: Path) -> None:
     image = save(tmp_path / "a.png", face_image(10))
-    assert detect.expand([str(image), str(tmp_path), str(image)]) == ([image], [])
+    assert expand([str(image), str(tmp_path), str(image)]).files == [image]
     names = [save(tmp_path / "n" / f"f{n}.png", face_image(10)) for n in (2, 10, 1)]
-    assert detect.expand([str(tmp_path / "n")])[0] == [names[2], names[0], names[1]]
+    assert expand([str(tmp_path / "n")]).files == [names[2], names[0], names[1]]
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>.png", "a&b\"'.png", os.fsdecode(b"caf\xe9.png"), "line\nbreak.png"])

@@ -178,10 +178,29 @@ class FPG_RUNTIME_API VideoDetector {
   std::shared_ptr<Impl> impl_;
 };
 
+// A file or folder that is nothing to judge, and why: `audio`, `document`, `hidden`, ... or a suffix.
+struct Skipped {
+  std::string path;
+  std::string reason;
+};
+
+// What a folder holds: videos and pictures by their names; what a person would expect to be judged and cannot be (kinds that are
+// not read, links that lead nowhere); and the rest.
+struct FPG_RUNTIME_API Walk {
+  std::vector<std::string> media;
+  std::vector<InputError> unusable;
+  std::vector<Skipped> skipped;
+
+  std::string summary() const;  // "3 not judged: 2 .heic, 1 audio"; empty where everything is to be judged
+};
+
+// Everything under a folder, in natural order. Links are followed, and no folder is entered twice. Throws InputError.
+FPG_RUNTIME_API Walk walk_folder(const std::string& root);
+
 // The JSON of fpg-detect: one result, or the whole file.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
 FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                                    const Options& options);
+                                    const Options& options, const std::vector<Skipped>& skipped = {});
 
 // Writes a file that is whole or absent. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from fpg.common.errors import InputError
+from fpg.common.strict_json import parse_json
 from fpg.data.images import IMAGE_SUFFIXES
 from fpg.data.manifest import FAKE, REAL
 from fpg.data.video import VIDEO_SUFFIXES
@@ -214,9 +214,9 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, f"is not JSON: {error}") from error
+        return parse_json(text)
+    except ValueError as error:
+        raise InputError(path, f"is not JSON: {error}", "invalid") from error
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -264,14 +264,20 @@ def folders(path: Path, unique: Iterable[str] = ()) -> dict[str, Path]:
     return names
 
 
-def media(root: Path, skip: set[Path] | None = None) -> list[tuple[Path, Kind]]:
-    """Videos, images and folders of frames under `root`, sorted; links are followed, once each."""
+def media(root: Path, skip: set[Path] | None = None, frames: Callable[[Path, list[Path]], bool] | None = None) -> list[tuple[Path, Kind]]:
+    """Videos, images and folders of frames under `root`, sorted; links are followed, once each.
+
+    Args:
+        root: where to look.
+        skip: folders not to look into.
+        frames: says of a folder below `root` and its images, without videos, whether they are one video of frames; None: they are.
+    """
     found: list[tuple[Path, Kind]] = []
     for folder, names in _walk(root, skip or set()):
         videos = [folder / f for f in names if is_media(folder / f, VIDEO_SUFFIXES)]
         images = [folder / f for f in names if is_media(folder / f, IMAGE_SUFFIXES)]
         found += [(path, "video") for path in videos]
-        if images and not videos and folder != root:
+        if images and not videos and folder != root and (frames is None or frames(folder, images)):
             found.append((folder, "frames"))
         else:
             found += [(path, "image") for path in images]
