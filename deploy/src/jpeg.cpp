@@ -115,9 +115,11 @@ Image read_jpeg(const std::string& path, int64_t max_pixels) {
   errors.base.error_exit = on_error;
   errors.base.emit_message = on_message;
   const std::unique_ptr<jpeg_decompress_struct, void (*)(j_decompress_ptr)> guard(&jpeg, jpeg_destroy_decompress);
-  if (setjmp(errors.escape) != 0 && scans.too_many)
-    throw InputError(path, "is a JPEG of more than " + std::to_string(kMaxScans) + " scans", codes::too_large);
-  if (errors.text[0] != '\0') throw InputError(path, std::string("is damaged or truncated: ") + errors.text, codes::damaged);
+  if (setjmp(errors.escape) != 0) {
+    if (scans.too_many)
+      throw InputError(path, "is a JPEG of more than " + std::to_string(kMaxScans) + " scans", codes::too_large);
+    throw InputError(path, std::string("is damaged or truncated: ") + errors.text, codes::damaged);
+  }
   jpeg_create_decompress(&jpeg);
   jpeg.progress = &scans.base;
   jpeg_stdio_src(&jpeg, file.get());
