@@ -196,6 +196,10 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     metadata = table.schema.metadata or {}
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
         raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
+    for field in table.schema:
+        if field.name in _SCHEMA.names and field.type != _SCHEMA.field(field.name).type:
+            text = f"column {field.name}: expected {_SCHEMA.field(field.name).type}, got {field.type}"
+            raise InputError(path, f"is not a readable manifest: {text}", "invalid")
     try:
         videos = [_record(values) for values in parse_json(metadata[b"fpg.videos"].decode("utf-8"))]
         faces = [_row(values) for values in table.to_pylist()]
@@ -275,9 +279,9 @@ def _row(values: dict[str, Any]) -> FaceRow:
             raise ValueError(f"{name}: expected text, got {values[name]!r:.60}")
     if not is_inside(values["path"]):
         raise ValueError(f"path: expected one inside the folder, got {values['path']!r:.60}")
-    for name in ("frame", "time_s", "face", "label"):
-        if isinstance(values[name], bool) or not isinstance(values[name], int | float):
-            raise ValueError(f"{name}: expected a number, got {values[name]!r:.60}")
+    for name in ("frame", "time_s", "face", "label", "origin", "frame_size", "size", "box", "landmarks", "score"):
+        if values[name] is None:
+            raise ValueError(f"{name}: expected a value, got nothing")
     height, width = values["size"]
     if not (0 < height * width <= MAX_CROP_PIXELS and height > 0):
         raise ValueError(f"size: expected that of a crop, got {values['size']}")

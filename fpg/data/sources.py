@@ -126,6 +126,10 @@ def survey(
     if layout and not found and not layouts[0][0].matches(path):
         findings = Findings()  # whatever its reader missed follows from that
         findings.error("layout", path, f"does not look like {layout}, which is {layouts[0][0].title}")
+    for source in found:
+        if "\0" in os.fspath(source.path):
+            findings.error("unreadable", path, f"names a path with a null byte: {os.fspath(source.path)!r:.80}")
+    found = [source for source in found if "\0" not in os.fspath(source.path)]
     sources = sorted((_placed(s, split) for s in found), key=lambda s: s.key)
     for source in sources:
         if os.path.islink(source.path) and not os.path.exists(source.path):

@@ -117,8 +117,7 @@ def test_columns_of_another_type(tmp_path: Path, column: str) -> None:
             read_manifest(tmp_path)
         except InputError:
             continue
-        assert column in ("label", "frame")  # where another integer is one too
-        assert other.type == pa.int64()
+        pytest.fail(f"{column} as {other.type} was read")
 
 
 def test_a_manifest_of_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
