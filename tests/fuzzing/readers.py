@@ -87,7 +87,8 @@ def _lists(path: Path) -> None:
     from fpg.data.sources import survey
 
     found = survey(path)
-    for source in found.sources:
+    found.warnings()
+    for source in found.require():
         "/".join(source.key).encode("utf-8")
 
 

@@ -35,8 +35,9 @@ from fpg.data.images import read_image
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.layouts.base import read_json
 from fpg.data.manifest import FaceRow, VideoRecord, read_manifest, write_manifest
-from fpg.data.sources import Source
+from fpg.data.sources import Source, survey
 from fpg.engines.base import fake_probability
+from fpg.evaluate.foreign import read_scores
 from fpg.faces.precomputed import read_landmarks
 from fpg.models.weights import read_checkpoint
 from fpg.train.setup import UsageError, claim
@@ -373,3 +374,24 @@ def test_openvino_reports_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+# What the fuzzers found
+
+
+@pytest.mark.parametrize("image", ["/", ".", "./", "//", ["/"]])
+def test_frames_of_other_tools_whose_paths_name_nothing(tmp_path: Path, image: Any) -> None:
+    (tmp_path / "s.json").write_text(json.dumps({"image": [image], "pred": [0.1], "label": [0]}))
+    with pytest.raises(InputError, match="expected the path of a frame"):
+        read_scores(tmp_path / "s.json", 0.5)
+
+
+def test_frames_of_other_tools_with_thousands_of_digits(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps({"image": ["9" * 5000 + ".png"], "pred": [0.1], "label": [0]}))
+    assert len(read_scores(tmp_path / "s.json", 0.5)) == 1
+
+
+def test_a_list_that_names_a_null_byte(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_bytes(b"path,label\na\0b.mp4,real\nc.mp4,fake\n")
+    with pytest.raises(InputError, match=r"null byte|is not a readable CSV"):
+        survey(tmp_path / "l.csv").require()
