@@ -58,7 +58,7 @@ def find_copies(sources: Iterable[Source], findings: Findings) -> None:
         seen: dict[bytes, Source] = {}
         for source in group if len(group) > 1 and size else []:
             first = seen.setdefault(fingerprint(source.path), source)
-            if first is not source:
+            if first is not source and os.path.realpath(first.path) != os.path.realpath(source.path):
                 differ = [w for w, a, b in (("labels", first.label, source.label), ("splits", split_of(first), split_of(source))) if a != b]
                 pairs.append((differ, first, source))
     for differ, first, source in sorted(pairs, key=lambda pair: ("labels" not in pair[0], not pair[0])):

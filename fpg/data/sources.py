@@ -153,7 +153,8 @@ def _contradictions(sources: list[Source], findings: Findings) -> None:
     for source in sources:
         first = places.setdefault(os.path.realpath(source.path), source)
         if first.label != source.label:
-            text = f"is listed as real ({_named(first)}) and as fake ({_named(source)}): one of them is wrong"
+            real, fake = sorted((first, source), key=lambda s: s.label or 0)
+            text = f"is listed as real ({_named(real)}) and as fake ({_named(fake)}): one of them is wrong"
             findings.error("contradictory_labels", source.path, text)
         elif split_of(first) != split_of(source):
             text = f"is in two splits: {split_of(first)} ({_named(first)}) and {split_of(source)} ({_named(source)})"
