@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fpg.augment.donor import DonorFace
+from fpg.augment.finish import finish_pair
 from fpg.augment.params import AugmentConfig, ColorParams, PairParams, draw_pair
 from fpg.augment.plan import PairPlan, cut_window, plan_pair
 from fpg.augment.self_blend import make_planned
@@ -44,6 +46,8 @@ class PreparedPair(NamedTuple):
     plan: PairPlan
     pixels: np.ndarray
     """uint8 [h, w, 3] of `plan.window`."""
+    donor: DonorFace | None = None
+    """The other face, where the draws want one."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,12 @@ class PreparedBatch:
     records: np.ndarray
     """[N] of `fpg.ops.self_blend.PAIR_RECORD`."""
     masks: MaskTable
+    donors: tuple[DonorFace | None, ...] = ()
+    """`PreparedPair.donor` of each; empty for none at all."""
+
+    def donor(self, index: int) -> DonorFace | None:
+        """The other face of a pair."""
+        return self.donors[index] if self.donors else None
 
     def __len__(self) -> int:
         return len(self.plans)
@@ -65,15 +75,18 @@ class PreparedBatch:
         return replace(self, windows=replace(self.windows, data=self.windows.data.pin_memory()))
 
 
-def prepare_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params: PairParams) -> PreparedPair:
-    """Plan a pair and cut out what it needs; the arguments and errors of `plan_pair`."""
+def prepare_pair(
+    image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params: PairParams, donor: DonorFace | None = None
+) -> PreparedPair:
+    """Plan a pair and cut out what it needs; the arguments and errors of `plan_pair`, and the other face where the draws want one."""
     plan = plan_pair(image, landmarks, box, params)
-    return PreparedPair(plan, cut_window(image, plan))
+    return PreparedPair(plan, cut_window(image, plan), donor)
 
 
 def collate_pairs(pairs: Sequence[PreparedPair]) -> PreparedBatch:
     """A batch of prepared pairs, at least one."""
-    return _prepared([pair.plan for pair in pairs], RaggedBatch.from_list([pair.pixels for pair in pairs]))
+    prepared = _prepared([pair.plan for pair in pairs], RaggedBatch.from_list([pair.pixels for pair in pairs]))
+    return replace(prepared, donors=tuple(pair.donor for pair in pairs)) if any(pair.donor for pair in pairs) else prepared
 
 
 class SelfBlend:
@@ -121,7 +134,7 @@ class SelfBlend:
             if landmarks is None or boxes is None or draws is None:
                 raise ValueError("landmarks, boxes, draws: expected with images, got None")
             faces = self.prepare(faces, landmarks, boxes, draws)
-        return self._native(faces) if self.native else self._reference(faces)
+        return self._finished(faces, self._native(faces)) if self.native else self._reference(faces)
 
     def prepare(
         self,
@@ -155,7 +168,7 @@ class SelfBlend:
             context = np.zeros((*plan.size, 3), np.uint8)
             y0, y1, x0, x1 = plan.window
             context[y0:y1, x0:x1] = batch.windows.item(index).numpy()
-            pairs.append(make_planned(context, plan, self.config, self.size))
+            pairs.append(make_planned(context, plan, self.config, self.size, batch.donor(index)))
         stacked = (torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])) for name in PairBatch._fields)
         return PairBatch(*(x.to(self.device) for x in stacked))
 
@@ -163,6 +176,17 @@ class SelfBlend:
         windows = batch.windows.to(self.device)
         constants = {"alpha": self.config.elastic_alpha, "sigma": self.config.elastic_sigma}
         return PairBatch(*self_blend(windows, batch.records, batch.masks, self.size, **constants))
+
+    def _finished(self, batch: PreparedBatch, pairs: PairBatch) -> PairBatch:
+        """The pairs with what `finish_pair` does to them, on the CPU: encoders are there."""
+        for index, plan in enumerate(batch.plans):
+            if plan.params.finishing:
+                images = [x[index] for x in (pairs.fake, pairs.real, pairs.source)]
+                fake, real, source, mask = (x.cpu().numpy() for x in (*images, pairs.mask[index]))
+                arrays = finish_pair(fake, real, source, mask, plan, batch.donor(index))
+                for image, array in zip(images, arrays, strict=True):
+                    image.copy_(torch.from_numpy(array))
+        return pairs
 
 
 def _prepared(plans: Sequence[PairPlan], windows: RaggedBatch) -> PreparedBatch:

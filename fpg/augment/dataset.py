@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from fpg.augment.batch import PreparedPair, prepare_pair
-from fpg.augment.params import AugmentConfig, draw_pair
+from fpg.augment.donor import DonorFace, choose_donor
+from fpg.augment.params import AugmentConfig, PairParams, draw_pair
+from fpg.augment.warp import mirror_landmarks
 from fpg.common.rng import stream
 
 
@@ -20,6 +22,19 @@ class Faces(Protocol):
 
     def __getitem__(self, index: int, /) -> tuple[np.ndarray, np.ndarray, Any]:
         """Image uint8 [H, W, 3], RGB; landmarks [68 or 81, 2] and face box (x0, y0, x1, y1) in its pixels."""
+        ...
+
+
+@runtime_checkable
+class People(Faces, Protocol):
+    """Faces of which it is known, without reading an image, where their landmarks are and which person they show."""
+
+    def landmarks(self, index: int) -> np.ndarray:
+        """[68 or 81, 2] in pixels of the image."""
+        ...
+
+    def person(self, index: int) -> Any:
+        """Equal for faces of one person, as far as that is known."""
         ...
 
 
@@ -62,6 +77,19 @@ class SelfBlendDataset(Dataset[PreparedPair]):
         params = draw_pair(stream(self.seed, self.purpose, epoch, sample), self.config, training=self.training)
         face = self.faces[sample % len(self.faces)]
         try:
-            return prepare_pair(*face, params)
+            return prepare_pair(*face, params, self._donor(sample % len(self.faces), params))
         except ValueError as error:
             raise ValueError(f"sample {sample}: {error}") from error
+
+    def _donor(self, index: int, params: PairParams) -> DonorFace | None:
+        if params.donor is None:
+            return None
+        faces = self.faces
+        if not isinstance(faces, People):
+            raise TypeError("augment.donor: expected faces with `landmarks` and `person`, by which a donor is chosen")
+        person = faces.person(index)
+        landmarks = faces.landmarks(index)
+        if params.mirror:
+            landmarks = mirror_landmarks(landmarks, 0)
+        chosen = choose_donor(landmarks, params.donor, len(faces), faces.landmarks, lambda other: faces.person(other) == person)
+        return None if chosen is None else DonorFace(*faces[chosen][:2])

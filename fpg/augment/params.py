@@ -6,13 +6,16 @@ size: translations are fractions, the elastic field is a key of a counter-based 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from fpg.augment.degrade import DegradeConfig, DegradeParams, draw_degradation
+from fpg.augment.donor import DonorConfig, DonorParams, draw_donor
 from fpg.augment.feathering import SIZE, odd_integer
 from fpg.augment.hulls import FAMILIES
+from fpg.augment.retexture import RetextureConfig, RetextureParams, draw_retexture
 from fpg.common.crops import EVALUATION_DRAW
 from fpg.common.errors import UsageError
 
@@ -89,6 +92,17 @@ class AugmentConfig:
     """Range of the JPEG quality, integer."""
     jpeg_probability: float = 0.5
     """Chance of JPEG compression."""
+    donor: DonorConfig = field(default_factory=DonorConfig)
+    """Another person's face as the source; not part of the method"""
+    retexture: RetextureConfig = field(default_factory=RetextureConfig)
+    """The source with the texture of a generated face; not part of the method"""
+    degrade: DegradeConfig = field(default_factory=DegradeConfig)
+    """What happens to real face and forgery alike after the pair is made: scaling, blur, noise, video encoding; not part of the method"""
+
+    @property
+    def finishing(self) -> bool:
+        """Whether finished pairs are changed, which encoders and filters on the CPU do."""
+        return any(step.probability > 0 for step in (self.donor, self.retexture, self.degrade))
 
     def __post_init__(self) -> None:
         """Refuse values that no pair can be made with.
@@ -186,6 +200,17 @@ class PairParams:
     jpeg_quality: int | None
     crop: tuple[float, float, float, float]
     """u of the margins left, right, top, bottom of the detection crop."""
+    donor: DonorParams | None = None
+    """Another face takes the place of the source, after the detection crop."""
+    retexture: RetextureParams | None = None
+    """Of the source, after the detection crop."""
+    degradation: DegradeParams | None = None
+    """The same for forgery, background and source, last of all."""
+
+    @property
+    def finishing(self) -> bool:
+        """Whether anything is to be done with the finished pair."""
+        return self.donor is not None or self.retexture is not None or self.degradation is not None
 
 
 def draw_pair(rng: np.random.Generator, config: AugmentConfig | None = None, *, training: bool = True) -> PairParams:
@@ -232,6 +257,9 @@ def draw_pair(rng: np.random.Generator, config: AugmentConfig | None = None, *, 
         photometric=photometric,
         jpeg_quality=quality if compress else None,
         crop=(left, right, top, bottom) if training else EVALUATION_DRAW,
+        donor=draw_donor(rng, c.donor) if c.donor.probability else None,
+        retexture=draw_retexture(rng, c.retexture) if c.retexture.probability else None,
+        degradation=draw_degradation(rng, c.degrade) if c.degrade.probability else None,
     )
 
 

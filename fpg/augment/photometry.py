@@ -6,10 +6,13 @@ the convolution and the resizes round to nearest, as OpenCV does. Sources: SBI (
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
-from fpg.augment.params import ColorParams, ResampleParams
+if TYPE_CHECKING:
+    from fpg.augment.params import ColorParams, ResampleParams
 from fpg.ops.jpeg import jpeg_file
 
 _LEVELS = np.arange(256, dtype=np.float32)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fpg.augment.donor import DonorFace
 from fpg.augment.feathering import feather
+from fpg.augment.finish import finish_pair
 from fpg.augment.hulls import face_mask
 from fpg.augment.params import AugmentConfig, PairParams
 from fpg.augment.photometry import change_color, compress_jpeg, resample
@@ -56,13 +58,14 @@ def make_pair(
     return make_planned(cut_context(image, plan), plan, config or AugmentConfig(), size)
 
 
-def make_planned(image: np.ndarray, plan: PairPlan, config: AugmentConfig, size: int) -> Pair:
+def make_planned(image: np.ndarray, plan: PairPlan, config: AugmentConfig, size: int, donor: DonorFace | None = None) -> Pair:
     """Steps 3 to 9 of a planned pair.
 
     Args:
         image: uint8 [H, W, 3], the context crop as `cut_context` gives it. Pixels outside `plan.window` may have any value.
         config: only the elastic field's two constants are used.
         size: S, in pixels.
+        donor: the other face, where the draws want one.
     """
     source, background, mask = make_copies(image, plan.landmarks, plan.params, config)  # 3 to 6
     y0, y1, x0, x1 = plan.coded
@@ -73,7 +76,8 @@ def make_planned(image: np.ndarray, plan: PairPlan, config: AugmentConfig, size:
     )
     y0, y1, x0, x1 = plan.crop
     soft = cv2.resize(mask[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)  # 9
-    return Pair(fake, real, copy, np.clip(soft, 0, 1)[None])
+    soft = np.clip(soft, 0, 1)[None]
+    return Pair(*finish_pair(fake, real, copy, soft, plan, donor), soft)
 
 
 def make_copies(

@@ -10,6 +10,7 @@ from fpg.cli.entry import run
 from fpg.cli.options import add_images, add_timeout
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
+from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_manifest
 from fpg.data.layouts import describe_layouts
 from fpg.data.layouts.base import Findings
@@ -27,6 +28,8 @@ examples:
   fpg-prepare FF-DF.json data/          a DeepfakeBench list
   fpg-prepare FaceForensics++/ data/ --landmarks precomputed
                                         frames/, landmarks/ and retina/ as SBI and FPG prepared them
+  fpg-prepare portraits/ data/ --label real --as-video 4
+                                        photographs, made to look like frames of videos
 
 layouts, found by themselves or named with --layout:
 LAYOUTS
@@ -60,6 +63,7 @@ def _main(argv: list[str] | None) -> int:
         layout=options.layout,
         images=options.images,
         precomputed=options.landmarks == "precomputed",
+        as_video=VideoConfig(clips=options.as_video) if options.as_video is not None else None,
         ray=options.ray,
         timeout=options.timeout or None,
         quiet=options.quiet,
@@ -138,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=("models", "precomputed"),
         default="models",
         help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
+    )
+    parser.add_argument(
+        "--as-video",
+        metavar="CLIPS",
+        type=int,
+        help="make so many short clips of every picture (scaled as faces are in videos, moving, coded as H.264 or H.265) and take two "
+        "frames of each instead of the picture; for training on portraits",
     )
     parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")

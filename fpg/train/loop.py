@@ -26,6 +26,7 @@ from fpg.train.config import TrainConfig
 from fpg.train.distributed import World, join
 from fpg.train.inputs import Inputs
 from fpg.train.keep import TopFolder, ranked, waited_enough
+from fpg.train.memory import keep_freed_memory
 from fpg.train.meter import Meter
 from fpg.train.methods import resolve
 from fpg.train.pairs import Batch, open_batches
@@ -98,6 +99,8 @@ class Run:
         if config.threads:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
+        if self.device.type == "cpu":
+            keep_freed_memory()
 
         self.inputs = Inputs(config, world, self.device)
         self.learner = build_learner(config, self.device, world)

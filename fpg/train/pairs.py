@@ -48,7 +48,8 @@ class Batch(TypedDict):
 
 
 class PairMaker:
-    """Where pairs are made: on the training device if there are kernels for it, else by the loader's workers on the CPU.
+    """Where pairs are made: on the training device if there are kernels for it, else by the loader's workers on the CPU. Where
+    finished pairs pass filters and encoders, the workers make them.
 
     Args:
         config: of the augmentation.
@@ -59,7 +60,7 @@ class PairMaker:
     def __init__(self, config: AugmentConfig, size: int, device: torch.device) -> None:
         self.config, self.size = config, size
         self._blend = SelfBlend(config, size, device)
-        self.at_training = self._blend.native
+        self.at_training = self._blend.native and not config.finishing
         """Whether the training process makes the pairs."""
         if not self.at_training:
             self._blend = SelfBlend(config, size)

@@ -1,0 +1,23 @@
+"""How the C library's allocator treats the large, short-lived tensors of training on a CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+"""Parameters of glibc's `mallopt`, see malloc.h."""
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep freed memory instead of giving it back to the system, from which every activation would be fetched, page by page
+    and zeroed, again in the next step. A step of EfficientNet-Lite0 at 160 px then takes two thirds of the processor time.
+
+    Returns:
+        Whether the C library is one that can be told so (glibc on Linux).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return False
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26))
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
