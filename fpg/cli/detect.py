@@ -189,7 +189,7 @@ def _judgements(
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Those of `fpg.runtime.pipeline.Options`.
+    """Those of `fpg.runtime.options.Options`.
 
     Raises:
         UsageError: options that contradict each other.

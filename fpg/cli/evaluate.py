@@ -13,7 +13,7 @@ from typing import Any
 
 from fpg.cli.detect import add_shared, check_outputs, probability
 from fpg.cli.entry import needed, run
-from fpg.cli.options import add_images
+from fpg.cli.options import add_images, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
@@ -111,31 +111,6 @@ def parser() -> argparse.ArgumentParser:
     )
     add_shared(p)
     return p
-
-
-def rate(text: str) -> float:
-    """argparse type: a false positive rate, at least 0 and below 1."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
-    return value
-
-
-def resamples(text: str) -> int:
-    """argparse type: a number of resamples from 100 to a million."""
-    return _whole(text, 100, 1_000_000)
-
-
-def seed(text: str) -> int:
-    """argparse type: a seed from 0 to 2^63 - 1."""
-    return _whole(text, 0, 2**63 - 1)
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    value = int(text)
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text}")
-    return value
 
 
 def check_usage(a: argparse.Namespace) -> None:

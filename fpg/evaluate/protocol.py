@@ -165,7 +165,7 @@ def plan(
         layout: how raw folders lie on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures in raw folders are read, see `fpg.data.sources.survey`.
         frames: per raw video; a prepared folder has its own number.
-        batch, threshold, highlights, timeout: as in `fpg.runtime.pipeline.Options`.
+        batch, threshold, highlights, timeout: as in `fpg.runtime.options.Options`.
 
     Raises:
         InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.
