@@ -95,7 +95,9 @@ def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
     brands = _brands(path)
     if b"avif" in brands or b"avis" in brands:
         if not features.check("avif"):
-            raise InputError(path, "is an AVIF picture, and the Pillow that is installed reads none: pip install 'pillow>=11.3'", "unsupported")
+            raise InputError(
+                path, "is an AVIF picture, and the Pillow that is installed reads none: pip install 'pillow>=11.3'", "unsupported"
+            )
         return ("AVIF",)
     try:
         import pillow_heif

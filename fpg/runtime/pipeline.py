@@ -28,7 +28,7 @@ from fpg.engines import load_engine
 from fpg.engines.base import Engine
 from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
-from fpg.faces.sizes import MIN_FACE, face_size, too_small
+from fpg.faces.sizes import face_size, too_small
 from fpg.faces.tracks import Tracker
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (

@@ -6,6 +6,7 @@ import csv
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import makers
 import numpy as np
 import pytest
 from PIL import Image
-from twins import Programs, compare, cpp
+from twins import Programs, compare, cpp, reason
 
 import fpg.cli.detect as detect
 from fpg.common.spec import sidecar

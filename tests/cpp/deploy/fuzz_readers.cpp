@@ -100,12 +100,18 @@ void read_videos(const std::string& path, const char* decode) {
   Options options;
   options.frames = 4;
   options.decode = decode;
-  read_input(path, options, [](const Frame&) { return true; });
+  Notes notes;
+  read_input(path, options, [](const Frame&) { return true; }, notes);
 }
 
 // Reads one file of that kind; `suffix` is that of the file which was mutated.
 std::function<void(const std::string&)> reader_of(const std::string& name) {
-  if (name == "images") return [](const std::string& path) { read_image(path); };
+  if (name == "images") {
+    return [](const std::string& path) {
+      Notes notes;
+      read_image(path, notes);
+    };
+  }
   if (name == "videos") return [](const std::string& path) { read_videos(path, "whole"); };
   if (name == "needed") return [](const std::string& path) { read_videos(path, "needed"); };
   if (name == "sidecar") {
