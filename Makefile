@@ -2,12 +2,13 @@
 # make demo   the whole path on sample data, from nothing: prepare, train, evaluate, export; then the starter judges a real and a forged clip
 # make test   all tests, from nothing
 # make lint   ruff, mypy, clang-format      make bench  the benchmarks, as tables (on a GPU: benchmarks/gpu_suite.sh)
+# make fuzz   every reader of files, in Python and C++ (sanitized), FUZZ_SECONDS each (default: 1800); findings under build/fuzz
 SHELL := /bin/bash
 PY := .venv/bin/python
 STAMP := .venv/.ready
 COMPILED := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt
 
-.PHONY: all help setup demo test test-cpp lint bench clean
+.PHONY: all help setup demo test test-cpp fuzz lint bench clean
 all: demo/data/SOURCES.txt
 	@echo "Ready. Judge a clip: .venv/bin/fpg-detect demo/data/detect/forged.mp4     (make help: what else there is)"
 
@@ -36,6 +37,16 @@ test-cpp: $(STAMP)
 	for preset in $$presets; do \
 	  cmake --preset $$preset $$([ $$preset = asan ] && echo -DFPG_DEPLOY=$$runtime) && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
+
+FUZZ_SECONDS ?= 1800
+FUZZ_SEED ?= $(shell date +%s)
+fuzz: $(STAMP)
+	@export PATH="$$PWD/.venv/bin:$$PATH"; failed=0; $(PY) tests/fuzzing/run.py --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) || failed=1; \
+	cmake --preset asan && cmake --build --preset asan --target fuzz_readers && mkdir -p build/fuzz && cd build/fuzz || exit 1; \
+	export ASAN_OPTIONS=hard_rss_limit_mb=2048 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1; \
+	for reader in sidecar images videos needed; do \
+	  ../asan/tests/cpp/deploy/fuzz_readers $$reader ../../tests/data/fuzz/$${reader/needed/videos} $(FUZZ_SECONDS) $(FUZZ_SEED) || failed=1; \
+	done; exit $$failed
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

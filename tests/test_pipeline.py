@@ -117,7 +117,8 @@ def test_from_videos_to_verdicts(videos: Path, tmp_path: Path) -> None:
         results = json.loads(out.read_text())["results"]
         assert [Path(r["input"]).parent.name for r in results] == ["fake", "real"]
         for result in results:
-            assert set(result) == {"input", "score", "verdict", "threshold", "frames", "tracks", "error", "warnings"}
+            fields = {"input", "score", "verdict", "threshold", "frames", "tracks", "error", "error_code", "stream", "warnings"}
+            assert set(result) == fields
             assert result["error"] is None
             assert result["warnings"][0].startswith("demo weights are no detector: trained on 1 video or picture,")
             assert result["verdict"] == ("fake" if result["score"] >= result["threshold"] else "real")

@@ -40,6 +40,7 @@ constexpr const char* kUsage =
     "  --min-face PIXELS    smallest face that is looked for and judged: root of the area of its box (default: 32)\n"
     "  --batch N            faces per call of the network (default: 16)\n"
     "  --threads N          CPU threads of the network (default: all)\n"
+    "  --timeout SECONDS    give an input up after so long and go on with the others (default: 3600; 0: never)\n"
     "  --jobs N             inputs judged at the same time (default: 1)\n"
     "  --face-models DIR    MediaPipe's .tflite files (default: $FPG_FACE_MODELS, or where they were installed)\n"
     "  --stats              say at the end how long each stage took, on the standard error\n"
@@ -49,12 +50,23 @@ constexpr const char* kUsage =
     "  fpg-detect-cpp clip.mp4\n"
     "  fpg-detect-cpp --model model.xml folder/ --jobs 2 --json out.json --csv faces.csv --stats\n"
     "\n"
-    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 wrong usage, 130 and 143 "
-    "after\n"
-    "Ctrl-C and SIGTERM.\n";
+    "Exit codes: 0 all done, 1 an input could not be judged (it is named, and the others are judged), 2 nothing could be: wrong "
+    "usage,\n"
+    "or a model that cannot be used, 130 and 143 after Ctrl-C and SIGTERM.\n";
+
+constexpr double kTimeout = 3600;  // hours of video are judged in less; what takes longer is stuck
 
 std::atomic<int> signalled{0};
 extern "C" void on_signal(int number) { signalled = number; }
+
+double real(const std::string& name, const std::string& text, double most) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value >= 0 && value <= most)) {
+    throw UsageError(name + ": expected a number from 0 to " + std::to_string(static_cast<long>(most)) + ", got " + text);
+  }
+  return value;
+}
 
 struct Arguments {
   std::string model;
@@ -75,6 +87,7 @@ long number(const std::string& name, const std::string& text, long most) {
 
 Arguments parse(int argc, char** argv) {
   Arguments result;
+  result.options.timeout_s = kTimeout;
   bool frames_given = false, only_names = false;
   std::vector<std::string> names;
   for (int i = 1; i < argc; ++i) {
@@ -132,11 +145,9 @@ Arguments parse(int argc, char** argv) {
     } else if (name == "--face-models") {
       o.face_models = value;
     } else if (name == "--threshold") {
-      char* end = nullptr;
-      const double p = std::strtod(value.c_str(), &end);
-      if (value.empty() || *end != '\0' || !(p >= 0 && p <= 1))
-        throw UsageError("--threshold: expected a number from 0 to 1, got " + value);
-      o.threshold = p;
+      o.threshold = real(name, value, 1);
+    } else if (name == "--timeout") {
+      o.timeout_s = real(name, value, 366 * 86400);
     } else {
       throw UsageError(name + ": there is no such option (--help lists them)");
     }
@@ -167,39 +178,42 @@ bool is_url(const std::string& name) {
                      [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '.' || c == '-'; });
 }
 
-// Files to judge; folders give every video and image in them, each file once.
-std::vector<std::string> expand(const std::vector<std::string>& inputs, std::vector<InputError>& errors) {
+// What there is to judge, each file once, and what folders hold besides.
+struct Inputs {
   std::vector<std::string> files;
+  std::vector<InputError> errors;
+  std::vector<Skipped> skipped;
+  std::vector<std::string> notes;
+};
+
+Inputs expand(const std::vector<std::string>& inputs) {
+  Inputs result;
   std::set<std::string> known;
   const auto add = [&](const std::string& file) {
-    if (known.insert(file).second) files.push_back(file);
+    if (known.insert(file).second) result.files.push_back(file);
   };
   for (const std::string& name : inputs) {
     if (name.empty()) throw UsageError("INPUT: expected a file or folder, got an empty name");
     std::error_code error;
     if (is_url(name)) {
-      errors.emplace_back(name, "is a URL, and this program opens none");
+      result.errors.emplace_back(name, "is a URL, and this program opens none", codes::refused);
     } else if (!std::filesystem::is_directory(name, error)) {
       add(name);
     } else {
-      std::vector<std::string> found;
-      const auto quiet = std::filesystem::directory_options::skip_permission_denied;
-      for (auto it = std::filesystem::recursive_directory_iterator(name, quiet, error);
-           !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
-        const std::string base = it->path().filename().string();
-        std::error_code ignored;
-        if (base[0] == '.') {
-          if (it->is_directory(ignored)) it.disable_recursion_pending();
-        } else if ((is_video_name(base) || is_image_name(base)) && it->is_regular_file(ignored)) {
-          found.push_back(it->path().string());
-        }
+      try {
+        const Walk found = walk_folder(name);
+        if (found.media.empty() && found.unusable.empty())
+          result.errors.emplace_back(name, "the folder holds no videos or images", codes::empty);
+        std::for_each(found.media.begin(), found.media.end(), add);
+        result.errors.insert(result.errors.end(), found.unusable.begin(), found.unusable.end());
+        result.skipped.insert(result.skipped.end(), found.skipped.begin(), found.skipped.end());
+        if (const std::string text = found.summary(); !text.empty()) result.notes.push_back(name + ": " + text);
+      } catch (const InputError& unreadable) {
+        result.errors.push_back(unreadable);
       }
-      if (found.empty()) errors.emplace_back(name, "the folder holds no videos or images");
-      std::sort(found.begin(), found.end(), natural_less);
-      std::for_each(found.begin(), found.end(), add);
     }
   }
-  return files;
+  return result;
 }
 
 // Text that may hold a file name, for the terminal.
@@ -212,7 +226,9 @@ std::string one_line(const std::string& text) {
   return result;
 }
 
-std::string quoted(const std::string& text) {
+// Text for a CSV; what a spreadsheet would take for a formula begins with an apostrophe.
+std::string quoted(std::string text) {
+  if (!text.empty() && std::string("=+-@\t\r").find(text[0]) != std::string::npos) text.insert(0, "'");
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string result = "\"";
   for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -226,15 +242,15 @@ std::string joined(const std::vector<std::string>& texts) {
 }
 
 std::string csv_of(const std::vector<Judgement>& results) {
-  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error,warnings\n";
+  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error,error_code,warnings\n";
   for (const Judgement& result : results) {
     const std::string input = quoted(result.input);
     const std::string warnings = quoted(joined(result.warnings)) + "\n";
-    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "," + warnings;
+    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "," + result.error_code + "," + warnings;
     for (const FrameScore& frame : result.frames) {
       for (const FaceScore& face : frame.faces) {
         char line[256];
-        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,,", static_cast<long long>(frame.index),
+        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,,,", static_cast<long long>(frame.index),
                       frame.time_s, face.box[0], face.box[1], face.box[2], face.box[3], face.score, face.track);
         text += input + line + warnings;
       }
@@ -306,24 +322,31 @@ std::vector<Judgement> judge_all(VideoDetector& detector, const std::vector<std:
 
 int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  std::vector<InputError> errors;
-  const std::vector<std::string> files = expand(arguments.inputs, errors);
-  const Model model = resolve_model(arguments.model);
-  VideoDetector detector(load_engine(model.path, arguments.options.threads), arguments.options);
+  const Inputs inputs = expand(arguments.inputs);
+  Model model;
+  std::unique_ptr<VideoDetector> loaded;
+  try {
+    model = resolve_model(arguments.model);
+    loaded = std::make_unique<VideoDetector>(load_engine(model.path, arguments.options.threads), arguments.options);
+  } catch (const InputError& error) {
+    throw UsageError(error.what());  // nothing can be judged: that is no fault of an input
+  }
+  VideoDetector& detector = *loaded;
   for (const std::string& line : introduce(detector.spec(), model.name, arguments.options.threshold))
     std::puts(one_line(line).c_str());
   std::fflush(stdout);
   const auto start = std::chrono::steady_clock::now();
-  std::vector<Judgement> results = judge_all(detector, files);
+  std::vector<Judgement> results = judge_all(detector, inputs.files);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (signalled != 0) {
     std::fprintf(stderr, "interrupted\n");
     return 128 + signalled;
   }
-  for (const InputError& error : errors) {
+  for (const InputError& error : inputs.errors) {
     Judgement judgement;
     judgement.input = error.path();
     judgement.error = error.reason();
+    judgement.error_code = error.code();
     judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
     judgement.warnings = detector.spec().warnings;
     results.push_back(std::move(judgement));
@@ -331,17 +354,23 @@ int run(int argc, char** argv) {
   std::string lost;
   try {
     if (!arguments.json.empty())
-      write_atomically(arguments.json, to_json(results, detector.spec(), model.name, arguments.options) + "\n");
+      write_atomically(arguments.json, to_json(results, detector.spec(), model.name, arguments.options, inputs.skipped) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
     detector.finish();
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts
   }
   show(results);
+  for (const std::string& note : inputs.notes) std::fprintf(stderr, "note: %s\n", one_line(note).c_str());
   if (arguments.stats) show_stats(results, detector.times(), seconds);
   if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());
   const bool failed = std::any_of(results.begin(), results.end(), [](const Judgement& r) { return !r.error.empty(); });
-  return failed || !lost.empty() ? 1 : 0;
+  const int code = failed || !lost.empty() ? 1 : 0;
+  if (std::any_of(results.begin(), results.end(), [](const Judgement& r) { return r.error_code == codes::timeout; })) {
+    std::fflush(nullptr);
+    std::_Exit(code);  // a thread that is stuck may use what destructors would take away
+  }
+  return code;
 }
 
 }  // namespace

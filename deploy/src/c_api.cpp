@@ -33,6 +33,8 @@ fpg::runtime::Options options_of(const char* text) {
       options.threads = given.get<int>();
     } else if (name == "threshold") {
       options.threshold = given.get<double>();
+    } else if (name == "timeout") {
+      options.timeout_s = given.get<double>();
     } else if (name == "decode") {
       options.decode = given.get<std::string>();
     } else if (name == "min_face") {

@@ -66,7 +66,7 @@ void Container::open(const char* containers, Notes& notes) {
     format_.reset(opened);
     code = avformat_find_stream_info(opened, nullptr);
   }
-  if (code == AVERROR_EOF) throw InputError(path_, "holds no frame: it ends after its header");
+  if (code == AVERROR_EOF) throw InputError(path_, "holds no frame: it ends after its header", codes::no_frame);
   if (code < 0) throw InputError(path_, "is not a readable video (damaged, truncated or of another format): " + words(code));
 }
 
@@ -91,7 +91,8 @@ void Container::choose(Notes& notes) {
     stream_ = stream;
   }
   if (stream_ == nullptr)
-    throw InputError(path_, sound ? "holds sound but no video stream" : "holds no video stream and no frame");
+    throw InputError(path_, sound ? "holds sound but no video stream" : "holds no video stream and no frame",
+                     sound ? codes::not_media : codes::no_frame);
   const AVCodecParameters* codec = stream_->codecpar;
   notes.stream = StreamInfo{stream_->index, videos, avcodec_get_name(codec->codec_id), codec->width, codec->height, "", {}, ""};
   if (videos > 1) {
@@ -102,7 +103,7 @@ void Container::choose(Notes& notes) {
 
 void Container::start_decoder(bool strict) {
   const AVCodec* codec = avcodec_find_decoder(stream_->codecpar->codec_id);
-  if (codec == nullptr) throw InputError(path_, "is encoded with a codec that this FFmpeg cannot decode");
+  if (codec == nullptr) throw InputError(path_, "is encoded with a codec that this FFmpeg cannot decode", codes::unsupported);
   codec_.reset(avcodec_alloc_context3(codec));
   if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream_->codecpar) < 0) throw InputError(path_, "cannot be decoded");
   check_pixels(path_, codec_->width, codec_->height, max_pixels_);
@@ -124,7 +125,7 @@ AVFrame* Container::next() {
     int code = avcodec_receive_frame(codec_.get(), frame_.get());
     if (code == AVERROR_EOF) return nullptr;
     if (code >= 0) {
-      if (damaged(frame_.get())) throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1));
+      if (damaged(frame_.get())) throw InputError(path_, "is damaged at frame " + std::to_string(index_ + 1), codes::damaged);
       ++index_;
       check_pixels(path_, frame_->width, frame_->height, max_pixels_);
       return frame_.get();
@@ -158,13 +159,15 @@ double Container::time_of(const AVFrame* frame) {
 int64_t Container::scan() {
   int64_t count = 0;
   double reached = -std::numeric_limits<double>::infinity();
-  const auto truncated = [&] { return "is truncated or damaged after " + std::to_string(count) + " frames"; };
+  const auto truncated = [&](const std::string& why = "") {
+    return InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames" + why, codes::truncated);
+  };
   while (true) {
     const int code = av_read_frame(format_.get(), packet_.get());
     if (code == AVERROR_EOF) break;
-    if (code < 0) throw InputError(path_, truncated() + ": " + words(code));
+    if (code < 0) throw truncated(": " + words(code));
     const AVPacket& p = *packet_;
-    if (p.size && (p.flags & AV_PKT_FLAG_CORRUPT)) throw InputError(path_, truncated());
+    if (p.size && (p.flags & AV_PKT_FLAG_CORRUPT)) throw truncated();
     if (p.pts != AV_NOPTS_VALUE) {
       reached = std::max(reached, static_cast<double>(p.pts + p.duration) * av_q2d(format_->streams[p.stream_index]->time_base));
     }
@@ -172,13 +175,14 @@ int64_t Container::scan() {
     av_packet_unref(packet_.get());
   }
   if (format_->pb != nullptr && format_->pb->error < 0 && format_->pb->error != AVERROR_EOF)
-    throw InputError(path_, truncated() + ": " + words(format_->pb->error));
+    throw truncated(": " + words(format_->pb->error));
   const double stated = format_->duration == AV_NOPTS_VALUE ? 0 : static_cast<double>(format_->duration) / AV_TIME_BASE;
   const std::string name = format_->iformat->name;
-  if (name == "ogg" && lacks_ogg_end(path_)) throw InputError(path_, truncated() + ": a stream has no end");
+  if (name == "ogg" && lacks_ogg_end(path_)) throw truncated(": a stream has no end");
   const bool states_length = name.rfind("matroska", 0) == 0 || name == "avi";
   if (states_length && std::isfinite(reached) && reached + std::max(0.2, 0.02 * stated) < stated) {
-    throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s");
+    throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s",
+                     codes::truncated);
   }
   return count;
 }
@@ -225,8 +229,10 @@ void Container::feed() {
 }
 
 void Container::fail(int code) const {
-  throw InputError(path_, index_ >= 0 ? "cannot be decoded after frame " + std::to_string(index_) + ": " + words(code)
-                                      : "cannot be decoded: " + words(code));
+  throw InputError(path_,
+                   index_ >= 0 ? "cannot be decoded after frame " + std::to_string(index_) + ": " + words(code)
+                               : "cannot be decoded: " + words(code),
+                   index_ >= 0 ? codes::damaged : codes::unreadable);
 }
 
 }  // namespace fpg::runtime

@@ -156,7 +156,13 @@ class Network {
     engine_->run(images, filled, logits_.data(), maps_.data());
     times_.add("network", start);
     std::vector<double> scores;
-    for (size_t i = 0; i < static_cast<size_t>(faces); ++i) scores.push_back(fake_probability(&logits_[2 * i], what.temperature));
+    const size_t cells = maps_.size() / static_cast<size_t>(filled);
+    const auto finite = [](float value) { return std::isfinite(value); };
+    for (size_t i = 0; i < static_cast<size_t>(faces); ++i) {
+      const bool whole = finite(logits_[2 * i]) && finite(logits_[2 * i + 1]) &&
+                         std::all_of(maps_.data() + i * cells, maps_.data() + (i + 1) * cells, finite);
+      scores.push_back(whole ? fake_probability(&logits_[2 * i], what.temperature) : std::nan(""));
+    }
     return scores;
   }
 
@@ -281,12 +287,12 @@ struct VideoDetector::Impl {
           for (const FoundFace& face : found) {
             if (!(area(face.box) >= kAreaShare * largest)) continue;
             if (face_size(face.box) < options.min_face) {
-              item.rejected.push_back({face.box, too_small(face.box, options.min_face), kFaceTooSmall});
+              item.rejected.push_back({face.box, too_small(face.box, options.min_face), codes::face_too_small});
               continue;
             }
             const std::string reason = cut_face(frame->image, face, network.spec().crop, size, input.data());
             if (!reason.empty()) {
-              item.rejected.push_back({face.box, reason, ""});
+              item.rejected.push_back({face.box, reason, codes::face_rejected});
               continue;
             }
             item.boxes.push_back(face.box);
@@ -298,7 +304,7 @@ struct VideoDetector::Impl {
         } catch (const InputError&) {
           throw;
         } catch (const std::exception& caught) {
-          throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what());
+          throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what(), codes::internal);
         }
         item.tracks = tracker.next(item.boxes);
         if (shown) item.image = std::move(frame->image);
@@ -312,33 +318,35 @@ struct VideoDetector::Impl {
     waiting.finish(error);
   }
 
-  Judgement judge(const std::string& path) {
+  // `given_up`: nobody waits for the judgement any more.
+  Judgement judge(const std::string& path, const std::atomic<bool>& given_up) {
     Judgement result;
     result.input = path;
     result.threshold = threshold();
     result.warnings = network.spec().warnings;
     Notes notes;
     try {
-      score(path, result.frames, notes);
+      score(path, result.frames, notes, given_up);
       conclude(result);
     } catch (const InputError& error) {
-      fail(result, error.path() == path ? error.reason() : std::string(error.what()));
+      fail(result, error.path() == path ? error.reason() : std::string(error.what()), error.code());
     } catch (const std::exception& error) {
-      fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason());
+      fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason(), codes::internal);
     }
     result.stream = std::move(notes.stream);
     result.warnings.insert(result.warnings.end(), notes.warnings.begin(), notes.warnings.end());
     return result;
   }
 
-  static void fail(Judgement& result, const std::string& reason) {
+  static void fail(Judgement& result, const std::string& reason, const std::string& code) {
     result.frames.clear();
     result.score.reset();
     result.verdict.clear();
     result.error = reason;
+    result.error_code = code;
   }
 
-  void score(const std::string& path, std::vector<FrameScore>& frames, Notes& notes) {
+  void score(const std::string& path, std::vector<FrameScore>& frames, Notes& notes, const std::atomic<bool>& given_up) {
     const int64_t window = 2 * network.size();
     Channel<Frame> decoded(kAhead);
     Channel<Waiting> waiting(static_cast<size_t>(window));
@@ -354,7 +362,7 @@ struct VideoDetector::Impl {
           start = Clock::now();
           return goes_on;
         };
-        read_input(path, options, take, notes, [&] { return left || cancelled; });
+        read_input(path, options, take, notes, [&] { return left || cancelled || given_up; });
       } catch (...) {
         error = std::current_exception();
       }
@@ -365,7 +373,8 @@ struct VideoDetector::Impl {
     try {
       if (shown) shown->begin(path);
       while (std::optional<Waiting> item = waiting.take()) {
-        if (cancelled) throw InputError(path, "was cancelled");
+        if (cancelled) throw InputError(path, "was cancelled", codes::cancelled);
+        if (given_up) throw InputError(path, "was given up", codes::timeout);
         if (!frames.empty() && item->index <= frames.back().index) {
           frames.clear();  // the reading began anew, as a codec hides frames
           if (shown) shown->begin(path);
@@ -373,7 +382,7 @@ struct VideoDetector::Impl {
         FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected)};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
           const double score = item->places[i].first->scores.get()[item->places[i].second];
-          if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite");
+          if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite", codes::model);
           frame.faces.push_back({item->boxes[i], score, item->tracks[i]});
         }
         if (shown) shown->add(path, frame, item->image, item->inputs, network.spec().image_size);
@@ -392,7 +401,7 @@ struct VideoDetector::Impl {
       idle.push_back(std::move(faces));
     }
     if (error) std::rethrow_exception(error);
-    if (cancelled) throw InputError(path, "was cancelled");
+    if (cancelled) throw InputError(path, "was cancelled", codes::cancelled);
   }
 
   // Why no frame has a score; of faces that are too small the largest.
@@ -401,18 +410,20 @@ struct VideoDetector::Impl {
     const RejectedFace* largest = nullptr;
     for (const FrameScore& frame : result.frames) {
       for (const RejectedFace& face : frame.rejected) {
-        if (face.code != kFaceTooSmall) {
+        if (face.code != codes::face_too_small) {
           result.error = "no face that can be judged " + where + ": " + face.reason;
+          result.error_code = codes::face_rejected;
           return;
         }
         if (largest == nullptr || face_size(face.box) > face_size(largest->box)) largest = &face;
       }
     }
     result.error = largest == nullptr ? "no face found " + where : largest->reason;
+    result.error_code = largest == nullptr ? codes::no_face : codes::face_too_small;
   }
 
   static void conclude(Judgement& result) {
-    if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded");
+    if (result.frames.empty()) throw InputError(result.input, "no frame could be decoded", codes::no_frame);
     double sum = 0;
     int64_t with_face = 0;
     for (const FrameScore& frame : result.frames) {
@@ -432,20 +443,44 @@ VideoDetector::VideoDetector(const std::string& model, const Options& options)
     : VideoDetector(load_engine(resolve_model(model).path, options.threads), options) {}
 
 VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options) {
-  if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0) {
-    throw UsageError("frames, every, batch, jobs, threads: expected positive numbers");
+  if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0 ||
+      !(options.timeout_s >= 0)) {
+    throw UsageError("frames, every, batch, jobs, threads, timeout: expected positive numbers");
   }
   if (!(options.min_face >= 1)) throw UsageError("min_face: expected at least 1 pixel");
   if (options.decode != "whole" && options.decode != "needed")
     throw UsageError("decode: expected whole or needed, got " + options.decode);
-  impl_ = std::make_unique<Impl>(std::move(engine), options);
+  impl_ = std::make_shared<Impl>(std::move(engine), options);
 }
 
 VideoDetector::~VideoDetector() = default;
 
 const EngineSpec& VideoDetector::spec() const { return impl_->network.spec(); }
 
-Judgement VideoDetector::judge(const std::string& path) { return impl_->judge(path); }
+Judgement VideoDetector::judge(const std::string& path) {
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  const double limit = impl_->options.timeout_s;
+  if (!(limit > 0)) return impl_->judge(path, *given_up);
+  // In a thread that nobody waits for once it is late: it may be stuck in a decoder. It keeps alive what it uses.
+  std::promise<Judgement> promise;
+  std::future<Judgement> judgement = promise.get_future();
+  std::thread thread([impl = impl_, path, given_up, promise = std::move(promise)]() mutable {
+    promise.set_value(impl->judge(path, *given_up));
+  });
+  if (judgement.wait_for(std::chrono::duration<double>(limit)) == std::future_status::ready) {
+    thread.join();
+    return judgement.get();
+  }
+  *given_up = true;
+  thread.detach();
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%g", limit);
+  Judgement result;
+  result.input = path;
+  result.threshold = impl_->threshold();
+  Impl::fail(result, std::string("was given up after ") + seconds + " s (--timeout)", codes::timeout);
+  return result;
+}
 
 void VideoDetector::judge_many(const std::vector<std::string>& paths, const std::function<void(Judgement)>& done) {
   const auto jobs = static_cast<size_t>(impl_->options.jobs);

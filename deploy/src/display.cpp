@@ -27,9 +27,11 @@ std::array<int64_t, 2> square_size(const AVFrame* frame, AVRational aspect) {
 }  // namespace
 
 void check_pixels(const std::string& path, int64_t width, int64_t height, int64_t limit) {
-  if (width > 0 && height > limit / width) {
-    throw InputError(path, "is too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels, the limit is " +
-                               std::to_string(limit / 1'000'000) + " megapixels");
+  if (width < 0 || height < 0 || (height > 0 && width > limit / height)) {
+    throw InputError(path,
+                     "is too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels, the limit is " +
+                         std::to_string(limit / 1'000'000) + " megapixels",
+                     codes::too_large);
   }
 }
 
@@ -101,7 +103,8 @@ void Converter::prepare(const AVFrame* frame, int fields) {
 
 void Converter::refuse(const AVFrame* frame, const std::string& why) const {
   const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame->format));
-  throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + why);
+  throw InputError(path_, std::string("has pixels of format ") + (name ? name : "?") + " that cannot be converted: " + why,
+                   codes::unsupported);
 }
 
 Image Display::operator()(const AVFrame* frame) {

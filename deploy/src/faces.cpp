@@ -16,6 +16,7 @@ constexpr const char* kDetector = "face_detection_full_range.tflite";
 constexpr const char* kLandmarks = "face_landmark.tflite";
 constexpr int kSide = 192;  // of both networks' input
 constexpr int kGrid = 48;   // anchors of the full-range detector: centres of a 48 x 48 grid, row by row
+constexpr size_t kAnchors = size_t{kGrid} * kGrid;
 constexpr int kMesh = 468;
 constexpr double kScore = 0.5;     // detections below are dropped
 constexpr double kOverlap = 0.3;   // detections that overlap more are one face
@@ -62,7 +63,8 @@ struct Letterbox {
 // One network with its request; the input is filled in place.
 class Network {
  public:
-  explicit Network(const std::string& path) {
+  // Throws InputError unless the network takes a picture of kSide and answers with that many values, largest first.
+  Network(const std::string& path, std::array<size_t, 2> answers) {
     try {
       const ov::AnyMap options = {{ov::inference_num_threads.name(), 1},
                                   {ov::hint::inference_precision.name(), ov::element::f32},
@@ -71,6 +73,19 @@ class Network {
     } catch (const std::exception& error) {
       throw InputError(path, std::string("is no face network that OpenVINO can load: ") + error.what());
     }
+    const ov::CompiledModel model = request_.get_compiled_model();
+    bool fits = model.inputs().size() == 1 && model.outputs().size() == 2 &&
+                model.input().get_partial_shape() == ov::PartialShape{1, kSide, kSide, 3} &&
+                model.input().get_element_type() == ov::element::f32;
+    std::array<size_t, 2> found{};
+    for (size_t i = 0; fits && i < 2; ++i) {
+      const ov::Output<const ov::Node>& output = model.outputs()[i];
+      fits = output.get_partial_shape().is_static() && output.get_element_type() == ov::element::f32;
+      if (fits) found[i] = ov::shape_size(output.get_shape());
+    }
+    if (found[0] < found[1]) std::swap(found[0], found[1]);
+    if (!fits || found != answers)
+      throw InputError(path, "is another network than the one that belongs under this name", codes::invalid);
   }
 
   // Pixels times `factor` plus `offset`; outputs by size, largest first.
@@ -302,7 +317,9 @@ struct FaceFinder::Networks {
 };
 
 FaceFinder::FaceFinder(const std::string& folder, double min_face)
-    : networks_(new Networks{Network(folder + "/" + kDetector), Network(folder + "/" + kLandmarks)}), min_face_(min_face) {}
+    : networks_(new Networks{Network(folder + "/" + kDetector, {16 * kAnchors, kAnchors}),
+                             Network(folder + "/" + kLandmarks, {3 * kMesh, 1})}),
+      min_face_(min_face) {}
 FaceFinder::~FaceFinder() = default;
 FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;
 FaceFinder& FaceFinder::operator=(FaceFinder&&) noexcept = default;

@@ -25,7 +25,8 @@ void check(const std::string& path, const heif_error& error) {
   const bool unsupported = error.code == heif_error_Unsupported_filetype || error.code == heif_error_Unsupported_feature;
   throw InputError(path,
                    (unsupported ? "is a HEIF or AVIF picture of a kind that is not supported: " : "is damaged or truncated: ") +
-                       std::string(error.message));
+                       std::string(error.message),
+                   unsupported ? codes::unsupported : codes::damaged);
 }
 
 struct Colours {
@@ -48,7 +49,8 @@ std::optional<Colours> colours_of(const std::string& path, const heif_image_hand
   if (matrix == 1) colours = {0.2126F, 0.0722F, colours.full};
   if (matrix == 9 || matrix == 10) colours = {0.2627F, 0.0593F, colours.full};
   if (matrix == 8 || matrix > 10)
-    throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix");
+    throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix",
+                     codes::unsupported);
   return colours;
 }
 
@@ -149,13 +151,13 @@ Image read_heif(const std::string& path, Notes& notes) {
     int stride = 0;
     const uint8_t* rows = heif_image_get_plane_readonly(pixels, heif_channel_interleaved, &stride);
     Image image(heif_image_get_height(pixels, heif_channel_interleaved), heif_image_get_width(pixels, heif_channel_interleaved));
-    if (rows == nullptr) throw InputError(path, "is damaged or truncated");
+    if (rows == nullptr) throw InputError(path, "is damaged or truncated", codes::damaged);
     for (int y = 0; y < image.height; ++y)
       std::copy_n(rows + static_cast<ptrdiff_t>(y) * stride, 3 * static_cast<size_t>(image.width), image.row(y));
     return image;
   }
   const Plane luma(pixels, heif_channel_Y);
-  if (luma.data == nullptr || luma.bits < 8) throw InputError(path, "is damaged or truncated");
+  if (luma.data == nullptr || luma.bits < 8) throw InputError(path, "is damaged or truncated", codes::damaged);
   return from_ycbcr(pixels, *colours, luma.height, luma.width);
 }
 
@@ -166,7 +168,8 @@ Image read_heif(const std::string& path, Notes& notes) {
 namespace fpg::runtime {
 
 Image read_heif(const std::string& path, Notes&) {
-  throw InputError(path, "is a HEIF or AVIF picture, which this program was built without support for (libheif)");
+  throw InputError(path, "is a HEIF or AVIF picture, which this program was built without support for (libheif)",
+                   codes::unsupported);
 }
 
 }  // namespace fpg::runtime

@@ -37,6 +37,21 @@ void on_message(j_common_ptr jpeg, int level) {
   if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) reinterpret_cast<Errors*>(jpeg->err)->incomplete = true;
 }
 
+// Each scan costs a pass over the whole picture, and a small file has room for thousands: fpg/data/jpeg_scans.py has the same
+// limit.
+constexpr int kMaxScans = 100;
+
+struct Scans {
+  jpeg_progress_mgr base;
+  bool too_many;
+};
+
+void on_progress(j_common_ptr jpeg) {
+  if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number <= kMaxScans) return;
+  reinterpret_cast<Scans*>(jpeg->progress)->too_many = true;
+  std::longjmp(reinterpret_cast<Errors*>(jpeg->err)->escape, 1);
+}
+
 // What the file's markers say: EXIF's orientation, and whether other pictures follow (MPO).
 int orientation(const jpeg_decompress_struct& jpeg) {
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
@@ -74,6 +89,8 @@ Image read_jpeg(const std::string& path, Notes& notes) {
   if (!file) throw InputError(path, "cannot be opened");
   jpeg_decompress_struct jpeg{};
   Errors errors{};
+  Scans scans{};
+  scans.base.progress_monitor = on_progress;
   Image image;
   std::vector<JSAMPLE> row;
   volatile int turn = 1;
@@ -81,8 +98,13 @@ Image read_jpeg(const std::string& path, Notes& notes) {
   errors.base.error_exit = on_error;
   errors.base.emit_message = on_message;
   const std::unique_ptr<jpeg_decompress_struct, void (*)(j_decompress_ptr)> guard(&jpeg, jpeg_destroy_decompress);
-  if (setjmp(errors.escape) != 0) throw InputError(path, std::string("is damaged or truncated: ") + errors.text);
+  if (setjmp(errors.escape) != 0) {
+    if (scans.too_many)
+      throw InputError(path, "is a JPEG of more than " + std::to_string(kMaxScans) + " scans", codes::too_large);
+    throw InputError(path, std::string("is damaged or truncated: ") + errors.text, codes::damaged);
+  }
   jpeg_create_decompress(&jpeg);
+  jpeg.progress = &scans.base;
   jpeg_stdio_src(&jpeg, file.get());
   jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
   jpeg_save_markers(&jpeg, JPEG_APP0 + 2, 0xffff);
@@ -103,7 +125,7 @@ Image read_jpeg(const std::string& path, Notes& notes) {
     if (inks) inks_to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
   }
   jpeg_finish_decompress(&jpeg);
-  if (errors.incomplete) throw InputError(path, "is damaged or truncated");
+  if (errors.incomplete) throw InputError(path, "is damaged or truncated", codes::truncated);
   return upright(image, turn);
 }
 

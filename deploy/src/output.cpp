@@ -67,6 +67,7 @@ json value_of(const Judgement& judgement) {
           {"frames", frames},
           {"tracks", tracks},
           {"error", judgement.error.empty() ? json() : json(judgement.error)},
+          {"error_code", judgement.error_code.empty() ? json() : json(judgement.error_code)},
           {"stream", stream_of(judgement)},
           {"warnings", judgement.warnings}};
 }
@@ -78,7 +79,7 @@ std::string text_of(const json& value) { return value.dump(2, ' ', false, json::
 std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
 
 std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                    const Options& options) {
+                    const Options& options, const std::vector<Skipped>& skipped) {
   json hash;
   for (const auto& [name, value] : spec.files) {
     if (name == spec.model_file) hash = value;
@@ -86,7 +87,8 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
   std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
   if (options.frames == 0)
     sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
-  json results = json::array();
+  json results = json::array(), left = json::array();
+  for (const Skipped& item : skipped) left.push_back({{"path", item.path}, {"reason", item.reason}});
   for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
   json protocol = {
       {"unit", "video"},
@@ -117,11 +119,14 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
                     {"provenance", json::parse(spec.provenance)}}},
                   {"protocol", protocol},
                   {"warnings", spec.warnings},
-                  {"results", results}});
+                  {"results", results},
+                  {"skipped", left}});
 }
 
 void write_atomically(const std::string& path, const std::string& text) {
-  const auto refuse = [&](int code) { throw InputError(path, std::string("cannot be written: ") + std::strerror(code)); };
+  const auto refuse = [&](int code) {
+    throw InputError(path, std::string("cannot be written: ") + std::strerror(code), codes::not_written);
+  };
   const auto write_all = [&](int file) {
     for (size_t done = 0; done < text.size();) {
       const ssize_t part = ::write(file, text.data() + done, text.size() - done);

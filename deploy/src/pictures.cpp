@@ -105,7 +105,7 @@ Image read_other(const std::string& path, Notes& notes) {
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
-    if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated");
+    if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated", codes::damaged);
     throw;
   }
 }

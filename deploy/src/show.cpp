@@ -39,7 +39,7 @@ struct Free {
 }  // namespace
 
 void write_png(const std::string& path, const Image& image) {
-  const auto refuse = [&](const char* why) { throw InputError(path, std::string("cannot be written: ") + why); };
+  const auto refuse = [&](const char* why) { throw InputError(path, std::string("cannot be written: ") + why, codes::not_written); };
   const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_PNG);
   const std::unique_ptr<AVCodecContext, Free> context(codec ? avcodec_alloc_context3(codec) : nullptr);
   if (!context) refuse("this FFmpeg has no encoder for PNG");
@@ -81,7 +81,7 @@ void ShownFrames::begin(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(folder, error);
   std::filesystem::create_directories(folder, error);
-  if (error) throw InputError(folder, "cannot be written: " + error.message());
+  if (error) throw InputError(folder, "cannot be written: " + error.message(), codes::not_written);
 }
 
 void ShownFrames::add(const std::string& path, const FrameScore& frame, const Image& image,

@@ -16,6 +16,7 @@ using json = nlohmann::ordered_json;  // provenance keeps its order
 
 constexpr const char* kSchema = "fpg.engine/1";
 constexpr int kLargestSide = 4096;
+constexpr int kLargestBatch = 1024;
 constexpr const char* kFields[] = {"backend",   "model_file",  "files",     "detector",   "image_size", "map_size",
                                    "network",   "precision",   "batch",     "build",      "crop",       "labels",
                                    "threshold", "temperature", "reference", "provenance", "schema",     "warnings"};
@@ -96,8 +97,11 @@ std::string sidecar(const std::string& model) {
 
 }  // namespace
 
-InputError::InputError(std::string path, const std::string& reason)
-    : std::runtime_error(path + ": " + one_line(reason)), path_(std::move(path)), reason_(one_line(reason)) {}
+InputError::InputError(std::string path, const std::string& reason, std::string code)
+    : std::runtime_error(path + ": " + one_line(reason)),
+      path_(std::move(path)),
+      reason_(one_line(reason)),
+      code_(std::move(code)) {}
 
 EngineSpec read_spec(const std::string& model) {
   const std::string path = sidecar(model);
@@ -115,6 +119,7 @@ EngineSpec read_spec(const std::string& model) {
       if (depth > kDeepest) throw std::runtime_error("nested too deeply");
       return true;
     });
+    value.dump();  // text that is no UTF-8 is refused now, not when the results are written
   } catch (const std::exception& error) {
     throw InputError(path, std::string("is not a readable sidecar: ") + error.what());
   }
@@ -137,7 +142,8 @@ EngineSpec read_spec(const std::string& model) {
   const json& files = read.field("files");
   read.expect(files.is_object() && !files.empty(), "files", "plain names, each with its SHA-256");
   for (const auto& [name, hash] : files.items()) {
-    const bool plain = !name.empty() && name != "." && name != ".." && std::filesystem::path(name).filename() == name;
+    const bool plain = !name.empty() && name != "." && name != ".." && name.find('\0') == std::string::npos &&
+                       std::filesystem::path(name).filename() == name;
     read.expect(plain && hash.is_string(), "files", "plain names, each with its SHA-256");
     spec.files.emplace_back(name, hash.get<std::string>());
   }
@@ -152,13 +158,15 @@ EngineSpec read_spec(const std::string& model) {
   const json& map = read.field("map_size");
   spec.network = read.text("network", "forgery-detector");
   const bool mapless = !read.absent("map_size") && map.is_null() && spec.network == "forgery-detector";
-  read.expect(mapless || (map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1])), "map_size",
-              "two integers >= 1, of a detector also null");
+  const bool two = map.is_array() && map.size() == 2 && whole(map[0]) && whole(map[1]);
+  read.expect(mapless || (two && map[0] <= spec.image_size && map[1] <= spec.image_size), "map_size",
+              "two integers from 1 to image_size, of a detector also null");
   if (!mapless) spec.map_size = {map[0].get<int>(), map[1].get<int>()};
   spec.precision = read.text("precision", "fp32");
   if (const json& batch = read.field("batch"); !batch.is_null()) {
     const bool three = batch.is_array() && batch.size() == 3 && whole(batch[0]) && whole(batch[1]) && whole(batch[2]);
-    read.expect(three && batch[0] <= batch[1] && batch[1] <= batch[2], "batch", "null or three integers >= 1 in rising order");
+    read.expect(three && batch[0] <= batch[1] && batch[1] <= batch[2] && batch[2] <= kLargestBatch, "batch",
+                "null or three integers from 1 to 1024 in rising order");
     spec.batch = {batch[0].get<int>(), batch[1].get<int>(), batch[2].get<int>()};
   }
   if (const json& build = read.field("build"); !build.is_null()) {

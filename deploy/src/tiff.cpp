@@ -22,7 +22,7 @@ Layout layout_of(const std::string& path, TIFF* file) {
   Layout layout;
   if (!TIFFGetField(file, TIFFTAG_IMAGEWIDTH, &layout.width) || !TIFFGetField(file, TIFFTAG_IMAGELENGTH, &layout.height) ||
       !TIFFGetField(file, TIFFTAG_PHOTOMETRIC, &layout.photometric)) {
-    throw InputError(path, "is damaged or truncated: a field is missing");
+    throw InputError(path, "is damaged or truncated: a field is missing", codes::damaged);
   }
   TIFFGetFieldDefaulted(file, TIFFTAG_BITSPERSAMPLE, &layout.bits);
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLESPERPIXEL, &layout.samples);
@@ -30,7 +30,7 @@ Layout layout_of(const std::string& path, TIFF* file) {
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLEFORMAT, &layout.format);
   TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &layout.compression);
   check_pixels(path, layout.width, layout.height, kMaxImagePixels);
-  if (layout.format == SAMPLEFORMAT_IEEEFP) throw InputError(path, "has floating-point pixels: expected 8 or 16 bits");
+  if (layout.format == SAMPLEFORMAT_IEEEFP) throw InputError(path, "has floating-point pixels: expected 8 or 16 bits", codes::unsupported);
   return layout;
 }
 
@@ -49,7 +49,7 @@ void for_each_block(const std::string& path, TIFF* file, const Layout& layout, c
   check_pixels(path, across, down, kMaxImagePixels);
   const tmsize_t size = tiled ? TIFFTileSize(file) : TIFFStripSize(file);
   const uint16_t planes = layout.planes == PLANARCONFIG_SEPARATE ? layout.samples : 1;
-  if (across == 0 || down == 0 || size <= 0) throw InputError(path, "is damaged or truncated");
+  if (across == 0 || down == 0 || size <= 0) throw InputError(path, "is damaged or truncated", codes::damaged);
   std::vector<uint8_t> bytes(static_cast<size_t>(size));
   for (uint16_t plane = 0; plane < planes; ++plane) {
     for (uint32_t y = 0; y < layout.height; y += down) {
@@ -57,7 +57,7 @@ void for_each_block(const std::string& path, TIFF* file, const Layout& layout, c
         const tmsize_t wanted = tiled ? size : TIFFVStripSize(file, std::min(down, layout.height - y));
         const tmsize_t got = tiled ? TIFFReadTile(file, bytes.data(), x, y, 0, plane)
                                    : TIFFReadEncodedStrip(file, TIFFComputeStrip(file, y, plane), bytes.data(), wanted);
-        if (got < wanted) throw InputError(path, "is damaged or truncated");
+        if (got < wanted) throw InputError(path, "is damaged or truncated", codes::damaged);
         see(bytes.data(), x, y, across, std::min(down, layout.height - y), plane);
       }
     }
@@ -104,11 +104,11 @@ Image direct(const std::string& path, TIFF* file, const Layout& layout) {
 
 Image by_libtiff(const std::string& path, TIFF* file, const Layout& layout) {
   char why[1024] = {};
-  if (!TIFFRGBAImageOK(file, why)) throw InputError(path, "is a TIFF of a kind that is not supported: " + std::string(why));
+  if (!TIFFRGBAImageOK(file, why)) throw InputError(path, "is a TIFF of a kind that is not supported: " + std::string(why), codes::unsupported);
   TIFFSetField(file, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);  // turned by ourselves
   std::vector<uint32_t> raster(static_cast<size_t>(layout.width) * layout.height);
   if (!TIFFReadRGBAImageOriented(file, layout.width, layout.height, raster.data(), ORIENTATION_TOPLEFT, 1))
-    throw InputError(path, "is damaged or truncated");
+    throw InputError(path, "is damaged or truncated", codes::damaged);
   Image image(static_cast<int>(layout.height), static_cast<int>(layout.width));
   for (size_t i = 0; i < raster.size(); ++i) {
     uint8_t* to = image.data.data() + 3 * i;
@@ -125,7 +125,7 @@ Image read_tiff(const std::string& path, Notes& notes) {
   TIFFSetErrorHandler(nullptr);  // what matters is in our own messages
   TIFFSetWarningHandler(nullptr);
   const std::unique_ptr<TIFF, void (*)(TIFF*)> file(TIFFOpen(path.c_str(), "rm"), TIFFClose);
-  if (!file) throw InputError(path, "is damaged or truncated");
+  if (!file) throw InputError(path, "is damaged or truncated", codes::damaged);
   const Layout layout = layout_of(path, file.get());
   if (!TIFFLastDirectory(file.get())) notes.warn(kSeveral);
   if (layout.photometric == PHOTOMETRIC_SEPARATED) notes.warn(kInks);
@@ -133,7 +133,7 @@ Image read_tiff(const std::string& path, Notes& notes) {
   const bool plain = layout.photometric == PHOTOMETRIC_SEPARATED || layout.photometric <= PHOTOMETRIC_RGB;
   const bool ours = plain && (layout.bits == 8 || layout.bits == 16) && layout.samples >= least && layout.samples <= 8;
   if (layout.photometric == PHOTOMETRIC_CIELAB || layout.photometric == PHOTOMETRIC_ICCLAB)
-    throw InputError(path, "is a TIFF in LAB, which is not supported");
+    throw InputError(path, "is a TIFF in LAB, which is not supported", codes::unsupported);
   const Image image = ours ? direct(path, file.get(), layout) : by_libtiff(path, file.get(), layout);
   std::ifstream data(path, std::ios::binary);
   return upright(image, exif_orientation(data));

@@ -13,12 +13,6 @@
 namespace fpg::runtime {
 namespace {
 
-std::string suffix(const std::string& path) {
-  std::string text = std::filesystem::path(path).extension().string();
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 std::vector<int64_t> wanted(int64_t available, int frames, int every) {
   if (frames > 0) return sample_indices(available, frames);
   std::vector<int64_t> indices;
@@ -29,26 +23,15 @@ std::vector<int64_t> wanted(int64_t available, int frames, int every) {
 // How many frames to count on after a pass that met fewer than there are packets. Throws when over a tenth is missing.
 int64_t decodable(const std::string& path, const FrameCountError& error, int64_t packets) {
   if (error.decoded() < std::max<int64_t>(1, packets * 9 / 10)) {
-    throw InputError(path, "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) +
-                               " frames decode");
+    throw InputError(
+        path,
+        "is truncated or damaged: only " + std::to_string(error.decoded()) + " of " + std::to_string(packets) + " frames decode",
+        codes::truncated);
   }
   return error.decoded();
 }
 
 }  // namespace
-
-bool is_video_name(const std::string& path) {
-  static const std::set<std::string> known = {".mp4", ".m4v",  ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg",
-                                              ".ts",  ".m2ts", ".mts", ".flv", ".wmv", ".asf",  ".3gp", ".3g2",
-                                              ".ogv", ".mxf",  ".vob", ".y4m", ".gif", ".qt"};
-  return known.count(suffix(path)) > 0;
-}
-
-bool is_image_name(const std::string& path) {
-  static const std::set<std::string> known = {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo",  ".bmp", ".webp",
-                                              ".tif", ".tiff", ".ppm", ".pgm",  ".jp2", ".heic", ".heif", ".hif", ".avif"};
-  return known.count(suffix(path)) > 0;
-}
 
 bool natural_less(const std::string& a, const std::string& b) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -79,9 +62,14 @@ bool natural_less(const std::string& a, const std::string& b) {
 void check_file(const std::string& path) {
   struct stat info{};
   if (path.find('\0') != std::string::npos) throw InputError(path, "embedded null byte");
-  if (stat(path.c_str(), &info) != 0) throw InputError(path, errno == ENOENT ? "no such file" : std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file");
-  if (info.st_size == 0) throw InputError(path, "is empty (0 bytes)");
+  if (stat(path.c_str(), &info) != 0) {
+    const int code = errno;
+    throw InputError(path, code == ENOENT ? "no such file" : std::strerror(code), code_of(code));
+  }
+  if (!S_ISREG(info.st_mode)) throw InputError(path, "is not a file", codes::not_a_file);
+  if (info.st_size == 0) throw InputError(path, "is empty (0 bytes)", codes::empty);
+  const std::string what = foreign_kind(path);
+  if (!what.empty()) throw InputError(path, "is " + what + ", and neither a picture nor a video", codes::not_media);
 }
 
 std::vector<std::string> frame_files(const std::string& folder) {
@@ -91,7 +79,7 @@ std::vector<std::string> frame_files(const std::string& folder) {
     const std::string name = entry.path().filename().string();
     if (name[0] != '.' && is_image_name(name) && entry.is_regular_file()) files.push_back(entry.path().string());
   }
-  if (error) throw InputError(folder, error.message());
+  if (error) throw InputError(folder, error.message(), code_of(error.value()));
   std::sort(files.begin(), files.end(), natural_less);
   return files;
 }
@@ -113,9 +101,9 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count) {
 int64_t count_frames(const std::string& path) {
   Notes unused;
   if (Container(path, kVideoContainers, kMaxVideoPixels, unused).next() == nullptr)
-    throw InputError(path, "holds a video stream but no frame");
+    throw InputError(path, "holds a video stream but no frame", codes::no_frame);
   const int64_t count = Container(path, kVideoContainers, kMaxVideoPixels, unused).scan();
-  if (count == 0) throw InputError(path, "holds a video stream but no frame");
+  if (count == 0) throw InputError(path, "holds a video stream but no frame", codes::no_frame);
   return count;
 }
 
@@ -147,7 +135,7 @@ void read_input(const std::string& path, const Options& options, const TakeFrame
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     const std::vector<std::string> files = frame_files(path);
-    if (files.empty()) throw InputError(path, "the folder holds no images");
+    if (files.empty()) throw InputError(path, "the folder holds no images", codes::empty);
     const std::vector<int64_t> indices = wanted(static_cast<int64_t>(files.size()), frames, every);
     for (const int64_t i : indices) {
       // A folder of frames has no clock: one frame per second stands in for it.

@@ -26,7 +26,7 @@ using TakeFrame = std::function<bool(Frame)>;
 class FrameCountError : public InputError {
  public:
   FrameCountError(const std::string& path, const std::string& reason, int64_t decoded)
-      : InputError(path, reason), decoded_(decoded) {}
+      : InputError(path, reason, codes::truncated), decoded_(decoded) {}
   int64_t decoded() const { return decoded_; }
 
  private:
@@ -56,7 +56,16 @@ Image read_image(const std::string& path, Notes& notes);
 // Whether a file says that it holds HEIF or AVIF pictures.
 bool is_heif(const std::string& path);
 
-// Throws InputError unless the path is a file with something in it.
+// The code of what the operating system says of a path (`errno`).
+const char* code_of(int error);
+
+// The kind of a file by its suffix (fpg/common/file_kinds.json), empty for one that no table names.
+std::string kind_by_name(const std::string& path);
+
+// What a file that is neither picture nor video is by its first bytes ("a PDF document"), empty where nothing is known.
+std::string foreign_kind(const std::string& path);
+
+// Throws InputError unless the path is a file with something in it that may be a picture or a video.
 void check_file(const std::string& path);
 
 // The images of a folder of frames in natural order.

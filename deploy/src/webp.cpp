@@ -15,7 +15,7 @@ Image read_webp(const std::string& path, Notes& notes) {
   const std::vector<uint8_t> file = whole_file(path);
   const WebPData data = {file.data(), file.size()};
   const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> parts(WebPDemux(&data), WebPDemuxDelete);
-  const InputError damaged(path, "is damaged or truncated");
+  const InputError damaged(path, "is damaged or truncated", codes::damaged);
   if (!parts) throw damaged;
   const auto width = WebPDemuxGetI(parts.get(), WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(parts.get(), WEBP_FF_CANVAS_HEIGHT);
   check_pixels(path, width, height, kMaxImagePixels);

@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.entry import run
+from fpg.cli.entry import needed, run
+from fpg.cli.inputs import expand
 from fpg.cli.model_option import add_model, model_before, tell_model
+from fpg.cli.options import add_timeout
 from fpg.common.console import one_line, progress
 from fpg.common.errors import InputError, UsageError
-from fpg.common.files import atomic_write, write_json
+from fpg.common.files import atomic_write, cell, write_json
 from fpg.data.pool import WorkerDied
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.seek import check_device
-from fpg.data.sources import natural
-from fpg.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from fpg.data.video import IMAGE_SUFFIXES
 from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.faces import default_analyzer
@@ -46,7 +47,8 @@ EXAMPLES = """examples:
 
 The first line on the standard output says what judges; then comes one per input: score, verdict, path. A model file in front of the
 inputs is taken for the model, too. The exit code is 1 when an input could not be judged
-(damaged, no face, ...): it is named on the standard error and in the output files, and the other inputs are still judged."""
+(damaged, no face, ...): it is named on the standard error and in the output files, with a code, and the other inputs are still judged.
+It is 2 when nothing could be judged: wrong usage, or a model that cannot be used."""
 
 
 class _Default(int):
@@ -120,6 +122,7 @@ def add_shared(p: argparse.ArgumentParser) -> None:
         help="frames per video, evenly spaced (default: 32); data prepared by fpg-prepare keeps its own",
     )
     p.add_argument("--batch", type=positive, default=16, metavar="N", help="faces per call of the network (default: 16)")
+    add_timeout(p)
     p.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda, ... (default: auto)")
     p.add_argument("--threads", type=thread_count, metavar="N", help="CPU threads of the network (default: all)")
 
@@ -175,39 +178,6 @@ def check_outputs(*paths: str | None) -> None:
         raise UsageError("two outputs name the same file")
 
 
-def expand(inputs: Sequence[str]) -> tuple[list[Path | str], list[InputError]]:
-    """Files and URLs to judge: folders give every video and image in them, recursively, each file once.
-
-    Returns:
-        the files in order, and an error for each folder without any.
-
-    Raises:
-        UsageError: an empty name.
-    """
-    files: dict[Path | str, None] = {}
-    errors: list[InputError] = []
-    for name in inputs:
-        if not name:
-            raise UsageError("INPUT: expected a file or folder, got an empty name")
-        if is_url(name):
-            files.setdefault(name)
-            continue
-        path = Path(name)
-        if not os.path.isdir(path):
-            files.setdefault(path)
-            continue
-        found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES and not _hidden(p, path) and p.is_file()]
-        for file in sorted(found, key=natural):
-            files.setdefault(file)
-        if not found:
-            errors.append(InputError(path, "the folder holds no videos or images"))
-    return list(files), errors
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
 @dataclass(frozen=True)
 class _Judge:
     """Judges files on a Ray worker: calling it builds engine and analyzer and gives the function that does."""
@@ -235,12 +205,12 @@ def _judgements(
     with contextlib.closing(run_on_ray(paths, work, arguments.ray, gpus=gpus)) as outcomes:
         for index, outcome in outcomes:
             if isinstance(outcome, WorkerDied):
-                outcome = failure(files[index], InputError(files[index], outcome.reason), detector.engine, options.threshold)
+                outcome = failure(files[index], InputError(files[index], outcome.reason, "worker"), detector.engine, options.threshold)
             yield index, replace(outcome, input=printable(files[index]))
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Those of `fpg.runtime.pipeline.Options`.
+    """Those of `fpg.runtime.options.Options`.
 
     Raises:
         UsageError: options that contradict each other.
@@ -267,13 +237,15 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "decode": arguments.decode,
         "min_face": arguments.min_face,
         "shown": ShownFrames(arguments.show_frames) if arguments.show_frames else None,
+        "timeout": arguments.timeout or None,
     }
 
 
 def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
     """Judge everything and write what was asked for; the exit code."""
     options = options_of(arguments)
-    files, errors = expand(arguments.inputs)
+    inputs = expand(arguments.inputs)
+    files, errors = inputs.files, list(inputs.errors)
     overlays = overlay_paths(arguments.overlay, files) if arguments.overlay else {}
     results: list[Judgement] = []
     order: list[int] = []
@@ -285,7 +257,8 @@ def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
     if arguments.face_engines:
         folder = os.path.abspath(arguments.face_engines)
         finder = functools.partial(engine_analyzer, folder, device=arguments.device, min_face=arguments.min_face)
-        finder()  # complain before anything is judged
+        with needed():
+            finder()  # complain before anything is judged
     with VideoDetector(engine, finder, jobs=arguments.jobs, **options) as detector, progress("judging") as bar:
         task = bar.add_task("", total=len(files))
         start = time.perf_counter()
@@ -307,6 +280,7 @@ def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
     try:
         if arguments.json:
             value = {"model": described, "protocol": protocol, "warnings": described["warnings"], "results": [r.to_json() for r in results]}
+            value["skipped"] = [{"path": printable(item.path), "reason": item.reason} for item in inputs.skipped]
             write_json(arguments.json, value)
         if arguments.csv:
             write_csv(arguments.csv, results)
@@ -316,6 +290,8 @@ def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
             options["shown"].finish()
     finally:  # a file that cannot be written does not hide the verdicts, and `| head` does not stop the files
         show(results)
+        for note in inputs.notes:
+            print(one_line(f"note: {note}"), file=sys.stderr, flush=True)
         if arguments.stats:
             show_stats(results, detector.times, seconds)
     return 1 if any(r.error for r in results) else 0
@@ -361,15 +337,15 @@ def write_csv(path: str | os.PathLike[str], results: Sequence[Judgement]) -> Non
     """
     with atomic_write(path, "w") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "warnings"])
+        lines.writerow(["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings"])
         for result in results:
-            warnings = "; ".join(result.warnings)
+            name, warnings = cell(result.input), cell("; ".join(result.warnings))
             if result.error:
-                lines.writerow([result.input, *[""] * 8, result.error, warnings])
+                lines.writerow([name, *[""] * 8, cell(result.error), result.error_code, warnings])
             for frame in result.frames:
                 for face in frame.faces:
                     box = [f"{v:.2f}" for v in face.box]
-                    lines.writerow([result.input, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, "", warnings])
+                    lines.writerow([name, frame.index, f"{frame.time_s:.4f}", *box, f"{face.score:.6f}", face.track, "", "", warnings])
 
 
 def show_stats(results: Sequence[Judgement], times: StageTimes, seconds: float) -> None:
@@ -407,8 +383,9 @@ def main(argv: list[str] | None = None) -> int:
         arguments.model, arguments.inputs = model_before(arguments.model, arguments.inputs)
         if not arguments.inputs:
             p.error("expected at least one INPUT")
-        model = resolve(arguments.model, device=arguments.device)
-        engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
+        with needed():
+            model = resolve(arguments.model, device=arguments.device)
+            engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
         tell_model(engine.spec, model, arguments.threshold)
         return detect(arguments, engine, model)
 

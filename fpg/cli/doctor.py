@@ -306,7 +306,7 @@ def examine_faces(broken: dict[str, str], problems: list[Problem]) -> str:
 
 def as_json(report: Report) -> str:
     """The report as JSON text."""
-    return json.dumps({"ok": report.ok, **dataclasses.asdict(report)}, indent=2, ensure_ascii=False)
+    return json.dumps({"ok": report.ok, **dataclasses.asdict(report)}, indent=2)
 
 
 def show(report: Report, to: Console) -> None:

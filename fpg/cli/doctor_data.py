@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from rich.console import Console
 
-from fpg.common.console import one_line, output, table
+from fpg.cli.options import add_images
+from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
 from fpg.data.doctor import SAMPLE, Count, DataReport, Estimate, as_json, examine_data
@@ -41,6 +43,7 @@ def add_parser(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     p.add_argument("root", metavar="DIR", nargs="?", help="folder, CSV or DeepfakeBench list, or what fpg-prepare wrote")
     p.add_argument("--layout", metavar="NAME", help="how DIR lies on disk (default: it is recognised; list: shows them all)")
+    add_images(p)
     p.add_argument("--deep", action="store_true", help=f"open every video, not a sample of {SAMPLE}, and decode a frame of each")
     p.add_argument("--out", metavar="FILE", help="write everything found and the list of all videos, as JSON")
     p.add_argument("--workers", type=int, help="processes for --deep (default: one per CPU; 0: in this process)")
@@ -64,6 +67,7 @@ def examine(args: argparse.Namespace) -> int:
     report = examine_data(
         args.root,
         layout=args.layout,
+        images=args.images,
         deep=args.deep,
         workers=args.workers,
         estimate=args.estimate,
@@ -73,7 +77,7 @@ def examine(args: argparse.Namespace) -> int:
         with atomic_write(args.out, "w") as file:
             file.write(as_json(report) + "\n")
     if args.json:
-        print(as_json(report, listing=False))
+        print(as_json(report, listing=False, ascii_only=not takes_unicode(sys.stdout)))
     else:
         show(report, output(), args.out)
     return 0 if report.ok else 1

@@ -1,15 +1,24 @@
-"""How every command-line program ends: 0 all done, 1 an input failed, 2 wrong usage, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM."""
+"""How every command-line program ends.
+
+0: all done. 1: an input failed, or a result could not be written. 2: wrong usage, or what the program needs before its first input cannot
+be used (a model, a package). 130: Ctrl-C. 141: closed pipe. 143: SIGTERM.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-from fpg.common.console import one_line
-from fpg.common.errors import FpgError, UsageError
+from fpg.common.console import any_terminal, one_line
+from fpg.common.errors import FpgError, InputError, MissingDependencyError, SetupError, UsageError
+
+_IMPATIENCE_S = 3.0
+"""A second Ctrl-C within this time is the same one; a later one stops the cleaning up, too."""
 
 
 class Terminated(SystemExit):
@@ -20,21 +29,45 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise Terminated(143)
 
 
+class _Interrupt:
+    """SIGINT: one KeyboardInterrupt, not one in the middle of each step that cleans up after the first."""
+
+    def __init__(self) -> None:
+        self._last = float("-inf")
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        before, self._last = self._last, time.monotonic()
+        if self._last - before > _IMPATIENCE_S:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def needed() -> Iterator[None]:
+    """Around what a program needs before its first input: an `InputError` there is a `SetupError`, exit code 2."""
+    try:
+        yield
+    except InputError as error:
+        raise SetupError(str(error)) from error
+
+
 def run(main: Callable[[], int | None]) -> int:
     """Call `main` and turn its outcome into an exit code; errors meant for people are printed as one line.
 
     Whatever the operating system refuses (a full disk, a name that is too long) is one line too, and a reader that has gone
-    away (`| head`) ends the program without a word.
+    away (`| head`) ends the program without a word. Terminals of any encoding get every character, escaped where they lack it.
 
     Args:
         main: returns the exit code (None is 0).
     """
+    any_terminal()
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _Interrupt())
     try:
         code = main() or 0
         sys.stdout.flush()
         return code
-    except UsageError as error:
+    except (UsageError, SetupError, MissingDependencyError) as error:
         return _fail(str(error), 2)
     except FpgError as error:
         return _fail(str(error), 1)

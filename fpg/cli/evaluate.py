@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.detect import add_shared, check_outputs, probability
-from fpg.cli.entry import run
+from fpg.cli.entry import needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
+from fpg.cli.options import add_images, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
+from fpg.data.checks import compare_faces
+from fpg.data.layouts.base import Findings
 from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.evaluate import foreign
@@ -50,6 +53,9 @@ real/ and fake/ of videos, frames or images, a CSV or a DeepfakeBench list (fpg-
 Every number comes with its protocol. The exit code is 1 when a video failed or had no face: it is named on the standard
 error, in the JSON file and in the report, left out of the metrics, and counted as 0.5 in the numbers "as released"."""
 
+LISTED = 20
+"""Warnings about the data that are printed; the JSON has all."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line of fpg-eval."""
@@ -69,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
     p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
+    add_images(p)
     p.add_argument("--out", metavar="DIR", help="write everything there: metrics.json, report.html, report.md and plots/ as SVG and PNG")
     p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
@@ -102,31 +109,6 @@ def parser() -> argparse.ArgumentParser:
     )
     add_shared(p)
     return p
-
-
-def rate(text: str) -> float:
-    """argparse type: a false positive rate, at least 0 and below 1."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
-    return value
-
-
-def resamples(text: str) -> int:
-    """argparse type: a number of resamples from 100 to a million."""
-    return _whole(text, 100, 1_000_000)
-
-
-def seed(text: str) -> int:
-    """argparse type: a seed from 0 to 2^63 - 1."""
-    return _whole(text, 0, 2**63 - 1)
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    value = int(text)
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text}")
-    return value
 
 
 def check_usage(a: argparse.Namespace) -> None:
@@ -202,10 +184,12 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
         default_analyzer,
         split=a.split or ("val" if a.calibrate else None),
         layout=a.layout,
+        images=a.images,
         frames=a.frames,
         batch=a.batch,
         threshold=a.threshold,
         highlights=2 * pictures,
+        timeout=a.timeout or None,
     )
     results: list[Result] = []
     worst = Worst()
@@ -235,6 +219,10 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
     threshold = spec.threshold if a.threshold is None else a.threshold
     protocol = describe_protocol(a.frames, crop=engine.spec.crop)
     metrics = summarise(results, chosen.notes, threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
+    faces = Findings()
+    compare_faces([(r.label, r.status == "scored") for r in results if r.status != "failed"], faces)
+    warnings = [*chosen.warnings, *(f"{finding.path}: {finding.text}" for finding in faces.items)]
+    metrics["warnings"] = list(dict.fromkeys(warnings))
     if suite is not None:
         with progress("robustness") as bar:
             task = bar.add_task("", total=suite.steps(chosen.items))
@@ -347,6 +335,8 @@ def show(m: dict[str, Any]) -> None:
         table("by data set, manipulation and compression", ["data set", "part", "real", "fake", "AUC [95 %]", "AP", "EER"], rows)
     if "robustness" in m:
         show_robustness(m["robustness"])
+    for line in m.get("warnings", [])[:LISTED]:
+        print(f"warning: {one_line(line)}", file=sys.stderr, flush=True)
     for v in m["failed_videos"] + m["no_face_videos"]:
         print(f"error: {one_line(v['source'])}: {one_line(v['reason'])}", file=sys.stderr, flush=True)
 
@@ -383,8 +373,9 @@ def main(argv: list[str] | None = None) -> int:
         Outputs.of(arguments)
         if arguments.scores:
             return evaluate_scores(arguments, command)
-        model = resolve(arguments.model, device=arguments.device)
-        engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
+        with needed():
+            model = resolve(arguments.model, device=arguments.device)
+            engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
         tell_model(engine.spec, model, arguments.threshold)
         return evaluate(arguments, engine, model, command)
 

@@ -8,10 +8,13 @@ from collections import Counter
 
 from fpg.cli.detect import face_pixels
 from fpg.cli.entry import run
+from fpg.cli.options import add_images, add_timeout
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
 from fpg.data.as_video import VideoConfig
+from fpg.data.checks import compare_manifest
 from fpg.data.layouts import describe_layouts
+from fpg.data.layouts.base import Findings
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
@@ -60,13 +63,19 @@ def _main(argv: list[str] | None) -> int:
         label={"real": REAL, "fake": FAKE, None: None}[options.label],
         split=options.split,
         layout=options.layout,
+        images=options.images,
         precomputed=options.landmarks == "precomputed",
         as_video=VideoConfig(clips=options.as_video) if options.as_video is not None else None,
         min_face=options.min_face,
         ray=options.ray,
+        timeout=options.timeout or None,
         quiet=options.quiet,
     )
     report(manifest)
+    findings = Findings()
+    compare_manifest(manifest, findings)
+    for finding in findings.items[:_LISTED]:
+        console.print(one_line(f"warning: {finding.path}: {finding.text}"), markup=False, emoji=False)
     return 1 if any(video.status == "failed" for video in manifest.videos) else 0
 
 
@@ -150,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
     parser.add_argument("--split", choices=(*SPLITS, HASH), help="of everything, whatever SOURCE says; hash: 80/10/10 by a hash of the id")
+    add_images(parser)
+    add_timeout(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import TextIO
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def any_terminal() -> None:
+    """Let the standard streams take any text: what their encoding lacks is escaped (`\\xe9`), and one that is closed takes it nowhere."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: the next file that is opened would become it
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def takes_unicode(stream: TextIO) -> bool:
+    """Whether a stream's encoding has every character."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def progress(description: str = "", *, disable: bool = False) -> Progress:

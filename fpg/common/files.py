@@ -48,11 +48,16 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror or error}") from error
+        raise InputError(path, f"cannot be written: {error.strerror or error}", "not_written") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+
+
+def cell(text: str) -> str:
+    """Text for a CSV that people open in a spreadsheet: what would be taken for a formula there begins with an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
@@ -78,7 +83,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
     except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
+        raise InputError.of(path, error) from error
 
 
 def _sha256(file: IO[bytes]) -> str:  # Python 3.10

@@ -19,10 +19,13 @@ import numpy as np
 
 from fpg.common.errors import InputError
 from fpg.common.files import sha256, write_json
+from fpg.common.strict_json import parse_json
 
 SCHEMA = "fpg.engine/1"
 LARGEST_SIDE = 4096
 """Image sizes beyond it are taken for damage."""
+LARGEST_BATCH = 1024
+LARGEST_NUMBER = 1e300
 DETECTOR = "forgery-detector"
 OUTPUTS = {
     DETECTOR: ("logits", "activation_map"),
@@ -135,10 +138,10 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     if not Path(model).is_file():
         raise InputError(model, "no such file")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        value = parse_json(path.read_text(encoding="utf-8"), constants=False)
     except FileNotFoundError:
         raise InputError(model, f"has no sidecar {path.name}; export or save it with fpg, or import it first") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(path, f"is not a readable sidecar: {error}") from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise InputError(path, f"schema: expected {SCHEMA}, got {value.get('schema') if isinstance(value, dict) else type(value).__name__}")
@@ -155,23 +158,22 @@ def read_spec(model: str | os.PathLike[str]) -> EngineSpec:
     return spec
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
 def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     """(field, what it has to be, whether it is): everything that a program relies on after reading."""
     files = spec.files if isinstance(spec.files, dict) else {}
-    plain = all(isinstance(name, str) and Path(name).name == name and isinstance(value, str) for name, value in files.items())
+    plain = all(_plain(name) and isinstance(value, str) for name, value in files.items())
     yield "backend", f"one of {', '.join(BACKENDS)}", spec.backend in BACKENDS
     yield "files", "plain names, each with its SHA-256", bool(files) and plain
     yield "model_file", "one of the names in files", isinstance(spec.model_file, str) and spec.model_file in files
     yield "network", f"one of {', '.join(OUTPUTS)}", isinstance(spec.network, str) and spec.network in OUTPUTS
     yield "detector", "an object", isinstance(spec.detector, dict)
     yield "image_size", f"an integer from 1 to {LARGEST_SIDE}", _whole(spec.image_size) and spec.image_size <= LARGEST_SIDE
-    yield "map_size", "two integers >= 1, of a detector also null", _wholes(spec.map_size, 2) or _mapless(spec)
+    side = spec.image_size if _whole(spec.image_size) else 1
+    fits = _wholes(spec.map_size, 2) and max(spec.map_size or ()) <= side
+    yield "map_size", "two integers from 1 to image_size, of a detector also null", fits or _mapless(spec)
     yield "precision", "a name", isinstance(spec.precision, str)
-    yield "batch", "null or three integers >= 1 in rising order", spec.batch is None or (_wholes(spec.batch, 3) and _rises(spec.batch))
+    batch = spec.batch is None or (_wholes(spec.batch, 3) and _rises(spec.batch) and spec.batch[2] <= LARGEST_BATCH)
+    yield "batch", f"null or three integers from 1 to {LARGEST_BATCH} in rising order", batch
     yield "build", "null or an object", spec.build is None or (isinstance(spec.build, dict) and _is_json(spec.build))
     yield "crop", f"one of {', '.join(CROPS)}", isinstance(spec.crop, str) and spec.crop in CROPS
     yield "labels", "real, fake", spec.labels == ("real", "fake")
@@ -186,8 +188,13 @@ def _mapless(spec: EngineSpec) -> bool:
     return spec.map_size is None and spec.network == DETECTOR
 
 
+def _plain(name: object) -> bool:
+    """Whether a name is that of a file in the same folder."""
+    return isinstance(name, str) and Path(name).name == name and "\0" not in name
+
+
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
 
 
 def _whole(value: object) -> bool:

@@ -20,7 +20,9 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
     "mp3,wav,flac,aac,w64,aiff"
 )
-_NETWORK = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,crypto,hls"
+_NETWORK = "http,https,tls,tcp,udp,rtp,rtsp,rtmp"
+# A URL is opened, and nothing that it names: no playlists (HLS, DASH, SDP files), no redirects.
+_STREAMS = _CONTAINERS + ",rtsp,rtp,mpjpeg,mjpeg"
 STREAM_PATIENCE_S = 10.0
 """How long a stream from the network may answer nothing."""
 _NO_VIDEO = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.dependent
@@ -40,7 +42,7 @@ def opened(path: str | os.PathLike[str], threads: int = 0, notes: Notes | None =
     """
     check_file(path)
     if is_heif(path):
-        raise InputError(path, "is a HEIF or AVIF picture, not a video: its name should end in .heic or .avif")
+        raise InputError(path, "is a HEIF or AVIF picture, not a video: its name should end in .heic or .avif", "unsupported")
     name, protocols = f"file:{os.path.abspath(os.fspath(path))}", "file"
     end = transport_stream_end(path)
     if end is not None:
@@ -55,7 +57,13 @@ def opened(path: str | os.PathLike[str], threads: int = 0, notes: Notes | None =
 @contextlib.contextmanager
 def opened_url(url: str | os.PathLike[str], threads: int, notes: Notes | None = None) -> Iterator[tuple[Any, Any]]:
     """As `opened`, from the network."""
-    options = {"protocol_whitelist": _NETWORK, "max_pixels": str(MAX_VIDEO_PIXELS), "rtsp_transport": "tcp"}
+    options = {
+        "protocol_whitelist": _NETWORK,
+        "format_whitelist": _STREAMS,
+        "max_pixels": str(MAX_VIDEO_PIXELS),
+        "rtsp_transport": "tcp",
+        "max_redirects": "0",
+    }
     with _stream_of(url, os.fspath(url), threads, notes, options=options, timeout=STREAM_PATIENCE_S) as found:
         yield found
 
@@ -66,16 +74,18 @@ def _stream_of(path: str | os.PathLike[str], name: str, threads: int, notes: Not
     try:
         container = av.open(name, mode="r", metadata_errors="replace", **how)  # titles in Latin-1 are no damage
     except av.EOFError as error:
-        raise InputError(path, "holds no frame: it ends after its header") from error
+        raise InputError(path, "holds no frame: it ends after its header", "no_frame") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(path, f"is not a readable video (damaged, truncated or of another format): {reason}") from error
     with container:
         stream = _chosen(container, notes)
         if stream is None:
-            raise InputError(path, "holds sound but no video stream" if container.streams.audio else "holds no video stream and no frame")
+            sound = bool(container.streams.audio)
+            what = "holds sound but no video stream" if sound else "holds no video stream and no frame"
+            raise InputError(path, what, "not_media" if sound else "no_frame")
         if stream.codec_context is None:
-            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode")
+            raise InputError(path, "is encoded with a codec that this FFmpeg cannot decode", "unsupported")
         context = stream.codec_context
         check_pixels(path, context.width, context.height, MAX_VIDEO_PIXELS)
         context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}

@@ -6,6 +6,8 @@ almost twice as fast as a compression level asked for, and are no larger (`bench
 
 from __future__ import annotations
 
+import errno
+import struct
 import zlib
 from pathlib import Path
 
@@ -13,12 +15,17 @@ import cv2
 import numpy as np
 
 from fpg.common.errors import InputError
-from fpg.data.images import read_image
-from fpg.data.manifest import CHANGED, FaceRow
+from fpg.data.images import check_file, read_image
+from fpg.data.manifest import CHANGED, FaceRow, is_inside
+
+_OVERHEAD = 1 << 20
+"""Bytes of a crop's file beyond its pixels."""
 
 
 class OutputError(InputError):
     """A crop cannot be written (full disk, no permission): no other video can be prepared either."""
+
+    code = "not_written"
 
 
 def write_crop(path: Path, image: np.ndarray) -> int:
@@ -34,6 +41,8 @@ def write_crop(path: Path, image: np.ndarray) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # this input's fault, and no other's
+            raise InputError(path, "cannot be written: its name is too long", "not_written") from error
         raise OutputError(path, f"cannot be written: {error.strerror or error}") from error
     return zlib.crc32(data)
 
@@ -47,16 +56,36 @@ def read_crop(root: Path, row: FaceRow) -> np.ndarray:
         InputError: the file cannot be read, or is not the crop that the manifest describes.
     """
     path = root / row.path
+    if not is_inside(row.path):
+        raise InputError(path, "lies outside of the prepared folder", "refused")
+    _check_header(path, row)
     image = _vouched(path, row)
     vouched = image is not None
     if image is None:
         image = read_image(path)
     if image.shape[:2] != tuple(row.size):
         expected, got = (f"{height} x {width}" for height, width in (row.size, image.shape[:2]))
-        raise InputError(path, f"size: expected {expected} as in the manifest, got {got}")
+        raise InputError(path, f"size: expected {expected} as in the manifest, got {got}", "invalid")
     if not vouched and row.crc32 is not None:
-        raise InputError(path, CHANGED)
+        raise InputError(path, CHANGED, "damaged")
     return image
+
+
+def _check_header(path: Path, row: FaceRow) -> None:
+    """Look at what a PNG claims before anything is decoded: a small file can hold a picture of any size.
+
+    Raises:
+        InputError: not a file, another size than the manifest's, or more bytes than a crop of that size can have.
+    """
+    check_file(path)
+    height, width = row.size
+    with open(path, "rb") as file:
+        head = file.read(24)
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[16:24] != struct.pack(">II", width, height):
+        got = "{1} x {0}".format(*struct.unpack(">II", head[16:24])) if len(head) == 24 else "nothing"
+        raise InputError(path, f"size: expected {height} x {width} as in the manifest, got {got}", "invalid")
+    if path.stat().st_size > 8 * height * width + _OVERHEAD:
+        raise InputError(path, f"is larger than a crop of {width} x {height} pixels can be", "too_large")
 
 
 def _vouched(path: Path, row: FaceRow) -> np.ndarray | None:

@@ -28,6 +28,8 @@ Analyzer = Callable[[np.ndarray], Sequence[Face]]
 """Gives the faces of an image, uint8 [H, W, 3] RGB, largest first."""
 
 _REASON_LIMIT = 3
+_LONGEST_NAME, _LONGEST_PATH = 200, 1000
+"""Bytes of one part of a crop's path, and of all of it."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Task:
     min_face: float = MIN_FACE
     """Smallest face that is cropped, in pixels (`fpg.faces.sizes`)."""
 
-    def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0) -> VideoRecord:
+    def record(self, status: str, reason: str = "", frames: int = 0, frames_with_face: int = 0, *, code: str = "") -> VideoRecord:
         """What became of it."""
         s = self.source
         path = os.fsencode(os.path.abspath(s.path)).decode("utf-8", "backslashreplace")
         known = (s.compression, s.target, s.donor, s.split_reason)
-        return VideoRecord(s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face, *known)
+        return VideoRecord(
+            s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face, *known, error_code=code
+        )
 
 
 def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:
@@ -79,9 +83,9 @@ def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threa
         raise
     except InputError as error:
         path = "" if Path(error.path) == task.source.path else f"{Path(error.path).name} "
-        return task.record("failed", path + error.reason), []
+        return task.record("failed", path + error.reason, code=error.code), []
     except Exception as error:  # whatever a decoder or a face model throws at one input must not end the others
-        return task.record("failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"), []
+        return task.record("failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}", code="internal"), []
     finally:
         if not done:
             discard(task, out)
@@ -106,7 +110,7 @@ def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[l
         return map_frames(source.path, count, crops.visit, threads=threads)
     files = frame_files(source.path) if source.kind == "frames" else [source.path]
     if not files:
-        raise InputError(source.path, "holds no image")
+        raise InputError(source.path, "holds no image", "empty")
     return [crops.visit(i, frame_time(i), read_image(files[i])) for i in sample_indices(len(files), count)]
 
 
@@ -212,11 +216,20 @@ def _clear(task: Task, out: Path, keep: set[str]) -> None:
             folder.rmdir()  # only when empty
 
 
+def _short(name: str) -> str:
+    """A name that file systems take (255 bytes), with room for the hash that makes it unique."""
+    data = name.encode("utf-8", "replace")
+    return name if len(data) <= _LONGEST_NAME else data[:_LONGEST_NAME].decode("utf-8", "ignore")
+
+
 def crop_folder(source: Source, label: int) -> str:
     """Folder of a source's crops, relative to the manifest: `crops/<data set>/<method>/<id>`, made safe and unique."""
     method = source.method or ("real" if label == REAL else "fake")
     parts = [source.dataset, method, *source.video.split("/")]
     safe = ["_" if part in ("", ".", "..") else part.replace("\\", "_").replace("\0", "_").replace("/", "_") for part in parts]
+    safe = [_short(part) for part in safe]
+    while len(safe) > 3 and len("/".join(safe).encode()) > _LONGEST_PATH:
+        del safe[2]
     if safe != parts or (source.method or "real").lower() != method.lower():
         safe[-1] += "-" + hashlib.sha256("\0".join(source.key).encode()).hexdigest()[:8]
     return "/".join(["crops", *safe])

@@ -84,7 +84,9 @@ class Display:
         try:
             return np.ascontiguousarray(frame.reformat(format="rgb24").to_ndarray())
         except (av.FFmpegError, ValueError) as error:
-            raise InputError(self._path, f"has pixels of format {frame.format.name} that cannot be converted: {error}") from error
+            raise InputError(
+                self._path, f"has pixels of format {frame.format.name} that cannot be converted: {error}", "unsupported"
+            ) from error
 
     def _warn_of_colours(self, frame: Any, converted: bool) -> None:
         name = colour.TRANSFERS.get(frame.color_trc)

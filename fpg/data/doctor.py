@@ -4,7 +4,6 @@ what preparing it would cost. `fpg-doctor data` shows it."""
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ import numpy as np
 
 from fpg.common.console import progress
 from fpg.common.errors import InputError, MissingDependencyError
+from fpg.data.checks import Trait, compare_files, compare_manifest, compare_traits
 from fpg.data.cropping import Analyzer, Task, prepare_one
 from fpg.data.face_files import face_files
 from fpg.data.layouts import DATA_SETS
@@ -33,8 +33,6 @@ from fpg.faces.precomputed import read_boxes, read_landmarks
 
 SAMPLE = 50
 """Videos that are opened when not all of them are."""
-_ENDS = 1 << 16
-"""Bytes at the beginning and at the end of a file that are compared when two files are of one size."""
 _OFFICIAL = {layout.dataset: layout.official for layout in DATA_SETS}
 
 
@@ -136,6 +134,7 @@ def examine_data(
     *,
     layout: str | None = None,
     dataset: str | None = None,
+    images: str = "auto",
     deep: bool = False,
     sample: int = SAMPLE,
     workers: int | None = None,
@@ -148,7 +147,7 @@ def examine_data(
 
     Args:
         root: its folder or list, or a folder that fpg-prepare wrote.
-        layout, dataset: as in `fpg.data.sources.survey`.
+        layout, dataset, images: as in `fpg.data.sources.survey`.
         deep: open every video and decode a frame from its middle, and compare prepared crops with their checksums; else count the
             packets and decode the first frame of a sample.
         sample: number of videos in that sample, evenly over all.
@@ -165,7 +164,7 @@ def examine_data(
     path = Path(root)
     if path.name == NAME or (path / NAME).is_file():
         return _prepared_folder(path if path.is_dir() else path.parent, deep)
-    found = survey(path, layout=layout, dataset=dataset)
+    found = survey(path, layout=layout, dataset=dataset, images=images)
     findings = Findings(list(found.findings))
     sources = sorted([*found.sources, *found.left_out], key=lambda s: s.key)
     if not sources and not any(f.level == "error" for f in findings.items):
@@ -178,7 +177,8 @@ def examine_data(
     _identities(found.sources, findings)
     readings = _open(present, deep, sample, usable_cpus() if workers is None else workers, quiet)
     _unreadable(present, readings, findings)
-    _copies(present, findings)
+    compare_files(present, findings)
+    compare_traits([_trait(s, readings[s.key]) for s in present if s.key in readings and not readings[s.key].error], findings)
     report.opened = len(readings)
     report.preparation = _earlier(path, present, deep, findings)
     readable = [s for s in found.sources if s.key in readings and not readings[s.key].error]
@@ -191,12 +191,12 @@ def examine_data(
     return report
 
 
-def as_json(report: DataReport, *, listing: bool = True) -> str:
-    """The report as JSON text, with or without the list of videos."""
+def as_json(report: DataReport, *, listing: bool = True, ascii_only: bool = False) -> str:
+    """The report as JSON text, with or without the list of videos, and characters beyond ASCII as they are or escaped."""
     content = {"schema": "fpg.data/1", "ok": report.ok, **dataclasses.asdict(report)}
     if not listing:
         del content["listing"]
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2, ensure_ascii=ascii_only)
 
 
 def _counts(sources: list[Source]) -> list[Count]:
@@ -300,7 +300,7 @@ def _read_file(source: Source, deep: bool) -> Reading:
 def _read_frames(source: Source, deep: bool) -> Reading:
     files = frame_files(source.path)
     if not files:
-        raise InputError(source.path, "holds no image")
+        raise InputError(source.path, "holds no image", "empty")
     height, width = read_image(files[0]).shape[:2]
     if deep:
         read_image(files[len(files) // 2])
@@ -344,6 +344,12 @@ def _open(present: list[Source], deep: bool, sample: int, workers: int, quiet: b
     return readings
 
 
+def _trait(source: Source, reading: Reading) -> Trait:
+    pixels = reading.width * reading.height * reading.frames
+    whole = source.kind != "frames" and pixels > 0
+    return Trait(source.label, "", reading.width, reading.height, os.path.getsize(source.path) / pixels if whole else 0.0)
+
+
 def _unreadable(present: list[Source], readings: dict[tuple[str, str, str], Reading], findings: Findings) -> None:
     for source in present:
         reading = readings.get(source.key, Reading())
@@ -351,33 +357,6 @@ def _unreadable(present: list[Source], readings: dict[tuple[str, str, str], Read
             findings.warning("unreadable", source.path, reading.error)
         if reading.faces:
             findings.warning("face_files", source.path, reading.faces)
-
-
-def _copies(present: list[Source], findings: Findings) -> None:
-    """Files of one size whose beginnings and ends are equal."""
-    sizes: dict[int, list[Source]] = {}
-    for source in present:
-        if source.kind != "frames" and (size := os.path.getsize(source.path)):
-            sizes.setdefault(size, []).append(source)
-    for group in sizes.values():
-        seen: dict[bytes, Source] = {}
-        for source in group if len(group) > 1 else []:
-            first = seen.setdefault(_fingerprint(source.path), source)
-            if first is not source:
-                differ = [w for w, a, b in (("labels", first.label, source.label), ("splits", split_of(first), split_of(source))) if a != b]
-                but = f", and they have different {' and '.join(differ)}" if differ else ""
-                findings.warning("duplicate_content", source.path, f"has the content of {first.path}{but}")
-
-
-def _fingerprint(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.sha256(file.read(_ENDS))
-            file.seek(max(file.tell(), os.path.getsize(path) - _ENDS))
-            digest.update(file.read(_ENDS))
-    except OSError:
-        return os.fsencode(path)
-    return digest.digest()
 
 
 def _earlier(root: Path, present: list[Source], deep: bool, findings: Findings) -> list[Preparation]:
@@ -433,6 +412,7 @@ def _prepared_folder(root: Path, deep: bool) -> DataReport:
     report = DataReport(os.fspath(root), ["fpg-prepare"], deep)
     manifest = read_manifest(root)
     report.preparation = [_manifest(root, deep, findings)]
+    compare_manifest(manifest, findings)
     groups = Counter((v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos)
     failed = Counter(
         (v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos if v.status == "failed"

@@ -15,20 +15,17 @@ import numpy as np
 from PIL import Image, ImageCms, features
 
 from fpg.common.errors import InputError
+from fpg.common.kinds import SUFFIXES, foreign_kind
+from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.notes import Notes
 from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, checked, exif_orientation, undone, upright
 
-# fmt: off
-IMAGE_SUFFIXES = frozenset([
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2",
-    ".heic", ".heif", ".hif", ".avif",
-])
-# fmt: on
+IMAGE_SUFFIXES = SUFFIXES["image"]
 
 MAX_IMAGE_PIXELS = 100_000_000
 """Images that claim more are refused before anything is decoded."""
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
 _HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"avif", b"avis"])
 """Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too."""
 _HEIF_HEAD = 1 << 16
@@ -50,12 +47,14 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
         InputError: missing, empty, not an image, truncated, damaged, too large, or of floating-point pixels.
     """
     check_file(path)
-    formats = _heif_format(path) if is_heif(path) else _FORMATS
+    formats = _heif_format(path) if is_heif(path) else IMAGE_FORMATS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
             with Image.open(path, formats=formats) as image:
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
+                if image.format in ("JPEG", "MPO") and scans(Path(path).read_bytes()) > MAX_SCANS:
+                    raise InputError(path, f"is a JPEG of more than {MAX_SCANS} scans", "too_large")
                 _note(path, image, notes or Notes())
                 turns = _tiff_turns(image) if image.format == "TIFF" else None
                 image.load()
@@ -67,9 +66,9 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
     except Image.UnidentifiedImageError as error:
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
-        raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels") from error
+        raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error
     except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, struct.error, zlib.error) as error:
-        raise InputError(path, f"is damaged or truncated: {error}") from error
+        raise InputError(path, f"is damaged or truncated: {error}", "damaged") from error
 
 
 def is_heif(path: str | os.PathLike[str]) -> bool:
@@ -96,33 +95,43 @@ def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
     brands = _brands(path)
     if b"avif" in brands or b"avis" in brands:
         if not features.check("avif"):
-            raise InputError(path, "is an AVIF picture, and the Pillow that is installed reads none: pip install 'pillow>=11.3'")
+            raise InputError(
+                path, "is an AVIF picture, and the Pillow that is installed reads none: pip install 'pillow>=11.3'", "unsupported"
+            )
         return ("AVIF",)
     try:
         import pillow_heif
     except ImportError as error:
-        raise InputError(path, f"is a HEIC picture, which takes pillow-heif to read ({error}): pip install pillow-heif") from error
+        what = f"is a HEIC picture, which takes pillow-heif to read ({error}): pip install pillow-heif"
+        raise InputError(path, what, "unsupported") from error
     pillow_heif.register_heif_opener()
     return ("HEIF",)
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raises `InputError` unless `path` is a file with something in it."""
+    """Raises `InputError` unless `path` is a file with something in it that may be a picture or a video."""
     try:
         size = os.stat(path).st_size
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, "no such file" if isinstance(error, FileNotFoundError) else reason) from error
+        if isinstance(error, FileNotFoundError):
+            raise InputError(path, "no such file", "missing") from error
+        raise InputError.of(path, error) from error
     if not Path(path).is_file():
-        raise InputError(path, "is not a file")
+        raise InputError(path, "is not a file", "not_a_file")
     if size == 0:
-        raise InputError(path, "is empty (0 bytes)")
+        raise InputError(path, "is empty (0 bytes)", "empty")
+    try:
+        what = foreign_kind(path)
+    except OSError as error:
+        raise InputError.of(path, error) from error
+    if what:
+        raise InputError(path, f"is {what}, and neither a picture nor a video", "not_media")
 
 
 def check_pixels(path: str | os.PathLike[str], width: int, height: int, limit: int) -> None:
     """Raises `InputError` when width x height exceeds `limit`."""
     if width * height > limit:
-        raise InputError(path, f"is too large: {width} x {height} pixels, the limit is {limit / 1e6:.0f} megapixels")
+        raise InputError(path, f"is too large: {width} x {height} pixels, the limit is {limit / 1e6:.0f} megapixels", "too_large")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -164,7 +173,7 @@ def _to_rgb(path: str | os.PathLike[str], image: Image.Image) -> np.ndarray:
         grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "F":
-        raise InputError(path, "has floating-point pixels: expected 8 or 16 bits")
+        raise InputError(path, "has floating-point pixels: expected 8 or 16 bits", "unsupported")
     if image.mode == "LAB":
         return np.array(ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"))
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa"):
@@ -182,7 +191,8 @@ def _check_complete(path: str | os.PathLike[str], image: Image.Image) -> None:
     else:
         missing = image.format in ("JPEG", "MPO") and not _decodes_strictly(path)
     if missing:
-        raise InputError(path, f"is damaged or truncated: it holds less than the {image.width} x {image.height} pixels that it claims")
+        what = f"is damaged or truncated: it holds less than the {image.width} x {image.height} pixels that it claims"
+        raise InputError(path, what, "truncated")
 
 
 def _png_lacks_pixels(data: bytes) -> bool:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
+from fpg.common.strict_json import parse_json
 
 NAME = "manifest.parquet"
 REAL, FAKE = 0, 1
@@ -29,6 +30,11 @@ SPLITS = ("train", "val", "test")
 STATUSES = ("prepared", "no_face", "failed")
 CHANGED = "is not what was written: its checksum differs from the manifest's"
 """Of a crop's file."""
+
+MAX_ROWS = 5_000_000
+"""Crops in one manifest: 32 frames each of 150,000 videos."""
+MAX_BYTES = 16_000_000_000
+MAX_CROP_PIXELS = 100_000_000
 
 _F32 = pa.float32()
 _SCHEMA = pa.schema(
@@ -124,6 +130,8 @@ class VideoRecord:
     """Whose face was put in, `""` unknown or nobody's."""
     split_reason: str = ""
     """What the split was read from."""
+    error_code: str = ""
+    """Of a failed one, see `fpg.common.errors`; `""` in manifests from before there were codes."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -172,7 +180,14 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     """
     path = Path(root)
     path = path / NAME if path.is_dir() else path
+    if path.exists() and not path.is_file():
+        raise InputError(path, "is not a file", "not_a_file")
     try:
+        what = pq.read_metadata(path)
+        size = sum(what.row_group(i).total_byte_size for i in range(what.num_row_groups))
+        if what.num_rows > MAX_ROWS or size > MAX_BYTES:
+            text = f"is too large: {what.num_rows} rows of {size / 1e9:.1f} GB, the limits are {MAX_ROWS} and {MAX_BYTES / 1e9:.0f} GB"
+            raise InputError(path, text, "too_large")
         table = pq.read_table(path)
     except FileNotFoundError:
         raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first") from None
@@ -181,11 +196,16 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     metadata = table.schema.metadata or {}
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
         raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
+    for field in table.schema:
+        if field.name in _SCHEMA.names and field.type != _SCHEMA.field(field.name).type:
+            text = f"column {field.name}: expected {_SCHEMA.field(field.name).type}, got {field.type}"
+            raise InputError(path, f"is not a readable manifest: {text}", "invalid")
     try:
-        videos = [VideoRecord(**v) for v in json.loads(metadata[b"fpg.videos"])]
+        videos = [_record(values) for values in parse_json(metadata[b"fpg.videos"].decode("utf-8"))]
         faces = [_row(values) for values in table.to_pylist()]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"is not a readable manifest: {error}") from error
+        _check_rows(faces, videos)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(path, f"is not a readable manifest: {error}", "invalid") from error
     items: list[FaceRow | VideoRecord] = [*faces, *videos]
     for item in items:
         if item.label not in (REAL, FAKE) or item.split not in SPLITS or getattr(item, "status", STATUSES[0]) not in STATUSES:
@@ -222,7 +242,49 @@ def _crop_fault(path: Path, row: FaceRow, checksums: bool) -> str:
     return CHANGED if changed else ""
 
 
+def is_inside(path: object) -> bool:
+    """Whether a path is relative and stays in the folder that it is relative to."""
+    if not isinstance(path, str) or not path or "\0" in path or "\\" in path:
+        return False
+    return not path.startswith("/") and ".." not in path.split("/")
+
+
+def _record(values: dict[str, Any]) -> VideoRecord:
+    record = VideoRecord(**values)
+    for field in dataclasses.fields(VideoRecord):
+        value, kind = getattr(record, field.name), int if field.type == "int" else str
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"a video's {field.name}: expected {kind.__name__}, got {value!r:.60}")
+    return record
+
+
+def _check_rows(faces: list[FaceRow], videos: list[VideoRecord]) -> None:
+    """What the types do not say. Raises `ValueError`."""
+    known = {video.key for video in videos}
+    if len(known) < len(videos):
+        raise ValueError("a video is listed twice")
+    seen: set[tuple[tuple[str, str, str], int, int]] = set()
+    for row in faces:
+        place = (row.key, row.frame, row.face)
+        if place in seen:
+            raise ValueError(f"{'/'.join(row.key)}: frame {row.frame} face {row.face} is there twice")
+        seen.add(place)
+        if row.key not in known:
+            raise ValueError(f"{'/'.join(row.key)}: has crops, and is not among the videos")
+
+
 def _row(values: dict[str, Any]) -> FaceRow:
+    for name in ("dataset", "method", "video", "split", "path"):
+        if not isinstance(values[name], str):
+            raise ValueError(f"{name}: expected text, got {values[name]!r:.60}")
+    if not is_inside(values["path"]):
+        raise ValueError(f"path: expected one inside the folder, got {values['path']!r:.60}")
+    for name in ("frame", "time_s", "face", "label", "origin", "frame_size", "size", "box", "landmarks", "score"):
+        if values[name] is None:
+            raise ValueError(f"{name}: expected a value, got nothing")
+    height, width = values["size"]
+    if not (0 < height * width <= MAX_CROP_PIXELS and height > 0):
+        raise ValueError(f"size: expected that of a crop, got {values['size']}")
     for name in ("origin", "frame_size", "size", "pose"):
         values[name] = None if values[name] is None else tuple(values[name])
     values["box"] = np.asarray(values["box"], np.float32)

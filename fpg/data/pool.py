@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,11 @@ class WorkerDied:
     """One line for people."""
 
 
+@dataclass(frozen=True)
+class TimedOut(WorkerDied):
+    """What comes back for a task that was given up."""
+
+
 def _death(exit_code: int) -> WorkerDied:
     if exit_code < 0:
         name = signal.Signals(-exit_code).name
@@ -42,13 +48,16 @@ def _death(exit_code: int) -> WorkerDied:
     return WorkerDied(f"the worker process ended with exit code {exit_code}")
 
 
-def run_tasks(tasks: Sequence[T], setup: Callable[[], Callable[[T], R]], workers: int) -> Generator[tuple[int, R | WorkerDied], None, None]:
+def run_tasks(
+    tasks: Sequence[T], setup: Callable[[], Callable[[T], R]], workers: int, timeout: float | None = None
+) -> Generator[tuple[int, R | WorkerDied], None, None]:
     """Work on every task and give (index, result) in order of completion.
 
     Args:
         tasks: picklable.
         setup: picklable; called once per process, gives the function that works on one task.
         workers: processes; 0 works in this one.
+        timeout: seconds after which a task is given up and its process ended; None: never. In this process nothing is given up.
 
     Raises:
         FpgError: `setup` failed, or an `FpgError` left the working function: nothing more is done then.
@@ -59,7 +68,7 @@ def run_tasks(tasks: Sequence[T], setup: Callable[[], Callable[[T], R]], workers
             assert work is not None
             yield index, work(task)
         return
-    pool = _Pool(tasks, setup)
+    pool = _Pool(tasks, setup, timeout)
     try:
         yield from pool.run(min(workers, len(tasks)))
     finally:
@@ -72,12 +81,16 @@ class _Worker:
     link: Connection
     ready: bool = False
     task: int | None = None
+    since: float = 0.0
+    """When it was given its task, by the monotonic clock."""
+    late: bool = False
 
 
 @dataclass
 class _Pool(Generic[T, R]):
     tasks: Sequence[T]
     setup: Callable[[], Callable[[T], R]]
+    timeout: float | None = None
     workers: list[_Worker] = field(default_factory=list)
     pending: deque[int] = field(default_factory=deque)
 
@@ -86,7 +99,7 @@ class _Pool(Generic[T, R]):
         for _ in range(count):
             self._start()
         while self.workers:
-            for link in wait([worker.link for worker in self.workers]):
+            for link in wait([worker.link for worker in self.workers], None if self.timeout is None else self._end_late_ones()):
                 worker = next(w for w in self.workers if w.link is link)
                 try:
                     kind, value = worker.link.recv()
@@ -108,7 +121,20 @@ class _Pool(Generic[T, R]):
         theirs.close()
         self.workers.append(_Worker(process, ours))
 
+    def _end_late_ones(self) -> float:
+        """End the processes whose task has taken too long; seconds until the next one may have."""
+        assert self.timeout is not None
+        now, left = time.monotonic(), self.timeout
+        for worker in self.workers:
+            if worker.ready and worker.task is not None and not worker.late:
+                left = min(left, max(0.0, worker.since + self.timeout - now))
+                if now - worker.since >= self.timeout:
+                    worker.late = True
+                    worker.process.kill()  # its end is seen on its link
+        return max(left, 0.05)
+
     def _assign(self, worker: _Worker) -> None:
+        worker.since = time.monotonic()
         worker.task = self.pending.popleft() if self.pending else None
         try:
             worker.link.send(None if worker.task is None else (self.tasks[worker.task],))
@@ -123,7 +149,8 @@ class _Pool(Generic[T, R]):
         worker.process.join()
         self.workers.remove(worker)
         worker.link.close()
-        died = _death(worker.process.exitcode or 0)
+        late = TimedOut(f"was given up after {self.timeout:g} s (--timeout)") if worker.late else None
+        died = late or _death(worker.process.exitcode or 0)
         if not worker.ready:
             raise FpgError(f"the work could not start: {died.reason}")
         if worker.task is not None:

@@ -24,11 +24,13 @@ from typing import Any
 
 from fpg.common.console import console, one_line, progress
 from fpg.common.errors import InputError, UsageError
-from fpg.common.files import atomic_write, write_json
+from fpg.common.files import atomic_write, cell, write_json
 from fpg.data.as_video import VideoConfig
+from fpg.data.checks import compare_files
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
+from fpg.data.layouts.base import Findings
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
-from fpg.data.pool import WorkerDied, run_tasks
+from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import Source, survey
 from fpg.faces.sizes import MIN_FACE
@@ -68,11 +70,13 @@ def prepare(
     label: int | None = None,
     split: str | None = None,
     layout: str | None = None,
+    images: str = "auto",
     precomputed: bool = False,
     as_video: VideoConfig | None = None,
     min_face: float = MIN_FACE,
     analyzer: Callable[[], Analyzer] | None = None,
     ray: str | None = None,
+    timeout: float | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Prepare everything under `source` into `out`.
@@ -86,11 +90,13 @@ def prepare(
         label: 0 real or 1 fake, for sources that say nothing about it; refused where they do.
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
+        images: how folders of pictures are read, see `fpg.data.sources.survey`.
         precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
         analyzer: picklable, builds the face analyzer once per process; None is the default one.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
+        timeout: seconds after which a worker's video is given up; None: never. Without worker processes and on Ray nothing is.
         quiet: no progress bar, no lines about failures.
 
     Returns:
@@ -107,21 +113,24 @@ def prepare(
     if ray is not None:  # workers elsewhere have another working directory
         source, root = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     _check_places(source, root)
-    found = survey(source, layout=layout, dataset=dataset, split=split)
+    found = survey(source, layout=layout, dataset=dataset, split=split, images=images)
     tasks = [replace(_task(s, label, source), precomputed=precomputed, as_video=as_video, min_face=min_face) for s in found.require()]
     if as_video is not None and not any(task.source.kind == "image" for task in tasks):
         raise UsageError(f"as-video: expected pictures, {source} holds only videos and folders of frames")
     if not quiet:
-        for line in found.warnings():
-            console.print(one_line(f"warning: {line}"), markup=False, emoji=False)
+        checks = Findings()
+        compare_files(found.sources, checks)
+        for line in [*found.warnings(), *replace(found, findings=checks.items).warnings()]:
+            console.print(one_line(line), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
     elif analyzer is None:
         analyzer = default_faces if min_face == MIN_FACE else functools.partial(default_faces, min_face)
-    job = _Job(root, frames, analyzer, workers, ray)
+    job = _Job(root, frames, analyzer, workers, ray, timeout)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"min_face": min_face} | ({"layout": layout} if layout else {})
+        settings |= {"images": images} if images != "auto" else {}
         settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video)))} if as_video else {}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
@@ -146,12 +155,13 @@ class _Job:
     analyzer: Callable[[], Analyzer]
     workers: int | None
     ray: str | None
+    timeout: float | None = None
 
     def run(self, tasks: list[Task]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
         """(index, outcome) of every task, in order of completion."""
         if self.ray is not None:
             return run_on_ray(tasks, self, self.ray, self.workers)
-        return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers)
+        return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers, self.timeout)
 
     def __call__(self) -> Callable[[Task], _Outcome]:
         import cv2
@@ -187,7 +197,8 @@ def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Row
                 task = tasks[index]
                 if isinstance(outcome, WorkerDied):
                     discard(task, job.root)
-                    outcome = (task.record("failed", outcome.reason), [])
+                    code = "timeout" if isinstance(outcome, TimedOut) else "worker"
+                    outcome = (task.record("failed", outcome.reason, code=code), [])
                 record, faces = outcome
                 records[task.source.key], rows[task.source.key] = record, faces
                 if record.status == "failed" and not quiet:
@@ -285,7 +296,7 @@ def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
         if record is None or record.status == "failed" or (record.source, record.label) != (now.source, now.label):
             continue
         if all((root / face.path).is_file() for face in faces):
-            fate = {name: getattr(record, name) for name in ("status", "reason", "frames", "frames_with_face")}
+            fate = {name: getattr(record, name) for name in ("status", "reason", "frames", "frames_with_face", "error_code")}
             records[task.source.key] = replace(now, **fate)
             rows[task.source.key] = [replace(face, split=now.split) for face in faces]
     return records, rows
@@ -302,8 +313,8 @@ def _write_failures(root: Path, videos: list[VideoRecord]) -> None:
         return
     with atomic_write(root / FAILURES, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "reason"])
-        writer.writerows([video.source, video.reason] for video in failed)
+        writer.writerow(["path", "reason", "error_code"])
+        writer.writerows([cell(video.source), cell(video.reason), video.error_code] for video in failed)
 
 
 def _name_of(analyzer: Callable[[], Analyzer]) -> str:

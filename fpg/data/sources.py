@@ -26,10 +26,17 @@ from fpg.data.layouts.base import (
     split_of,
     text_of,
 )
+from fpg.data.layouts.generic import Plain, RealFake
+from fpg.data.layouts.pictures import CODE, IMAGES
 from fpg.data.manifest import SPLITS
+from fpg.data.walk import summarise_skipped, walk
 
 __all__ = ["Finding", "Kind", "Source", "Survey", "find_sources", "frame_files", "frame_time", "natural", "split_of", "survey"]
 
+NOT_MEDIA = "not_media"
+"""Of the finding that counts what is neither picture nor video."""
+SAID = (CODE, NOT_MEDIA)
+"""Notes that programs say, not `fpg-doctor data` alone."""
 HASH = "hash"
 """As a split: by hash of the id, whatever the data set says."""
 
@@ -58,22 +65,30 @@ class Survey:
             advice = "; or give --split hash, train, val or test" if errors[0].code in SPLIT_CODES else ""
             raise InputError(errors[0].path, errors[0].text + advice + more)
         if not self.sources:
-            raise InputError(self.root, "holds no video and no image")
+            raise InputError(self.root, "holds no video and no image", "empty")
         return self.sources
 
     def warnings(self) -> list[str]:
-        """One line per kind of warning: how many, and the first."""
+        """One line per kind of warning, with its level: how many, and the first; how folders of pictures were read, and what was not."""
         kinds: dict[str, list[Finding]] = {}
         for finding in self.findings:
-            if finding.level == "warning":
+            if finding.level == "warning" or finding.code in SAID:
                 kinds.setdefault(finding.code, []).append(finding)
-        return [
-            f"{found[0].path}: {found[0].text}" + (f" (and {len(found) - 1} more: fpg-doctor data lists them)" if len(found) > 1 else "")
-            for found in kinds.values()
-        ]
+        lines = []
+        for found in kinds.values():
+            more = f" (and {len(found) - 1} more: fpg-doctor data lists them)" if len(found) > 1 else ""
+            lines.append(f"{found[0].level}: {found[0].path}: {found[0].text}{more}")
+        return lines
 
 
-def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: str | None = None, split: str | None = None) -> Survey:
+def survey(
+    path: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    dataset: str | None = None,
+    split: str | None = None,
+    images: str = "auto",
+) -> Survey:
     """Read a data set's folders and lists (no video is opened).
 
     Args:
@@ -81,16 +96,20 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
         layout: one of `fpg.data.layouts.LAYOUTS` by name; None recognises it.
         dataset: name of the data set; None is the layout's, else the folder's or file's name.
         split: `train`, `val` or `test` for every source; `hash` divides all of them by hash; None is the data set's own.
+        images: how a folder of pictures is read where nothing else says it: as `frames` of one video, as `stills`, or by its names and
+            sizes (`auto`), see `fpg.data.layouts.pictures`.
 
     Raises:
         InputError: nothing there.
-        UsageError: an unknown `split` or `layout`.
+        UsageError: an unknown `split`, `layout` or `images`.
     """
     path = Path(path)
     if split is not None and split not in (*SPLITS, HASH):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, {HASH}, got {split}")
     if not os.path.exists(path):
-        raise InputError(path, "no such file or folder")
+        raise InputError(path, "no such file or folder", "missing")
+    if images not in IMAGES:
+        raise UsageError(f"images: expected one of {', '.join(IMAGES)}, got {images}")
     findings = Findings()
     found: list[Source] = []
     try:
@@ -99,6 +118,8 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
         findings.error("unreadable", error.path, error.reason)
         layouts = []
     for kind, root in layouts:
+        if isinstance(kind, RealFake | Plain):
+            kind = type(kind)(images)
         try:
             found += kind.find(root, dataset or kind.dataset or text_of(path.resolve().stem) or "data", findings)
         except InputError as error:
@@ -106,10 +127,18 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
     if layout and not found and not layouts[0][0].matches(path):
         findings = Findings()  # whatever its reader missed follows from that
         findings.error("layout", path, f"does not look like {layout}, which is {layouts[0][0].title}")
+    for source in found:
+        if "\0" in os.fspath(source.path):
+            findings.error("unreadable", path, f"names a path with a null byte: {os.fspath(source.path)!r:.80}")
+    found = [source for source in found if "\0" not in os.fspath(source.path)]
     sources = sorted((_placed(s, split) for s in found), key=lambda s: s.key)
     for source in sources:
         if os.path.islink(source.path) and not os.path.exists(source.path):
             findings.warning("dead_link", source.path, f"is a link to {os.readlink(source.path)}, which is not there")
+    _contradictions(sources, findings)
+    for kind, root in layouts:
+        if isinstance(kind, RealFake | Plain) and root.is_dir():  # others have files of their own beside the videos
+            _not_read(root, {os.fspath(source.path) for source in sources}, findings)
     for first, second in pairwise(sources):
         if first.key == second.key:
             name = "/".join(filter(None, second.key))
@@ -119,8 +148,45 @@ def survey(path: str | os.PathLike[str], *, layout: str | None = None, dataset: 
     return Survey(path, tuple(layouts), [s for s in sources if s.split or not s.why], homeless, kept)
 
 
+def _contradictions(sources: list[Source], findings: Findings) -> None:
+    """One file under two labels, or in two splits."""
+    places: dict[str, Source] = {}
+    for source in sources:
+        first = places.setdefault(os.path.realpath(source.path), source)
+        if first.label != source.label:
+            real, fake = sorted((first, source), key=lambda s: s.label or 0)
+            text = f"is listed as real ({_named(real)}) and as fake ({_named(fake)}): one of them is wrong"
+            findings.error("contradictory_labels", source.path, text)
+        elif split_of(first) != split_of(source):
+            text = f"is in two splits: {split_of(first)} ({_named(first)}) and {split_of(source)} ({_named(source)})"
+            findings.warning("same_file_in_two_splits", source.path, text)
+
+
+def _named(source: Source) -> str:
+    return "/".join(filter(None, source.key))
+
+
+def _not_read(root: Path, known: set[str], findings: Findings) -> None:
+    """Files under a data set that are neither pictures nor videos, counted; pictures and videos of kinds that are not read, named."""
+    try:
+        found = walk(root)
+    except InputError:
+        return  # said already by whoever reads it
+    for error in found.unusable:
+        if error.path in known:
+            continue
+        findings.warning("not_read", error.path, error.reason)
+    if found.skipped:
+        findings.note(NOT_MEDIA, root, summarise_skipped(item.reason for item in found.skipped))
+
+
 def find_sources(
-    path: str | os.PathLike[str], *, layout: str | None = None, dataset: str | None = None, split: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    dataset: str | None = None,
+    split: str | None = None,
+    images: str = "auto",
 ) -> list[Source]:
     """What is to be read, sorted by key; arguments as of `survey`.
 
@@ -130,7 +196,7 @@ def find_sources(
         InputError: nothing there, a missing or faulty split file, unknown labels or splits, or two files for one key.
         UsageError: an unknown `split` or `layout`.
     """
-    return survey(path, layout=layout, dataset=dataset, split=split).require()
+    return survey(path, layout=layout, dataset=dataset, split=split, images=images).require()
 
 
 def _placed(source: Source, split: str | None) -> Source:

@@ -19,6 +19,7 @@ import av
 import numpy as np
 
 from fpg.common.errors import InputError
+from fpg.common.kinds import SUFFIXES
 from fpg.data.containers import opened, opened_url
 from fpg.data.display import MAX_VIDEO_PIXELS, Display
 from fpg.data.ends import lacks_ogg_end
@@ -42,13 +43,7 @@ __all__ = [
     "sample_indices",
 ]
 
-# fmt: off
-VIDEO_SUFFIXES = frozenset([
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
-    ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".y4m", ".gif", ".qt",
-])
-# fmt: on
-
+VIDEO_SUFFIXES = SUFFIXES["video"]
 # Formats whose header states the true length, so that packets ending well before it mean a truncated file.
 _LENGTH_STATED = ("matroska", "avi")
 _T = TypeVar("_T")
@@ -73,11 +68,8 @@ class FrameCountError(InputError):
     """The stream decodes cleanly but holds fewer frames than it has packets (hidden or unreferenced frames)."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str, decoded: int = 0) -> None:
-        super().__init__(path, reason)
+        super().__init__(path, reason, "truncated")
         self.decoded = decoded
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, int]]:  # type: ignore[override]
-        return type(self), (self.path, self.reason, self.decoded)
 
 
 def sample_indices(n_frames: int, count: int) -> list[int]:
@@ -101,12 +93,12 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         first, _ = next(_frames(path, container, stream), (None, 0.0))
         height, width = Display(path, stream).size(first) if first is not None else (0, 0)
     if first is None:
-        raise InputError(path, "holds a video stream but no frame")
+        raise InputError(path, "holds a video stream but no frame", "no_frame")
     with opened(path) as (container, stream):
         count, start, end = _scan_packets(path, container, stream)
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     if count == 0:
-        raise InputError(path, "holds a video stream but no frame")
+        raise InputError(path, "holds a video stream but no frame", "no_frame")
     fps = float(rate) if rate else 0.0
     duration = end - start if end > start else (count / fps if fps else 0.0)
     fps = fps or (count / duration if duration else 0.0)
@@ -199,7 +191,7 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
         InputError: over a tenth is missing, which no hidden frames explain.
     """
     if error.decoded < max(1, int(0.9 * packets)):
-        raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode") from error
+        raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode", "truncated") from error
     return error.decoded
 
 
@@ -209,7 +201,7 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
     try:
         for packet in container.demux():
             if packet.size and packet.is_corrupt:
-                raise InputError(path, f"is truncated or damaged after {count} frames")
+                raise InputError(path, f"is truncated or damaged after {count} frames", "truncated")
             until = float((packet.pts + (packet.duration or 0)) * packet.time_base) if packet.pts is not None else float("-inf")
             reached = max(reached, until)
             if packet.stream.index != stream.index or not packet.size or packet.is_discard:
@@ -218,12 +210,12 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
             end = max(end, until)
             start = min(start, float(packet.pts * packet.time_base)) if packet.pts is not None else start
     except (av.FFmpegError, OSError) as error:
-        raise InputError(path, f"is truncated or damaged after {count} frames: {_reason(error)}") from error
+        raise InputError(path, f"is truncated or damaged after {count} frames: {_reason(error)}", "truncated") from error
     if container.format.name == "ogg" and lacks_ogg_end(path):
-        raise InputError(path, f"is truncated or damaged after {count} frames: a stream has no end")
+        raise InputError(path, f"is truncated or damaged after {count} frames: a stream has no end", "truncated")
     stated = (container.duration or 0) / 1e6
     if container.format.name.startswith(_LENGTH_STATED) and np.isfinite(reached) and reached + max(0.2, 0.02 * stated) < stated:
-        raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s")
+        raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s", "truncated")
     return count, start, end
 
 
@@ -236,14 +228,13 @@ def _frames(path: str | os.PathLike[str], container: Any, stream: Any, notes: No
             for frame in packet.decode():
                 index += 1
                 if frame.is_corrupt:
-                    raise InputError(path, f"is damaged at frame {index}")
+                    raise InputError(path, f"is damaged at frame {index}", "damaged")
                 check_pixels(path, frame.width, frame.height, MAX_VIDEO_PIXELS)
                 yield frame, clock.time(index, frame)
     except (av.FFmpegError, OSError) as error:
         reason = _reason(error)
-        raise InputError(
-            path, f"cannot be decoded after frame {index}: {reason}" if index >= 0 else f"cannot be decoded: {reason}"
-        ) from error
+        what = f"cannot be decoded after frame {index}: {reason}" if index >= 0 else f"cannot be decoded: {reason}"
+        raise InputError(path, what, "damaged" if index >= 0 else "unreadable") from error
 
 
 def _reason(error: Exception) -> str:

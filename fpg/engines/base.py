@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from fpg.common.errors import UsageError
-from fpg.common.spec import EngineSpec, reference_input
+from fpg.common.errors import InputError, UsageError
+from fpg.common.spec import DETECTOR, EngineSpec, reference_input
 
 
 class EngineOutput(NamedTuple):
@@ -57,11 +57,18 @@ class CheckedEngine(ABC):
 
         Raises:
             ValueError: another shape, type or range, or NaN.
+            InputError: the detector's answer has another shape than its sidecar says.
         """
         check_images(images, self.spec.image_size)
         if len(images) == 0:
             return [np.zeros((0, *shape), np.float32) for shape in self.spec.outputs.values()]
-        return [np.asarray(value, np.float32) for value in self._run(np.ascontiguousarray(images))]
+        values = [np.asarray(value, np.float32) for value in self._run(np.ascontiguousarray(images))]
+        if self.spec.network == DETECTOR:
+            for (name, shape), value in zip(self.spec.outputs.items(), values, strict=True):
+                if value.shape != (len(images), *shape):
+                    what = f"answers with {name} of {list(value.shape)}, its sidecar says {[len(images), *shape]}"
+                    raise InputError(self.spec.model_file, what, "invalid")
+        return values
 
     @abstractmethod
     def _run(self, images: np.ndarray) -> Sequence[np.ndarray]:
@@ -115,7 +122,8 @@ def fake_probability(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray
         raise ValueError(f"logits: expected [B, 2], got {list(logits.shape)}")
     if not temperature > 0:
         raise ValueError(f"temperature: expected > 0, got {temperature}")
-    difference = (logits[:, 1].astype(np.float64) - logits[:, 0]) / temperature
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller sees that a logit is not finite
+        difference = (logits[:, 1].astype(np.float64) - logits[:, 0]) / temperature
     return (0.5 * (1 + np.tanh(0.5 * difference))).astype(np.float32)
 
 

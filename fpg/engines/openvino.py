@@ -13,9 +13,11 @@ from fpg.common.spec import EngineSpec
 from fpg.engines.base import CheckedEngine, choose_device
 
 try:
-    import openvino  # noqa: F401  (only to say at once that it is missing)
+    import openvino
 except ImportError as error:
-    raise MissingDependencyError("OpenVINO is not installed: pip install openvino") from error
+    missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
+    what = "is not installed: pip install openvino" if missing else f"is installed and cannot be loaded: {error}"
+    raise MissingDependencyError(f"OpenVINO {what}") from error
 
 
 class OpenVinoEngine(CheckedEngine):
@@ -46,6 +48,10 @@ def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> Open
         shape = str(model.input("images").partial_shape)
         if shape != f"[?,3,{spec.image_size},{spec.image_size}]":
             raise InputError(path, f"takes images of {shape}, its sidecar says side {spec.image_size}")
+        for name, expected in spec.outputs.items():
+            answers = model.output(name).partial_shape
+            if not answers.compatible(openvino.PartialShape([-1, *expected])):
+                raise InputError(path, f"answers with {name} of {answers}, its sidecar says {list(expected)}", "invalid")
         return OpenVinoEngine(plugins.compile_model(model, chosen, options), spec, chosen)
     except RuntimeError as error:
         raise InputError(path, f"OpenVINO cannot load it: {error}") from error

@@ -120,7 +120,7 @@ def _rescaled(result: Result, ratio: float, threshold: float) -> Result:
     value = video_score(f.score for f in frames) if j.score is not None else None
     verdict = None if value is None else "fake" if value >= threshold else "real"
     highlights = tuple(replace(h, score=score(h.score)) for h in j.highlights)
-    return replace(result, judgement=Judgement(j.input, value, verdict, threshold, frames, j.error, j.no_face, highlights))
+    return replace(result, judgement=Judgement(j.input, value, verdict, threshold, frames, j.error, j.error_code, highlights))
 
 
 def sentences(found: Calibration) -> list[str]:

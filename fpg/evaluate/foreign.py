@@ -149,7 +149,7 @@ def _from_json(path: Path) -> Iterator[_Row]:
         for index, (image, score, label) in enumerate(zip(*(v for v in lists if v is not None), strict=True)):
             place = f"{dataset + ': ' if dataset else ''}image[{index}]"
             name = image[0] if isinstance(image, list) and image else image  # a clip of frames is judged at once by video networks
-            if not isinstance(name, str) or not name.strip():
+            if not isinstance(name, str) or not _parts(name, whole=True):
                 raise InputError(path, f"{place}: expected the path of a frame, got {image!r:.60}")
             *folder, file = _parts(name, whole=True)
             number = re.findall(r"\d+", file)
@@ -161,7 +161,7 @@ def _from_json(path: Path) -> Iterator[_Row]:
                 _score(path, place, "" if score is None else str(score)),
                 str(dataset),
                 "",
-                int(number[-1]) if number else index,
+                int(number[-1][-18:]) if number else index,
             )
 
 
@@ -219,7 +219,7 @@ def _result(path: Path, rows: list[_Row], threshold: float) -> Result:
     error = f"has no score in {printable(path)}" if value is None else None
     dataset = first.dataset or path.stem
     method = "" if first.label == REAL else first.method or _method(first.parts)
-    judgement = Judgement(printable(name), value, verdict, threshold, scores, error)
+    judgement = Judgement(printable(name), value, verdict, threshold, scores, error, None if error is None else "missing")
     return Result(dataset, method, printable(name), first.label, judgement, len(rows))
 
 

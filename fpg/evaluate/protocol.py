@@ -14,9 +14,11 @@ import numpy as np
 
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import EngineSpec
+from fpg.data.checks import compare_files, compare_manifest
 from fpg.data.crop_files import read_crop
+from fpg.data.layouts.base import Findings
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
-from fpg.data.sources import HASH, Source, find_sources, split_of
+from fpg.data.sources import HASH, SAID, Source, split_of, survey
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
 from fpg.runtime.judgement import Highlight, Judgement, failure, printable
@@ -135,6 +137,8 @@ class Plan:
     items: list[Item]
     notes: list[str]
     """Sentences about the choice that belong to the protocol."""
+    warnings: list[str]
+    """What about the data makes numbers worth less (`fpg.data.checks`), and what was not read."""
 
 
 def plan(
@@ -144,10 +148,12 @@ def plan(
     *,
     split: str | None = None,
     layout: str | None = None,
+    images: str = "auto",
     frames: int | None = 32,
     batch: int = 16,
     threshold: float | None = None,
     highlights: int = 2,
+    timeout: float | None = None,
 ) -> Plan:
     """Find the labelled videos of prepared folders (they hold a manifest) and raw ones (videos, frames, images).
 
@@ -158,8 +164,9 @@ def plan(
         split: `train`, `val`, `test` or `all`; None is `test`, but raw data that knows no splits is then taken whole. Asked for a
             split, such data is divided as `fpg-prepare` does.
         layout: how raw folders lie on disk, see `fpg.data.layouts`; None recognises it.
+        images: how folders of pictures in raw folders are read, see `fpg.data.sources.survey`.
         frames: per raw video; a prepared folder has its own number.
-        batch, threshold, highlights: as in `fpg.runtime.pipeline.Options`.
+        batch, threshold, highlights, timeout: as in `fpg.runtime.options.Options`.
 
     Raises:
         InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.
@@ -167,35 +174,40 @@ def plan(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
-    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness}
+    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness, "timeout": timeout}
     items: list[Item] = []
     notes: list[str] = []
+    findings = Findings()
     built: list[Analyzer] = []
 
-    def shared() -> Analyzer:
+    def judged(source: Path) -> Judgement:
         if not built:
             built.append(analyzer())
-        return built[0]
+        result = judge(source, engine, built[0], frames=frames, **options)
+        if result.error_code == "timeout":
+            built.clear()  # what was given up may still be using it
+        return result
 
     for folder in folders:
         path = Path(folder)
         if not os.path.exists(path):
             raise InputError(path, "no such folder")
         if path.name == NAME or (path / NAME).is_file():
-            found, note = _prepared(path, engine, split or "test", options)
+            found, note = _prepared(path, engine, split or "test", options, findings)
         else:
-            found, note = _raw(path, engine, shared, split, layout, frames, options)
+            found, note = _raw(path, judged, split, frames, {"layout": layout, "images": images}, findings)
         items += found
         notes.append(note)
     seen = Counter((item.source, item.dataset, item.method, item.video) for item in items)
     twice = [key[0] for key, count in seen.items() if count > 1]
     if twice:
         raise UsageError(f"{printable(twice[0])} comes twice (as do {len(twice) - 1} others); give each folder and file once")
-    return Plan(items, notes)
+    return Plan(items, notes, [f"{finding.path}: {finding.text}" for finding in findings.items])
 
 
-def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any]) -> tuple[list[Item], str]:
+def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any], findings: Findings) -> tuple[list[Item], str]:
     whole = read_manifest(path)
+    compare_manifest(whole, findings)
     manifest = whole if split == "all" else whole.select(split=split)
     if not manifest.videos:
         have = ", ".join(f"{count} {name}" for name, count in sorted(Counter(v.split for v in whole.videos).items()))
@@ -222,10 +234,12 @@ def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any]) -
 def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: dict[str, Any]) -> Judgement:
     threshold = options["threshold"]
     if record.status == "failed":
-        return failure(record.source, InputError(record.source, f"failed in preparation: {record.reason}"), engine, threshold)
+        error = InputError(record.source, f"failed in preparation: {record.reason}", record.error_code or None)
+        return failure(record.source, error, engine, threshold)
     if not rows:
         limit = engine.spec.threshold if threshold is None else threshold
-        return Judgement(record.source, None, None, limit, error=f"no face found in {record.frames} frames (in preparation)", no_face=True)
+        reason = f"no face found in {record.frames} frames (in preparation)"
+        return Judgement(record.source, None, None, limit, error=reason, error_code="no_face")
     try:
         frames = [list(group) for _, group in groupby(sorted(rows, key=lambda r: (r.frame, r.face)), key=lambda r: r.frame)]
         return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec), engine, **options)
@@ -257,15 +271,12 @@ def counting(rows: list[FaceRow]) -> list[FaceRow]:
 
 
 def _raw(
-    path: Path,
-    engine: Engine,
-    analyzer: Callable[[], Analyzer],
-    split: str | None,
-    layout: str | None,
-    frames: int | None,
-    options: dict[str, Any],
+    path: Path, judged: Callable[[Path], Judgement], split: str | None, frames: int | None, how: dict[str, Any], findings: Findings
 ) -> tuple[list[Item], str]:
-    sources = find_sources(path, layout=layout, split=HASH if split == "all" else None)  # all of it: split files do not matter
+    found = survey(path, split=HASH if split == "all" else None, **how)  # all of it: split files do not matter
+    sources = found.require()
+    findings.items += [f for f in found.findings if f.level == "warning" or f.code in SAID]
+    compare_files(sources, findings)
     if not sources:
         raise InputError(path, "holds no videos, frames or images")
     unlabelled = [s for s in sources if s.label not in (REAL, FAKE)]
@@ -287,7 +298,7 @@ def _raw(
 
     def item(source: Source) -> Item:
         def run() -> Judgement:
-            return judge(source.path, engine, analyzer(), frames=frames, **options)
+            return judged(source.path)
 
         return Item(
             source.dataset, source.method, source.video, int(source.label or 0), str(source.path), run, compression=source.compression

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.common.errors import InputError, UsageError
+from fpg.common.strict_json import parse_json
 from fpg.data.manifest import FAKE, REAL
 
 Key = tuple[str, str, str]
@@ -200,10 +201,10 @@ def _load(path: Path) -> dict[str, Any]:
         command = shlex.join(["fpg-eval", "--scores", str(path), "--against", "OURS.json", "--json", str(path.with_suffix(".json"))])
         raise InputError(path, f"is a table of scores; make an evaluation of it: {command}")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(path, f"is not JSON: {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("per_video"), list):
         raise InputError(path, "is not an evaluation of fpg-eval (it has no list per_video)")

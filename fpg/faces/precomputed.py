@@ -14,6 +14,8 @@ from fpg.common.errors import InputError
 from fpg.faces.geometry import iou, tight_box
 from fpg.faces.types import Face
 
+MAX_FACES = 500
+"""Faces of one frame; files that claim more are damaged, or meant to be."""
 MIN_OVERLAP = 0.2
 """A RetinaFace box belongs to a dlib face when their boxes overlap at least so much (intersection over union)."""
 
@@ -88,11 +90,13 @@ def _match(points: np.ndarray, boxes: np.ndarray) -> list[tuple[int, int]]:
 
 def _read(path: str | os.PathLike[str], counts: tuple[int, ...], *, single: bool = False) -> np.ndarray:
     expected = " or ".join(f"[n, {count}, 2]" for count in counts)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(path, "is not a file", "not_a_file")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies about its size cannot fill the memory
     except FileNotFoundError:
-        raise InputError(path, "no such file") from None
-    except (OSError, ValueError, EOFError) as error:
+        raise InputError(path, "no such file", "missing") from None
+    except Exception as error:  # NumPy's reader of headers fails in any way
         raise InputError(path, f"is not a readable .npy array (pickles are refused): {error}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(path, f"expected one array {expected}, got an archive")
@@ -100,7 +104,10 @@ def _read(path: str | os.PathLike[str], counts: tuple[int, ...], *, single: bool
         array = array[None]
     if array.ndim != 3 or array.shape[1] not in counts or array.shape[2] != 2 or array.dtype.kind not in "fiu":
         raise InputError(path, f"expected numbers {expected}, got {array.dtype} {list(array.shape)}")
-    values = np.array(array, np.float32)
+    if array.shape[0] > MAX_FACES:
+        raise InputError(path, f"holds {array.shape[0]} faces, the limit is {MAX_FACES} in a frame", "too_large")
+    with np.errstate(over="ignore"):
+        values = np.array(array, np.float32)
     if not np.isfinite(values).all():
         raise InputError(path, f"expected finite coordinates, got {int((~np.isfinite(values)).sum())} that are NaN or infinite")
     return values

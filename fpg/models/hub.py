@@ -7,7 +7,6 @@ downloads) and the card `README.md`.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from fpg.common.errors import FpgError, InputError
 from fpg.common.files import write_json
 from fpg.common.models import CARD, MAIN, WEIGHTS, Card, find_model, parse_card
 from fpg.common.spec import EngineSpec, sidecar
+from fpg.common.strict_json import parse_json
 from fpg.models.hub_client import hub_client
 from fpg.models.model_card import model_card
 
@@ -109,7 +109,7 @@ def push_to_hub(
 
 def _read_metrics(path: str | os.PathLike[str], spec: EngineSpec) -> dict[str, Any]:
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"is not a readable evaluation: {error}") from error
     model = value.get("model") if isinstance(value, dict) else None

@@ -73,7 +73,7 @@ def read_tflite(path: str | os.PathLike[str]) -> Graph:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
+        raise InputError.of(path, error) from error
     if data[4:8] != b"TFL3":
         raise InputError(path, "is no TensorFlow Lite model")
     try:

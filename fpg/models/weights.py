@@ -39,10 +39,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
         raise InputError(path, "is a folder, expected a file of weights" if path.is_dir() else "no such file")
     try:
         _refuse_stand_ins(path)
+        _refuse_archives(path)
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # the error that follows says what matters
+            warnings.simplefilter("ignore")  # the error that follows says what matters
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = _first_reason(str(error))
@@ -51,8 +52,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
         raise InputError(
             path, f"is not a readable checkpoint; damaged, or a pickle of something else; nothing in it was run ({reason})"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
-        raise InputError(path, f"is not a readable checkpoint: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make torch's reader fail in any way
+        raise InputError(path, f"is not a readable checkpoint: {_first_reason(str(error)) or type(error).__name__}") from error
 
 
 def _refuse_stand_ins(path: Path) -> None:
@@ -64,9 +67,21 @@ def _refuse_stand_ins(path: Path) -> None:
             raise InputError(path, f"is not a readable checkpoint: {what}")
 
 
+def _refuse_archives(path: Path) -> None:
+    """Refuse zip files that are programs, or that hold more than they are large: torch writes its own uncompressed."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any("/code/" in entry.filename or entry.filename.endswith("constants.pkl") for entry in entries):
+        raise InputError(path, "is a TorchScript program, and no program is run: save its state_dict() with torch.save", "refused")
+    if sum(entry.file_size for entry in entries) > 2 * path.stat().st_size + (1 << 20):
+        raise InputError(path, "is not a readable checkpoint: it claims to hold more than its own size", "too_large")
+
+
 def _first_reason(message: str) -> str:
     """torch's explanation without its advice to turn the protection off."""
-    lines = [line.strip() for line in message.splitlines()]
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or [""]
     reasons = [line for line in lines if line.startswith(("WeightsUnpickler error", "Unsupported", "GLOBAL", "Trying"))]
     return (reasons or lines)[0].removeprefix("WeightsUnpickler error: ")[:200]
 

@@ -64,13 +64,13 @@ def open_frames(
     """
     if is_url(path):
         if not urls:
-            raise InputError(path, "is a URL, and none are opened unless asked for (--urls)")
+            raise InputError(path, "is a URL, and none are opened unless asked for (--urls)", "refused")
         return (frames or 1), _first(read_stream(path, every, notes=notes), frames)
     path = Path(path)
     if os.path.isdir(path):
         names = frame_files(path)
         if not names:
-            raise InputError(path, "the folder holds no images")
+            raise InputError(path, "the folder holds no images", "empty")
         wanted = _wanted(len(names), frames, every)
         return len(wanted), ((i, frame_time(i), read_image(names[i], notes)) for i in wanted)
     check_file(path)

@@ -31,7 +31,7 @@ class FaceScore:
     """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for, and the model has one."""
 
 
-NO_FACE, FACE_TOO_SMALL = "no_face", "face_too_small"
+NO_FACE, FACE_TOO_SMALL, FACE_REJECTED = "no_face", "face_too_small", "face_rejected"
 """Codes of inputs that were read and show nothing to judge."""
 
 
@@ -41,8 +41,8 @@ class RejectedFace:
 
     box: tuple[float, float, float, float]
     reason: str
-    code: str = ""
-    """`FACE_TOO_SMALL`, or empty."""
+    code: str = FACE_REJECTED
+    """`FACE_TOO_SMALL`, or that it cannot be cut."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,18 @@ class Judgement:
     threshold: float
     frames: tuple[FrameScore, ...] = ()
     error: str | None = None
-    no_face: bool = False
-    """The input could be read, and no frame had a face that is large enough."""
+    error_code: str | None = None
+    """One of `fpg.common.errors.CODES`; None where `error` is."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
     stream: dict[str, Any] | None = None
     """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
     warnings: tuple[str, ...] = ()
     """Of the model (`EngineSpec.warnings`), and what a person should know about how the input was read; a line each."""
+
+    @property
+    def no_face(self) -> bool:
+        """The input could be read, and no frame had a face that is large enough."""
+        return self.error_code in (NO_FACE, FACE_TOO_SMALL)
 
     @property
     def frames_with_face(self) -> int:
@@ -127,7 +132,8 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error, stream, warnings`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
+        end_s}], error, error_code, stream, warnings`. A frame with faces that are too small or could not be cut has `rejected[{box,
+        reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
@@ -153,6 +159,7 @@ class Judgement:
                 for track in self.tracks
             ],
             "error": self.error,
+            "error_code": self.error_code,
             "stream": self.stream,
             "warnings": list(self.warnings),
         }
@@ -182,23 +189,23 @@ def conclude(
     """
     frames = tuple(frames)
     if not frames:
-        raise InputError(name, "no frame could be decoded")
+        raise InputError(name, "no frame could be decoded", "no_frame")
     score = video_score(frame.score for frame in frames)
     if score is None:
         code, reason = _nothing_judged(frames)
-        return Judgement(name, None, None, threshold, frames, reason, no_face=code in (NO_FACE, FACE_TOO_SMALL))
+        return Judgement(name, None, None, threshold, frames, reason, code)
     return Judgement(name, score, "fake" if score >= threshold else "real", threshold, frames, highlights=highlights)
 
 
 def _nothing_judged(frames: tuple[FrameScore, ...]) -> tuple[str, str]:
-    """Why no frame has a score: a code (empty for faces that cannot be cut), and the reason; of faces that are too small the largest."""
+    """Why no frame has a score: a code, and the reason; of faces that are too small the largest."""
     where = f"in {len(frames)} frame{'s' * (len(frames) != 1)}"
     rejected = [face for frame in frames for face in frame.rejected]
     if not rejected:
         return NO_FACE, f"no face found {where}"
     other = next((face for face in rejected if face.code != FACE_TOO_SMALL), None)
     if other is not None:
-        return "", f"no face that can be judged {where}: {other.reason}"
+        return FACE_REJECTED, f"no face that can be judged {where}: {other.reason}"
     return FACE_TOO_SMALL, max(rejected, key=lambda face: face_size(face.box)).reason
 
 
@@ -206,7 +213,7 @@ def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, thr
     """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
     name = printable(path)
     reason = error.reason if printable(error.path) == name else printable(str(error))
-    return Judgement(name, None, None, limit(engine, threshold), error=reason, warnings=engine.spec.warnings)
+    return Judgement(name, None, None, limit(engine, threshold), error=reason, error_code=error.code, warnings=engine.spec.warnings)
 
 
 def limit(engine: Engine, threshold: float | None) -> float:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
@@ -26,7 +28,7 @@ from fpg.engines import load_engine
 from fpg.engines.base import Engine
 from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
-from fpg.faces.sizes import MIN_FACE, face_size, too_small
+from fpg.faces.sizes import face_size, too_small
 from fpg.faces.tracks import Tracker
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (
@@ -43,9 +45,9 @@ from fpg.runtime.judgement import (
     limit,
     printable,
 )
+from fpg.runtime.options import Options
 from fpg.runtime.scores import faces_that_count
-from fpg.runtime.show_frames import ShownFrames
-from fpg.runtime.stages import Asked, Collector, Network, StageTimes, closing, prefetch
+from fpg.runtime.stages import Asked, Collector, Network, StageTimes, abandonable, closing, prefetch
 
 Box = tuple[float, float, float, float]
 
@@ -55,51 +57,12 @@ class _Face(Protocol):
     def box(self) -> np.ndarray: ...
 
 
-Measure = Callable[[np.ndarray], float]
-"""float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
-Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Frames]]
-"""Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
 Analyzer = Callable[[np.ndarray], Iterable[_Face]]
 """uint8 [H, W, 3] RGB to faces with a `box` (x0, y0, x1, y1) in pixels and, for models that want aligned crops, `landmarks` in dlib's
 order; `fpg.faces.FaceAnalyzer` is one."""
 
 AHEAD = 4
 """Decoded frames that may wait for the face detector."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How inputs are judged; shared by `judge`, `judge_many` and `VideoDetector`."""
-
-    frames: int | None = 32
-    """Looked at, evenly spaced; None for one in `every`."""
-    every: int = 1
-    batch: int = 16
-    """Faces per call of the engine."""
-    threshold: float | None = None
-    """Probability from which the verdict is `fake`; None is the engine's."""
-    highlights: int = 6
-    """Suspicious faces to keep for a report."""
-    maps: bool = False
-    """Whether every `FaceScore` keeps its activation map; not those of aligned crops, which lie otherwise in the frame than the box."""
-    measure: Measure | None = None
-    """Called with every input of the network, see `FaceScore.measure`."""
-    reader: Reader | None = None
-    """Gives the frames; None is `open_frames`."""
-    urls: bool = False
-    """Whether URLs are opened."""
-    decode: str = "whole"
-    """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
-    min_face: float = MIN_FACE
-    """Smallest face that is judged, in pixels (`fpg.faces.sizes`); the analyzer has its own, down to which it looks for faces."""
-    shown: ShownFrames | None = None
-    """Gets every judged frame with its crops."""
-
-    def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
-        """See `open_frames`."""
-        if self.reader is not None:
-            return self.reader(path, self.frames, total)
-        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -188,7 +151,7 @@ def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **op
     """
     chosen = Options(**options)
     with Network(engine, chosen.batch) as network:
-        return _Judging(engine, network, chosen, StageTimes()).judge(path, analyzer)
+        return _Judging(engine, network, chosen, StageTimes()).judge(path, lambda: contextlib.nullcontext(analyzer))
 
 
 def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engine, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:
@@ -268,8 +231,7 @@ class VideoDetector:
 
     def judge(self, path: str | os.PathLike[str]) -> Judgement:
         """As `judge`."""
-        with self._finder() as analyzer:
-            return self._judging.judge(path, analyzer)
+        return self._judging.judge(path, self._finder)
 
     def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
@@ -325,6 +287,15 @@ class VideoDetector:
         self._idle.put(analyzer)
 
 
+def _until(given_up: threading.Event, frames: Frames, path: str | os.PathLike[str]) -> Frames:
+    """The frames, as long as somebody waits for what becomes of them."""
+    with closing(frames):
+        for frame in frames:
+            if given_up.is_set():
+                raise InputError(path, "was given up", "timeout")
+            yield frame
+
+
 class _Waiting(NamedTuple):
     """A frame whose faces the network has been given."""
 
@@ -351,14 +322,32 @@ class _Judging:
     times: StageTimes
     cancelled: bool = False
 
-    def judge(self, path: str | os.PathLike[str], analyzer: Analyzer) -> Judgement:
-        notes = Notes()
+    def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
+        """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
+        given_up = threading.Event()
+
+        def work() -> Judgement:
+            with finder() as analyzer:
+                return self._judge(path, analyzer, given_up)
+
+        if self.options.timeout is None:
+            return work()
+        try:
+            return abandonable(work, self.options.timeout, given_up)
+        except TimeoutError:
+            error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
+            return self._failure(path, error)
+        finally:
+            given_up.set()
+
+    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event) -> Judgement:
+        notes, shown = Notes(), self.options.shown
 
         def attempt(total: int | None = None) -> Judgement:
             count, frames = self.options.open(path, total, notes)
-            if self.options.shown is not None:
-                self.options.shown.begin(path)
-            return self.conclude(path, count, self.analysed(path, frames, analyzer, images=self.options.shown is not None))
+            if shown is not None:
+                shown.begin(path)
+            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
 
         try:
             try:
@@ -370,7 +359,7 @@ class _Judging:
         except FpgError:
             raise
         except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
-            result = self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}"))
+            result = self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}", "internal"))
         return replace(result, stream=notes.stream, warnings=(*result.warnings, *notes.warnings))
 
     def _failure(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
@@ -401,11 +390,11 @@ class _Judging:
                     with self.times.lap("crop"):
                         boxes, inputs, rejected = choose_faces(image, faces, self.engine.spec, self.options.min_face)
                 except ValueError as error:
-                    raise InputError(path, f"frame {index}: {error}") from error
+                    raise InputError(path, f"frame {index}: {error}", "internal") from error
                 except FpgError:
                     raise
                 except Exception as error:  # whatever a face model throws at one input must not end the others
-                    raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}") from error
+                    raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}", "internal") from error
                 yield FrameFaces(index, float(time_s), boxes, inputs, image if images else None, rejected)
 
     def scored(
@@ -416,12 +405,12 @@ class _Judging:
         with closing(prefetch(self._asked(items, window), window)) as waiting:
             for frame, tracks, measures, asked in waiting:
                 if self.cancelled:
-                    raise InputError(path, "was cancelled")
+                    raise InputError(path, "was cancelled", "cancelled")
                 faces = []
                 for box, track, measure, face in zip(frame.boxes, tracks, measures, asked, strict=True):
                     answer = face.answer(patience_s)
                     if not np.isfinite(answer.score):
-                        raise InputError(path, "the model's answer is not finite")
+                        raise InputError(path, "the model's answer is not finite", "model")
                     faces.append(FaceScore(box, answer.score, measure, track, answer.activation_map))
                 yield _Judged(FrameScore(frame.index, frame.time_s, tuple(faces), frame.rejected), frame.inputs, frame.image)
 

@@ -50,7 +50,7 @@ class ShownFrames:
             shutil.rmtree(self.folder / folder, ignore_errors=True)
             (self.folder / folder).mkdir(parents=True)
         except OSError as error:
-            raise InputError(self.folder / folder, f"cannot be written: {error.strerror or error}") from error
+            raise InputError(self.folder / folder, f"cannot be written: {error.strerror or error}", "not_written") from error
 
     def add(self, path: str | os.PathLike[str], frame: FrameScore, inputs: tuple[np.ndarray, ...], image: np.ndarray) -> None:
         """A judged frame of an input that was begun.
@@ -89,7 +89,7 @@ class ShownFrames:
         try:
             path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes())
         except OSError as error:
-            raise InputError(path, f"cannot be written: {error.strerror or error}") from error
+            raise InputError(path, f"cannot be written: {error.strerror or error}", "not_written") from error
 
 
 def _plain(name: str) -> str:

@@ -12,8 +12,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, TimeoutError
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, TimeoutError, wait
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -159,6 +159,34 @@ def prefetch(source: Iterator[T], size: int) -> Iterator[T]:
         thread.join()
 
 
+def abandonable(work: Callable[[], T], seconds: float, give_up: threading.Event) -> T:
+    """What `work` returns, if it does within so many seconds.
+
+    Args:
+        work: runs in a thread of its own, which nobody waits for once it is late: it may be stuck in a decoder.
+        seconds: from now on.
+        give_up: set when nobody waits any more; `work` looks at it where it can.
+
+    Raises:
+        TimeoutError: it took longer. Whatever `work` raises is raised here.
+    """
+    done: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    wait([done], seconds)
+    if not done.done():
+        give_up.set()
+        raise TimeoutError
+    return done.result()
+
+
 class Answer(NamedTuple):
     """What the network says of one face."""
 
@@ -271,8 +299,13 @@ class Network:
         images = np.stack(faces + faces[-1:] * (self._smallest - len(faces)))
         with self._times.lap("network"):
             output = self._engine(images)
-        scores = fake_probability(output.logits, self._engine.spec.temperature)
-        maps = itertools.repeat(None) if output.activation_map is None else output.activation_map
+        scores = fake_probability(output.logits, self._engine.spec.temperature).astype(np.float64)
+        finite = np.isfinite(output.logits).all(1)
+        maps: Iterable[np.ndarray | None] = itertools.repeat(None)
+        if output.activation_map is not None:
+            maps = output.activation_map
+            finite &= np.isfinite(output.activation_map).reshape(len(scores), -1).all(1)
+        scores[~finite] = np.nan
         return [Answer(float(score), kept) for score, kept, _ in zip(scores, maps, faces, strict=False)]
 
 

@@ -85,7 +85,7 @@ def _encode(path: str | os.PathLike[str], drawer: _Drawer, frames: Frames, fps: 
                 if stream is not None:
                     container.mux(stream.encode(None))
         except av.FFmpegError as error:
-            raise InputError(path, f"cannot be written: {error.strerror or error}") from error
+            raise InputError(path, f"cannot be written: {error.strerror or error}", "not_written") from error
     return count
 
 

@@ -94,8 +94,7 @@ class Run:
         self.last = self.out / "checkpoints" / "last.pt"
         self.best = self.out / "checkpoints" / "best.safetensors"
         self.top = TopFolder(self.out / "checkpoints" / "top")
-        if world.main:
-            claim(self.out, resume)
+        self.lock = claim(self.out, resume) if world.main else None
         self.device = choose_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)

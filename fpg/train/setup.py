@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ from fpg.train.optimizer import build_optimizer, checkpoint_gradients, freeze
 from fpg.train.step import seed_torch
 
 
-def claim(out: Path, resume: bool) -> None:
-    """Make sure that a folder can be this run's, and clear what a killed run left half written.
+def claim(out: Path, resume: bool) -> int | None:
+    """Make sure that a folder can be this run's alone, and clear what a killed run left half written.
+
+    Returns:
+        A descriptor of the folder that holds its lock while it is open; None for a folder that is yet to be made.
 
     Raises:
         UsageError: it is in use, or holds no run to resume.
@@ -34,8 +38,16 @@ def claim(out: Path, resume: bool) -> None:
         raise UsageError(f"--out: {out} is not empty; go on with --resume, or choose another folder")
     if resume and not (out / "config.yaml").is_file():
         raise UsageError(f"--resume: {out} holds no run (no config.yaml)")
-    if out.is_dir():
-        remove_unfinished(out)
+    if not out.is_dir():
+        return None
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UsageError(f"--out: another fpg-train is writing to {out}") from None
+    remove_unfinished(out)
+    return descriptor
 
 
 def choose_device(name: str) -> torch.device:

@@ -193,7 +193,7 @@ def test_earlier_preparation_and_what_became_of_it(tmp_path: Path) -> None:
     of_output = look(tmp_path / "out")
     assert of_output.layouts == ["fpg-prepare"]
     assert (of_output.videos, sum(c.missing for c in of_output.counts)) == (6, 1)
-    assert {f.code for f in of_output.findings} == {"crop", "failed"}
+    assert {f.code for f in of_output.findings} == {"crop", "failed", "copies_across"}
 
 
 def test_face_files_are_seen(tmp_path: Path) -> None:

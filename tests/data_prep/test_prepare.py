@@ -472,9 +472,10 @@ def test_two_runs_into_one_folder(tmp_path: Path) -> None:
 
 
 def test_strange_names_stay_inside_and_apart(tmp_path: Path) -> None:
-    makers.write_video(tmp_path / "a.mp4", 4)
+    for suffix in ("mp4", "mkv", "mov"):  # one id for three files
+        makers.write_video(tmp_path / f"a.{suffix}", 4)
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "list.csv").write_text("path,label,method\n../a.mp4,real,\n../a.mp4,fake,real\n../a.mp4,fake,../../x\n")
+    (tmp_path / "sub" / "list.csv").write_text("path,label,method\n../a.mp4,real,\n../a.mkv,fake,real\n../a.mov,fake,../../x\n")
     manifest = prepare_here(tmp_path / "sub" / "list.csv", tmp_path / "out")
     assert [v.status for v in manifest.videos] == ["prepared"] * 3
     assert len({row.path for row in manifest.faces}) == len(manifest.faces)

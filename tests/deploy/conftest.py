@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from twins import Programs
 
 from fpg.export.exporter import export_detector
 from fpg.faces.mediapipe import DETECTOR_FILE, model_path
@@ -68,3 +72,16 @@ def aligned_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = lively_detector(DetectorConfig(backbone="test_vit3", image_size=160, heads="linear-norm"))
     save_detector(folder / "m.safetensors", model, crop="aligned")
     return export_detector(folder / "m.safetensors", "openvino", folder, name="engine").path
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """uint8 [512, 512, 3], a face that scikit-image carries."""
+    path = importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")
+    return np.array(Image.open(str(path)).convert("RGB"))
+
+
+@pytest.fixture
+def programs(program: Path, face_models: str, engine: Path, tmp_path: Path) -> Programs:
+    (tmp_path / "json").mkdir()
+    return Programs(program, face_models, engine, tmp_path / "json")

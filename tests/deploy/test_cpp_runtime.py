@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import ctypes
-import importlib.metadata
 import json
 import os
 import re
@@ -20,18 +19,12 @@ import makers
 import numpy as np
 import pytest
 from PIL import Image
+from twins import Programs, compare, cpp, reason
 
 import fpg.cli.detect as detect
 from fpg.common.spec import sidecar
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    """uint8 [512, 512, 3], a face that scikit-image carries."""
-    path = importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")
-    return np.array(Image.open(str(path)).convert("RGB"))
 
 
 def moving(portrait: np.ndarray, count: int, height: int = 240, width: int = 320, scale: float = 0.45) -> list[np.ndarray]:
@@ -45,65 +38,6 @@ def moving(portrait: np.ndarray, count: int, height: int = 240, width: int = 320
         image[y : y + small.shape[0], x : x + small.shape[1]] = small
         images.append(image)
     return images
-
-
-def cpp(program: Path, face_models: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [str(program), *map(str, arguments), "--face-models", face_models]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
-
-
-Both = tuple[dict[str, Any], dict[str, Any]]
-
-
-class Programs:
-    """Runs both on the same arguments and compares what they say."""
-
-    def __init__(self, program: Path, face_models: str, engine: Path, folder: Path) -> None:
-        self.program, self.face_models, self.engine, self.folder = program, face_models, engine, folder
-
-    def __call__(self, *arguments: object) -> Both:
-        python, ours = self.folder / "python.json", self.folder / "cpp.json"
-        expected = detect.main([str(self.engine), *map(str, arguments), "--json", str(python)])
-        done = cpp(self.program, self.face_models, self.engine, *arguments, "--json", ours)
-        assert done.returncode == expected, done.stderr
-        return json.loads(python.read_text(encoding="utf-8")), json.loads(ours.read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def programs(program: Path, face_models: str, engine: Path, tmp_path: Path) -> Programs:
-    (tmp_path / "json").mkdir()
-    return Programs(program, face_models, engine, tmp_path / "json")
-
-
-def compare(both: Both, score: float = 1e-5) -> None:
-    """The same model and protocol; verdicts alike, scores within `score`, boxes within a pixel."""
-    python, ours = both
-    assert list(python) == list(ours)
-    for part in ("model", "protocol"):
-        assert python[part] == ours[part]
-    assert [r["input"] for r in python["results"]] == [r["input"] for r in ours["results"]]
-    for theirs, result in zip(python["results"], ours["results"], strict=True):
-        assert list(theirs) == list(result)
-        assert (theirs["error"] is None) == (result["error"] is None), (theirs["input"], theirs["error"], result["error"])
-        assert (theirs["verdict"], theirs["threshold"]) == (result["verdict"], result["threshold"])
-        assert [(f["index"], f["time_s"], len(f["faces"])) for f in theirs["frames"]] == [
-            (f["index"], pytest.approx(f["time_s"], abs=1e-3), len(f["faces"])) for f in result["frames"]
-        ]
-        if theirs["error"] is not None:
-            assert reason(theirs["error"]) == reason(result["error"])
-            continue
-        assert result["score"] == pytest.approx(theirs["score"], abs=score)
-        for a, b in zip(theirs["frames"], result["frames"], strict=True):
-            for x, y in zip(a["faces"], b["faces"], strict=True):
-                assert y["box"] == pytest.approx(x["box"], abs=1.0)
-                assert (y["track"], y["score"]) == (x["track"], pytest.approx(x["score"], abs=10 * score))
-        for a, b in zip(theirs["tracks"], result["tracks"], strict=True):
-            assert {**b, "score": 0} == pytest.approx({**a, "score": 0}, abs=1e-3)
-
-
-def reason(error: str) -> str:
-    """What both programs say alike: a decoder's own words differ from version to version of it, and so do counts at which it gave up."""
-    return re.sub(r"(damaged or truncated|cannot be decoded|of another format\)|is too large).*|[0-9]+", r"\1", error)
 
 
 VIDEOS: dict[str, dict[str, Any]] = {
@@ -321,10 +255,10 @@ def test_models_that_are_not_what_their_sidecar_says(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     model = tmp_path / engine.name
     change(model, sidecar(model))
-    assert detect.main([str(model), "v.mp4"]) == 1
+    assert detect.main([str(model), "v.mp4"]) == 2
     assert said in capsys.readouterr().err
     done = cpp(program, face_models, model, "v.mp4")
-    assert (done.returncode, said in done.stderr, done.stdout) == (1, True, "")
+    assert (done.returncode, said in done.stderr, done.stdout) == (2, True, "")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -344,7 +278,7 @@ def test_usage(program: Path, face_models: str, engine: Path, tmp_path: Path) ->
     assert cpp(program, face_models, engine, "v.mp4", "--every", 2, "--frames", 3).returncode == 2
     assert "examples:" in subprocess.run([str(program), "--help"], capture_output=True, text=True, check=True).stdout
     done = cpp(program, str(tmp_path), engine, "v.mp4")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "face_detection_full_range.tflite" in done.stderr
 
 

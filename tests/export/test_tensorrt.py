@@ -184,7 +184,7 @@ def test_tensorrt_that_is_not_installed(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import then fails, as it does where nothing is installed
-    assert main([str(checkpoint), "--to", "tensorrt", "-o", str(tmp_path / "out")]) == 1
+    assert main([str(checkpoint), "--to", "tensorrt", "-o", str(tmp_path / "out")]) == 2
     assert "tensorrt: tensorrt cannot be loaded" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

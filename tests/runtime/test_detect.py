@@ -14,6 +14,7 @@ import torch
 from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, face_image, lossless_video, save
 
 import fpg.cli.detect as detect
+from fpg.cli.inputs import expand
 from fpg.common.errors import InputError
 from fpg.data.video import probe
 from fpg.runtime.judgement import Highlight, Judgement
@@ -38,7 +39,7 @@ def test_good_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out, report = tmp_path / "new" / "out.json", tmp_path / "new" / "out.html"
     assert detect.main(["model.xml", str(video), str(image), "--json", str(out), "--report", str(report), "--frames", "6"]) == 0
     value = read(out)
-    assert list(value) == ["model", "protocol", "warnings", "results"]
+    assert list(value) == ["model", "protocol", "warnings", "results", "skipped"]
     assert [r["input"] for r in value["results"]] == [str(video), str(image)]
     assert [r["verdict"] for r in value["results"]] == ["real", "fake"]
     assert [len(r["frames"]) for r in value["results"]] == [6, 1]
@@ -73,7 +74,7 @@ def test_a_bad_file_among_good_ones(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert (results[name]["score"], results[name]["verdict"]) == (None, None)
     errors = capsys.readouterr().err
     assert all(name in errors for name in ("nobody.png", "empty.mp4", "missing.mp4"))
-    assert len(errors.strip().splitlines()) == 3
+    assert [line.split(":")[0] for line in errors.strip().splitlines()] == ["error"] * 3 + ["note"]
     assert "3 inputs could not be judged" in check_page(report).text
 
 
@@ -86,9 +87,9 @@ def test_a_folder_without_inputs_is_named(tmp_path: Path) -> None:
 
 def test_an_input_given_twice_is_judged_once(tmp_path: Path) -> None:
     image = save(tmp_path / "a.png", face_image(10))
-    assert detect.expand([str(image), str(tmp_path), str(image)]) == ([image], [])
+    assert expand([str(image), str(tmp_path), str(image)]).files == [image]
     names = [save(tmp_path / "n" / f"f{n}.png", face_image(10)) for n in (2, 10, 1)]
-    assert detect.expand([str(tmp_path / "n")])[0] == [names[2], names[0], names[1]]
+    assert expand([str(tmp_path / "n")]).files == [names[2], names[0], names[1]]
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>.png", "a&b\"'.png", os.fsdecode(b"caf\xe9.png"), "line\nbreak.png"])
@@ -225,7 +226,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPat
         raise InputError(path, "no such file")
 
     monkeypatch.setattr(detect, "load_engine", refuse)
-    assert detect.main(["m.xml", "a.mp4"]) == 1
+    assert detect.main(["m.xml", "a.mp4"]) == 2
     assert capsys.readouterr().err == "error: m.xml: no such file\n"
 
 

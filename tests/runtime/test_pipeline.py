@@ -168,7 +168,8 @@ def test_no_frame_at_all_is_an_error() -> None:
 def test_json_has_exactly_the_fields_of_the_contract(tmp_path: Path) -> None:
     value = judge(save(tmp_path / "a.png", face_image(204)), BrightnessEngine(), GreenAnalyzer()).to_json()
     json.dumps(value, allow_nan=False)
-    assert list(value) == ["input", "score", "verdict", "threshold", "frames", "tracks", "error", "stream", "warnings"]
+    fields = ["input", "score", "verdict", "threshold", "frames", "tracks", "error", "error_code", "stream", "warnings"]
+    assert list(value) == fields
     assert list(value["frames"][0]) == ["index", "time_s", "faces"]
     assert list(value["frames"][0]["faces"][0]) == ["box", "score", "track"]
     assert value["frames"][0]["faces"][0]["box"] == [16.0, 8.0, 48.0, 40.0]

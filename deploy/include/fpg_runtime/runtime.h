@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "fpg_runtime/error_codes.h"
+
 #if defined(_WIN32)
 #define FPG_RUNTIME_API
 #else
@@ -24,16 +26,19 @@
 
 namespace fpg::runtime {
 
-// One input (a video, a model, a sidecar) cannot be used: which, and why in one line.
+// One input (a video, a model, a sidecar) cannot be used: which, why in one line, and one of `codes` (error_codes.h) for
+// programs.
 class FPG_RUNTIME_API InputError : public std::runtime_error {
  public:
-  InputError(std::string path, const std::string& reason);
+  InputError(std::string path, const std::string& reason, std::string code = codes::unreadable);
   const std::string& path() const { return path_; }
   const std::string& reason() const { return reason_; }
+  const std::string& code() const { return code_; }
 
  private:
   std::string path_;
   std::string reason_;
+  std::string code_;
 };
 
 // The call is wrong: an unknown option, a value out of range.
@@ -112,13 +117,12 @@ struct FaceScore {
   int track = 0;                // the same face has the same number in every frame
 };
 
-constexpr const char* kFaceTooSmall = "face_too_small";
 
 // A face that counts and cannot be judged: too small, or not to be cut by the model's crop rule.
 struct RejectedFace {
   std::array<double, 4> box{};
   std::string reason;
-  std::string code;  // kFaceTooSmall, or empty
+  std::string code;  // codes::face_too_small or codes::face_rejected
 };
 
 struct FrameScore {
@@ -155,6 +159,7 @@ struct FPG_RUNTIME_API Judgement {
   double threshold = 0.5;
   std::vector<FrameScore> frames;
   std::string error;
+  std::string error_code;             // one of `codes`; empty where `error` is
   std::optional<StreamInfo> stream;   // of a video
   std::vector<std::string> warnings;  // of the model, and what a person should know about how the input was read
 
@@ -169,6 +174,7 @@ struct Options {
   int threads = 0;                  // of the engine; 0 leaves it to the backend
   int jobs = 1;                     // inputs judged at the same time by judge_many
   std::optional<double> threshold;  // from which the verdict is fake; nothing: the model's
+  double timeout_s = 0;             // after which an input is given up; 0: never
   std::string decode = "whole";     // or "needed": only what the frames need, so that damage elsewhere is not seen
   double min_face = 32;             // smallest face that is looked for and judged, in pixels: root of the area of its box
   std::string show_frames;          // folder for the frames and crops that were judged, and their index; empty: none
@@ -215,13 +221,32 @@ class FPG_RUNTIME_API VideoDetector {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
+
+// A file or folder that is nothing to judge, and why: `audio`, `document`, `hidden`, ... or a suffix.
+struct Skipped {
+  std::string path;
+  std::string reason;
+};
+
+// What a folder holds: videos and pictures by their names; what a person would expect to be judged and cannot be (kinds that are
+// not read, links that lead nowhere); and the rest.
+struct FPG_RUNTIME_API Walk {
+  std::vector<std::string> media;
+  std::vector<InputError> unusable;
+  std::vector<Skipped> skipped;
+
+  std::string summary() const;  // "3 not judged: 2 .heic, 1 audio"; empty where everything is to be judged
+};
+
+// Everything under a folder, in natural order. Links are followed, and no folder is entered twice. Throws InputError.
+FPG_RUNTIME_API Walk walk_folder(const std::string& root);
 
 // The JSON of fpg-detect: one result, or the whole file.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
 FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                                    const Options& options);
+                                    const Options& options, const std::vector<Skipped>& skipped = {});
 
 // Writes a file that is whole or absent. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);

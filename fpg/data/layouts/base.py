@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from fpg.common.errors import InputError
+from fpg.common.strict_json import parse_json
 from fpg.data.images import IMAGE_SUFFIXES
 from fpg.data.manifest import FAKE, REAL
 from fpg.data.video import VIDEO_SUFFIXES
@@ -201,7 +201,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(path, "no such file") from None
+        raise InputError(path, "no such file", "missing") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"is not readable text: {error}") from error
 
@@ -214,9 +214,9 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, f"is not JSON: {error}") from error
+        return parse_json(text)
+    except ValueError as error:
+        raise InputError(path, f"is not JSON: {error}", "invalid") from error
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -224,7 +224,7 @@ def frame_files(folder: Path) -> list[Path]:
     try:
         return sorted((p for p in folder.iterdir() if is_media(p, IMAGE_SUFFIXES)), key=natural)
     except OSError as error:
-        raise InputError(folder, error.strerror or str(error)) from error
+        raise InputError.of(folder, error) from error
 
 
 def frame_time(index: int) -> float:
@@ -260,18 +260,24 @@ def folders(path: Path, unique: Iterable[str] = ()) -> dict[str, Path]:
                 raise InputError(path, f"has both {names[name].name}/ and {folder.name}/")
             names.setdefault(name, folder)
     except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
+        raise InputError.of(path, error) from error
     return names
 
 
-def media(root: Path, skip: set[Path] | None = None) -> list[tuple[Path, Kind]]:
-    """Videos, images and folders of frames under `root`, sorted; links are followed, once each."""
+def media(root: Path, skip: set[Path] | None = None, frames: Callable[[Path, list[Path]], bool] | None = None) -> list[tuple[Path, Kind]]:
+    """Videos, images and folders of frames under `root`, sorted; links are followed, once each.
+
+    Args:
+        root: where to look.
+        skip: folders not to look into.
+        frames: says of a folder below `root` and its images, without videos, whether they are one video of frames; None: they are.
+    """
     found: list[tuple[Path, Kind]] = []
     for folder, names in _walk(root, skip or set()):
         videos = [folder / f for f in names if is_media(folder / f, VIDEO_SUFFIXES)]
         images = [folder / f for f in names if is_media(folder / f, IMAGE_SUFFIXES)]
         found += [(path, "video") for path in videos]
-        if images and not videos and folder != root:
+        if images and not videos and folder != root and (frames is None or frames(folder, images)):
             found.append((folder, "frames"))
         else:
             found += [(path, "image") for path in images]
@@ -282,7 +288,7 @@ def _walk(root: Path, skip: set[Path]) -> Iterator[tuple[Path, list[str]]]:
     seen: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
-        raise InputError(error.filename or root, error.strerror or str(error)) from error
+        raise InputError.of(error.filename or root, error) from error
 
     for name, below, files in os.walk(root, followlinks=True, onerror=refuse):
         folder = Path(name)

@@ -138,7 +138,7 @@ class DFDCPreview:
             if not isinstance(table, dict) or not table:
                 raise InputError(path, "expected {path: {label, set}}")
             for key, entry in table.items():
-                if not isinstance(entry, dict) or entry.get("set") not in SPLIT_WORDS:
+                if not isinstance(entry, dict) or str(entry.get("set")) not in SPLIT_WORDS:
                     raise InputError(path, f"{key}: set: expected train, val or test, got {entry!r}"[:300])
                 if entry.get("label") not in ("real", "fake"):
                     raise InputError(path, f"{key}: label: expected real or fake, got {entry.get('label')!r}")

@@ -24,6 +24,7 @@ from fpg.data.layouts.base import (
     media,
     text_of,
 )
+from fpg.data.layouts.pictures import Taken, note_readings, read_as
 from fpg.data.manifest import REAL
 from fpg.data.video import VIDEO_SUFFIXES
 
@@ -90,13 +91,17 @@ class CsvList:
 class RealFake:
     """Folders `real/` and `fake/`, in any case of letters, with `train/`, `val/`, `test/` above or below them or not at all.
 
-    A folder below them that holds images and no videos is one video of frames; an image directly in them is one input.
+    A folder below them that holds images and no videos is one video of frames, or stills (`fpg.data.layouts.pictures`); an image directly
+    in them is one input.
     """
 
     name = "real-fake"
     title = "folders real/ and fake/ of videos or images, with train/, val/, test/ above or below, or not at all"
     dataset = ""
     official: tuple[Expected, ...] = ()
+
+    def __init__(self, images: str = "auto") -> None:
+        self.images = images  # of `fpg.data.layouts.pictures.IMAGES`
 
     def matches(self, root: Path) -> bool:
         """A folder that has `real` or `fake` in its first two levels."""
@@ -110,26 +115,30 @@ class RealFake:
     def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
         """Every video under the labelled folders."""
         sources: list[Source] = []
+        pictures = _Pictures(self.images)
         for name, folder in _levels(root, root):
             if name in SPLIT_WORDS:
                 for label, labelled in _levels(root, folder):
                     if label in SPLIT_WORDS:
                         raise InputError(labelled, "expected real/ or fake/ here, got a second split")
-                    sources += self._labelled(dataset, label, SPLIT_WORDS[name], folder.name, labelled)
+                    sources += self._labelled(dataset, label, SPLIT_WORDS[name], folder.name, labelled, pictures)
             else:
                 splits = {key: below for key, below in folders(folder, _UNIQUE).items() if key in SPLIT_WORDS}
                 for key, below in splits.items():
-                    sources += self._labelled(dataset, name, SPLIT_WORDS[key], below.name, below)
-                sources += self._labelled(dataset, name, None, "", folder, skip=set(splits.values()))
+                    sources += self._labelled(dataset, name, SPLIT_WORDS[key], below.name, below, pictures)
+                sources += self._labelled(dataset, name, None, "", folder, pictures, set(splits.values()))
+        note_readings(root, pictures.taken, findings)
         return sources
 
     @staticmethod
-    def _labelled(dataset: str, label: str, split: str | None, prefix: str, folder: Path, skip: set[Path] | None = None) -> list[Source]:
+    def _labelled(
+        dataset: str, label: str, split: str | None, prefix: str, folder: Path, pictures: _Pictures, skip: set[Path] | None = None
+    ) -> list[Source]:
         value = LABEL_WORDS[label]
         method, why = "" if value == REAL else label, f"folder {prefix}/" if split else ""
         return [
             Source(dataset, method, identifier(folder, path, kind, prefix), value, split, path, kind, why=why)
-            for path, kind in media(folder, skip or set())
+            for path, kind in media(folder, skip or set(), pictures)
         ]
 
 
@@ -158,15 +167,34 @@ class Plain:
     dataset = ""
     official: tuple[Expected, ...] = ()
 
+    def __init__(self, images: str = "auto") -> None:
+        self.images = images  # of `fpg.data.layouts.pictures.IMAGES`
+
     def matches(self, root: Path) -> bool:
         """Everything."""
         return True
 
     def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
-        """Every video and image; a folder below that holds images and no videos is one video of frames."""
+        """Every video and image; a folder below that holds images and no videos is one video of frames, or stills."""
         if not root.is_dir():
             return [Source(dataset, "", text_of(root.stem), None, None, root, kind_of(root))]
-        return [Source(dataset, "", identifier(root, found, kind), None, None, found, kind) for found, kind in media(root)]
+        pictures = _Pictures(self.images)
+        found = [Source(dataset, "", identifier(root, path, kind), None, None, path, kind) for path, kind in media(root, None, pictures)]
+        note_readings(root, pictures.taken, findings)
+        return found
+
+
+class _Pictures:
+    """Decides what folders of pictures are, and remembers it."""
+
+    def __init__(self, asked: str) -> None:
+        self.asked = asked
+        self.taken: list[Taken] = []
+
+    def __call__(self, folder: Path, images: list[Path]) -> bool:
+        """Whether they are the frames of one video."""
+        self.taken.append(read_as(folder, images, self.asked))
+        return self.taken[-1].reading == "frames"
 
 
 def _levels(root: Path, folder: Path) -> Iterator[tuple[str, Path]]:

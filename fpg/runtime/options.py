@@ -1,0 +1,56 @@
+"""How inputs are judged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fpg.data.notes import Notes
+from fpg.faces.sizes import MIN_FACE
+from fpg.runtime.inputs import Frames, open_frames
+from fpg.runtime.show_frames import ShownFrames
+
+Measure = Callable[[np.ndarray], float]
+"""float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
+Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Frames]]
+"""Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How inputs are judged; shared by `judge`, `judge_many` and `VideoDetector`."""
+
+    frames: int | None = 32
+    """Looked at, evenly spaced; None for one in `every`."""
+    every: int = 1
+    batch: int = 16
+    """Faces per call of the engine."""
+    threshold: float | None = None
+    """Probability from which the verdict is `fake`; None is the engine's."""
+    highlights: int = 6
+    """Suspicious faces to keep for a report."""
+    maps: bool = False
+    """Whether every `FaceScore` keeps its activation map; not those of aligned crops, which lie otherwise in the frame than the box."""
+    measure: Measure | None = None
+    """Called with every input of the network, see `FaceScore.measure`."""
+    reader: Reader | None = None
+    """Gives the frames; None is `open_frames`."""
+    urls: bool = False
+    """Whether URLs are opened."""
+    decode: str = "whole"
+    """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
+    min_face: float = MIN_FACE
+    """Smallest face that is judged, in pixels (`fpg.faces.sizes`); the analyzer has its own, down to which it looks for faces."""
+    shown: ShownFrames | None = None
+    """Gets every judged frame with its crops."""
+    timeout: float | None = None
+    """Seconds after which an input is given up; None: never."""
+
+    def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
+        """See `open_frames`."""
+        if self.reader is not None:
+            return self.reader(path, self.frames, total)
+        return open_frames(path, self.frames, total, every=self.every, urls=self.urls, decode=self.decode, notes=notes)
