@@ -28,7 +28,7 @@ def inbox(root: Path) -> Path:
     """A folder as a messenger leaves it."""
     (root / "clips").mkdir(parents=True)
     (root / "inbox" / ".cache").mkdir(parents=True)
-    for name in ("own.mp4", "x.qt", "photo.jfif", "IMG_1.HEIC", "p.avif", "talk.mp3", "a.pdf", "b.zip", "notes", "odd.xyz", ".DS_Store"):
+    for name in ("own.mp4", "x.qt", "photo.jfif", "IMG_1.DNG", "p.psd", "talk.mp3", "a.pdf", "b.zip", "notes", "odd.xyz", ".DS_Store"):
         (root / "inbox" / name).write_bytes(b"1")
     (root / "clips" / "a.mp4").write_bytes(b"1")
     (root / "inbox" / "linked").symlink_to("../clips")
@@ -43,8 +43,8 @@ def test_a_walk_names_everything(tmp_path: Path) -> None:
     found = walk(folder)
     assert [str(p.relative_to(folder)) for p in found.media] == ["linked/a.mp4", "own.mp4", "photo.jfif", "x.qt"]
     assert {(Path(e.path).name, e.code) for e in found.unusable} == {
-        ("IMG_1.HEIC", "unsupported"),
-        ("p.avif", "unsupported"),
+        ("IMG_1.DNG", "unsupported"),
+        ("p.psd", "unsupported"),
         ("dangling.mp4", "missing"),
     }
     assert {(s.path.name, s.reason) for s in found.skipped} == {
@@ -58,7 +58,7 @@ def test_a_walk_names_everything(tmp_path: Path) -> None:
         ("pipe.mp4", "pipe or device"),
         ("talk.mp3", "audio"),
     }
-    assert found.summary().startswith("12 not judged: 2 hidden, 1 .avif, 1 .heic, 1 .xyz, ")
+    assert found.summary().startswith("12 not judged: 2 hidden, 1 .dng, 1 .psd, 1 .xyz, ")
     entries = len(os.listdir(folder)) - 1 + 2  # not the linked folder, but what is in it
     assert len(found.media) + len(found.unusable) + len(found.skipped) == entries
 

@@ -71,9 +71,9 @@ def test_faces_that_cannot_be_cut_have_a_reason_and_no_score(tmp_path: Path) -> 
 
 def test_nothing_that_can_be_judged(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture(200))
-    judged = judge(path, Mapless(), lambda image: [face(100, 100, 40)], min_face=1)
-    assert (judged.score, judged.verdict, judged.no_face) == (None, None, False)
-    assert judged.error == "no face that can be judged in 1 frame: too small: its aligned crop is 40 px wide, at least 48 are needed"
+    judged = judge(path, Mapless(), lambda image: [face(100, 100, 30)], min_face=1)
+    assert (judged.score, judged.verdict, judged.no_face, judged.error_code) == (None, None, False, "face_rejected")
+    assert judged.error == "no face that can be judged in 1 frame: too small: its aligned crop is 30 px wide, at least 48 are needed"
     empty = judge(path, Mapless(), lambda image: [])
     assert (empty.error, empty.no_face) == ("no face found in 1 frame", True)
     assert "rejected" not in empty.to_json()["frames"][0]
