@@ -52,8 +52,8 @@ std::unique_ptr<Engine> load_openvino(const std::string& model, EngineSpec spec,
       throw InputError(model,
                        "takes images of " + shape.to_string() + ", its sidecar says side " + std::to_string(spec.image_size));
     }
-    const std::pair<const char*, ov::PartialShape> answers[] = {{"logits", {-1, 2}},
-                                                                {"activation_map", {-1, spec.map_size[0], spec.map_size[1]}}};
+    std::vector<std::pair<const char*, ov::PartialShape>> answers = {{"logits", {-1, 2}}};
+    if (spec.map_size[0] > 0) answers.push_back({"activation_map", {-1, spec.map_size[0], spec.map_size[1]}});
     for (const auto& [name, wanted] : answers) {
       const ov::PartialShape found = network->output(name).get_partial_shape();
       if (!found.compatible(wanted)) {

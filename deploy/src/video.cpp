@@ -50,6 +50,7 @@ bool natural_less(const std::string& a, const std::string& b) {
       i = ie;
       j = je;
     } else {
+      if (digit(a[i]) != digit(b[j])) return digit(a[i]);  // text that ends here comes before text that goes on
       if (lower(a[i]) != lower(b[j])) return lower(a[i]) < lower(b[j]);
       ++i;
       ++j;

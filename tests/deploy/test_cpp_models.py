@@ -56,7 +56,8 @@ def test_the_same_models_judge_alike(
         for ours_, theirs in zip(values[1]["results"], values[0]["results"], strict=True):
             assert ours_["warnings"] == theirs["warnings"] == values[0]["warnings"]
             assert ours_["score"] == pytest.approx(theirs["score"], abs=1e-5)
-        assert [b.read_text().splitlines()[0] for _, b in outputs] == ["input,frame,time_s,x0,y0,x1,y1,score,track,error,warnings"] * 2
+        head = "input,frame,time_s,x0,y0,x1,y1,score,track,error,error_code,warnings"
+        assert [b.read_text().splitlines()[0] for _, b in outputs] == [head] * 2
         last = [b.read_text().splitlines()[-1].split(",,")[-1] for _, b in outputs]
         assert last[0] == last[1] != ""
 
@@ -67,10 +68,10 @@ def test_what_is_refused_in_the_same_words(
     picture = save(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8))
 
     def refuse(name: str, *said: str) -> None:
-        assert detect.main(["--model", name, str(picture)]) == 1
+        assert detect.main(["--model", name, str(picture)]) == 2
         python = capsys.readouterr()
         done = run(program, face_models, "--model", name, picture)
-        assert (done.returncode, done.stdout, python.out) == (1, "", "")
+        assert (done.returncode, done.stdout, python.out) == (2, "", "")
         assert done.stderr == python.err
         assert len(done.stderr.splitlines()) == 1
         assert all(text in done.stderr for text in said)
@@ -94,7 +95,7 @@ def test_what_is_refused_in_the_same_words(
     binary.write_bytes(binary.read_bytes()[:-1] + b"x")
     refuse("mint", "does not match its sidecar")
     done = run(program, face_models, "--model", "hf:lab/a", picture)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "this program fetches nothing" in done.stderr
 
 
