@@ -371,12 +371,11 @@ struct VideoDetector::Impl {
     std::thread finder_thread([&] { find_faces(path, decoded, waiting, faces, window); });
     std::exception_ptr error;
     try {
-      if (shown) shown->begin(path);
       while (std::optional<Waiting> item = waiting.take()) {
         if (cancelled) throw InputError(path, "was cancelled", codes::cancelled);
         if (given_up) throw InputError(path, "was given up", codes::timeout);
-        if (!frames.empty() && item->index <= frames.back().index) {
-          frames.clear();  // the reading began anew, as a codec hides frames
+        if (frames.empty() || item->index <= frames.back().index) {
+          frames.clear();  // the reading begins, or begins anew, as a codec hides frames
           if (shown) shown->begin(path);
         }
         FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected)};

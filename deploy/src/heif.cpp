@@ -49,8 +49,7 @@ std::optional<Colours> colours_of(const std::string& path, const heif_image_hand
   if (matrix == 1) colours = {0.2126F, 0.0722F, colours.full};
   if (matrix == 9 || matrix == 10) colours = {0.2627F, 0.0593F, colours.full};
   if (matrix == 8 || matrix > 10)
-    throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix",
-                     codes::unsupported);
+    throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix", codes::unsupported);
   return colours;
 }
 

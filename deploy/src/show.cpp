@@ -39,7 +39,9 @@ struct Free {
 }  // namespace
 
 void write_png(const std::string& path, const Image& image) {
-  const auto refuse = [&](const char* why) { throw InputError(path, std::string("cannot be written: ") + why, codes::not_written); };
+  const auto refuse = [&](const char* why) {
+    throw InputError(path, std::string("cannot be written: ") + why, codes::not_written);
+  };
   const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_PNG);
   const std::unique_ptr<AVCodecContext, Free> context(codec ? avcodec_alloc_context3(codec) : nullptr);
   if (!context) refuse("this FFmpeg has no encoder for PNG");

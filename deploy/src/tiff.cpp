@@ -30,7 +30,8 @@ Layout layout_of(const std::string& path, TIFF* file) {
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLEFORMAT, &layout.format);
   TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &layout.compression);
   check_pixels(path, layout.width, layout.height, kMaxImagePixels);
-  if (layout.format == SAMPLEFORMAT_IEEEFP) throw InputError(path, "has floating-point pixels: expected 8 or 16 bits", codes::unsupported);
+  if (layout.format == SAMPLEFORMAT_IEEEFP)
+    throw InputError(path, "has floating-point pixels: expected 8 or 16 bits", codes::unsupported);
   return layout;
 }
 
@@ -104,7 +105,8 @@ Image direct(const std::string& path, TIFF* file, const Layout& layout) {
 
 Image by_libtiff(const std::string& path, TIFF* file, const Layout& layout) {
   char why[1024] = {};
-  if (!TIFFRGBAImageOK(file, why)) throw InputError(path, "is a TIFF of a kind that is not supported: " + std::string(why), codes::unsupported);
+  if (!TIFFRGBAImageOK(file, why))
+    throw InputError(path, "is a TIFF of a kind that is not supported: " + std::string(why), codes::unsupported);
   TIFFSetField(file, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);  // turned by ourselves
   std::vector<uint32_t> raster(static_cast<size_t>(layout.width) * layout.height);
   if (!TIFFReadRGBAImageOriented(file, layout.width, layout.height, raster.data(), ORIENTATION_TOPLEFT, 1))

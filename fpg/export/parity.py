@@ -110,7 +110,7 @@ def compare(
     tolerance: Tolerance = TOLERANCES["fp32"],
     labels: np.ndarray | None = None,
 ) -> Parity:
-    """Run both on the same images.
+    """Run both on the same images. Probabilities are those that are judged by: at the reference's temperature.
 
     Args:
         reference: usually the torch engine.
@@ -125,8 +125,8 @@ def compare(
     maps = False
     for part in _batches(images):
         expected, actual = reference(part), engine(part)
-        scores[0].append(fake_probability(expected.logits))
-        scores[1].append(fake_probability(actual.logits))
+        for found, output in zip(scores, (expected, actual), strict=True):
+            found.append(fake_probability(output.logits, reference.spec.temperature))
         if expected.activation_map is not None and actual.activation_map is not None:
             maps = True
             difference = max_or_nan(difference, np.abs(actual.activation_map - expected.activation_map))

@@ -45,7 +45,7 @@ def test_pixels_are_those_of_python(probe: Path, tmp_path: Path, case: corpus.Ca
     for ours, theirs in zip(got, expected, strict=True):
         difference = np.abs(ours.astype(int) - theirs)
         assert difference.max() <= (4 if path.suffix == ".avif" else 1)
-        assert difference.mean() < 0.1
+        assert difference.mean() < (0.2 if path.suffix == ".avif" else 0.1)  # two libraries convert AVIF, with roundings of their own
 
 
 def test_a_grid_of_tiles_is_one_picture(probe: Path) -> None:

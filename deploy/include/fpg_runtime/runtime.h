@@ -117,7 +117,6 @@ struct FaceScore {
   int track = 0;                // the same face has the same number in every frame
 };
 
-
 // A face that counts and cannot be judged: too small, or not to be cut by the model's crop rule.
 struct RejectedFace {
   std::array<double, 4> box{};
