@@ -131,7 +131,7 @@ def prepare(
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
         settings |= {"min_face": min_face} | ({"layout": layout} if layout else {})
         settings |= {"images": images} if images != "auto" else {}
-        settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video)))} if as_video else {}
+        settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video))) if as_video else None}
         _agree(root, settings)
         records, rows = _finished(root, tasks)
         _run(job, [t for t in tasks if t.source.key not in records], len(tasks), records, rows, quiet)
