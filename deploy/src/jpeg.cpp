@@ -125,7 +125,7 @@ Image read_jpeg(const std::string& path, Notes& notes) {
     if (inks) inks_to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
   }
   jpeg_finish_decompress(&jpeg);
-  if (errors.incomplete) throw InputError(path, "is damaged or truncated", codes::truncated);
+  if (errors.incomplete) throw InputError(path, "is damaged or truncated", codes::damaged);
   return upright(image, turn);
 }
 

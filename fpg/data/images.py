@@ -192,7 +192,7 @@ def _check_complete(path: str | os.PathLike[str], image: Image.Image) -> None:
         missing = image.format in ("JPEG", "MPO") and not _decodes_strictly(path)
     if missing:
         what = f"is damaged or truncated: it holds less than the {image.width} x {image.height} pixels that it claims"
-        raise InputError(path, what, "damaged" if image.format == "PNG" else "truncated")
+        raise InputError(path, what, "damaged")
 
 
 def _png_lacks_pixels(data: bytes) -> bool:

@@ -191,7 +191,7 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last of names of columns
         raise InputError(path, f"is not a readable manifest: {error}") from error
     metadata = table.schema.metadata or {}
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":

@@ -177,7 +177,7 @@ def test_what_is_refused(models: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (export.main, ["--to", "openvino", "-o", str(tmp_path / "engines")]),
     )
     for main, arguments in commands:
-        assert main([*arguments, "--model", "mime"]) == (2 if main is detect.main else 1)  # nothing can be judged
+        assert main([*arguments, "--model", "mime"]) == (1 if main is export.main else 2)  # nothing can be judged
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: mime: no model of that name (nearest: mine, ")
     assert evaluate.main(["--data", str(tmp_path), "--model", "mine", "--calibrate"]) == 2
