@@ -345,8 +345,6 @@ class _Judging:
 
         def attempt(total: int | None = None) -> Judgement:
             count, frames = self.options.open(path, total, notes)
-            if shown is not None:
-                shown.begin(path)
             return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
 
         try:
@@ -373,6 +371,8 @@ class _Judging:
         with contextlib.closing(self.scored(path, items)) as judged:
             for position, (frame, inputs, picture) in enumerate(judged):
                 if self.options.shown is not None and picture is not None:
+                    if position == 0:  # the reading begins, or begins anew, as a codec hides frames
+                        self.options.shown.begin(path)
                     self.options.shown.add(path, frame, inputs, picture)
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)

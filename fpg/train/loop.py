@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,9 +69,11 @@ def train(config: TrainConfig, *, resume: bool = False, profile: int = 0) -> Pat
     config.check()
     require_tracker(config.tracker)
     try:
-        with join(config.device) as world, StopRequest(follow=world.size > 1) as stop:
+        with contextlib.ExitStack() as held, join(config.device) as world, StopRequest(follow=world.size > 1) as stop:
             with world.together():
-                run = Run(config, resume, stop, world, profile)
+                if world.main and (lock := claim(Path(config.out), resume)) is not None:
+                    held.callback(os.close, lock)
+                run = Run(config, stop, world, profile)
             run.meet()
             with run.report:
                 return run.execute()
@@ -81,20 +85,18 @@ class Run:
     """One run, set up from nothing or from its checkpoint.
 
     Args:
-        config: checked.
-        resume: go on from the checkpoint.
+        config: checked; its folder is this run's.
         stop: asked between steps.
         world: the processes of the run.
         profile: steps to profile.
     """
 
-    def __init__(self, config: TrainConfig, resume: bool, stop: StopRequest, world: World, profile: int = 0) -> None:
+    def __init__(self, config: TrainConfig, stop: StopRequest, world: World, profile: int = 0) -> None:
         self.config, self.stop, self.world = config, stop, world
         self.out = Path(config.out)
         self.last = self.out / "checkpoints" / "last.pt"
         self.best = self.out / "checkpoints" / "best.safetensors"
         self.top = TopFolder(self.out / "checkpoints" / "top")
-        self.lock = claim(self.out, resume) if world.main else None
         self.device = choose_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)

@@ -153,7 +153,7 @@ def nan_in_process_1() -> float:
 def test_a_process_that_fails_ends_the_run_with_its_error(smooth: Tiny) -> None:
     config = smooth(checkpoint_steps=1)
     first, second = ended(run_processes(2, train_with_quality, config, refuse_in_process_1))
-    assert second == ("InputError", "weights.pth: cannot be read", None)
+    assert second == ("InputError", "weights.pth: cannot be read", "unreadable")
     assert first is not None
     assert first[0] == "PeerLost"
     assert not (Path(config.out) / "model.safetensors").exists()
