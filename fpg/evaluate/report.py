@@ -265,7 +265,7 @@ def write_markdown(
     """
     m = metrics
     parts = ["# Evaluation of a forgery detector", _plain(m["protocol"]["text"]) + "."]
-    parts += [f"**About this model:** {_plain(warning)}." for warning in model["warnings"]]
+    parts += [f"**About this model:** {_plain(warning)}." for warning in model.get("warnings", ())]
     if m["reason"]:
         parts.append(f"**AUC, AP and EER are undefined:** {_plain(m['reason'])}.")
     if warning := few(m):

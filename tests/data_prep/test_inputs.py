@@ -170,9 +170,8 @@ def test_avi_without_times_gives_the_same_frames_either_way(tmp_path: Path, code
         assert (i, time_s) == (j, pytest.approx(other_s))
         assert time_s == pytest.approx(i / 25, abs=1e-3)
         assert np.array_equal(image, other)
-        first = i - i % 2  # the face moves every other frame; what else differs between two frames is noise, which MPEG-4 loses
-        nearest = np.argmin([np.abs(image.astype(int) - truth).mean() for truth in images[first : i + 2]])
-        assert nearest == i % 2 if codec == "libx264" else nearest < 2
+        if codec == "libx264":  # MPEG-4 at this size loses what tells two neighbours apart
+            assert np.argmin([np.abs(image.astype(int) - truth).mean() for truth in images[i - i % 2 : i + 2]]) == i % 2
 
 
 def test_ends_of_ogg_files(tmp_path: Path) -> None:

@@ -93,16 +93,17 @@ def test_scores_words_and_shown_frames_are_those_of_python(program: Path, face_m
 
 
 def compare_shown(python: Path, ours: Path, expected: list[dict], got: list[dict], unlike: set[str]) -> None:
-    assert [entry["folder"] for entry in got] == [entry["folder"] for entry in expected]
+    """What one program cannot read has no folder there, so that folders' numbers differ."""
+    expected, got = ([entry for entry in side if Path(entry["input"]).name not in unlike] for side in (expected, got))
+    assert [entry["input"] for entry in got] == [entry["input"] for entry in expected]
     pixels = 0
     for a, b in zip(expected, got, strict=True):
-        if Path(a["input"]).name in unlike:
-            continue
-        assert [(f["index"], f["image"]) for f in b["frames"]] == [(f["index"], f["image"]) for f in a["frames"]]
+        assert [f["index"] for f in b["frames"]] == [f["index"] for f in a["frames"]]
         for one, other in zip(a["frames"], b["frames"], strict=True):
-            assert [face["crop"] for face in other["faces"]] == [face["crop"] for face in one["faces"]]
-            for name in (one["image"], *(face["crop"] for face in one["faces"])):
-                left, right = (np.array(Image.open(side / name)).astype(int) for side in (python, ours))
+            names = [(frame["image"], *(face["crop"] for face in frame["faces"])) for frame in (one, other)]
+            assert [Path(name).name for name in names[1]] == [Path(name).name for name in names[0]]
+            for left_name, right_name in zip(*names, strict=True):
+                left, right = (np.array(Image.open(path)).astype(int) for path in (python / left_name, ours / right_name))
                 assert left.shape == right.shape
                 assert np.abs(left - right).mean() < 0.5
                 pixels += left.size
