@@ -1,4 +1,4 @@
-"""Two hundred videos, and one long one: memory stays where it was."""
+"""Four hundred videos, and one long one: memory stays where it was."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def resident():
 
 video, seen = sys.argv[1], []
 with VideoDetector(BrightnessEngine(), default_analyzer, jobs=2, frames=4, highlights=2) as detector:
-    for number, judgement in enumerate(detector.judge_many([video] * 200)):
+    for number, judgement in enumerate(detector.judge_many([video] * 400)):
         assert judgement.frames and judgement.error in (None, "no face found in 4 frames"), judgement
         seen.append(resident())
 print(json.dumps(seen))
@@ -55,9 +55,9 @@ def memory(code: str, video: Path) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
-def test_two_hundred_videos(tmp_path: Path) -> None:
+def test_four_hundred_videos(tmp_path: Path) -> None:
     seen = memory(MANY, makers.write_video(tmp_path / "v.mp4", 12))
-    assert max(seen[150:]) - max(seen[30:80]) < 12, seen[::10]
+    assert max(seen[300:]) - max(seen[100:200]) < 12, seen[::10]  # the allocator takes a hundred videos to settle
 
 
 @pytest.mark.slow
