@@ -143,7 +143,7 @@ def connected(address: str, workers: int | None = None) -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingDependencyError(f"--ray needs Ray Data: pip install 'fpg[ray]' ({error})") from error
+        raise MissingDependencyError(f"--ray needs Ray Data: pip install '.[ray]' ({error})") from error
     if ray.is_initialized():
         yield ray
         return

@@ -107,7 +107,7 @@ def _torchcodec() -> Any:
     except (ImportError, OSError, RuntimeError) as error:  # RuntimeError where it does not find FFmpeg's libraries
         reason = str(error).splitlines()[0]
         raise MissingDependencyError(
-            f"decoding on a GPU needs torchcodec ({reason}): pip install 'fpg[gpu-video]', and FFmpeg's libraries (Debian: libavdevice-dev)"
+            f"decoding on a GPU needs torchcodec ({reason}): pip install '.[gpu-video]', and FFmpeg's libraries (Debian: libavdevice-dev)"
         ) from error
     return decoders
 

@@ -273,7 +273,7 @@ def open_cuda() -> Cuda:
             reasons.append(error)
     if all(isinstance(error, ModuleNotFoundError) for error in reasons):
         raise MissingDependencyError(
-            "TensorRT engines need cuda-bindings or PyCUDA, and an NVIDIA GPU: pip install 'fpg[tensorrt-rtx]' (or fpg[tensorrt])"
+            "TensorRT engines need cuda-bindings or PyCUDA, and an NVIDIA GPU: pip install '.[tensorrt-rtx]' (or fpg[tensorrt])"
         )
     why = next(error for error in reasons if not isinstance(error, ModuleNotFoundError))
     raise MissingDependencyError(f"TensorRT engines run on NVIDIA GPUs: none can be used here ({why}); take an openvino or onnx model")

@@ -15,7 +15,7 @@ try:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 except ImportError as error:
-    raise MissingDependencyError("ONNX Runtime is not installed: pip install 'fpg[onnx]'") from error
+    raise MissingDependencyError("ONNX Runtime is not installed: pip install '.[onnx]'") from error
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _FAILURES = (

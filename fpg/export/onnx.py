@@ -22,7 +22,7 @@ try:
     from onnxconverter_common import float16
 except ImportError as error:
     raise MissingDependencyError(
-        f"ONNX export needs onnx, onnxscript and onnxconverter-common ({error.name} is missing): pip install 'fpg[onnx]'"
+        f"ONNX export needs onnx, onnxscript and onnxconverter-common ({error.name} is missing): pip install '.[onnx]'"
     ) from error
 
 SUFFIX = ".onnx"

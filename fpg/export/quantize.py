@@ -59,7 +59,7 @@ def openvino_int8(model: Any, images: np.ndarray, step: int) -> Any:
         with _quiet():
             import nncf
     except ImportError as error:
-        raise MissingDependencyError("INT8 for OpenVINO needs NNCF: pip install 'fpg[int8]'") from error
+        raise MissingDependencyError("INT8 for OpenVINO needs NNCF: pip install '.[int8]'") from error
     nncf.set_log_level(logging.ERROR)
     operations = model.get_ordered_ops()
     convolutions = [op for op in operations if op.get_type_name() in ("Convolution", "GroupConvolution")]

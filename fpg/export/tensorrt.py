@@ -24,8 +24,8 @@ from fpg.export.graph import INPUT, Network
 SUFFIX = ".engine"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 ADVICE = {
-    "tensorrt": "pip install 'fpg[tensorrt]' (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx",
-    "tensorrt-rtx": "pip install 'fpg[tensorrt-rtx]'",
+    "tensorrt": "pip install '.[tensorrt]' (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx",
+    "tensorrt-rtx": "pip install '.[tensorrt-rtx]'",
 }
 BATCHES = (1, 8, 32)
 """Batch buckets by default: one optimisation profile each."""

@@ -27,7 +27,7 @@ from fpg.models.detector import DetectorConfig, save_detector
 
 SIZE = 96
 CONFIG = DetectorConfig(backbone="test_efficientnet", image_size=SIZE, quality_width=16, attention_width=8)
-trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (pip install 'fpg[tensorrt-rtx]')")
+trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (pip install '.[tensorrt-rtx]')")
 
 
 @pytest.fixture(scope="module")
