@@ -33,7 +33,8 @@ from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import DECODERS, URL_EVERY, is_url
 from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
-from fpg.runtime.pipeline import Analyzer, VideoDetector
+from fpg.runtime.judging import Analyzer
+from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import let_go, write_detect_report
 from fpg.runtime.show_frames import ShownFrames
 from fpg.runtime.stages import StageTimes
