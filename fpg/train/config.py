@@ -110,6 +110,11 @@ class TrainConfig:
     grad_checkpointing: bool = False
     """The backward pass computes the backbone's blocks again instead of keeping what they computed: a fraction of the memory, about a
     third more arithmetic. For large backbones; not all of timm's have it."""
+    batch_statistics: Literal["batch", "unpaired", "frozen"] = "batch"
+    """What batch normalisation uses in training. `batch`, the method's: the statistics of all images of a pass.
+    A face and its own forgery then stand in one batch, and a network learns to compare the two, which no single image lets it do.
+    `unpaired`: two passes, none of which holds a face and its own forgery. `frozen`: the running statistics of the first weights, which
+    stay as they are."""
     cuda_graphs: bool = False
     """Guidance's two passes over the forgeries as CUDA graphs: the host launches each in one call, at the cost of the memory of their
     activations. For GPUs that wait for the host; not with `compile`."""
