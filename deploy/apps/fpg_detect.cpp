@@ -27,7 +27,9 @@ constexpr const char* kUsage =
     "\n"
     "  --model MODEL        a packaged model by name, an exported model (.xml, .engine) with its .spec.json, or a folder with "
     "one\n"
-    "                       (default: starter); a model file in front of the inputs is taken for the model, too\n"
+    "                       (default: starter); a model file in front of the inputs is taken for the model, too. Given several "
+    "times,\n"
+    "                       all judge, and their log-odds are averaged\n"
     "  --json FILE          write every score as JSON\n"
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
     "  --show-frames DIR    write the frames and crops that were judged as PNG, upright as judged, and an index.json\n"
@@ -69,7 +71,7 @@ double real(const std::string& name, const std::string& text, double most) {
 }
 
 struct Arguments {
-  std::string model;
+  std::vector<std::string> models;
   std::vector<std::string> inputs;
   std::string json, csv;
   bool stats = false;
@@ -120,7 +122,7 @@ Arguments parse(int argc, char** argv) {
     Options& o = result.options;
     if (name == "--model") {
       if (value.empty()) throw UsageError("--model: expected a model, got an empty name");
-      result.model = value;
+      result.models.push_back(value);
     } else if (name == "--json") {
       result.json = value;
     } else if (name == "--csv") {
@@ -152,10 +154,11 @@ Arguments parse(int argc, char** argv) {
       throw UsageError(name + ": there is no such option (--help lists them)");
     }
   }
-  if (result.model.empty() && !names.empty() && is_model_name(names[0])) {
-    result.model = names[0];
+  if (result.models.empty() && !names.empty() && is_model_name(names[0])) {
+    result.models.push_back(names[0]);
     names.erase(names.begin());
   }
+  if (result.models.empty()) result.models.emplace_back();  // the starter
   if (names.empty()) throw UsageError("expected at least one INPUT (--help)");
   if (result.options.every > 1) {
     if (frames_given && result.options.frames != 0) throw UsageError("--frames and --every: give one of them");
@@ -323,17 +326,23 @@ std::vector<Judgement> judge_all(VideoDetector& detector, const std::vector<std:
 int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   const Inputs inputs = expand(arguments.inputs);
-  Model model;
+  std::vector<std::pair<std::string, EngineSpec>> models;
   std::unique_ptr<VideoDetector> loaded;
   try {
-    model = resolve_model(arguments.model);
-    loaded = std::make_unique<VideoDetector>(load_engine(model.path, arguments.options.threads), arguments.options);
+    std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines;
+    for (const std::string& reference : arguments.models) {
+      const Model model = resolve_model(reference);
+      engines.emplace_back(model.name, load_engine(model.path, arguments.options.threads));
+      models.emplace_back(model.name, engines.back().second->spec());
+    }
+    loaded = std::make_unique<VideoDetector>(std::move(engines), arguments.options);
   } catch (const InputError& error) {
     throw UsageError(error.what());  // nothing can be judged: that is no fault of an input
   }
   VideoDetector& detector = *loaded;
-  for (const std::string& line : introduce(detector.spec(), model.name, arguments.options.threshold))
-    std::puts(one_line(line).c_str());
+  for (const auto& [name, spec] : models) {
+    for (const std::string& line : introduce(spec, name, arguments.options.threshold)) std::puts(one_line(line).c_str());
+  }
   std::fflush(stdout);
   const auto start = std::chrono::steady_clock::now();
   std::vector<Judgement> results = judge_all(detector, inputs.files);
@@ -347,14 +356,16 @@ int run(int argc, char** argv) {
     judgement.input = error.path();
     judgement.error = error.reason();
     judgement.error_code = error.code();
-    judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
-    judgement.warnings = detector.spec().warnings;
+    judgement.threshold = detector.threshold();
+    judgement.warnings = detector.warnings();
     results.push_back(std::move(judgement));
   }
   std::string lost;
   try {
     if (!arguments.json.empty())
-      write_atomically(arguments.json, to_json(results, detector.spec(), model.name, arguments.options, inputs.skipped) + "\n");
+      write_atomically(arguments.json, to_json(results, models[0].second, models[0].first, arguments.options, inputs.skipped,
+                                               {models.begin() + 1, models.end()}) +
+                                           "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
     detector.finish();
   } catch (const InputError& error) {
