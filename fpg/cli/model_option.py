@@ -22,16 +22,11 @@ def add_model(p: argparse.ArgumentParser) -> None:
     p.add_argument("--model", metavar="MODEL", help=HELP)
 
 
-def add_models(p: argparse.ArgumentParser) -> None:
-    """The option where it may be given several times: a list, or None."""
-    p.add_argument("--model", metavar="MODEL", action="append", help=f"{HELP}; given several times, all judge: their log-odds are averaged")
-
-
-def models_before(options: list[str] | None, names: list[str]) -> tuple[list[str | None], list[str]]:
-    """The models (None: the default) and the inputs: a model file in front of the inputs is the model where `--model` names none."""
-    if options is None and names and is_model_file(names[0]):
-        return [names[0]], names[1:]
-    return [*options] if options else [None], names
+def model_before(option: str | None, names: list[str]) -> tuple[str | None, list[str]]:
+    """The model and the inputs: a model file in front of the inputs is the model where `--model` names none."""
+    if option is None and names and is_model_file(names[0]):
+        return names[0], names[1:]
+    return option, names
 
 
 def one_of(option: str | None, positional: str | None) -> str | None:
