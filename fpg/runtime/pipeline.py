@@ -30,6 +30,7 @@ from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import face_size, too_small
 from fpg.faces.tracks import Tracker
+from fpg.record.exhibit import Exhibit, examine
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
@@ -325,10 +326,14 @@ class _Judging:
     def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
         """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
         given_up = threading.Event()
+        exhibit = Exhibit()
 
         def work() -> Judgement:
+            nonlocal exhibit
+            if self.options.reader is None:  # frames that come from elsewhere are not what the file holds
+                exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return self._judge(path, analyzer, given_up)
+                return replace(self._judge(path, analyzer, given_up), exhibit=exhibit)
 
         if self.options.timeout is None:
             return work()
@@ -336,7 +341,7 @@ class _Judging:
             return abandonable(work, self.options.timeout, given_up)
         except TimeoutError:
             error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
-            return self._failure(path, error)
+            return replace(self._failure(path, error), exhibit=exhibit)
         finally:
             given_up.set()
 
@@ -377,6 +382,8 @@ class _Judging:
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if maps else frame.without_maps())
+                if self.options.seen is not None:
+                    self.options.seen(path, position + 1, count)
         judgement = conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
         return replace(judgement, warnings=self.engine.spec.warnings)
 
