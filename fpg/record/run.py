@@ -56,7 +56,7 @@ class RunRecord:
     folder: str = field(default_factory=lambda: _text(os.getcwd()))
     """In which the program ran: names of inputs may be relative to it."""
     fpg: Mapping[str, str | None] = field(default_factory=lambda: source("fpg-detect"))
-    platform: Mapping[str, Any] = field(default_factory=lambda: machine())
+    platform: Mapping[str, Any] = field(default_factory=lambda: dict(machine()))
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -252,6 +252,34 @@ class VideoDetector:
                 if waiting:
                     self.cancel()
                 pool.shutdown(cancel_futures=True)
+
+    def judge_each(self, paths: Iterable[str | os.PathLike[str] | None]) -> Iterator[tuple[int, Judgement]]:
+        """As `judge_many`, in the order in which they end: (place of the input, judgement).
+
+        Args:
+            paths: inputs; None among them says that there is none for now, and counts for no place.
+        """
+        waiting: dict[Future[Judgement], int] = {}
+        pool = ThreadPoolExecutor(self._jobs)
+        try:
+            place = 0
+            for path in paths:
+                if path is not None:
+                    waiting[pool.submit(self.judge, path)] = place
+                    place += 1
+                while waiting:
+                    full = len(waiting) >= 2 * self._jobs if self._jobs > 1 else True
+                    done, _ = wait(waiting, None if full else 0, FIRST_COMPLETED)
+                    yield from ((waiting.pop(judged), judged.result()) for judged in done)
+                    if not done:
+                        break
+            while waiting:
+                done, _ = wait(waiting, None, FIRST_COMPLETED)
+                yield from ((waiting.pop(judged), judged.result()) for judged in done)
+        finally:  # Ctrl-C, or nobody wants the rest
+            if waiting:
+                self.cancel()
+            pool.shutdown(cancel_futures=True)
 
     def stream(
         self, source: str | os.PathLike[str], *, every: int = 1, images: bool = False, latency_s: float | None = 0.2
