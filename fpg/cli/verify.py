@@ -19,7 +19,7 @@ from fpg.engines import Engine
 from fpg.engines.resolve import resolve
 from fpg.record.compare import Comparison, compare_results
 from fpg.record.read import Recorded, read_record
-from fpg.record.run import machine, now, record_model, source
+from fpg.record.run import ModelRecord, machine, now, record_model, source
 from fpg.record.schema import VERIFICATION
 from fpg.runtime.inputs import DECODERS
 from fpg.runtime.judgement import printable
@@ -58,40 +58,42 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
     """
     recorded = read_record(arguments.verify)
     settings = _settings(recorded, arguments.verify)
-    with needed():
-        if len(recorded.record["models"]) != 1:
-            raise InputError(arguments.verify, "was judged by several detectors: name the record of one", "unsupported")
-        was = recorded.record["models"][0]
-        model = resolve(arguments.model or was["name"], device=arguments.device)
-        engine = load(model.path, device=arguments.device, threads=settings["threads"])
-    found = record_model(engine.spec, model.name, model.path)
-    same_model = found.sha256 == was.get("sha256") and dict(found.files) == was.get("files", dict(found.files))
-    state = "same" if same_model else "changed"
+    if len(recorded.record["models"]) != 1:
+        raise InputError(arguments.verify, "was judged by several detectors: judge again with each", "unsupported")
+    was = recorded.record["models"][0]
     print(one_line(f"{arguments.verify}: {len(recorded.results)} results, recorded {recorded.record.get('ended')}"), flush=True)
-    print(one_line(f"model   {state:<8} {model.name}: {_hashes(found.sha256, was.get('sha256'))}"), flush=True)
-    problems = _changed_since(recorded)
+    with needed():
+        model = resolve(arguments.model or was["name"], device=arguments.device)
+    results: list[Verified] = []
+    found: ModelRecord | None = None
+    try:
+        engine = load(model.path, device=arguments.device, threads=settings["threads"])
+    except InputError as error:  # its files are not those that its sidecar describes
+        problems, same_model = [str(error)], False
+    else:
+        found = record_model(engine.spec, model.name, model.path)
+        same_model = found.sha256 == was.get("sha256") and dict(found.files) == was.get("files", dict(found.files))
+        problems = _changed_since(recorded)
+    hashes = _hashes(found.sha256 if found else None, was.get("sha256"))
+    print(one_line(f"model   {'same' if same_model else 'CHANGED'}  {model.name}: {hashes}"), flush=True)
     for problem in problems:
         print(one_line(f"note    {problem}"), flush=True)
-    exact = not problems and settings["jobs"] == 1 and same_model
-    options = {key: settings[key] for key in ("frames", "every", "decode", "min_face", "batch", "threshold")}
-    results = []
-    with VideoDetector(engine, finder(settings["min_face"]), **options, timeout=arguments.timeout or None, highlights=0) as detector:
-        for result, path in _located(recorded, arguments):
-            results.append(_verified(result, path, detector, exact))
-            _tell(results[-1], result)
+    if found is not None:
+        exact = not problems and settings["jobs"] == 1 and same_model
+        options = {key: settings[key] for key in ("frames", "every", "decode", "min_face", "batch", "threshold")}
+        patience = arguments.timeout or None
+        with VideoDetector(engine, finder(settings["min_face"]), **options, timeout=patience, highlights=0) as detector:
+            for result, path in _located(recorded, arguments):
+                results.append(_verified(result, path, detector, exact))
+                _tell(results[-1], result)
     same = same_model and all(result.same for result in results)
     print("the same: input, model and scores" if same else "NOT the same", flush=True)
     if arguments.json:
-        model_value = {"name": printable(model.name), "state": state, "recorded": was.get("sha256"), "found": found.sha256}
-        value = {
-            "schema": VERIFICATION,
-            "record": printable(arguments.verify),
-            "fpg": source("fpg-detect"),
-            "verified": now(),
-            "same": same,
-        }
+        state = "same" if same_model else "changed"
+        about = {"name": printable(model.name), "state": state, "recorded": was.get("sha256"), "found": found.sha256 if found else None}
+        value = {"schema": VERIFICATION, "record": printable(arguments.verify), "fpg": source("fpg-detect"), "verified": now()}
         write_json(
-            arguments.json, {**value, "same": same, "model": model_value, "results": [asdict(r) for r in results], "problems": problems}
+            arguments.json, {**value, "same": same, "model": about, "results": [asdict(result) for result in results], "problems": problems}
         )
     return 0 if same else 1
 

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import ssl
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,11 @@ def read_anchors(path: str | os.PathLike[str]) -> str:
         text = Path(path).read_text(encoding="ascii")
     except (OSError, ValueError) as error:
         raise InputError(path, f"is not a readable PEM file: {getattr(error, 'strerror', None) or error}") from error
-    if "-----BEGIN CERTIFICATE-----" not in text:
-        raise InputError(path, "holds no certificate (PEM)", "invalid")
     try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
         _context(text)
-    except c2pa.C2paError as error:
-        raise InputError(path, f"holds no certificate that can be used: {error}", "invalid") from error
+    except (ssl.SSLError, c2pa.C2paError, ValueError) as error:
+        raise InputError(path, f"holds no certificate that can be used (PEM): {error}", "invalid") from error
     return text
 
 
