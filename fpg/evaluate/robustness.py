@@ -30,7 +30,8 @@ from fpg.evaluate.protocol import Item, Result
 from fpg.evaluate.summary import RELEASED_SCORE
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import Judgement, printable
-from fpg.runtime.pipeline import Analyzer, judge
+from fpg.runtime.judging import Analyzer
+from fpg.runtime.pipeline import judge
 
 FORMAT = "fpg-robustness 1"
 CLEAN = "clean"

@@ -22,7 +22,7 @@ def write_detect_report(
     path: str | os.PathLike[str],
     results: Iterable[dict[str, Any]],
     details: Mapping[int, Judgement],
-    model: dict[str, Any],
+    models: Sequence[dict[str, Any]],
     protocol: dict[str, Any],
     threshold: float,
     record: dict[str, Any],
@@ -33,7 +33,7 @@ def write_detect_report(
         path: of the HTML file.
         results: every input in order, as in the JSON; gone through more than once.
         details: of the most suspicious ones, by their number among the results: with frames and pictures.
-        model, protocol: `describe_model` and `describe_protocol`.
+        models, protocol: `describe_model` of each, and `describe_protocol`.
         threshold: probability from which the verdict is fake.
         record: of the run (`fpg.record.run.RunRecord.to_json`).
 
@@ -54,7 +54,7 @@ def write_detect_report(
         sections=[_section(details[number], rows[number], number, scale) for number in shown],
         not_shown=len(judged) - len(shown),
         failures=failures,
-        model=model_facts(model),
+        models=[model_facts(model) for model in models],
         protocol=protocol,
         threshold=threshold,
         record=record,
