@@ -369,6 +369,7 @@ struct VideoDetector::Impl {
     result.threshold = threshold();
     result.warnings = warnings();
     result.judged_by = judged_by;
+    result.exhibit = examine(path);
     Notes notes;
     try {
       score(path, result.frames, notes, given_up);

@@ -13,6 +13,7 @@
 
 #include "findings.h"
 #include "fpg_runtime/runtime.h"
+#include "record.h"
 
 namespace fpg::runtime {
 namespace {
@@ -107,6 +108,41 @@ json track_of(const TrackScore& track) {
           {"segments", segments}};
 }
 
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json();
+}
+
+json media_of(const std::optional<MediaInfo>& media) {
+  if (!media) return {};
+  json streams = json::array();
+  for (const MediaStream& stream : media->streams)
+    streams.push_back(
+        {{"index", stream.index}, {"kind", stream.kind}, {"codec", or_null(stream.codec)}, {"encoder", or_null(stream.encoder)}});
+  return {{"format", media->format},
+          {"duration_s", or_null(media->duration_s)},
+          {"created", or_null(media->created)},
+          {"encoder", or_null(media->encoder)},
+          {"device", or_null(media->device)},
+          {"streams", streams}};
+}
+
+// This runtime reads no Content Credentials: fpg-detect does, with c2pa-python.
+json credentials_of(const Exhibit& exhibit) {
+  if (!exhibit.modified) return {};  // no file
+  return {
+      {"state", "not_checked"},
+      {"trusted", nullptr},
+      {"signer", nullptr},
+      {"signed", nullptr},
+      {"generator", nullptr},
+      {"actions", json::array()},
+      {"problems", {"this program reads none"}},
+      {"note",
+       "Content Credentials are no part of the score. Their absence proves nothing: most files carry none, and they are easily "
+       "removed."}};
+}
+
 json value_of(const Judgement& judgement) {
   json frames = json::array();
   for (const FrameScore& frame : judgement.frames) {
@@ -136,15 +172,21 @@ json value_of(const Judgement& judgement) {
           {"error", judgement.error.empty() ? json() : json(judgement.error)},
           {"error_code", judgement.error_code.empty() ? json() : json(judgement.error_code)},
           {"stream", stream_of(judgement)},
-          {"warnings", judgement.warnings}};
+          {"warnings", judgement.warnings},
+          {"sha256", or_null(judgement.exhibit.sha256)},
+          {"bytes", or_null(judgement.exhibit.bytes)},
+          {"modified", or_null(judgement.exhibit.modified)},
+          {"media", media_of(judgement.exhibit.media)},
+          {"c2pa", credentials_of(judgement.exhibit)}};
 }
 
-json model_of(const EngineSpec& spec, const std::string& name) {
+json model_of(const UsedModel& used) {
+  const EngineSpec& spec = used.spec;
   json hash;
   for (const auto& [file, value] : spec.files) {
     if (file == spec.model_file) hash = value;
   }
-  return {{"file", name},
+  return {{"file", used.model.name},
           {"sha256", hash},
           {"backend", spec.backend},
           {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
@@ -163,9 +205,16 @@ std::string text_of(const json& value) { return value.dump(2, ' ', false, json::
 
 std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
 
-std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                    const Options& options, const std::vector<Skipped>& skipped,
-                    const std::vector<std::pair<std::string, EngineSpec>>& further) {
+std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record) {
+  json value = value_of(judgement);
+  value["schema"] = kSchema;
+  value["record"] = record_value(options, record);
+  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
+                    const std::vector<Skipped>& skipped) {
+  const EngineSpec& spec = record.models.at(0).spec;
   std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
   if (options.frames == 0)
     sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
@@ -190,17 +239,18 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
   protocol["min_face"] = options.min_face;
   const json& tables = findings_tables();
   for (const char* part : {"segments", "intervals", "shots"}) protocol[part] = tables[part]["text"];
-  json value = {{"model", model_of(spec, model)}};
-  std::vector<std::string> warnings = spec.warnings;
-  for (const auto& [name, other] : further) {
-    if (!value.contains("models")) {
-      value["models"] = json::array({value["model"]});
-      protocol["fusion"] = tables["fusion"]["text"];
-    }
-    value["models"].push_back(model_of(other, name));
-    for (const std::string& text : other.warnings) {
+  json models = json::array();
+  std::vector<std::string> warnings;
+  for (const UsedModel& used : record.models) {
+    models.push_back(model_of(used));
+    for (const std::string& text : used.spec.warnings) {
       if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
     }
+  }
+  json value = {{"schema", kSchema}, {"record", record_value(options, record)}, {"model", models[0]}};
+  if (models.size() > 1) {
+    value["models"] = models;
+    protocol["fusion"] = tables["fusion"]["text"];
   }
   value["protocol"] = protocol;
   value["warnings"] = warnings;

@@ -20,6 +20,7 @@ from fpg.findings.limits import Conditions
 from fpg.findings.segments import Segment
 from fpg.findings.shots import Shot, shots
 from fpg.findings.strength import Reliability
+from fpg.record.exhibit import Exhibit
 from fpg.runtime.scores import TEXT, frame_score, video_score
 
 
@@ -144,6 +145,8 @@ class Judgement:
     """The models; several scores of a face are fused in their order."""
     bits_per_pixel: float | None = None
     """Of the video stream or picture; None where it is not known."""
+    exhibit: Exhibit = field(default=Exhibit(), compare=False)
+    """The bytes that were examined (`fpg.record`)."""
 
     @property
     def no_face(self) -> bool:
@@ -209,9 +212,9 @@ class Judgement:
         return conclude_finding(self.score, self.threshold, scores, self.tracks, self.conditions, self.models)
 
     def to_json(self) -> dict[str, Any]:
-        """What `docs/findings.md` shows: `input, score, verdict, threshold, finding, conditions, models, frames[{index, time_s, faces[{box,
-        score, track}]}], tracks, shots, error, error_code, stream, warnings`. A frame with faces that are too small or could not be cut has
-        `rejected[{box, reason}]`, too."""
+        """What `docs/findings.md` and `docs/records.md` show: `input, score, verdict, threshold, finding, conditions, models,
+        frames[{index, time_s, faces[{box, score, track}]}], tracks, shots, error, error_code, stream, warnings, sha256, bytes, modified,
+        media, c2pa`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
@@ -235,6 +238,7 @@ class Judgement:
             "error_code": self.error_code,
             "stream": self.stream,
             "warnings": list(self.warnings),
+            **self.exhibit.to_json(),
         }
 
 

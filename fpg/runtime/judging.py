@@ -25,6 +25,7 @@ from fpg.findings.finding import weight_of
 from fpg.findings.fusion import fused
 from fpg.findings.limits import sharpness_of
 from fpg.findings.shots import CutFinder
+from fpg.record.exhibit import Exhibit, examine
 from fpg.runtime.inputs import Frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
@@ -223,10 +224,14 @@ class Judging:
     def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
         """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
         given_up = threading.Event()
+        exhibit = Exhibit()
 
         def work() -> Judgement:
+            nonlocal exhibit
+            if self.options.reader is None:  # frames that come from elsewhere are not what the file holds
+                exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return self._judge(path, analyzer, given_up)
+                return replace(self._judge(path, analyzer, given_up), exhibit=exhibit)
 
         if self.options.timeout is None:
             return work()
@@ -234,7 +239,7 @@ class Judging:
             return abandonable(work, self.options.timeout, given_up)
         except TimeoutError:
             error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
-            return self._failure(path, error)
+            return replace(self.failed(path, error), exhibit=exhibit)
         finally:
             given_up.set()
 
@@ -251,14 +256,15 @@ class Judging:
             except FrameCountError as error:  # the codec hides frames: spread the wanted ones over those that decode
                 result = attempt(decodable(path, error, probe(path).frames))
         except InputError as error:
-            result = self._failure(path, error)
+            result = self.failed(path, error)
         except FpgError:
             raise
         except Exception as error:  # whatever a decoder or a model throws at one input must not cost the others their scores
-            result = self._failure(path, InputError(path, f"unexpected {type(error).__name__}: {error}", "internal"))
+            result = self.failed(path, InputError(path, f"unexpected {type(error).__name__}: {error}", "internal"))
         return replace(result, stream=notes.stream, warnings=(*result.warnings, *notes.warnings), bits_per_pixel=notes.bits_per_pixel)
 
-    def _failure(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
+    def failed(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
+        """The judgement of an input that could not be judged."""
         return replace(failure(path, error, self.engines[0], self.threshold), warnings=self.warnings)
 
     def conclude(self, path: str | os.PathLike[str], count: int, items: Iterator[FrameFaces]) -> Judgement:
@@ -275,6 +281,8 @@ class Judging:
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if maps else frame.without_maps())
+                if self.options.seen is not None:
+                    self.options.seen(path, position + 1, count)
         judgement = conclude(printable(path), frames, self.threshold, keeper.best())
         return replace(judgement, warnings=self.warnings, judged_by=self.by)
 

@@ -10,12 +10,14 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fpg.common.errors import InputError
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
 from fpg.engines.resolve import resolve
@@ -25,7 +27,9 @@ from fpg.runtime.judgement import (
     FrameScore,
     Judgement,
     TrackScore,
+    conclude,
     extend_tracks,
+    printable,
 )
 from fpg.runtime.judging import Analyzer, Engines, FrameFaces, Judging
 from fpg.runtime.options import Options
@@ -174,6 +178,34 @@ class VideoDetector:
                     self.cancel()
                 pool.shutdown(cancel_futures=True)
 
+    def judge_each(self, paths: Iterable[str | os.PathLike[str] | None]) -> Iterator[tuple[int, Judgement]]:
+        """As `judge_many`, in the order in which they end: (place of the input, judgement).
+
+        Args:
+            paths: inputs; None among them says that there is none for now, and counts for no place.
+        """
+        waiting: dict[Future[Judgement], int] = {}
+        pool = ThreadPoolExecutor(self._jobs)
+        try:
+            place = 0
+            for path in paths:
+                if path is not None:
+                    waiting[pool.submit(self.judge, path)] = place
+                    place += 1
+                while waiting:
+                    full = len(waiting) >= 2 * self._jobs if self._jobs > 1 else True
+                    done, _ = wait(waiting, None if full else 0, FIRST_COMPLETED)
+                    yield from ((waiting.pop(judged), judged.result()) for judged in done)
+                    if not done:
+                        break
+            while waiting:
+                done, _ = wait(waiting, None, FIRST_COMPLETED)
+                yield from ((waiting.pop(judged), judged.result()) for judged in done)
+        finally:  # Ctrl-C, or nobody wants the rest
+            if waiting:
+                self.cancel()
+            pool.shutdown(cancel_futures=True)
+
     def stream(
         self, source: str | os.PathLike[str], *, every: int = 1, images: bool = False, latency_s: float | None = 0.2
     ) -> Iterator[StreamFrame]:
@@ -200,6 +232,25 @@ class VideoDetector:
                         total, seen = total + frame.score, seen + 1
                     now = {face.track: tracks[face.track] for face in frame.faces}
                     yield StreamFrame(frame, total / seen if seen else None, now, image)
+
+    def conclude(self, source: str | os.PathLike[str], frames: Iterable[FrameScore]) -> Judgement:
+        """The judgement of frames that `stream` gave.
+
+        Raises:
+            InputError: not one frame.
+        """
+        judging = self._judging
+        result = conclude(printable(source), frames, judging.threshold)
+        return replace(result, warnings=judging.warnings, judged_by=judging.by)
+
+    def failed(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
+        """The judgement of an input that could not be judged, for a reason that lies elsewhere."""
+        return self._judging.failed(path, error)
+
+    @property
+    def threshold(self) -> float:
+        """From which a verdict is fake."""
+        return self._judging.threshold
 
     @contextlib.contextmanager
     def _finder(self) -> Iterator[Analyzer]:
