@@ -165,9 +165,9 @@ def main(argv: list[str] | None = None) -> int:
     options = p.parse_args(argv)
     try:
         truths = make(options.prepared, options.split, options.out, options.number)
-        with VideoDetector(options.model, frames=options.frames, threshold=options.threshold, highlights=0) as detector:
-            with progress("Judging") as bar:
-                judgements = list(bar.track(detector.judge_many([t.path for t in truths]), total=len(truths)))
+        judging = VideoDetector(options.model, frames=options.frames, threshold=options.threshold, highlights=0)
+        with judging as detector, progress("Judging") as bar:
+            judgements = list(bar.track(detector.judge_many([t.path for t in truths]), total=len(truths)))
     except FpgError as error:
         console.print(f"error: {error}", markup=False)
         return 1
