@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.entry import needed, run
+from fpg.cli.entry import add_version, needed, run
 from fpg.cli.inputs import expand
 from fpg.cli.model_option import add_model, model_before, tell_model
 from fpg.cli.options import add_timeout
@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("inputs", metavar="INPUT", nargs="+", help="a video, an image or a folder")
     add_model(p)
     p.add_argument("--json", metavar="FILE", help="write every score as JSON")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.detect import add_shared, check_outputs, probability
-from fpg.cli.entry import needed, run
+from fpg.cli.entry import add_version, needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
 from fpg.cli.options import add_images, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
     add_model(p)
     p.add_argument("--data", metavar="DIR", nargs="+", help="prepared or raw folders of labelled videos")

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonargparse
 
+from fpg import __version__
 from fpg.cli.entry import run
 from fpg.common.console import console
 from fpg.common.errors import UsageError
@@ -49,6 +50,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="fpg-train",
+        version=__version__,
         usage="fpg-train --data DIR [DIR ...] --out RUN [--config FILE] [--resume] [--nproc N] [--FIELD VALUE ...]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

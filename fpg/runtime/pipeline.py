@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import face_size, too_small
 from fpg.faces.tracks import Tracker
+from fpg.runtime.in_memory import MemoryReader, Source, opened
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
@@ -45,9 +46,12 @@ from fpg.runtime.judgement import (
     limit,
     printable,
 )
-from fpg.runtime.options import Options
+from fpg.runtime.options import OptionFields, Options
 from fpg.runtime.scores import faces_that_count
 from fpg.runtime.stages import Asked, Collector, Network, StageTimes, abandonable, closing, prefetch
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Box = tuple[float, float, float, float]
 
@@ -134,11 +138,11 @@ def _tuple(box: np.ndarray) -> Box:
     return x0, y0, x1, y1
 
 
-def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **options: Any) -> Judgement:
-    """Judge one video, image or folder of frames.
+def judge(source: Source, engine: Engine, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Judgement:
+    """Judge one video, picture or folder of frames, or what of them is in memory.
 
     Args:
-        path: the input.
+        source: see `fpg.runtime.in_memory.Source`; an array or a lossless file of the same pixels get the same judgement.
         engine: the detector.
         analyzer: finds faces.
         options: of `Options`.
@@ -148,19 +152,22 @@ def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **op
 
     Raises:
         MissingDependencyError: a part that judging needs is not installed.
+        TypeError, ValueError: `source` is none of its kinds.
     """
     chosen = Options(**options)
     with Network(engine, chosen.batch) as network:
-        return _Judging(engine, network, chosen, StageTimes()).judge(path, lambda: contextlib.nullcontext(analyzer))
+        return _Judging(engine, network, chosen, StageTimes()).judge(source, lambda: contextlib.nullcontext(analyzer))
 
 
-def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engine, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:
+def judge_many(sources: Iterable[Source], engine: Engine, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Iterator[Judgement]:
     """`judge` each input in turn, going on after failures; `options` as there."""
     with VideoDetector(engine, lambda: analyzer, **options) as detector:
-        yield from detector.judge_many(paths)
+        yield from detector.judge_many(sources)
 
 
-def judge_frames(path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engine, **options: Any) -> Judgement:
+def judge_frames(
+    path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engine, **options: Unpack[OptionFields]
+) -> Judgement:
     """Judge frames whose faces are known: the part that prepared data and fresh inputs share.
 
     Args:
@@ -203,7 +210,7 @@ class VideoDetector:
         jobs: int = 1,
         device: str = "auto",
         threads: int | None = None,
-        **options: Any,
+        **options: Unpack[OptionFields],
     ) -> None:
         if model is None or isinstance(model, str | os.PathLike):
             model = load_engine(resolve(model, device=device).path, device=device, threads=threads)
@@ -229,20 +236,20 @@ class VideoDetector:
         """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
         self._judging.cancelled = True
 
-    def judge(self, path: str | os.PathLike[str]) -> Judgement:
-        """As `judge`."""
-        return self._judging.judge(path, self._finder)
+    def judge(self, source: Source) -> Judgement:
+        """As `judge`: a path, the bytes of a file, an array, a picture of Pillow, or frames."""
+        return self._judging.judge(source, self._finder)
 
-    def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
+    def judge_many(self, sources: Iterable[Source]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
         if self._jobs == 1:
-            yield from map(self.judge, paths)
+            yield from map(self.judge, sources)
             return
         waiting: deque[Future[Judgement]] = deque()
         with ThreadPoolExecutor(self._jobs) as pool:
             try:
-                for path in paths:
-                    waiting.append(pool.submit(self.judge, path))
+                for source in sources:
+                    waiting.append(pool.submit(self.judge, source))
                     if len(waiting) == 2 * self._jobs:
                         yield waiting.popleft().result()
                 while waiting:
@@ -322,13 +329,20 @@ class _Judging:
     times: StageTimes
     cancelled: bool = False
 
-    def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
+    def judge(self, source: Source, finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
         """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
+        with opened(source, self.options.every) as (path, name, reader):
+            result = self._in_time(path, finder, reader)
+            return result if name is None else replace(result, input=name)
+
+    def _in_time(
+        self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]], reader: MemoryReader | None
+    ) -> Judgement:
         given_up = threading.Event()
 
         def work() -> Judgement:
             with finder() as analyzer:
-                return self._judge(path, analyzer, given_up)
+                return self._judge(path, analyzer, given_up, reader)
 
         if self.options.timeout is None:
             return work()
@@ -340,11 +354,11 @@ class _Judging:
         finally:
             given_up.set()
 
-    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event) -> Judgement:
+    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event, reader: MemoryReader | None) -> Judgement:
         notes, shown = Notes(), self.options.shown
 
         def attempt(total: int | None = None) -> Judgement:
-            count, frames = self.options.open(path, total, notes)
+            count, frames = reader(self.options.frames, notes) if reader else self.options.open(path, total, notes)
             return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
 
         try:
