@@ -172,16 +172,28 @@ def write_manifest(root: str | os.PathLike[str], faces: Iterable[FaceRow], video
     return path
 
 
+def manifest_file(root: str | os.PathLike[str]) -> Path:
+    """The manifest of a prepared data set (its folder or the manifest file).
+
+    Raises:
+        InputError: there is none, or it is no file.
+    """
+    path = Path(root)
+    path = path / NAME if path.is_dir() else path
+    if not path.exists():
+        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first")
+    if not path.is_file():
+        raise InputError(path, "is not a file", "not_a_file")
+    return path
+
+
 def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     """Read a prepared data set (its folder or the manifest file).
 
     Raises:
         InputError: no manifest, not one of fpg's, or damaged.
     """
-    path = Path(root)
-    path = path / NAME if path.is_dir() else path
-    if path.exists() and not path.is_file():
-        raise InputError(path, "is not a file", "not_a_file")
+    path = manifest_file(root)
     try:
         what = pq.read_metadata(path)
         size = sum(what.row_group(i).total_byte_size for i in range(what.num_row_groups))
@@ -189,8 +201,6 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
             text = f"is too large: {what.num_rows} rows of {size / 1e9:.1f} GB, the limits are {MAX_ROWS} and {MAX_BYTES / 1e9:.0f} GB"
             raise InputError(path, text, "too_large")
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last of names of columns
         raise InputError(path, f"is not a readable manifest: {error}") from error
     metadata = table.schema.metadata or {}
