@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,8 @@ class VideoRecord:
     """What the split was read from."""
     error_code: str = ""
     """Of a failed one, see `fpg.common.errors`; `""` in manifests from before there were codes."""
+    attributes: dict[str, str] = field(default_factory=dict, hash=False)
+    """What the list of videos says in columns of its own, see `fpg.data.layouts.base.Source`."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -206,9 +208,9 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     metadata = table.schema.metadata or {}
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
         raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
-    for field in table.schema:
-        if field.name in _SCHEMA.names and field.type != _SCHEMA.field(field.name).type:
-            text = f"column {field.name}: expected {_SCHEMA.field(field.name).type}, got {field.type}"
+    for column in table.schema:
+        if column.name in _SCHEMA.names and column.type != _SCHEMA.field(column.name).type:
+            text = f"column {column.name}: expected {_SCHEMA.field(column.name).type}, got {column.type}"
             raise InputError(path, f"is not a readable manifest: {text}", "invalid")
     try:
         videos = [_record(values) for values in parse_json(metadata[b"fpg.videos"].decode("utf-8"))]
@@ -261,10 +263,12 @@ def is_inside(path: object) -> bool:
 
 def _record(values: dict[str, Any]) -> VideoRecord:
     record = VideoRecord(**values)
-    for field in dataclasses.fields(VideoRecord):
-        value, kind = getattr(record, field.name), int if field.type == "int" else str
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"a video's {field.name}: expected {kind.__name__}, got {value!r:.60}")
+    for known in dataclasses.fields(VideoRecord):
+        value = getattr(record, known.name)
+        kind = {"int": int, "str": str}.get(str(known.type), dict)
+        texts = [*value.keys(), *value.values()] if isinstance(value, dict) else []
+        if not isinstance(value, kind) or isinstance(value, bool) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"a video's {known.name}: expected {kind.__name__}, got {value!r:.60}")
     return record
 
 
