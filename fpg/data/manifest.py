@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -147,6 +147,8 @@ class VideoRecord:
     """What the split was read from."""
     error_code: str = ""
     """Of a failed one, see `fpg.common.errors`; `""` in manifests from before there were codes."""
+    attributes: dict[str, str] = field(default_factory=dict, hash=False)
+    """What the list of videos says in columns of its own, see `fpg.data.layouts.base.Source`."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -188,6 +190,21 @@ def write_manifest(root: str | os.PathLike[str], faces: Iterable[FaceRow], video
     return path
 
 
+def manifest_file(root: str | os.PathLike[str]) -> Path:
+    """The manifest of a prepared data set (its folder or the manifest file).
+
+    Raises:
+        InputError: there is none, or it is no file.
+    """
+    path = Path(root)
+    path = path / NAME if path.is_dir() else path
+    if not path.exists():
+        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first")
+    if not path.is_file():
+        raise InputError(path, "is not a file", "not_a_file")
+    return path
+
+
 def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     """Read a prepared data set (its folder or the manifest file).
 
@@ -195,10 +212,7 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
         InputError: no manifest, not one of fpg's, or damaged.
     """
     pa, pq, schema = parquet()
-    path = Path(root)
-    path = path / NAME if path.is_dir() else path
-    if path.exists() and not path.is_file():
-        raise InputError(path, "is not a file", "not_a_file")
+    path = manifest_file(root)
     try:
         what = pq.read_metadata(path)
         size = sum(what.row_group(i).total_byte_size for i in range(what.num_row_groups))
@@ -206,16 +220,14 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
             text = f"is too large: {what.num_rows} rows of {size / 1e9:.1f} GB, the limits are {MAX_ROWS} and {MAX_BYTES / 1e9:.0f} GB"
             raise InputError(path, text, "too_large")
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last of names of columns
         raise InputError(path, f"is not a readable manifest: {error}") from error
     metadata = table.schema.metadata or {}
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
         raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
-    for field in table.schema:
-        if field.name in schema.names and field.type != schema.field(field.name).type:
-            text = f"column {field.name}: expected {schema.field(field.name).type}, got {field.type}"
+    for column in table.schema:
+        if column.name in schema.names and column.type != schema.field(column.name).type:
+            text = f"column {column.name}: expected {schema.field(column.name).type}, got {column.type}"
             raise InputError(path, f"is not a readable manifest: {text}", "invalid")
     try:
         videos = [_record(values) for values in parse_json(metadata[b"fpg.videos"].decode("utf-8"))]
@@ -268,10 +280,12 @@ def is_inside(path: object) -> bool:
 
 def _record(values: dict[str, Any]) -> VideoRecord:
     record = VideoRecord(**values)
-    for field in dataclasses.fields(VideoRecord):
-        value, kind = getattr(record, field.name), int if field.type == "int" else str
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"a video's {field.name}: expected {kind.__name__}, got {value!r:.60}")
+    for known in dataclasses.fields(VideoRecord):
+        value = getattr(record, known.name)
+        kind = {"int": int, "str": str}.get(str(known.type), dict)
+        texts = [*value.keys(), *value.values()] if isinstance(value, dict) else []
+        if not isinstance(value, kind) or isinstance(value, bool) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"a video's {known.name}: expected {kind.__name__}, got {value!r:.60}")
     return record
 
 

@@ -56,9 +56,8 @@ def _from_hub(config: DetectorConfig) -> nn.Module:
             raise
         except Exception as error:  # whatever the hub's client raises offline: it differs between its versions
             reason = unreachable or (str(error).splitlines()[0] if str(error) else type(error).__name__)
-            raise InputError(
-                config.backbone, f"pretrained weights cannot be fetched: {advice}, or train without them ({reason})"
-            ) from error
+            without = "or train without them with --model.pretrained false"
+            raise InputError(config.backbone, f"pretrained weights cannot be fetched: {advice}, {without} ({reason})") from error
 
 
 def _package(backbone: str) -> tuple[str, str] | None:

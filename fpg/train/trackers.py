@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import yaml
 
 from fpg.common.console import console
 from fpg.common.errors import MissingDependencyError
@@ -45,12 +46,15 @@ class NoTracker:
 
 
 class TensorBoard:
-    """Event files under `RUN/tensorboard`; what a resumed run does again replaces what was there."""
+    """Event files under `RUN/tensorboard`: all numbers of `log.jsonl`, the config as text, the pictures. What a resumed run does again
+    replaces what was there."""
 
-    def __init__(self, out: Path, step: int) -> None:
+    def __init__(self, out: Path, step: int, config: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=step or None, flush_secs=10)
+        if not step:
+            self.writer.add_text("config", "\n".join(f"    {line}" for line in yaml.safe_dump(config, sort_keys=False).splitlines()), 0)
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
         """See `Tracker`."""
@@ -125,7 +129,7 @@ def open_tracker(name: str, out: Path, step: int, config: dict[str, Any]) -> Tra
     """
     if name == "wandb":
         return Wandb(out, config)
-    return TensorBoard(out, step) if name == "tensorboard" else NoTracker()
+    return TensorBoard(out, step, config) if name == "tensorboard" else NoTracker()
 
 
 def require_tracker(name: str) -> None:
