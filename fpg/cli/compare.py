@@ -7,8 +7,8 @@ import shlex
 import sys
 from functools import partial
 
-from fpg.cli.detect import check_outputs
 from fpg.cli.entry import add_version, run
+from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
 from fpg.evaluate.compare import compare
 from fpg.evaluate.compare_report import show, write_comparison_report

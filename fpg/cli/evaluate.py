@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.detect import add_shared, check_outputs, probability
 from fpg.cli.entry import add_version, needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
-from fpg.cli.options import add_images, rate, resamples, seed
+from fpg.cli.options import add_images, add_shared, check_outputs, probability, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json

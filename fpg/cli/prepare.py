@@ -6,9 +6,8 @@ import argparse
 import sys
 from collections import Counter
 
-from fpg.cli.detect import face_pixels
 from fpg.cli.entry import add_version, run
-from fpg.cli.options import add_images, add_timeout
+from fpg.cli.options import add_images, add_timeout, face_pixels
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
 from fpg.data.as_video import VideoConfig

@@ -51,7 +51,7 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
         InputError: missing, empty, not an image, truncated, damaged, too large, or of floating-point pixels.
     """
     check_file(path)
-    formats = _heif_format(path) if is_heif(path) else IMAGE_FORMATS
+    formats = heif_format(path) if is_heif(path) else IMAGE_FORMATS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
@@ -125,7 +125,7 @@ def _brands(start: bytes) -> list[bytes]:
     return [start[at : at + 4] for at in (8, *range(16, end, 4))]
 
 
-def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
+def heif_format(path: str | os.PathLike[str]) -> tuple[str]:
     """Pillow's name for the format of a HEIF or AVIF file, which it can read from now on.
 
     Raises:

@@ -13,7 +13,18 @@ from fpg.data.images import check_file
 from fpg.data.notes import Notes
 from fpg.data.seek import read_frames_torchcodec, read_needed_frames
 from fpg.data.sources import frame_files, frame_time
-from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, Frames, decodable, probe, read_frames, read_image, read_stream, sample_indices
+from fpg.data.video import (
+    CAMERA,
+    IMAGE_SUFFIXES,
+    FrameCountError,
+    Frames,
+    decodable,
+    probe,
+    read_frames,
+    read_image,
+    read_stream,
+    sample_indices,
+)
 
 URL_EVERY = 25
 """Of a URL every 25th frame is looked at unless told otherwise: about one a second."""
@@ -62,7 +73,7 @@ def open_frames(
         InputError: not there, not a video or image, without frames, or a URL that was not asked for; the iterator raises it where
             decoding fails, and `FrameCountError` where a video whose frames are to be evenly spaced has fewer than `total`.
     """
-    if is_url(path):
+    if is_url(path) or os.fspath(path).startswith(CAMERA):
         if not urls:
             raise InputError(path, "is a URL, and none are opened unless asked for (--urls)", "refused")
         return (frames or 1), _first(read_stream(path, every, notes=notes), frames)

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -30,6 +30,7 @@ from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import face_size, too_small
 from fpg.faces.tracks import Tracker
+from fpg.record.exhibit import Exhibit, examine
 from fpg.runtime.in_memory import MemoryReader, Source, opened
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (
@@ -259,6 +260,34 @@ class VideoDetector:
                     self.cancel()
                 pool.shutdown(cancel_futures=True)
 
+    def judge_each(self, paths: Iterable[str | os.PathLike[str] | None]) -> Iterator[tuple[int, Judgement]]:
+        """As `judge_many`, in the order in which they end: (place of the input, judgement).
+
+        Args:
+            paths: inputs; None among them says that there is none for now, and counts for no place.
+        """
+        waiting: dict[Future[Judgement], int] = {}
+        pool = ThreadPoolExecutor(self._jobs)
+        try:
+            place = 0
+            for path in paths:
+                if path is not None:
+                    waiting[pool.submit(self.judge, path)] = place
+                    place += 1
+                while waiting:
+                    full = len(waiting) >= 2 * self._jobs if self._jobs > 1 else True
+                    done, _ = wait(waiting, None if full else 0, FIRST_COMPLETED)
+                    yield from ((waiting.pop(judged), judged.result()) for judged in done)
+                    if not done:
+                        break
+            while waiting:
+                done, _ = wait(waiting, None, FIRST_COMPLETED)
+                yield from ((waiting.pop(judged), judged.result()) for judged in done)
+        finally:  # Ctrl-C, or nobody wants the rest
+            if waiting:
+                self.cancel()
+            pool.shutdown(cancel_futures=True)
+
     def stream(
         self, source: str | os.PathLike[str], *, every: int = 1, images: bool = False, latency_s: float | None = 0.2
     ) -> Iterator[StreamFrame]:
@@ -339,10 +368,14 @@ class _Judging:
         self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]], reader: MemoryReader | None
     ) -> Judgement:
         given_up = threading.Event()
+        exhibit = Exhibit()
 
         def work() -> Judgement:
+            nonlocal exhibit
+            if self.options.reader is None and reader is None:  # frames that come from elsewhere are not what the file holds
+                exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return self._judge(path, analyzer, given_up, reader)
+                return replace(self._judge(path, analyzer, given_up, reader), exhibit=exhibit)
 
         if self.options.timeout is None:
             return work()
@@ -350,7 +383,7 @@ class _Judging:
             return abandonable(work, self.options.timeout, given_up)
         except TimeoutError:
             error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
-            return self._failure(path, error)
+            return replace(self._failure(path, error), exhibit=exhibit)
         finally:
             given_up.set()
 
@@ -391,6 +424,8 @@ class _Judging:
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if maps else frame.without_maps())
+                if self.options.seen is not None:
+                    self.options.seen(path, position + 1, count)
         judgement = conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
         return replace(judgement, warnings=self.engine.spec.warnings)
 
