@@ -138,8 +138,9 @@ class Suite:
             attack = cell is not None and cell.perturbation.attack
             engine = Attacked(self.engine, item.label, cell.parameter / 255) if cell is not None and attack else self.engine
             with reader.through(None if attack else cell) as reading:
-                options = {"frames": self.frames, "batch": self.batch, "highlights": 0, "reader": reading.open}
-                judgement = judge(item.source, engine, self._analyzer(), **options)
+                judgement = judge(
+                    item.source, engine, self._analyzer(), frames=self.frames, batch=self.batch, highlights=0, reader=reading.open
+                )
             outcome = Outcome.of(judgement, reading.unchanged)
             self._log.add(key, stamp, outcome)
         return outcome
