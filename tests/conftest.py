@@ -19,7 +19,15 @@ hypothesis.settings.register_profile("fpg", derandomize=SEED != "random", deadli
 hypothesis.settings.load_profile("fpg")
 
 
+PROGRAMS = {"benchmarks", "cli", "data_prep", "deploy", "export", "fuzzing", "record", "security", "serve", "train"}
+"""Folders whose tests run whole programs, train or compile: all of them are `slow`."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in PROGRAMS:
+            item.add_marker(pytest.mark.slow)
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return
