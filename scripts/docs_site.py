@@ -1,6 +1,6 @@
 """Hooks of mkdocs: pages that lie outside `docs/` (README, changelog, ...), notebooks as pages, and the files that pages link to.
 
-Pages are written for reading in the repository. Here their links are turned to where the site has the same file, so that one check of links,
+Pages are written for reading in the repository. Here their links are turned to where the site has the same file, so that one check,
 mkdocs' own (`strict`), holds for both.
 """
 

@@ -34,7 +34,7 @@ def project_files() -> list[Path]:
 
 def arguments(text: str) -> list[str]:
     """Words after `pip install` up to the end of the command: what is no word of pip's ends it."""
-    words = re.match(r"""(?:(?:'[^'\s]*'|"[^"\s]*"|[-\w.,\[\]=<>!*+/{}$@:]+)(?: +|$))*""", text + " ").group(0)  # type: ignore[union-attr]
+    words = re.match(r"""(?:(?:'[^'\s]*'|"[^"\s]*"|[-\w.,\[\]=<>!*+/{}$@:]+)(?: +|$|(?=[`),;:])))*""", text + " ").group(0)  # type: ignore[union-attr]
     return shlex.split(words.replace('"', "'"), posix=True) if words.count("'") % 2 == 0 else []
 
 
@@ -106,7 +106,7 @@ def test_the_check_sees_wrong_advice(text: str, fault: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["'.[train,onnx]'", "'onnx>=1.16' onnxscript, or so", "--no-deps -r requirements-models.txt` for", "openvino", "-e ."]
+    "text", ["'.[train,onnx]'", "'onnx>=1.16' onnxscript, or so", "--no-deps -r requirements-models.txt), and", "openvino", "-e ."]
 )
 def test_the_check_lets_right_advice_pass(text: str) -> None:
     assert faults(text) == []
