@@ -305,8 +305,8 @@ def _raw(
         def run() -> Judgement:
             return judged(source.path)
 
-        known = {"compression": source.compression, "attributes": source.attributes}
-        return Item(*source.key, int(source.label or 0), str(source.path), run, **known)
+        label = int(source.label or 0)
+        return Item(*source.key, label, str(source.path), run, compression=source.compression, attributes=source.attributes)
 
     return [item(s) for s in chosen], note
 
