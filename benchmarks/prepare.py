@@ -2,11 +2,11 @@
 
     python benchmarks/prepare.py [--json] [--clip FILE ...] [--frames 32] [--rounds 5]
 
-Before: every frame up to the last wanted one was decoded, arrays were handed to the networks, and landmarks were placed again on each face
-that a finer look saw a second time. Both ways give the same crops, byte for byte, which is checked before anything is timed. Without
-`--clip` a clip is made: a photograph of a face under a moving camera with grain, 300 frames of H.264 (x264's defaults, so with frames that no
-other refers to). `ratio` is the earlier way's processor time over ours, the median over rounds in which both run one after another; `low` and
-`high` are the quartiles. `parts` says where our time goes: decoding, face networks, the rest of finding faces, writing crops.
+Before: every frame up to the last wanted one was decoded, arrays were handed to the networks, and landmarks were placed again on each
+face that a finer look saw a second time. Both ways give the same crops, byte for byte, which is checked before anything is timed. Without
+`--clip` a clip is made: a photograph of a face under a moving camera with grain, 300 frames of H.264 (x264's defaults, so with frames that
+no other refers to). `ratio` is the earlier way's processor time over ours, the median over rounds in which both run one after another;
+`low` and `high` are the quartiles. `parts` says where our time goes: decoding, face networks, the rest of finding faces, writing crops.
 """
 
 from __future__ import annotations
