@@ -7,8 +7,8 @@ import shlex
 import sys
 from functools import partial
 
-from fpg.cli.detect import check_outputs
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
+from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
 from fpg.evaluate.compare import compare
 from fpg.evaluate.compare_report import show, write_comparison_report
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("runs", metavar="[NAME=]RUN", nargs="+", help="a folder of fpg-train with its evaluation, or a JSON file of fpg-eval")
     p.add_argument("--out", metavar="FILE", help="write the table and plots: one self-contained HTML page")
     p.add_argument("--json", metavar="FILE", help="write every number as JSON")

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.detect import add_shared, check_outputs, probability
-from fpg.cli.entry import needed, run
+from fpg.cli.entry import add_version, needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
-from fpg.cli.options import add_images, rate, resamples, seed
+from fpg.cli.options import add_images, add_shared, check_outputs, probability, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
@@ -67,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
     add_model(p)
     p.add_argument("--data", metavar="DIR", nargs="+", help="prepared or raw folders of labelled videos")

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import jsonargparse
 
+from fpg import __version__
 from fpg.common.errors import UsageError
 from fpg.train.config import TrainConfig
 
@@ -81,6 +82,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="fpg-train",
+        version=__version__,
         usage="fpg-train --data DIR [DIR ...] --out RUN [--config FILE] [--resume] [--nproc N] [--FIELD VALUE ...]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

@@ -13,15 +13,16 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, MissingDependencyError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_extra
 from fpg.common.strict_json import parse_json
 
 NAME = "manifest.parquet"
@@ -36,29 +37,43 @@ MAX_ROWS = 5_000_000
 MAX_BYTES = 16_000_000_000
 MAX_CROP_PIXELS = 100_000_000
 
-_F32 = pa.float32()
-_SCHEMA = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("method", pa.string()),
-        ("video", pa.string()),
-        ("frame", pa.int32()),
-        ("time_s", pa.float64()),
-        ("face", pa.int32()),
-        ("label", pa.int8()),
-        ("split", pa.string()),
-        ("path", pa.string()),
-        ("origin", pa.list_(pa.int32(), 2)),
-        ("frame_size", pa.list_(pa.int32(), 2)),
-        ("size", pa.list_(pa.int32(), 2)),
-        ("box", pa.list_(_F32, 4)),
-        ("landmarks", pa.list_(_F32)),
-        ("score", _F32),
-        ("pose", pa.list_(_F32, 3)),
-        ("track", pa.int32()),
-        ("crc32", pa.int64()),
-    ]
-)
+
+@cache
+def parquet() -> tuple[ModuleType, ModuleType, Any]:
+    """`pyarrow`, `pyarrow.parquet` and the schema of a row; imported when first needed: judging takes no manifest, and pyarrow is large.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"prepared data needs pyarrow: {install_extra('train')}") from error
+    f32 = pa.float32()
+    schema = pa.schema(
+        [
+            ("dataset", pa.string()),
+            ("method", pa.string()),
+            ("video", pa.string()),
+            ("frame", pa.int32()),
+            ("time_s", pa.float64()),
+            ("face", pa.int32()),
+            ("label", pa.int8()),
+            ("split", pa.string()),
+            ("path", pa.string()),
+            ("origin", pa.list_(pa.int32(), 2)),
+            ("frame_size", pa.list_(pa.int32(), 2)),
+            ("size", pa.list_(pa.int32(), 2)),
+            ("box", pa.list_(f32, 4)),
+            ("landmarks", pa.list_(f32)),
+            ("score", f32),
+            ("pose", pa.list_(f32, 3)),
+            ("track", pa.int32()),
+            ("crc32", pa.int64()),
+        ]
+    )
+    return pa, pq, schema
 
 
 @dataclass(frozen=True)
@@ -161,13 +176,14 @@ class Manifest:
 
 def write_manifest(root: str | os.PathLike[str], faces: Iterable[FaceRow], videos: Iterable[VideoRecord]) -> Path:
     """Write `root/manifest.parquet` atomically, rows sorted by (data set, method, video, frame, face)."""
+    pa, pq, schema = parquet()
     rows = sorted(faces, key=lambda f: (*f.key, f.frame, f.face))
     records = sorted(videos, key=lambda v: v.key)
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.names}
     columns["box"] = [np.asarray(b, np.float32).tolist() for b in columns["box"]]
     columns["landmarks"] = [np.asarray(x, np.float32).ravel().tolist() for x in columns["landmarks"]]
     metadata = {"fpg.schema": "fpg.manifest/1", "fpg.videos": json.dumps([dataclasses.asdict(v) for v in records])}
-    table = pa.table(columns, schema=_SCHEMA.with_metadata(metadata))
+    table = pa.table(columns, schema=schema.with_metadata(metadata))
     path = Path(root) / NAME
     with atomic_write(path) as file:
         pq.write_table(table, file, compression="zstd")
@@ -195,6 +211,7 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     Raises:
         InputError: no manifest, not one of fpg's, or damaged.
     """
+    pa, pq, schema = parquet()
     path = manifest_file(root)
     try:
         what = pq.read_metadata(path)
@@ -209,8 +226,8 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
         raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
     for column in table.schema:
-        if column.name in _SCHEMA.names and column.type != _SCHEMA.field(column.name).type:
-            text = f"column {column.name}: expected {_SCHEMA.field(column.name).type}, got {column.type}"
+        if column.name in schema.names and column.type != schema.field(column.name).type:
+            text = f"column {column.name}: expected {schema.field(column.name).type}, got {column.type}"
             raise InputError(path, f"is not a readable manifest: {text}", "invalid")
     try:
         videos = [_record(values) for values in parse_json(metadata[b"fpg.videos"].decode("utf-8"))]

@@ -13,6 +13,7 @@ import yaml
 from fpg.common.console import console
 from fpg.common.errors import MissingDependencyError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_extra
 
 
 class Tracker(Protocol):
@@ -146,7 +147,7 @@ def _import_wandb() -> Any:
         import wandb
     except ImportError as error:
         raise MissingDependencyError(
-            f"tracker: wandb is not installed ({error}); pip install wandb, or take --tracker tensorboard or none"
+            f"tracker: wandb is not installed ({error}); {install_extra('wandb')}, or take --tracker tensorboard or none"
         ) from error
     return wandb
 
