@@ -179,13 +179,18 @@ def _pass(
     with precision:
         output = learner(images)
     target = output.quality.detach() if target is None else target
-    sums = loss_sums(output, refined.pairs.mask, target, config.loss.class_weights)
+    sums = loss_sums(output, _counting(refined.pairs.mask, config), target, config.loss.class_weights)
     losses = sums.means(config.loss, pairs=nominal)
     assert losses.total is not None
     learner.scaler.scale(losses.total).backward()
     counts = (sums.selected.sum(), len(part.samples), refined.refined.sum(), refined.kept_unrefined)
     numbers = [*(torch.as_tensor(value, device=learner.device).detach().double() for value in (*losses[:4], *counts))]
     return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
+
+
+def _counting(mask: Tensor, config: TrainConfig) -> Tensor:
+    """The masks [N, 1, S, S] that say which pairs count in the losses: with `loss.over` all of them, whatever was forged."""
+    return torch.ones_like(mask) if config.loss.over == "all" else mask
 
 
 def _sharpness_aware(
@@ -208,7 +213,11 @@ def _sharpness_aware(
             with autocast(config.precision, learner.device):
                 output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
-            loss = loss_sums(output, seen.pairs.mask, target, config.loss.class_weights).means(config.loss, pairs=nominal).total
+            loss = (
+                loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
+                .means(config.loss, pairs=nominal)
+                .total
+            )
             assert loss is not None
             learner.scaler.scale(loss).backward()
             total += loss.detach().double()
