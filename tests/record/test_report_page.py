@@ -20,7 +20,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(detect, "default_analyzer", GreenAnalyzer)
     folder = tmp_path / "in"
     lossless_video(folder / "a.mkv", [face_image(20 * i) for i in range(12)])
-    lossless_video(folder / "b.mkv", [face_image(255 - 5 * i) for i in range(12)])
+    lossless_video(folder / "b.mkv", [face_image(255 - 2 * i) for i in range(12)])
     save(folder / "photo.png", face_image(230))
     save(folder / "nobody.png", empty_image())
     (folder / "broken.mp4").write_bytes(b"x")
