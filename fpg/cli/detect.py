@@ -243,6 +243,7 @@ def _write(session: _Session, record: RunRecord) -> None:
     described = [describe_model(loaded.engine.spec, loaded.model.name) for loaded in session.models]
     protocol = describe_protocol(options["frames"], options["every"], options["decode"], session.models[0].engine.spec.crop)
     protocol |= {"faces": FACES, "min_face": arguments.min_face}
+    protocol |= {name: TABLES[name]["text"] for name in ("segments", "intervals", "shots")}
     if len(described) > 1:
         protocol["fusion"] = TABLES["fusion"]["text"]
     if arguments.json:

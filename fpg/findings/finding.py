@@ -58,6 +58,11 @@ class Model:
         return self.score >= self.threshold
 
     @property
+    def verdict(self) -> str:
+        """`fake` or `real`."""
+        return "fake" if self.fake else "real"
+
+    @property
     def level(self) -> str:
         """By its own card."""
         return level_of(self.score, self.threshold, self.reliability)
@@ -69,8 +74,7 @@ class Model:
 
     def to_json(self) -> dict[str, Any]:
         """`name, score, verdict, threshold, level, weight`."""
-        verdict = "fake" if self.fake else "real"
-        facts = {"name": self.name, "score": self.score, "verdict": verdict, "threshold": self.threshold}
+        facts = {"name": self.name, "score": self.score, "verdict": self.verdict, "threshold": self.threshold}
         return {**facts, "level": self.level, "weight": self.weight}
 
 

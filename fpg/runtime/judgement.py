@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -121,6 +120,7 @@ class Highlight:
     """uint8 [S, S, 3] RGB, the network's input."""
     activation_map: np.ndarray | None
     """float32 [h, w], class activation: positive where it speaks for fake; None where the model has no such map."""
+    track: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,8 @@ class Judgement:
     error_code: str | None = None
     """One of `fpg.common.errors.CODES`; None where `error` is."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    portraits: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    """The most suspicious picture of each of the first tracks, where highlights were asked for."""
     stream: dict[str, Any] | None = None
     """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
     warnings: tuple[str, ...] = ()
@@ -320,32 +322,6 @@ def limit(engine: Engine, threshold: float | None) -> float:
 def printable(path: str | os.PathLike[str]) -> str:
     """A path as text that can be printed and written as UTF-8, whatever bytes its name has."""
     return os.fsencode(os.fspath(path)).decode("utf-8", "replace")
-
-
-class HighlightKeeper:
-    """The most suspicious face of each stretch of the input, so that a report does not show one moment six times.
-
-    Args:
-        number: of highlights.
-        frames: to expect.
-    """
-
-    def __init__(self, number: int, frames: int) -> None:
-        self._number = number
-        self._stretch = max(1, math.ceil(frames / max(1, 2 * number)))
-        self._kept: dict[int, Highlight] = {}
-
-    def offer(self, position: int, frame: FrameScore, image: np.ndarray, face: FaceScore) -> None:
-        """Consider a face of the frame at this position among those looked at; image: float32 [3, S, S], the network's input."""
-        key = position // self._stretch
-        if self._number and (key not in self._kept or face.score > self._kept[key].score):
-            pixels = np.ascontiguousarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
-            evidence = None if face.activation_map is None else np.array(face.activation_map, np.float32)
-            self._kept[key] = Highlight(frame.index, frame.time_s, face.score, pixels, evidence)
-
-    def best(self) -> tuple[Highlight, ...]:
-        """The most suspicious first."""
-        return tuple(sorted(self._kept.values(), key=lambda h: -h.score)[: self._number])
 
 
 def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from fpg.findings.fusion import fused
 from fpg.findings.limits import sharpness_of
 from fpg.findings.shots import CutFinder
 from fpg.record.exhibit import Exhibit, examine
+from fpg.runtime.highlights import HighlightKeeper
 from fpg.runtime.inputs import Frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
     FaceScore,
     FrameScore,
-    HighlightKeeper,
     JudgedBy,
     Judgement,
     RejectedFace,
@@ -284,7 +284,7 @@ class Judging:
                 if self.options.seen is not None:
                     self.options.seen(path, position + 1, count)
         judgement = conclude(printable(path), frames, self.threshold, keeper.best())
-        return replace(judgement, warnings=self.warnings, judged_by=self.by)
+        return replace(judgement, warnings=self.warnings, judged_by=self.by, portraits=keeper.portraits())
 
     def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:
         """Faces and crops of frames that a thread decodes."""
