@@ -247,7 +247,7 @@ def _write(session: _Session, record: RunRecord) -> None:
     if len(described) > 1:
         protocol["fusion"] = TABLES["fusion"]["text"]
     if arguments.json:
-        head = {"schema": SCHEMA, "record": record.to_json(), "model": described[0]}
+        head: dict[str, Any] = {"schema": SCHEMA, "record": record.to_json(), "model": described[0]}
         head |= {"models": described} if len(described) > 1 else {}
         head |= {"protocol": protocol, "warnings": list(dict.fromkeys(text for model in described for text in model["warnings"]))}
         skipped = [{"path": printable(item.path), "reason": item.reason} for item in session.inputs.skipped]
