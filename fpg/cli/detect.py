@@ -32,7 +32,7 @@ from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import DECODERS, URL_EVERY, is_url
-from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
+from fpg.runtime.judgement import FACES, Judgement, describe_model, describe_protocol, failure, limit, printable
 from fpg.runtime.pipeline import Analyzer, VideoDetector
 from fpg.runtime.report import let_go, write_detect_report
 from fpg.runtime.show_frames import ShownFrames
@@ -56,7 +56,6 @@ class _Default(int):
 
 
 DEFAULT_FRAMES = _Default(32)
-FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
 
 
 def parser() -> argparse.ArgumentParser:

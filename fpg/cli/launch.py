@@ -54,3 +54,8 @@ def models() -> int:
 def import_weights() -> int:
     """`fpg-import`."""
     return _launch("import_weights")
+
+
+def serve() -> int:
+    """`fpg-serve`."""
+    return _launch("serve")

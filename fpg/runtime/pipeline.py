@@ -229,9 +229,10 @@ class VideoDetector:
         """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
         self._judging.cancelled = True
 
-    def judge(self, path: str | os.PathLike[str]) -> Judgement:
-        """As `judge`."""
-        return self._judging.judge(path, self._finder)
+    def judge(self, path: str | os.PathLike[str], **options: Any) -> Judgement:
+        """As `judge`; `options` of `Options` differ for this input from the detector's own (not `batch`, which inputs share)."""
+        judging = replace(self._judging, options=replace(self.options, **options)) if options else self._judging
+        return judging.judge(path, self._finder)
 
     def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
@@ -270,7 +271,7 @@ class VideoDetector:
         total, seen = 0.0, 0
         _, frames = open_frames(source, None, every=every, urls=True)
         with self._finder() as analyzer:
-            items = self._judging.analysed(source, frames, analyzer, images=images)
+            items = self._judging.analysed(source, frames, analyzer, (lambda image: image) if images else None)
             with contextlib.closing(self._judging.scored(source, items, latency_s)) as judged:
                 for frame, _, image in judged:
                     extend_tracks(tracks, frame)
@@ -345,7 +346,7 @@ class _Judging:
 
         def attempt(total: int | None = None) -> Judgement:
             count, frames = self.options.open(path, total, notes)
-            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
+            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, shown.keep if shown else None))
 
         try:
             try:
@@ -370,9 +371,9 @@ class _Judging:
         maps = self.options.maps and self.engine.spec.crop == "evaluation"
         with contextlib.closing(self.scored(path, items)) as judged:
             for position, (frame, inputs, picture) in enumerate(judged):
-                if self.options.shown is not None and picture is not None:
+                if self.options.shown is not None:
                     if position == 0:  # the reading begins, or begins anew, as a codec hides frames
-                        self.options.shown.begin(path)
+                        self.options.shown.begin(path, count)
                     self.options.shown.add(path, frame, inputs, picture)
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
@@ -380,8 +381,14 @@ class _Judging:
         judgement = conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
         return replace(judgement, warnings=self.engine.spec.warnings)
 
-    def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:
-        """Faces and crops of frames that a thread decodes."""
+    def analysed(
+        self,
+        path: str | os.PathLike[str],
+        frames: Frames,
+        analyzer: Analyzer,
+        keep: Callable[[np.ndarray], np.ndarray | None] | None = None,
+    ) -> Iterator[FrameFaces]:
+        """Faces and crops of frames that a thread decodes; `keep` says what is kept of a frame to look at, None nothing."""
         with closing(prefetch(self.times.timed("decode", frames), AHEAD)) as decoded:
             for index, time_s, image in decoded:
                 try:
@@ -395,7 +402,7 @@ class _Judging:
                     raise
                 except Exception as error:  # whatever a face model throws at one input must not end the others
                     raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}", "internal") from error
-                yield FrameFaces(index, float(time_s), boxes, inputs, image if images else None, rejected)
+                yield FrameFaces(index, float(time_s), boxes, inputs, keep(image) if keep else None, rejected)
 
     def scored(
         self, path: str | os.PathLike[str], items: Iterator[FrameFaces], patience_s: float | None = None
