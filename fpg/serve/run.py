@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -19,11 +19,17 @@ from fpg.serve.store import Store
 from fpg.serve.workers import Executor
 
 
-class _Uvicorn(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     """Lets those go who wait for news before it waits for open connections."""
 
-    server: Server
-    failed: Exception | None = None
+    def __init__(self, config: uvicorn.Config, server: Server, listening: socket.socket) -> None:
+        super().__init__(config)
+        self.server, self._listening = server, listening
+        self.failed: Exception | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`."""
+        super().run([self._listening])
 
     def fail(self, error: Exception) -> None:
         """End: nothing can be judged."""
@@ -35,22 +41,17 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(
-    settings: Settings, executor: Callable[[], Executor], fetcher: Fetcher | None = None, ready: Callable[[str], object] = print
-) -> int:
-    """Serve until SIGINT or SIGTERM.
+@contextlib.contextmanager
+def prepared(settings: Settings, executor: Callable[[], Executor], fetcher: Fetcher | None = None) -> Iterator[tuple[UvicornServer, str]]:
+    """A server that has its spool and its address, and answers once its `run` is called.
 
     Args:
         settings: of the server.
         executor: makes what works on jobs.
         fetcher: see `create`.
-        ready: told the address once connections are taken.
-
-    Returns:
-        The exit code, 0.
 
     Raises:
-        SetupError: the address or the spool cannot be used, or the detector cannot be loaded.
+        SetupError: the address or the spool cannot be used.
     """
     with contextlib.ExitStack() as stack:
         spool = stack.enter_context(contextlib.closing(Spool(settings.spool, settings.quota)))
@@ -68,12 +69,28 @@ def serve(
             timeout_graceful_shutdown=max(1, int(settings.grace_s)),
             limit_concurrency=1000,
         )
-        uvicorn_server = _Uvicorn(config)
-        uvicorn_server.server = server
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-        uvicorn_server.run(sockets=[listening])
-        if uvicorn_server.failed is not None:
-            raise SetupError(str(uvicorn_server.failed))
+        uvicorn_server = UvicornServer(config, server, listening)
+        yield uvicorn_server, f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def serve(settings: Settings, executor: Callable[[], Executor], ready: Callable[[str], object] = print) -> int:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings, executor: see `prepared`.
+        ready: told the address once connections are taken.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        SetupError: the address or the spool cannot be used, or the detector cannot be loaded.
+    """
+    with prepared(settings, executor) as (server, address):
+        ready(address)
+        server.run()
+        if server.failed is not None:
+            raise SetupError(str(server.failed))
     return 0
 
 

@@ -1,0 +1,162 @@
+"""A server in this process for tests, with a judge that does what a file's first line says, and requests as attackers write them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fpg.client import Client
+from fpg.serve.confine import Limits
+from fpg.serve.document import document
+from fpg.serve.fetch import Fetcher
+from fpg.serve.job import Task
+from fpg.serve.run import prepared
+from fpg.serve.service import Service
+from fpg.serve.settings import Settings
+from fpg.serve.worker import Outcome, Tell
+from fpg.serve.workers import Workers
+
+LIMITS = Limits(memory=4 * 2**30, cpu_s=60, file_bytes=2**20)
+
+
+class Obedient:
+    """A judge that obeys the input: `sleep SECONDS`, `die`, `die-once FILE`, `hang`, `allocate BYTES`, `spin SECONDS`, `connect HOST PORT`,
+    `execute`, `write BYTES`, `raise TEXT`; several with semicolons. The answer says what came of each."""
+
+    description: dict[str, Any] = {"model": {"file": "obedient", "warnings": []}, "protocol": {"unit": "video"}, "threshold": 0.5}  # noqa: RUF012
+
+    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
+        said = []
+        orders = Path(task.path).read_bytes().split(b"\n")[0].decode("latin-1").split(";")
+        for number, order in enumerate(filter(str.strip, orders)):
+            tell({"stage": "judging", "frames": number, "total": len(orders), "score": None})
+            try:
+                said.append(_obey(order, task, cancelled))
+            except (OSError, MemoryError, subprocess.SubprocessError) as error:
+                said.append(f"{type(error).__name__}: {error}")
+        error = ("was cancelled", "cancelled") if cancelled.is_set() else (None, None)
+        result = {
+            "input": task.name,
+            "score": None if error[0] else 0.25,
+            "said": said,
+            "path": task.path,
+            "warnings": [],
+            "error": error[0],
+        }
+        return Outcome(document(self.description["model"], self.description["protocol"], [result]), *error, {"network": (1, 0.01)})
+
+
+def _obey(order: str, task: Task, cancelled: threading.Event) -> str:
+    word, *rest = order.split()
+    if word == "sleep":
+        cancelled.wait(float(rest[0]))
+    elif word == "hang":
+        threading.Event().wait()
+    elif word == "die":
+        os._exit(3)
+    elif word == "die-once":
+        if not os.path.exists(rest[0]):
+            Path(rest[0]).touch()
+            os._exit(3)
+    elif word == "allocate":
+        return f"{len(bytearray(int(rest[0])))}"
+    elif word == "spin":
+        until = time.process_time() + float(rest[0])
+        while time.process_time() < until:
+            pass
+    elif word == "connect":
+        socket.create_connection((rest[0], int(rest[1])), timeout=5).close()
+    elif word == "execute":
+        subprocess.run(["true"], check=True)
+    elif word == "write":
+        (Path(task.folder) / "frames.json").write_bytes(bytes(int(rest[0])))
+    elif word == "raise":
+        raise ValueError(" ".join(rest))
+    return "done"
+
+
+def load() -> Obedient:
+    """A `fpg.serve.worker.Setup`."""
+    return Obedient()
+
+
+@dataclass
+class Running:
+    """A server that answers."""
+
+    address: str
+    service: Service
+    settings: Settings
+
+    @property
+    def client(self) -> Client:
+        return Client(self.address, self.settings.token, patience_s=0)
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.address).port or 0
+
+    @property
+    def workers(self) -> Workers:
+        assert isinstance(self.service.dispatcher.executor, Workers)
+        return self.service.dispatcher.executor
+
+    def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[HTTPResponse, bytes]:
+        """One request as it stands."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer, answer.read()
+
+    def obey(self, folder: Path, orders: str, name: str = "orders.mp4", **options: Any) -> str:
+        """Submit orders; the job's id."""
+        path = folder / name
+        path.write_text(orders + "\n")
+        return str(self.client.submit(path, **options)["id"])
+
+
+@contextlib.contextmanager
+def serving(spool: Path, setup: Any = load, fetcher: Fetcher | None = None, **changes: Any) -> Iterator[Running]:
+    """A server on a free port of the loopback.
+
+    Args:
+        spool: its folder.
+        setup: loads the judge in a worker.
+        fetcher: of URLs.
+        changes: of `Settings`.
+    """
+    settings = replace(Settings(port=0, spool=spool, slots=2, grace_s=5, limits=LIMITS), **changes)
+    executor = functools.partial(Workers, setup, settings.workers, settings.slots, settings.limits, settings.timeout)
+    with prepared(settings, executor, fetcher) as (server, address):
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            until = time.monotonic() + 120
+            while not (server.started and server.server.service.ready):
+                assert thread.is_alive(), "the server ended"
+                assert time.monotonic() < until, "the server does not get ready"
+                time.sleep(0.02)
+            yield Running(address, server.server.service, settings)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def form(content: bytes, name: str = "a.mp4", **fields: str) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an upload."""
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode() for key, value in fields.items()]
+    parts.append(f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode() + content + b"\r\n--b--\r\n")
+    return b"".join(parts), {"Content-Type": "multipart/form-data; boundary=b"}
