@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -21,11 +21,11 @@ from fpg.serve.confine import Limits
 from fpg.serve.document import document
 from fpg.serve.fetch import Fetcher
 from fpg.serve.job import Task
-from fpg.serve.run import prepared
+from fpg.serve.run import prepared, serve
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
 from fpg.serve.worker import Outcome, Tell
-from fpg.serve.workers import Workers
+from fpg.serve.workers import Event, Executor, Workers
 
 LIMITS = Limits(memory=4 * 2**30, cpu_s=60, file_bytes=2**20)
 
@@ -128,18 +128,49 @@ class Running:
         return str(self.client.submit(path, **options)["id"])
 
 
+class Idle:
+    """A `fpg.serve.workers.Executor` that is ready and never works."""
+
+    def __init__(self) -> None:
+        self._news = threading.Event()
+        self._said = False
+
+    def room(self, alone: bool = False) -> bool:
+        return False
+
+    def start(self, task: Task, alone: bool = False) -> None:
+        raise NotImplementedError
+
+    def cancel(self, id: str) -> None: ...
+
+    def wait(self, timeout: float) -> list[Event]:
+        if not self._said:
+            self._said = True
+            return [Event("ready", None, Obedient.description)]
+        self._news.wait(timeout)
+        self._news.clear()
+        return []
+
+    def wake(self) -> None:
+        self._news.set()
+
+    def close(self) -> None: ...
+
+
 @contextlib.contextmanager
 def serving(spool: Path, setup: Any = load, fetcher: Fetcher | None = None, **changes: Any) -> Iterator[Running]:
     """A server on a free port of the loopback.
 
     Args:
         spool: its folder.
-        setup: loads the judge in a worker.
+        setup: loads the judge in a worker; None: nothing is judged.
         fetcher: of URLs.
         changes: of `Settings`.
     """
     settings = replace(Settings(port=0, spool=spool, slots=2, grace_s=5, limits=LIMITS), **changes)
-    executor = functools.partial(Workers, setup, settings.workers, settings.slots, settings.limits, settings.timeout)
+    executor: Callable[[], Executor] = Idle
+    if setup is not None:
+        executor = functools.partial(Workers, setup, settings.workers, settings.slots, settings.limits, settings.timeout)
     with prepared(settings, executor, fetcher) as (server, address):
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -160,3 +191,9 @@ def form(content: bytes, name: str = "a.mp4", **fields: str) -> tuple[bytes, dic
     parts = [f'--b\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode() for key, value in fields.items()]
     parts.append(f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode() + content + b"\r\n--b--\r\n")
     return b"".join(parts), {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def main(spool: str, port: str) -> None:
+    """A server in a process of its own, to be killed: `python -c 'import serving; serving.main(...)'`."""
+    settings = Settings(port=int(port), spool=Path(spool), slots=2, queue=100)
+    serve(settings, functools.partial(Workers, load, 1, 2, LIMITS, settings.timeout), ready=lambda address: print(address, flush=True))

@@ -25,7 +25,23 @@ ARROWS: dict[str, set[str]] = {
     "runtime": {"common", "engines", "faces", "data"},
     "evaluate": {"common", "runtime", "engines", "faces", "data"},
     "export": {"common", "models", "engines"},
-    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"},
+    "serve": {"common", "runtime", "engines", "faces", "data"},
+    "cli": {
+        "common",
+        "serve",
+        "ops",
+        "faces",
+        "data",
+        "models",
+        "train",
+        "engines",
+        "runtime",
+        "evaluate",
+        "export",
+        "guidance",
+        "augment",
+        "_C",
+    },
 }
 EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
@@ -46,6 +62,8 @@ TORCH_FREE = [
     "fpg.engines.onnxruntime",
     "fpg.runtime.pipeline",
     "fpg.runtime.report",
+    "fpg.serve.app",
+    "fpg.serve.judging",
     "fpg.evaluate.metrics",
     "fpg.evaluate.protocol",
     "fpg.evaluate.report",
@@ -62,6 +80,7 @@ TORCH_FREE = [
     "fpg.cli.detect",
     "fpg.cli.models",
     "fpg.cli.model_option",
+    "fpg.cli.serve",
 ]
 
 

@@ -127,11 +127,12 @@ async def judge(request: Request, service: Parts) -> dict[str, Any]:
 
 @router.get("/v1/models", **schema.MODELS)
 def models(service: Parts) -> dict[str, Any]:
-    """What judges."""
+    """What judges, and which files are taken."""
     known = service.dispatcher.description
     if known is None:
         raise Refused("stopping", "the detector is being loaded", retry_s=2)
-    return {"models": [known["model"]], "protocol": known["protocol"], "version": __version__}
+    accepts = {"bytes": service.settings.upload_bytes, "judge_bytes": service.settings.judge_bytes, "urls": service.settings.urls}
+    return {"models": [known["model"]], "protocol": known["protocol"], "accepts": accepts, "version": __version__}
 
 
 @router.get("/healthz", include_in_schema=False)

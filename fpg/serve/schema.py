@@ -73,14 +73,14 @@ class Job(Open):
     name: str = Field(description="As it was uploaded.")
     bytes: int
     created: float = Field(description="Seconds since 1970, as the other times.")
-    started: float | None
-    ended: float | None
-    ahead: int | None = Field(description="Jobs that come before it, while it waits.")
-    progress: dict[str, Any] | None = Field(description="`stage`, `frames` judged so far, `total`, `score` so far, while it runs.")
+    started: float | None = None
+    ended: float | None = None
+    ahead: int | None = Field(None, description="Jobs that come before it, while it waits.")
+    progress: dict[str, Any] | None = Field(None, description="`stage`, `frames` judged so far, `total`, `score` so far, while it runs.")
     outputs: list[str]
-    error: str | None
-    error_code: str | None
-    result: Document | None = Field(description="When it has ended.")
+    error: str | None = None
+    error_code: str | None = None
+    result: Document | None = Field(None, description="When it has ended.")
 
 
 class Models(Open):
@@ -88,6 +88,7 @@ class Models(Open):
 
     models: list[dict[str, Any]]
     protocol: dict[str, Any] = Field(description="Of a job without options.")
+    accepts: dict[str, Any] = Field(description="`bytes` of a file at most, `judge_bytes` of one of /v1/judge, and whether `urls` are.")
     version: str = Field(description="Of fpg.")
 
 
