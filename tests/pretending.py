@@ -8,6 +8,7 @@ from typing import Any
 
 import makers
 import numpy as np
+from serving import RECORD
 
 from fpg.common.errors import InputError
 from fpg.runtime.judgement import FaceScore, FrameScore, Judgement, conclude
@@ -33,7 +34,12 @@ class Pretending:
     @property
     def description(self) -> dict[str, Any]:
         model = {"file": "pretender", "backbone": "none at all", "sha256": "0" * 64, "threshold": 0.5, "warnings": [WARNING]}
-        return {"model": model, "protocol": {"unit": "video", "frames": 32, "sampling": "evenly spaced"}, "threshold": 0.5}
+        return {
+            "record": RECORD,
+            "model": model,
+            "protocol": {"unit": "video", "frames": 32, "sampling": "evenly spaced"},
+            "threshold": 0.5,
+        }
 
     def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
         with open(task.path, "rb") as file:
@@ -51,7 +57,7 @@ class Pretending:
         result = judged.to_json() | ({"finding": FINDING} if judged.score is not None else {})
         for track in result["tracks"]:
             track["segments"] = [{"start_s": 0.4, "end_s": 0.8, "first_frame": 4, "last_frame": 8, "frames": 5, "score": 0.9}]
-        answer = document(self.description["model"], self.description["protocol"], [result])
+        answer = document(RECORD, self.description["model"], self.description["protocol"], [result])
         return Outcome(answer, judged.error, judged.error_code, {})
 
     def _frames(self, task: Task, follower: Follower, cancelled: threading.Event, pause: float) -> list[FrameScore]:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fpg.client import Client
+from fpg.record.run import ModelRecord, RunRecord, source
 from fpg.serve.confine import Limits
 from fpg.serve.document import document
 from fpg.serve.fetch import Fetcher
@@ -27,6 +28,13 @@ from fpg.serve.settings import Settings
 from fpg.serve.worker import Outcome, Tell
 from fpg.serve.workers import Event, Executor, Workers
 
+RECORD = RunRecord((ModelRecord("obedient", None, {}, None),), {}, ("fpg-serve",), folder="", fpg=source("fpg-serve")).to_json()
+DESCRIPTION: dict[str, Any] = {
+    "record": RECORD,
+    "model": {"file": "obedient", "warnings": []},
+    "protocol": {"unit": "video"},
+    "threshold": 0.5,
+}
 LIMITS = Limits(memory=4 * 2**30, cpu_s=60, file_bytes=2**20)
 
 
@@ -34,7 +42,7 @@ class Obedient:
     """A judge that obeys the input: `sleep SECONDS`, `die`, `die-once FILE`, `hang`, `allocate BYTES`, `spin SECONDS`, `connect HOST PORT`,
     `execute`, `write BYTES`, `raise TEXT`; several with semicolons. The answer says what came of each."""
 
-    description: dict[str, Any] = {"model": {"file": "obedient", "warnings": []}, "protocol": {"unit": "video"}, "threshold": 0.5}  # noqa: RUF012
+    description = DESCRIPTION
 
     def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
         said = []
@@ -54,7 +62,7 @@ class Obedient:
             "warnings": [],
             "error": error[0],
         }
-        return Outcome(document(self.description["model"], self.description["protocol"], [result]), *error, {"network": (1, 0.01)})
+        return Outcome(document(RECORD, self.description["model"], self.description["protocol"], [result]), *error, {"network": (1, 0.01)})
 
 
 def _obey(order: str, task: Task, cancelled: threading.Event) -> str:
@@ -146,7 +154,7 @@ class Idle:
     def wait(self, timeout: float) -> list[Event]:
         if not self._said:
             self._said = True
-            return [Event("ready", None, Obedient.description)]
+            return [Event("ready", None, DESCRIPTION)]
         self._news.wait(timeout)
         self._news.clear()
         return []

@@ -14,6 +14,7 @@ from fpg.cli.model_option import add_model
 from fpg.cli.options import add_timeout
 from fpg.common.console import one_line
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
+from fpg.common.source import commit
 
 EXAMPLES = """examples:
   fpg-serve                                  a page on http://127.0.0.1:8000/
@@ -141,7 +142,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         limits=Limits(memory=arguments.memory or None, cpu_s=arguments.cpu, file_bytes=arguments.quota),
     )
     model = os.path.abspath(arguments.model) if arguments.model and os.path.exists(arguments.model) else arguments.model
-    loading = Loading(model, arguments.device, arguments.threads, settings.slots, arguments.batch)
+    loading = Loading(model, arguments.device, arguments.threads, settings.slots, arguments.batch, commit())
     executor: Callable[[], Workers] = functools.partial(
         Workers, loading, settings.workers, settings.slots, settings.limits, settings.timeout
     )

@@ -160,7 +160,7 @@ class Dispatcher:
             threshold = known["threshold"] if job.wishes.threshold is None else job.wishes.threshold
             warnings = tuple(known["model"]["warnings"])
             failed = Judgement(job.name, None, None, threshold, error=reason, error_code=code, warnings=warnings)
-            answer = document(known["model"], known["protocol"], [failed.to_json()])
+            answer = document(known["record"], known["model"], known["protocol"], [failed.to_json()])
         self._end(id, CANCELLED if code == "cancelled" else FAILED, answer, reason, code)
 
     def _end(self, id: str, state: str, answer: dict[str, Any] | None, error: str | None, code: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fpg import __version__
 from fpg.common.crops import detection_crop
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
@@ -20,6 +21,7 @@ from fpg.engines import load_engine
 from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
+from fpg.record.run import RunRecord, now, record_model
 from fpg.runtime.judgement import FACES, FrameScore, Judgement, describe_model, describe_protocol
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
@@ -29,6 +31,7 @@ from fpg.serve.job import Task, Wishes
 from fpg.serve.outputs import FRAMES, REPORT, overlay_name, picture_name
 from fpg.serve.worker import Outcome, Tell
 
+PROGRAM = "fpg-serve"
 PICTURES = 200
 """Frames of a job that are kept to look at, evenly spaced."""
 PICTURE_SIDE = 640
@@ -45,6 +48,8 @@ class Loading:
     threads: int | None = None
     slots: int = 1
     batch: int = 16
+    commit: str | None = None
+    """Of the source (`fpg.common.source`): a worker cannot ask git, as it may start no programs."""
 
     def __call__(self) -> Judging:
         """Load the detector; with the errors of `VideoDetector`."""
@@ -52,7 +57,10 @@ class Loading:
         engine = load_engine(model.path, device=self.device, threads=self.threads)
         # More than one job at a time, so that a batch takes the faces of several.
         detector = VideoDetector(engine, default_analyzer, jobs=self.slots, batch=self.batch, highlights=0)
-        return Judging(detector, describe_model(engine.spec, model.name))
+        asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
+        fpg = {"program": PROGRAM, "version": __version__, "commit": self.commit}
+        record = RunRecord((record_model(engine.spec, model.name, model.path),), asked, (PROGRAM,), folder="", fpg=fpg)
+        return Judging(detector, describe_model(engine.spec, model.name), record)
 
 
 class Judging:
@@ -61,10 +69,11 @@ class Judging:
     Args:
         detector: judges.
         model: `describe_model` of it.
+        record: of the process; its settings are those that jobs share.
     """
 
-    def __init__(self, detector: VideoDetector, model: dict[str, Any]) -> None:
-        self._detector, self._model = detector, model
+    def __init__(self, detector: VideoDetector, model: dict[str, Any], record: RunRecord) -> None:
+        self._detector, self._model, self._record = detector, model, record
         self._lock = threading.Lock()
         self._told: dict[str, tuple[int, float]] = {}
         """Stage -> what was told of it so far: calls and seconds."""
@@ -72,11 +81,12 @@ class Judging:
     @property
     def description(self) -> dict[str, Any]:
         """See `Judge`."""
-        return {"model": self._model, "protocol": self._protocol(Wishes()), "threshold": self._detector.engine.spec.threshold}
+        threshold = self._detector.engine.spec.threshold
+        return {"record": self._run(Wishes()), "model": self._model, "protocol": self._protocol(Wishes()), "threshold": threshold}
 
     def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
         """See `Judge`."""
-        wishes = task.wishes
+        wishes, started = task.wishes, now()
         follower = Follower(task, tell, cancelled, mapped=self._detector.engine.spec.crop == "evaluation")
         judged = self._detector.judge(
             task.path,
@@ -88,8 +98,8 @@ class Judging:
             shown=follower,
         )
         named = replace(judged, input=task.name, error=judged.error and judged.error.replace(task.path, task.name))
-        answer = document(self._model, self._protocol(wishes), [named.to_json()])
-        warnings = self._write(task, judged, named, follower, tell)
+        answer = document(self._run(wishes), self._model, self._protocol(wishes), [named.to_json()], started)
+        warnings = self._write(task, answer, judged, named, follower, tell)
         answer["results"][0]["warnings"] += warnings
         return Outcome(answer, named.error, named.error_code, self._spent())
 
@@ -100,18 +110,27 @@ class Judging:
         none = (0, 0.0)
         return {stage: (n - before.get(stage, none)[0], s - before.get(stage, none)[1]) for stage, (n, s) in now.items()}
 
+    def _run(self, wishes: Wishes) -> dict[str, Any]:
+        """The record of a job, before it begins."""
+        frames = wishes.frames if wishes.frames is not None else "all"
+        asked = {"frames": frames, "every": wishes.every, "decode": "whole", "min_face": MIN_FACE, "threshold": wishes.threshold}
+        settings = asked | dict(self._record.settings) | {"timeout": None, "urls": False}
+        return replace(self._record, settings=settings).to_json()
+
     def _protocol(self, wishes: Wishes) -> dict[str, Any]:
         crop = self._detector.engine.spec.crop
         return describe_protocol(wishes.frames, wishes.every, crop=crop) | {"faces": FACES, "min_face": MIN_FACE}
 
-    def _write(self, task: Task, judged: Judgement, named: Judgement, follower: Follower, tell: Tell) -> list[str]:
+    def _write(self, task: Task, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell) -> list[str]:
         """The outputs that were asked for; what cannot be written is a line, beside the verdict."""
         folder, wishes, warnings = Path(task.folder), task.wishes, []
         if "frames" in wishes.outputs:
             follower.finish()
         if "report" in wishes.outputs:
             tell({"stage": "report", "frames": len(judged.frames)})
-            write_detect_report(folder / REPORT, [named], self._model, self._protocol(wishes), judged.threshold)
+            results, details = answer["results"], {0: named}
+            protocol, record = answer["protocol"], answer["record"]
+            write_detect_report(folder / REPORT, results, details, self._model, protocol, judged.threshold, record)
         if "overlay" in wishes.outputs and judged.frames:
             tell({"stage": "overlay", "frames": len(judged.frames)})
             try:

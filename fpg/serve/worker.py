@@ -40,7 +40,7 @@ class Judge(Protocol):
 
     @property
     def description(self) -> dict[str, Any]:
-        """`model`, `protocol`, `threshold`: what is said of a job whose worker died, and by /v1/models."""
+        """`record`, `model`, `protocol`, `threshold`: what is said of a job whose worker died, and by /v1/models."""
 
     def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
         """Judge; called by several threads."""

@@ -199,7 +199,7 @@ def test_by_keyboard_alone(page: Any, tmp_path: Path) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(str(path))
     title(page, "Moderate")
     page.locator("#timeline input").focus()
@@ -221,7 +221,7 @@ def test_with_a_token(browser: Any, tmp_path: Path) -> None:
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.goto(server.address)
-        page.get_by_label("Token").fill(token)
+        page.locator("#token").fill(token)
         page.keyboard.press("Enter")
         sync_api.expect(page.locator("#judge")).to_contain_text("pretender")
         upload(page, clip(tmp_path))

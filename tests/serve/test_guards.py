@@ -181,15 +181,17 @@ def web() -> Iterator[int]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
+    with contextlib.ExitStack() as stack:
+        port = 0
+        for address in ("127.0.0.1", "127.0.0.2"):  # the one that may be reached, and its neighbour
+            server = stack.enter_context(http.server.ThreadingHTTPServer((address, port), Handler))
+            port = server.server_address[1]
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+        yield port
 
 
-def anywhere(_: Any) -> bool:
+def anywhere(*_: Any) -> bool:
     return True
 
 

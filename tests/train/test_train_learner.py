@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from noise_pairs import noise_batch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -38,15 +39,6 @@ def _global_switches() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(before[0])
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before[1:]
-
-
-def noise_batch(pairs: int, seed: int) -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(seed)
-    real, source = (torch.rand(pairs, 3, 64, 64, generator=generator) for _ in range(2))
-    mask = torch.zeros(pairs, 1, 64, 64)
-    mask[:, :, 8:56, 8:56] = torch.rand(pairs, 1, 48, 48, generator=generator)
-    batch = {"real": real, "source": source, "mask": mask, "fake": mask * source + (1 - mask) * real}
-    return {**batch, "pose": torch.zeros(pairs, 3), "face_size": torch.full((pairs,), 90.0), "samples": list(range(pairs)), "failures": []}
 
 
 def step(learner: Learner, config: TrainConfig, batch: dict[str, Any], number: int = 0) -> StepResult:
