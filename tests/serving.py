@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.metadata
 import os
 import socket
 import subprocess
@@ -16,7 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from fpg.client import Client
+from fpg.data.encode import write_video
+from fpg.data.video import read_image
 from fpg.record.run import ModelRecord, RunRecord, source
 from fpg.serve.confine import Limits
 from fpg.serve.document import document
@@ -166,24 +171,28 @@ class Idle:
 
 
 @contextlib.contextmanager
-def serving(spool: Path, setup: Any = load, fetcher: Fetcher | None = None, **changes: Any) -> Iterator[Running]:
+def serving(
+    spool: Path, setup: Any = load, fetcher: Fetcher | None = None, executor: Callable[[], Executor] | None = None, **changes: Any
+) -> Iterator[Running]:
     """A server on a free port of the loopback.
 
     Args:
         spool: its folder.
         setup: loads the judge in a worker; None: nothing is judged.
         fetcher: of URLs.
+        executor: instead of worker processes.
         changes: of `Settings`.
     """
     settings = replace(Settings(port=0, spool=spool, slots=2, grace_s=5, limits=LIMITS), **changes)
-    executor: Callable[[], Executor] = Idle
-    if setup is not None:
+    if executor is None and setup is None:
+        executor = Idle
+    if executor is None:
         executor = functools.partial(Workers, setup, settings.workers, settings.slots, settings.limits, settings.timeout)
     with prepared(settings, executor, fetcher) as (server, address):
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            until = time.monotonic() + 120
+            until = time.monotonic() + 300
             while not (server.started and server.server.service.ready):
                 assert thread.is_alive(), "the server ended"
                 assert time.monotonic() < until, "the server does not get ready"
@@ -192,6 +201,13 @@ def serving(spool: Path, setup: Any = load, fetcher: Fetcher | None = None, **ch
         finally:
             server.should_exit = True
             thread.join()
+
+
+def face_clip(folder: Path) -> Path:
+    """A short video of a face that scikit-image carries."""
+    image = read_image(str(importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")))
+    write_video(folder / "clip.mp4", (np.ascontiguousarray(image[i : i + 400, i : i + 400]) for i in range(12)), fps=25)
+    return folder / "clip.mp4"
 
 
 def form(content: bytes, name: str = "a.mp4", **fields: str) -> tuple[bytes, dict[str, str]]:

@@ -56,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch", type=_count, default=16, metavar="N", help="faces per call of the network (default: %(default)s)")
     p.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda, ... (default: auto)")
     p.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the network in each process (default: all)")
+    p.add_argument("--engine", metavar="URL", help="triton://HOST:PORT/NAME: a Triton server runs the network; --model says of which model")
+    p.add_argument("--ray", metavar="ADDRESS", help="judge on this Ray cluster (HOST:PORT, auto, local), by Ray Serve")
+    p.add_argument("--replicas", type=_range, default=(1, 4), metavar="MIN:MAX", help="of --ray, by the jobs under way (default: 1:4)")
     add_timeout(p)
     return p
 
@@ -81,6 +84,14 @@ def _count(text: str) -> int:
     if not 1 <= value <= 100_000:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 100000, got {text}")
     return value
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition(":")
+    least, most = _count(low), _count(high or low)
+    if least > most:
+        raise argparse.ArgumentTypeError(f"expected MIN:MAX, got {text}")
+    return least, most
 
 
 def _positive(text: str) -> float:
@@ -120,7 +131,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise MissingDependencyError(f"fpg-serve needs FastAPI and others: pip install '.[serve]' ({error})") from error
     from fpg.serve.confine import Limits
     from fpg.serve.judging import Loading
-    from fpg.serve.workers import Workers, default_slots
+    from fpg.serve.ray_replicas import Cluster, RayReplicas
+    from fpg.serve.workers import Executor, Workers, default_slots
 
     token = None if arguments.token_file is None else read_token(arguments.token_file)
     processes, slots = default_slots()
@@ -139,13 +151,17 @@ def _serve(arguments: argparse.Namespace) -> int:
         slots=arguments.slots or slots,
         timeout=arguments.timeout or 366 * 86_400,
         grace_s=arguments.grace,
-        limits=Limits(memory=arguments.memory or None, cpu_s=arguments.cpu, file_bytes=arguments.quota),
+        limits=Limits(
+            memory=arguments.memory or None, cpu_s=arguments.cpu, file_bytes=arguments.quota, network=arguments.engine is not None
+        ),
     )
     model = os.path.abspath(arguments.model) if arguments.model and os.path.exists(arguments.model) else arguments.model
-    loading = Loading(model, arguments.device, arguments.threads, settings.slots, arguments.batch, commit())
-    executor: Callable[[], Workers] = functools.partial(
-        Workers, loading, settings.workers, settings.slots, settings.limits, settings.timeout
-    )
+    loading = Loading(model, arguments.device, arguments.threads, settings.slots, arguments.batch, arguments.engine, commit())
+    shared = (settings.slots, settings.limits, settings.timeout)
+    executor: Callable[[], Executor] = functools.partial(Workers, loading, settings.workers, *shared)
+    if arguments.ray is not None:
+        cluster = Cluster(arguments.ray, *arguments.replicas, gpus=int(arguments.device.startswith("cuda")))
+        executor = functools.partial(RayReplicas, loading, cluster, *shared)
     if token is None and not is_loopback(settings.host):
         print(
             f"WARNING: {settings.host} is reached from other machines, and no token is asked for: everybody there may use this server "

@@ -17,7 +17,8 @@ from fpg import __version__
 from fpg.common.crops import detection_crop
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
-from fpg.engines import load_engine
+from fpg.common.spec import read_spec
+from fpg.engines import CheckedEngine, load_engine
 from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
@@ -48,13 +49,21 @@ class Loading:
     threads: int | None = None
     slots: int = 1
     batch: int = 16
+    engine: str | None = None
+    """`triton://HOST:PORT/NAME`: where the network runs instead of here."""
     commit: str | None = None
     """Of the source (`fpg.common.source`): a worker cannot ask git, as it may start no programs."""
 
     def __call__(self) -> Judging:
         """Load the detector; with the errors of `VideoDetector`."""
         model = resolve(self.model, device=self.device)
-        engine = load_engine(model.path, device=self.device, threads=self.threads)
+        engine: CheckedEngine
+        if self.engine is not None:
+            from fpg.engines.triton import connect  # its client is not needed otherwise
+
+            engine = connect(self.engine, read_spec(model.path))
+        else:
+            engine = load_engine(model.path, device=self.device, threads=self.threads)
         # More than one job at a time, so that a batch takes the faces of several.
         detector = VideoDetector(engine, default_analyzer, jobs=self.slots, batch=self.batch, highlights=0)
         asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
