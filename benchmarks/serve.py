@@ -94,8 +94,7 @@ class Server:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().split()[-1]
-        client = Client(self.address, patience_s=300)
-        client._try("GET", "/readyz")
+        Client(self.address, patience_s=300).ready()
 
     def memory(self) -> int:
         """Resident bytes of the server and its workers."""

@@ -37,6 +37,10 @@ class Client:
         self._parts, self._patience_s = urlsplit(address), patience_s
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
+    def ready(self) -> None:
+        """Wait until the server would judge a job."""
+        self._try("GET", "/readyz")
+
     def submit(self, path: str | os.PathLike[str], **options: Any) -> dict[str, Any]:
         """Submit a file; `options`: frames, every, threshold, outputs (names with commas). The job."""
         return self._upload("/v1/jobs", path, options, {"Idempotency-Key": secrets.token_hex(16)})

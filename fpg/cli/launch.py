@@ -61,5 +61,5 @@ def import_weights() -> int:
 
 
 def serve() -> int:
-    """`fpg-serve`."""
+    """Serve a page and an HTTP API that judge videos and pictures."""
     return _launch("serve")

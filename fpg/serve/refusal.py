@@ -11,7 +11,7 @@ CODES = {
     "forbidden": (403, "URLs are not fetched (`--allow-urls`), or this one leads to an address that is not public."),
     "not_found": (404, "No such job, or it has expired; or nothing of that kind was made of it."),
     "slow": (408, "The upload stood still for too long."),
-    "conflict": (409, "The job has not ended yet, or the Idempotency-Key belongs to another upload."),
+    "conflict": (409, "The job has not ended yet, or ended without a result."),
     "too_large": (413, "The file, or a field, is larger than the server takes."),
     "queue_full": (429, "As many jobs wait as may. `Retry-After` says when to come back."),
     "fetch_failed": (502, "The address of a URL did not answer, or not with a file."),

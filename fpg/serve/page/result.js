@@ -46,6 +46,14 @@ export async function show(job) {
   await frames.faces(result);
 }
 
+// A value of JSON as a line of text.
+function plain(value) {
+  if (value === null || value === undefined) return "";
+  if (Array.isArray(value)) return value.map(plain).filter(Boolean).join("; ");
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value).map(([key, inner]) => [key, plain(inner)]).filter(([, text]) => text).map((pair) => pair.join(" ")).join(", ");
+}
+
 function help(code) {
   return {
     no_face: "The file was read, and no face was found in it. The detector judges faces alone.",
@@ -66,12 +74,13 @@ function facts(job, result) {
     ["SHA-256 of the detector", model.sha256],
     ["Score", typeof result?.score === "number" ? result.score.toFixed(6) : null],
     ["Threshold", result?.threshold],
-    ["Stream", result?.stream && Object.entries(result.stream).map(([key, value]) => `${key} ${value}`).join(", ")],
+    ["Stream", plain(result?.stream)],
     ["Frames looked at", protocol.frames && `${protocol.frames}: ${protocol.sampling}`],
     ["Aggregation", protocol.aggregation],
-    ["Content Credentials", result?.c2pa && (result.c2pa.state ?? JSON.stringify(result.c2pa))],
+    ["What the file says of itself", plain(result?.media)],
+    ["Content Credentials", plain(result?.c2pa)],
     ["Judged", job.ended && new Date(1000 * job.ended).toISOString()],
-    ...Object.entries(record).map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : value]),
+    ...Object.entries(record).map(([key, value]) => [`Record: ${key}`, plain(value)]),
   ];
   $("facts").replaceChildren(
     ...rows.filter(([, value]) => value !== undefined && value !== null && value !== "").flatMap(([name, value]) => [

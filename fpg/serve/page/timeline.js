@@ -2,9 +2,11 @@
 
 import { $, clock, element, svg } from "./dom.js";
 
-const WIDTH = 720, HEIGHT = 200, LEFT = 36, RIGHT = 10, TOP = 10, BOTTOM = 26;
+const HEIGHT = 200, LEFT = 36, RIGHT = 10, TOP = 10, BOTTOM = 26;
 
 export function draw(result, choose) {
+  $("timeline-box").hidden = (result.frames ?? []).length < 2;
+  const WIDTH = Math.max(280, $("timeline").clientWidth || 720);  // in its own pixels, so that its text stays readable
   const frames = result.frames ?? [];
   const timed = frames.some((frame) => frame.time_s > 0);
   const at = frames.map((frame) => (timed ? frame.time_s : frame.index));
@@ -57,7 +59,6 @@ export function draw(result, choose) {
         onclick: () => select(nearest(frames, segment)),
       })),
   );
-  $("timeline-box").hidden = frames.length < 2;
   if (frames.length) {
     const highest = scores.reduce((best, score, i) => ((score ?? -1) > (scores[best] ?? -1) ? i : best), 0);
     select(highest);
