@@ -179,7 +179,7 @@ def plan(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
-    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness, "timeout": timeout}
+    options: dict[str, Any] = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness, "timeout": timeout}
     items: list[Item] = []
     notes: list[str] = []
     findings = Findings()
