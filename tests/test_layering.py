@@ -66,6 +66,10 @@ TORCH_FREE = [
     "fpg.cli.detect",
     "fpg.cli.models",
     "fpg.cli.model_option",
+    "fpg.cli.doctor",
+    "fpg.cli.export",
+    "fpg.cli.umbrella",
+    "fpg.runtime.in_memory",
 ]
 
 

@@ -19,13 +19,9 @@ from fpg.common.errors import InputError
 from fpg.data.images import check_file, read_image
 from fpg.data.manifest import CHANGED, FaceRow, is_inside
 
-PNG_OPTIONS = (
-    [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    + [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
-    if hasattr(cv2, "IMWRITE_PNG_FILTER")
-    else []  # OpenCV's defaults: run lengths over the difference to the pixel on the left
-)
-"""How crops are written; lossless whatever they say."""
+_RUN_LENGTHS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+PNG_OPTIONS = [*_RUN_LENGTHS, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP] if hasattr(cv2, "IMWRITE_PNG_FILTER") else []
+"""How crops are written, lossless in any case; where OpenCV knows no filters, its defaults: run lengths over the difference to the left."""
 _OVERHEAD = 1 << 20
 """Bytes of a crop's file beyond its pixels."""
 
