@@ -213,11 +213,8 @@ def _sharpness_aware(
             with autocast(config.precision, learner.device):
                 output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
-            loss = (
-                loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
-                .means(config.loss, pairs=nominal)
-                .total
-            )
+            sums = loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
+            loss = sums.means(config.loss, pairs=nominal).total
             assert loss is not None
             learner.scaler.scale(loss).backward()
             total += loss.detach().double()
