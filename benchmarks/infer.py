@@ -30,7 +30,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from step import flops
+from flops import flops
 
 from fpg.common.errors import FpgError
 from fpg.engines import load_engine, reference_difference

@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "export": {"common", "models", "engines"},
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
+EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",
