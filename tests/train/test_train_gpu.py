@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from step import make_pairs
+from step_subject import make_pairs
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import draw_guidance
