@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"}
     | {"record", "serve"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
+EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",
