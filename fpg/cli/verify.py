@@ -85,7 +85,8 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
         exact = not problems and settings["jobs"] == 1 and same_model
         options = {key: settings[key] for key in ("frames", "every", "decode", "min_face", "batch", "threshold")}
         patience = arguments.timeout or None
-        with VideoDetector(engine, finder(settings["min_face"]), **options, timeout=patience, highlights=0) as detector:
+        names = [was["name"]]  # as results call it, wherever it lies now
+        with VideoDetector(engine, finder(settings["min_face"]), names=names, **options, timeout=patience, highlights=0) as detector:
             for result, path in _located(recorded, arguments):
                 results.append(_verified(result, path, detector, exact))
                 _tell(results[-1], result)

@@ -27,6 +27,7 @@ from fpg.findings.limits import sharpness_of
 from fpg.findings.shots import CutFinder
 from fpg.record.exhibit import Exhibit, examine
 from fpg.runtime.highlights import HighlightKeeper
+from fpg.runtime.in_memory import MemoryReader, Source, opened
 from fpg.runtime.inputs import Frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
@@ -221,17 +222,24 @@ class Judging:
         """Of all models, each once."""
         return tuple(dict.fromkeys(text for spec in self.specs for text in spec.warnings))
 
-    def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
+    def judge(self, source: Source, finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
         """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
+        with opened(source, self.options.every) as (path, name, reader):
+            result = self._in_time(path, finder, reader)
+            return result if name is None else replace(result, input=name)
+
+    def _in_time(
+        self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]], reader: MemoryReader | None
+    ) -> Judgement:
         given_up = threading.Event()
         exhibit = Exhibit()
 
         def work() -> Judgement:
             nonlocal exhibit
-            if self.options.reader is None:  # frames that come from elsewhere are not what the file holds
+            if self.options.reader is None and reader is None:  # frames that come from elsewhere are not what the file holds
                 exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return replace(self._judge(path, analyzer, given_up), exhibit=exhibit)
+                return replace(self._judge(path, analyzer, given_up, reader), exhibit=exhibit)
 
         if self.options.timeout is None:
             return work()
@@ -243,12 +251,12 @@ class Judging:
         finally:
             given_up.set()
 
-    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event) -> Judgement:
+    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event, reader: MemoryReader | None) -> Judgement:
         notes, shown = Notes(), self.options.shown
 
         def attempt(total: int | None = None) -> Judgement:
-            count, frames = self.options.open(path, total, notes)
-            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
+            count, frames = reader(self.options.frames, notes) if reader else self.options.open(path, total, notes)
+            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, shown.keep if shown else None))
 
         try:
             try:
@@ -274,9 +282,9 @@ class Judging:
         maps = self.options.maps and self.specs[0].crop == "evaluation"
         with contextlib.closing(self.scored(path, items)) as judged:
             for position, (frame, inputs, picture) in enumerate(judged):
-                if self.options.shown is not None and picture is not None:
+                if self.options.shown is not None:
                     if position == 0:  # the reading begins, or begins anew, as a codec hides frames
-                        self.options.shown.begin(path)
+                        self.options.shown.begin(path, count)
                     self.options.shown.add(path, frame, inputs, picture)
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
@@ -286,8 +294,14 @@ class Judging:
         judgement = conclude(printable(path), frames, self.threshold, keeper.best())
         return replace(judgement, warnings=self.warnings, judged_by=self.by, portraits=keeper.portraits())
 
-    def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:
-        """Faces and crops of frames that a thread decodes."""
+    def analysed(
+        self,
+        path: str | os.PathLike[str],
+        frames: Frames,
+        analyzer: Analyzer,
+        keep: Callable[[np.ndarray], np.ndarray | None] | None = None,
+    ) -> Iterator[FrameFaces]:
+        """Faces and crops of frames that a thread decodes; `keep` says what is kept of a frame to look at, None nothing."""
         cut = CutFinder()
         with closing(prefetch(self.times.timed("decode", frames), AHEAD)) as decoded:
             for index, time_s, image in decoded:
@@ -303,7 +317,7 @@ class Judging:
                 except Exception as error:  # whatever a face model throws at one input must not end the others
                     raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}", "internal") from error
                 boxes, inputs, rejected, others, poses = chosen
-                yield FrameFaces(index, float(time_s), boxes, inputs, image if images else None, rejected, others, poses, cut(image))
+                yield FrameFaces(index, float(time_s), boxes, inputs, keep(image) if keep else None, rejected, others, poses, cut(image))
 
     def scored(
         self, path: str | os.PathLike[str], items: Iterator[FrameFaces], patience_s: float | None = None
