@@ -7,6 +7,7 @@ import hashlib
 import os
 from typing import Any
 
+from fpg.cli.entry import add_version
 from fpg.cli.inputs import is_camera
 from fpg.cli.model_option import HELP
 from fpg.cli.options import Default, add_shared, check_outputs, face_pixels, positive, probability, seconds
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("inputs", metavar="INPUT", nargs="*", help="a video, an image, a folder, a URL (--urls), or the number of a camera")
     p.add_argument(
         "--model",

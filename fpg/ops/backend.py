@@ -17,10 +17,10 @@ from typing import Any, Literal
 import torch
 
 from fpg.common.errors import MissingDependencyError, UsageError
+from fpg.common.packages import BUILD_COMMAND
 
 VARIABLE = "FPG_BACKEND"
 CHOICES = ("auto", "native", "reference")
-BUILD_COMMAND = "pip install --no-build-isolation -e ."
 INTERFACE = 2
 """Of the compiled module that this code calls; the same number is in `csrc/python/module.cpp`."""
 

@@ -82,7 +82,7 @@ def open_frames(
         names = frame_files(path)
         if not names:
             raise InputError(path, "the folder holds no images", "empty")
-        wanted = _wanted(len(names), frames, every)
+        wanted = chosen_frames(len(names), frames, every)
         return len(wanted), ((i, frame_time(i), read_image(names[i], notes)) for i in wanted)
     check_file(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -93,7 +93,7 @@ def open_frames(
         packets = info.frames
         if notes is not None:
             notes.bits_per_pixel = info.bits_per_pixel
-    wanted = _wanted(packets, frames, every)
+    wanted = chosen_frames(packets, frames, every)
     images = DECODERS[decode](path, wanted, notes=notes)
     return len(wanted), images if frames is not None else _as_far_as_they_go(path, images, packets)
 
@@ -120,5 +120,6 @@ def _first(images: Frames, count: int | None) -> Frames:
             return
 
 
-def _wanted(available: int, frames: int | None, every: int) -> list[int]:
+def chosen_frames(available: int, frames: int | None, every: int) -> list[int]:
+    """Which frames of so many are looked at: that many, evenly spaced, or one in `every`."""
     return list(range(0, available, every)) if frames is None else sample_indices(available, frames)

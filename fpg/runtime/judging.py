@@ -27,6 +27,7 @@ from fpg.findings.limits import sharpness_of
 from fpg.findings.shots import CutFinder
 from fpg.record.exhibit import Exhibit, examine
 from fpg.runtime.highlights import HighlightKeeper
+from fpg.runtime.in_memory import MemoryReader, Source, opened
 from fpg.runtime.inputs import Frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
@@ -221,17 +222,24 @@ class Judging:
         """Of all models, each once."""
         return tuple(dict.fromkeys(text for spec in self.specs for text in spec.warnings))
 
-    def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
+    def judge(self, source: Source, finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
         """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
+        with opened(source, self.options.every) as (path, name, reader):
+            result = self._in_time(path, finder, reader)
+            return result if name is None else replace(result, input=name)
+
+    def _in_time(
+        self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]], reader: MemoryReader | None
+    ) -> Judgement:
         given_up = threading.Event()
         exhibit = Exhibit()
 
         def work() -> Judgement:
             nonlocal exhibit
-            if self.options.reader is None:  # frames that come from elsewhere are not what the file holds
+            if self.options.reader is None and reader is None:  # frames that come from elsewhere are not what the file holds
                 exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return replace(self._judge(path, analyzer, given_up), exhibit=exhibit)
+                return replace(self._judge(path, analyzer, given_up, reader), exhibit=exhibit)
 
         if self.options.timeout is None:
             return work()
@@ -243,11 +251,11 @@ class Judging:
         finally:
             given_up.set()
 
-    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event) -> Judgement:
+    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event, reader: MemoryReader | None) -> Judgement:
         notes, shown = Notes(), self.options.shown
 
         def attempt(total: int | None = None) -> Judgement:
-            count, frames = self.options.open(path, total, notes)
+            count, frames = reader(self.options.frames, notes) if reader else self.options.open(path, total, notes)
             return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
 
         try:

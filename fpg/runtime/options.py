@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -18,9 +19,28 @@ Measure = Callable[[np.ndarray], float]
 Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Frames]]
 """Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
 
-
 Seen = Callable[[str | os.PathLike[str], int, int], object]
 """Path of an input, its frames judged so far, frames to expect."""
+
+
+class OptionFields(TypedDict, total=False):
+    """Keyword arguments of `judge`, `judge_many` and `VideoDetector`: the fields of `Options`, where each is explained."""
+
+    frames: int | None
+    every: int
+    batch: int
+    threshold: float | None
+    highlights: int
+    maps: bool
+    measure: Measure | None
+    reader: Reader | None
+    urls: bool
+    decode: str
+    min_face: float
+    shown: ShownFrames | None
+    timeout: float | None
+    anchors: str | None
+    seen: Seen | None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from fpg.engines import load_engine
 from fpg.engines.base import Engine
 from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
+from fpg.runtime.in_memory import Source
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import (
     FrameScore,
@@ -32,8 +33,11 @@ from fpg.runtime.judgement import (
     printable,
 )
 from fpg.runtime.judging import Analyzer, Engines, FrameFaces, Judging
-from fpg.runtime.options import Options
+from fpg.runtime.options import OptionFields, Options
 from fpg.runtime.stages import StageTimes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class StreamFrame(NamedTuple):
@@ -48,11 +52,11 @@ class StreamFrame(NamedTuple):
     """uint8 [H, W, 3] RGB; None unless asked for."""
 
 
-def judge(path: str | os.PathLike[str], engine: Engines, analyzer: Analyzer, **options: Any) -> Judgement:
-    """Judge one video, image or folder of frames.
+def judge(source: Source, engine: Engines, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Judgement:
+    """Judge one video, picture or folder of frames, or what of them is in memory.
 
     Args:
-        path: the input.
+        source: see `fpg.runtime.in_memory.Source`; an array or a lossless file of the same pixels get the same judgement.
         engine: the detector, or several.
         analyzer: finds faces.
         options: of `Options`.
@@ -62,19 +66,22 @@ def judge(path: str | os.PathLike[str], engine: Engines, analyzer: Analyzer, **o
 
     Raises:
         MissingDependencyError: a part that judging needs is not installed.
+        TypeError, ValueError: `source` is none of its kinds.
     """
     chosen = Options(**options)
     with Judging.on(engine, chosen) as judging:
-        return judging.judge(path, lambda: contextlib.nullcontext(analyzer))
+        return judging.judge(source, lambda: contextlib.nullcontext(analyzer))
 
 
-def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engines, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:
+def judge_many(sources: Iterable[Source], engine: Engines, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Iterator[Judgement]:
     """`judge` each input in turn, going on after failures; `options` as there."""
     with VideoDetector(engine, lambda: analyzer, **options) as detector:
-        yield from detector.judge_many(paths)
+        yield from detector.judge_many(sources)
 
 
-def judge_frames(path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engines, **options: Any) -> Judgement:
+def judge_frames(
+    path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engines, **options: Unpack[OptionFields]
+) -> Judgement:
     """Judge frames whose faces are known: the part that prepared data and fresh inputs share.
 
     Args:
@@ -120,7 +127,7 @@ class VideoDetector:
         device: str = "auto",
         threads: int | None = None,
         names: Sequence[str] | None = None,
-        **options: Any,
+        **options: Unpack[OptionFields],
     ) -> None:
         asked: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
         engines: list[Engine] = []
@@ -155,20 +162,20 @@ class VideoDetector:
         """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
         self._judging.cancelled = True
 
-    def judge(self, path: str | os.PathLike[str]) -> Judgement:
-        """As `judge`."""
-        return self._judging.judge(path, self._finder)
+    def judge(self, source: Source) -> Judgement:
+        """As `judge`: a path, the bytes of a file, an array, a picture of Pillow, or frames."""
+        return self._judging.judge(source, self._finder)
 
-    def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
+    def judge_many(self, sources: Iterable[Source]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
         if self._jobs == 1:
-            yield from map(self.judge, paths)
+            yield from map(self.judge, sources)
             return
         waiting: deque[Future[Judgement]] = deque()
         with ThreadPoolExecutor(self._jobs) as pool:
             try:
-                for path in paths:
-                    waiting.append(pool.submit(self.judge, path))
+                for source in sources:
+                    waiting.append(pool.submit(self.judge, source))
                     if len(waiting) == 2 * self._jobs:
                         yield waiting.popleft().result()
                 while waiting:

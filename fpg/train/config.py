@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from fpg.augment.params import AugmentConfig
 from fpg.common.errors import UsageError
-from fpg.guidance.config import GuidanceConfig
-from fpg.guidance.losses import LossConfig
+from fpg.guidance.config import GuidanceConfig, LossConfig
 from fpg.models.config import DetectorConfig
 
 

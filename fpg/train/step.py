@@ -157,8 +157,9 @@ def train_step(
         world.sum_gradients(model.parameters(), factor)
         if config.optim.sam:
             _sharpness_aware(learner, passes, config, step, nominal, factor, world)
+    world.average_statistics(model)  # before the average of the weights follows them
+    if updated:
         updated = _update(learner)
-    world.average_statistics(model)
     return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
 
 
