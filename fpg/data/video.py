@@ -172,21 +172,35 @@ def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[An
             yield frame if display.is_plain(frame) else av.VideoFrame.from_ndarray(display(frame), format="rgb24")
 
 
-def map_frames(path: str | os.PathLike[str], count: int, visit: Callable[[int, float, np.ndarray], _T], *, threads: int = 0) -> list[_T]:
+def map_frames(
+    path: str | os.PathLike[str],
+    count: int,
+    visit: Callable[[int, float, np.ndarray], _T],
+    *,
+    threads: int = 0,
+    read: Callable[..., Frames] | None = None,
+) -> list[_T]:
     """Call `visit(index, time_s, image)` for `count` frames evenly over those that decode, and collect what it returns.
 
     Usually one forward pass. Where a codec hides frames (VP8's alternate references, packed B-frames), packets count
     too many; then the pass is repeated over the number that did decode, and the results of the first are dropped.
 
+    Args:
+        path: a video.
+        count: of frames.
+        visit: what is called.
+        threads: of the decoder, 0 chooses.
+        read: gives the frames, as `read_frames` does, which it is by default.
+
     Raises:
         InputError: as `probe` and `read_frames`; also when over a tenth of the frames is missing.
     """
-    packets = probe(path).frames
+    packets, read = probe(path).frames, read or read_frames
     try:
-        return [visit(*frame) for frame in read_frames(path, sample_indices(packets, count), threads=threads)]
+        return [visit(*frame) for frame in read(path, sample_indices(packets, count), threads=threads)]
     except FrameCountError as error:
         total = decodable(path, error, packets)
-    return [visit(*frame) for frame in read_frames(path, sample_indices(total, count), threads=threads)]
+    return [visit(*frame) for frame in read(path, sample_indices(total, count), threads=threads)]
 
 
 def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int) -> int:
