@@ -160,7 +160,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     shared = (settings.slots, settings.limits, settings.timeout)
     executor: Callable[[], Executor] = functools.partial(Workers, loading, settings.workers, *shared)
     if arguments.ray is not None:
-        cluster = Cluster(arguments.ray, *arguments.replicas, gpus=int(arguments.device.startswith("cuda")))
+        least, most = arguments.replicas
+        cluster = Cluster(arguments.ray, least, most, gpus=int(arguments.device.startswith("cuda")))
         executor = functools.partial(RayReplicas, loading, cluster, *shared)
     if token is None and not is_loopback(settings.host):
         print(

@@ -195,7 +195,7 @@ class RayReplicas(Executor):
                 raise MissingDependencyError(f"--ray needs Ray Serve: {install_extra('ray')} ({error})") from error
             self._stack.enter_context(connected(self._cluster.address))
             scaling = {"min_replicas": self._cluster.least, "max_replicas": self._cluster.most, "target_ongoing_requests": slots}
-            deployment = serve.deployment(
+            deployment: Any = serve.deployment(
                 Replica,
                 name="judge",
                 autoscaling_config=scaling | {"upscale_delay_s": 2, "downscale_delay_s": 60},

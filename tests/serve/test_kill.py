@@ -62,6 +62,7 @@ def submitted(client: Client, folder: Path, rng: np.random.Generator, turn: thre
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 def test_thirty_jobs_and_twenty_kills(tmp_path: Path, rng: np.random.Generator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
