@@ -139,7 +139,7 @@ class Judging:
             tell({"stage": "report", "frames": len(judged.frames)})
             results, details = answer["results"], {0: named}
             protocol, record = answer["protocol"], answer["record"]
-            write_detect_report(folder / REPORT, results, details, self._model, protocol, judged.threshold, record)
+            write_detect_report(folder / REPORT, results, details, [self._model], protocol, judged.threshold, record)
         if "overlay" in wishes.outputs and judged.frames:
             tell({"stage": "overlay", "frames": len(judged.frames)})
             try:

@@ -110,7 +110,7 @@ def close(got: np.ndarray, wanted: np.ndarray, most: float = 1.0, share: float =
     assert got.dtype == np.uint8
     assert got.shape == wanted.shape
     off = np.abs(got.astype(float) - wanted)
-    assert off.max() <= 8
+    assert off.mean() < 0.5
     assert (off > most).mean() <= share
 
 
