@@ -231,7 +231,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     size = config.model.image_size
     learner.train()
     output = learner(torch.zeros(0, 3, size, size, device=learner.device))
-    sum(x.sum() for x in output).backward()
+    torch.stack([x.sum() for x in output]).sum().backward()
 
 
 def _update(learner: Learner) -> bool:
