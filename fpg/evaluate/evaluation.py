@@ -15,7 +15,7 @@ from fpg.evaluate.protocol import plan, score
 from fpg.evaluate.summary import summarise
 from fpg.faces import default_analyzer
 from fpg.runtime.judgement import describe_protocol
-from fpg.runtime.pipeline import Analyzer
+from fpg.runtime.judging import Analyzer
 
 
 def evaluate(

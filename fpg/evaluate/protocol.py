@@ -22,8 +22,9 @@ from fpg.data.sources import HASH, SAID, Source, split_of, survey
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
 from fpg.runtime.judgement import Highlight, Judgement, failure, printable
+from fpg.runtime.judging import Analyzer, FrameFaces, choose_faces
 from fpg.runtime.options import OptionFields
-from fpg.runtime.pipeline import Analyzer, FrameFaces, choose_faces, judge, judge_frames
+from fpg.runtime.pipeline import judge, judge_frames
 from fpg.runtime.scores import faces_that_count
 
 SPLITS = ("train", "val", "test", "all")
@@ -270,7 +271,8 @@ def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec) -> Ite
         boxes = tuple(_shift(box, origin) for origin, faces in chosen for box in faces.boxes)
         inputs = tuple(image for _, faces in chosen for image in faces.inputs)
         rejected = tuple(replace(face, box=_shift(face.box, origin)) for origin, faces in chosen for face in faces.rejected)
-        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, inputs, rejected=rejected)
+        poses = tuple(pose for _, faces in chosen for pose in faces.poses)
+        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, inputs, rejected=rejected, poses=poses)
 
 
 def _shift(box: tuple[float, float, float, float], origin: tuple[int, int]) -> tuple[float, float, float, float]:

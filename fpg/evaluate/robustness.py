@@ -31,7 +31,8 @@ from fpg.evaluate.robustness_log import CLEAN, Log, Outcome
 from fpg.evaluate.summary import RELEASED_SCORE
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import printable
-from fpg.runtime.pipeline import Analyzer, judge
+from fpg.runtime.judging import Analyzer
+from fpg.runtime.pipeline import judge
 
 QUICK_VIDEOS = 25
 """Of each class, with `quick`."""

@@ -268,7 +268,7 @@ def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) ->
     model |= {"threshold": 0.5, "temperature": 1.0, "warnings": ["A <demo>."], "provenance": {"seed": 3}}
     details = {i: result for (_, i), result in pictured.items()}
     record = RunRecord((ModelRecord("m", None, {}, None),), {"frames": 32}, ("fpg-detect", "a b"), "17 <b>", "A. Person").to_json()
-    write_detect_report(tmp_path / "o.html", [r.to_json() for r in results], details, model, protocol, 0.5, record)
+    write_detect_report(tmp_path / "o.html", [r.to_json() for r in results], details, [model], protocol, 0.5, record)
     page = check_page(tmp_path / "o.html")
     assert page.tags.count("section") == MAX_SECTIONS
     assert f"The {MAX_SECTIONS} most suspicious of {3 * MAX_SECTIONS} judged inputs" in page.text
