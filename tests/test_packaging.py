@@ -91,6 +91,12 @@ def test_every_advice_installs_something_that_fpg_declares() -> None:
     assert seen > 15
 
 
+def test_messages_work_outside_a_checkout() -> None:
+    for path in sorted((ROOT / "fpg").rglob("*.py")):
+        if path.name != "packages.py":
+            assert "install '.[" not in path.read_text(encoding="utf-8"), f"{path}: take fpg.common.packages.install_extra"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
