@@ -27,10 +27,11 @@ ARROWS: dict[str, set[str]] = {
     "runtime": {"common", "engines", "faces", "findings", "data", "record"},
     "evaluate": {"common", "runtime", "engines", "faces", "findings", "data"},
     "export": {"common", "models", "engines"},
+    "serve": {"common", "runtime", "engines", "faces", "data", "record"},
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"}
-    | {"record"},
+    | {"record", "serve"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
+EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",
@@ -52,6 +53,8 @@ TORCH_FREE = [
     "fpg.record.run",
     "fpg.runtime.pipeline",
     "fpg.runtime.report",
+    "fpg.serve.app",
+    "fpg.serve.judging",
     "fpg.evaluate.metrics",
     "fpg.evaluate.protocol",
     "fpg.evaluate.report",
@@ -72,6 +75,7 @@ TORCH_FREE = [
     "fpg.cli.export",
     "fpg.cli.umbrella",
     "fpg.runtime.in_memory",
+    "fpg.cli.serve",
 ]
 
 

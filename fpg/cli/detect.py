@@ -39,13 +39,12 @@ from fpg.record.schema import SCHEMA
 from fpg.record.spool import Spool, write_results
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import is_url
-from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, printable
+from fpg.runtime.judgement import FACES, Judgement, describe_model, describe_protocol, printable
 from fpg.runtime.judging import Analyzer
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.report_pdf import find_browser, print_page
 
-FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
 UNFINISHED = ".unfinished.jsonl"
 """Behind the name of `--json`: results of a run that has not ended, where no `--jsonl` is named."""
 
@@ -247,7 +246,7 @@ def _write(session: _Session, record: RunRecord) -> None:
     if len(described) > 1:
         protocol["fusion"] = TABLES["fusion"]["text"]
     if arguments.json:
-        head = {"schema": SCHEMA, "record": record.to_json(), "model": described[0]}
+        head: dict[str, Any] = {"schema": SCHEMA, "record": record.to_json(), "model": described[0]}
         head |= {"models": described} if len(described) > 1 else {}
         head |= {"protocol": protocol, "warnings": list(dict.fromkeys(text for model in described for text in model["warnings"]))}
         skipped = [{"path": printable(item.path), "reason": item.reason} for item in session.inputs.skipped]

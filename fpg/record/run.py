@@ -39,6 +39,18 @@ class ModelRecord:
     """Of the model card beside it: file, sha256, license; None without one."""
 
 
+@functools.cache
+def machine() -> dict[str, Any]:
+    """System, processor, and versions of what a score may depend on."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {"system": platform.platform(), "processor": _processor(), "versions": versions}
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One run of a program, as it stands in every file that it writes."""
@@ -78,18 +90,6 @@ def now() -> str:
 def source(program: str) -> dict[str, str | None]:
     """Which fpg: program, version, commit (None where it is not known)."""
     return {"program": program, "version": fpg.__version__, "commit": commit()}
-
-
-@functools.cache
-def machine() -> dict[str, Any]:
-    """System, processor, and versions of what a score may depend on."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return {"system": platform.platform(), "processor": _processor(), "versions": versions}
 
 
 def _processor() -> str:

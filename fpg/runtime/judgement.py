@@ -357,6 +357,10 @@ def introduce(spec: EngineSpec, name: str | os.PathLike[str], threshold: float |
     return [f"{what}: {says}", *(f"warning: {text}" for text in spec.warnings)]
 
 
+FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
+"""How faces are found, for JSON files and reports."""
+
+
 def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation") -> dict[str, Any]:
     """How a score came about, for JSON files and reports; `every` counts when `frames` is None, `decode` is named where not the default;
     `crop` is the rule of the model's sidecar."""

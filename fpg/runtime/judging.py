@@ -256,7 +256,7 @@ class Judging:
 
         def attempt(total: int | None = None) -> Judgement:
             count, frames = reader(self.options.frames, notes) if reader else self.options.open(path, total, notes)
-            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
+            return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, shown.keep if shown else None))
 
         try:
             try:
@@ -282,9 +282,9 @@ class Judging:
         maps = self.options.maps and self.specs[0].crop == "evaluation"
         with contextlib.closing(self.scored(path, items)) as judged:
             for position, (frame, inputs, picture) in enumerate(judged):
-                if self.options.shown is not None and picture is not None:
+                if self.options.shown is not None:
                     if position == 0:  # the reading begins, or begins anew, as a codec hides frames
-                        self.options.shown.begin(path)
+                        self.options.shown.begin(path, count)
                     self.options.shown.add(path, frame, inputs, picture)
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
@@ -294,8 +294,14 @@ class Judging:
         judgement = conclude(printable(path), frames, self.threshold, keeper.best())
         return replace(judgement, warnings=self.warnings, judged_by=self.by, portraits=keeper.portraits())
 
-    def analysed(self, path: str | os.PathLike[str], frames: Frames, analyzer: Analyzer, images: bool = False) -> Iterator[FrameFaces]:
-        """Faces and crops of frames that a thread decodes."""
+    def analysed(
+        self,
+        path: str | os.PathLike[str],
+        frames: Frames,
+        analyzer: Analyzer,
+        keep: Callable[[np.ndarray], np.ndarray | None] | None = None,
+    ) -> Iterator[FrameFaces]:
+        """Faces and crops of frames that a thread decodes; `keep` says what is kept of a frame to look at, None nothing."""
         cut = CutFinder()
         with closing(prefetch(self.times.timed("decode", frames), AHEAD)) as decoded:
             for index, time_s, image in decoded:
@@ -311,7 +317,7 @@ class Judging:
                 except Exception as error:  # whatever a face model throws at one input must not end the others
                     raise InputError(path, f"frame {index}: unexpected {type(error).__name__}: {error}", "internal") from error
                 boxes, inputs, rejected, others, poses = chosen
-                yield FrameFaces(index, float(time_s), boxes, inputs, image if images else None, rejected, others, poses, cut(image))
+                yield FrameFaces(index, float(time_s), boxes, inputs, keep(image) if keep else None, rejected, others, poses, cut(image))
 
     def scored(
         self, path: str | os.PathLike[str], items: Iterator[FrameFaces], patience_s: float | None = None

@@ -162,9 +162,15 @@ class VideoDetector:
         """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
         self._judging.cancelled = True
 
-    def judge(self, source: Source) -> Judgement:
-        """As `judge`."""
-        return self._judging.judge(source, self._finder)
+    def judge(self, source: Source, **options: Unpack[OptionFields]) -> Judgement:
+        """As `judge`: a path, the bytes of a file, an array, a picture of Pillow, or frames.
+
+        Args:
+            source: what is judged.
+            options: those that differ for this input from the detector's own (not `batch`, which inputs share).
+        """
+        judging = replace(self._judging, options=replace(self.options, **options)) if options else self._judging
+        return judging.judge(source, self._finder)
 
     def judge_many(self, sources: Iterable[Source]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
@@ -231,7 +237,7 @@ class VideoDetector:
         total, seen = 0.0, 0
         _, frames = open_frames(source, None, every=every, urls=True)
         with self._finder() as analyzer:
-            items = self._judging.analysed(source, frames, analyzer, images=images)
+            items = self._judging.analysed(source, frames, analyzer, (lambda image: image) if images else None)
             with contextlib.closing(self._judging.scored(source, items, latency_s)) as judged:
                 for frame, _, image in judged:
                     extend_tracks(tracks, frame)

@@ -72,7 +72,7 @@ def _encode(path: str | os.PathLike[str], drawer: _Drawer, source: str, frames: 
     with atomic_write(path) as file:
         try:
             with av.open(file, "w", format="mp4") as container, contextlib.ExitStack() as stack:
-                stream = sound = None
+                stream, sound = None, None
                 for _, time_s, image in frames:
                     drawn = drawer.draw(time_s, image)
                     if stream is None:
@@ -84,9 +84,10 @@ def _encode(path: str | os.PathLike[str], drawer: _Drawer, source: str, frames: 
                     last = max(last + 1, round(time_s / _TIME_BASE))  # encoders want rising times
                     frame.pts, frame.time_base = last, _TIME_BASE
                     container.mux(stream.encode(frame))
+                    assert sound is not None
                     sound.until(time_s)
                     count += 1
-                if stream is not None:
+                if stream is not None and sound is not None:
                     container.mux(stream.encode(None))
                     sound.until(None)
         except av.FFmpegError as error:

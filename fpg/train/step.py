@@ -92,7 +92,8 @@ def parts(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[P
             continue
         part = slice(int(indices[0]), int(indices[-1]) + 1)
         pairs = to_pairs(batch, config, device, part)
-        yield Part(pairs, batch["samples"][part], batch["pose"][part].to(device), batch["face_size"][part].to(device))
+        known = (batch[name][part].to(device, non_blocking=True) for name in ("pose", "face_size"))
+        yield Part(pairs, batch["samples"][part], *known)
 
 
 class Seen(NamedTuple):
@@ -166,7 +167,10 @@ def train_step(
 def _pass(
     learner: Learner, quality: QualityTarget | None, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: Clock
 ) -> tuple[Tensor, Seen]:
-    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen."""
+    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen.
+
+    With float32 or bfloat16 nothing here waits for a GPU: it is asked once per step, for these numbers, when all of its work is queued.
+    """
     precision = autocast(config.precision, learner.device)
     draws = draw_guidance(config.seed, epoch, step, part.samples, config.guidance)
     with clock.lap("guidance"), precision:
@@ -183,8 +187,9 @@ def _pass(
     losses = sums.means(config.loss, pairs=nominal)
     assert losses.total is not None
     learner.scaler.scale(losses.total).backward()
-    counts = (sums.selected.sum(), len(part.samples), refined.refined.sum(), refined.kept_unrefined)
-    numbers = [*(torch.as_tensor(value, device=learner.device).detach().double() for value in (*losses[:4], *counts))]
+    seen = torch.full((), len(part.samples), device=learner.device)
+    counts = (sums.selected.sum(), seen, refined.refined.sum(), refined.kept_unrefined)
+    numbers = [value.detach().double() for value in (*losses[:4], *counts) if value is not None]
     return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
 
 
@@ -213,11 +218,8 @@ def _sharpness_aware(
             with autocast(config.precision, learner.device):
                 output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
-            loss = (
-                loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
-                .means(config.loss, pairs=nominal)
-                .total
-            )
+            sums = loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
+            loss = sums.means(config.loss, pairs=nominal).total
             assert loss is not None
             learner.scaler.scale(loss).backward()
             total += loss.detach().double()
@@ -234,7 +236,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     size = config.model.image_size
     learner.train()
     output = learner(torch.zeros(0, 3, size, size, device=learner.device))
-    sum(x.sum() for x in output).backward()
+    torch.stack([x.sum() for x in output]).sum().backward()
 
 
 def _update(learner: Learner) -> bool:
