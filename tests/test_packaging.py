@@ -22,7 +22,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-SOURCES = [".py", ".md", ".txt", ".sh", ".toml", ".yaml", ".ipynb", ".cpp", ".h"]
+SOURCES = [".py", ".md", ".txt", ".toml", ".yaml", ".ipynb", ".cpp", ".h"]
 ADVICE = re.compile(r"pip(?:3)? (?:[-'\w=. ]*? )?install ([^`\n]*)")
 
 
