@@ -9,7 +9,7 @@
 #   and, for one thing at a time: build tests sanitize kernels step infer clip video
 #
 # --rehearse (or FPG_SUITE_DEVICE=cpu): the same on a CPU with tiny sizes, and without the packages that such an image lacks
-# (benchmarks/rehearsal). Nothing that it times means anything.
+# (benchmarks/bare). Nothing that it times means anything.
 #
 # OUT: folder of CSV rows and logs (default build/gpu_suite), few and small enough to be brought back; suite.csv has a row per step as
 # soon as it is done. FPG_SUITE_SECONDS: of each part (default 285); what does not fit any more is a row that says so.
@@ -28,15 +28,14 @@ for name; do
 done
 LOGS=build/gpu_suite_logs
 mkdir -p "$OUT" "$LOGS"
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-if [ "$DEVICE" = cuda ]; then export FPG_REQUIRE_CUDA=1 FPG_BACKEND=native; else export PYTHONPATH="$PWD/benchmarks/rehearsal:$PYTHONPATH"; fi
-mapfile -t cuda_tests < <(grep -rl --include='*.py' 'pytest.mark.cuda' tests)
+export PYTHONPATH="$PWD/benchmarks/bare:$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+if [ "$DEVICE" = cuda ]; then export FPG_REQUIRE_CUDA=1 FPG_BACKEND=native; else export FPG_HIDE_PACKAGES=1; fi
 pairs_tests=tests/augment; [ -d tests/pairs ] && pairs_tests=tests/pairs
 pytest=("$PYTHON" -m pytest -q -p no:cacheprovider -m cuda)
 kernel_tests=("${pytest[@]}" tests/ops "$pairs_tests" -k 'not stream and not captured and not wait and not 70000')
 # Without torch's caching allocator every tensor is an allocation of its own, so that an access beyond it is seen.
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 9 --target-processes all)
-failed=0 part='' began=$SECONDS
+cuda_tests=() failed=0 part='' began=$SECONDS
 [ -e "$OUT/suite.csv" ] || echo 'part,step,result,seconds,detail' >"$OUT/suite.csv"
 
 left() { echo $((BUDGET - (SECONDS - began))); }
@@ -58,7 +57,23 @@ run() {
   [ $code -eq 0 ] || { failed=1; echo "== $step failed with $code; the end of its log:"; tail -n 40 "$log"; }
   { echo "== $step: $*"; cat "$log"; } >>"$OUT/$part.log"
   row "$step" "$([ $code -eq 0 ] && echo passed || echo "failed $code")" $((SECONDS - start)) \
-    "$(grep -E 'passed|failed|skipped|ERROR SUMMARY|RACECHECK SUMMARY|pairs;' "$log" | tail -n 1)"
+    "$(grep -E '[0-9]+ (passed|failed|skipped|error)|ERROR SUMMARY|RACECHECK SUMMARY|pairs;' "$log" | tail -n 1)"
+}
+
+tests() {
+  local needed=() missing
+  mapfile -t files < <(grep -rl --include='*.py' 'pytest.mark.cuda' tests)
+  for file in "${files[@]}"; do
+    case $file in
+      tests/export/*) needed=(openvino onnxconverter_common) ;;
+      tests/data_prep/*) needed=(torchcodec) ;;
+      *) needed=() ;;
+    esac
+    missing=''
+    for package in "${needed[@]}"; do "$PYTHON" -c "import $package" 2>/dev/null || missing=$package; done
+    if [ -n "$missing" ]; then row "${file##*/}" 'not run' 0 "$missing is not on this machine"; else cuda_tests+=("$file"); fi
+  done
+  run tests 150 "${pytest[@]}" "${cuda_tests[@]}"
 }
 
 build() {
@@ -116,11 +131,11 @@ train() {
 do_part() {
   part=$1 began=$SECONDS
   case $1 in
-    prove) build; run tests 150 "${pytest[@]}" "${cuda_tests[@]}"; sanitize ;;
+    prove) build; tests; sanitize ;;
     train) [ "$DEVICE" = cuda ] && build; train ;;
     measure) [ "$DEVICE" = cuda ] && build; step 150; infer 60 35; clip ;;
     build) build ;;
-    tests) run tests 150 "${pytest[@]}" "${cuda_tests[@]}" ;;
+    tests) tests ;;
     sanitize) sanitize ;;
     kernels) run kernels 90 "$PYTHON" benchmarks/gpu_kernels.py --csv "$OUT/kernels.csv" ;;
     step) step 200 ;;
