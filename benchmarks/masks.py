@@ -30,7 +30,7 @@ from fpg.augment.warp import affine_matrix, deform_mask, warp_mask
 from fpg.ops import masks as ops
 from fpg.ops.mask_table import MaskTable
 
-VECTORS = Path(__file__).parents[1] / "tests" / "data" / "vectors" / "hulls.npz"
+VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "data" / "hulls.npz"
 
 
 def scipy_deform(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -16,16 +16,20 @@ ARROWS: dict[str, set[str]] = {
     "common": set(),
     "ops": {"common", "_C"},
     "faces": {"common"},
+    "findings": {"common"},
     "data": {"common", "faces"},
     "augment": {"common", "ops"},
     "models": {"common"},
     "guidance": {"common", "ops", "augment"},
     "train": {"common", "guidance", "augment", "models", "data"},
     "engines": {"common"},
-    "runtime": {"common", "engines", "faces", "data"},
-    "evaluate": {"common", "runtime", "engines", "faces", "data"},
+    "record": {"common", "data"},
+    "runtime": {"common", "engines", "faces", "findings", "data", "record"},
+    "evaluate": {"common", "runtime", "engines", "faces", "findings", "data"},
     "export": {"common", "models", "engines"},
-    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"},
+    "serve": {"common", "runtime", "engines", "faces", "data", "record"},
+    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"}
+    | {"record", "serve"},
 }
 EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
@@ -40,12 +44,17 @@ TORCH_FREE = [
     "fpg.data.prepare",
     "fpg.data.sample",
     "fpg.faces",
+    "fpg.findings.finding",
     "fpg.engines",
     "fpg.engines.openvino",
     "fpg.engines.resolve",
     "fpg.engines.onnxruntime",
+    "fpg.record.exhibit",
+    "fpg.record.run",
     "fpg.runtime.pipeline",
     "fpg.runtime.report",
+    "fpg.serve.app",
+    "fpg.serve.judging",
     "fpg.evaluate.metrics",
     "fpg.evaluate.protocol",
     "fpg.evaluate.report",
@@ -62,6 +71,11 @@ TORCH_FREE = [
     "fpg.cli.detect",
     "fpg.cli.models",
     "fpg.cli.model_option",
+    "fpg.cli.doctor",
+    "fpg.cli.export",
+    "fpg.cli.umbrella",
+    "fpg.runtime.in_memory",
+    "fpg.cli.serve",
 ]
 
 

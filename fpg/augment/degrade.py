@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fpg.augment.photometry import compress_jpeg
 from fpg.common.codec import H264, H265, available, through_encoder
 from fpg.common.errors import UsageError
 
@@ -158,6 +157,8 @@ def degrade(images: Sequence[np.ndarray], params: DegradeParams) -> list[np.ndar
     if params.video is not None:
         parts = _encoded(parts, *params.video, params.pan)
     if params.jpeg_quality is not None:
+        from fpg.augment.photometry import compress_jpeg  # which imports torch
+
         parts = [compress_jpeg(part, params.jpeg_quality) for part in parts]
     return [part if small_size == (width, height) else cv2.resize(part, (width, height), interpolation=params.up) for part in parts]
 

@@ -17,16 +17,14 @@ import numpy as np
 
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_extra
 from fpg.engines.tensorrt import MODULES
 from fpg.export import onnx as onnx_export
 from fpg.export.graph import INPUT, Network
 
 SUFFIX = ".engine"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
-ADVICE = {
-    "tensorrt": "pip install '.[tensorrt]' (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx",
-    "tensorrt-rtx": "pip install '.[tensorrt-rtx]'",
-}
+_ADVICE = {"tensorrt": " (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx"}
 BATCHES = (1, 8, 32)
 """Batch buckets by default: one optimisation profile each."""
 
@@ -40,7 +38,9 @@ def load_package(target: str) -> Any:
     try:
         return importlib.import_module(MODULES[target])
     except (ImportError, OSError, RuntimeError) as error:
-        raise MissingDependencyError(f"{target}: {MODULES[target]} cannot be loaded ({error}): {ADVICE[target]}") from error
+        raise MissingDependencyError(
+            f"{target}: {MODULES[target]} cannot be loaded ({error}): {install_extra(target)}{_ADVICE.get(target, '')}"
+        ) from error
 
 
 def build(
@@ -121,13 +121,24 @@ def write(
     step: int,
     target: str,
     batches: Sequence[int],
-    **options: Any,
+    *,
+    timing_cache: Path | None = None,
+    version_compatible: bool = False,
+    hardware_compatible: bool = False,
 ) -> dict[str, Any]:
     """The network as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
     load_package(target)  # before anything takes time
     source = path.with_suffix(".onnx")
     onnx_export.write(network, source, precision, calibration, step)
-    return build(target, source, path, batches, **options)
+    return build(
+        target,
+        source,
+        path,
+        batches,
+        timing_cache=timing_cache,
+        version_compatible=version_compatible,
+        hardware_compatible=hardware_compatible,
+    )
 
 
 def inspect(target: str, path: Path) -> list[dict[str, Any]]:

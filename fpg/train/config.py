@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from fpg.augment.params import AugmentConfig
 from fpg.common.errors import UsageError
-from fpg.guidance.config import GuidanceConfig
-from fpg.guidance.losses import LossConfig
+from fpg.guidance.config import GuidanceConfig, LossConfig
 from fpg.models.config import DetectorConfig
 
 
@@ -36,10 +35,14 @@ class ModelConfig(DetectorConfig):
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW and its schedule."""
+    """The optimiser and its schedule."""
 
+    name: Literal["adamw", "sgd"] = "adamw"
+    """`adamw`, FPG's, or `sgd` with momentum, SBI's (below SAM)."""
     lr: float = 1e-4
     """Full learning rate."""
+    momentum: float = 0.9
+    """Of `sgd`."""
     beta1: float = 0.9
     """Decay of AdamW's first moment."""
     beta2: float = 0.98
@@ -74,10 +77,11 @@ class TrainConfig:
     """Folder of the run; refused when it holds anything, unless `--resume`."""
     data: list[str] = field(default_factory=list)
     """One or several folders prepared by fpg-prepare. Only their real videos are used, unless `fakes` are `given`."""
-    method: Literal["fpg", "sbi", "sbi-sam", "plain-sbi", "real-fake"] = "fpg"
+    method: Literal["fpg", "sbi", "sbi-sam", "plain-sbi", "sbi-published", "real-fake"] = "fpg"
     """What is trained. All but `fpg` are for comparison and set the fields that make them what they are (see `fpg.train.methods`): `sbi`
-    the same network without guidance, similarity and quality loss; `sbi-sam` that with SAM; `plain-sbi` a bare backbone with a linear
-    layer; `real-fake` learns from the fake videos of the data instead of self-blended ones."""
+    SBI's data in FPG's recipe, the same network without guidance, similarity and quality loss; `sbi-sam` that with SAM; `plain-sbi` a
+    bare backbone with a linear layer; `sbi-published` that as SBI was trained, with SAM over SGD, 100 epochs and a loss over all images;
+    `real-fake` learns from the fake videos of the data instead of self-blended ones."""
     seed: int = 0
     """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers; on the number
     of processes only through dropout and, on CPUs, batch statistics."""
@@ -195,6 +199,9 @@ class TrainConfig:
             require(0 <= getattr(self, name) <= limit, name, f"a number in 0..{limit}", getattr(self, name))
         require(0 <= self.ema < 1, "ema", "a decay in [0, 1)", self.ema)
         require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
+        require(0 <= self.optim.momentum < 1, "optim.momentum", "a number in [0, 1)", self.optim.momentum)
+        alone = self.loss.over == "selected" or not (self.loss.similarity or self.loss.quality)
+        require(alone, "loss.over", "selected, as similarity and quality loss are means over the selected pairs", self.loss.over)
         require(self.optim.sam_rho > 0, "optim.sam_rho", "a number > 0", self.optim.sam_rho)
         given = self.fakes == "given" and (self.guidance.shape or self.guidance.magnitude or self.loss.similarity > 0)
         require(

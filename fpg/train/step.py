@@ -158,8 +158,9 @@ def train_step(
         world.sum_gradients(model.parameters(), factor)
         if config.optim.sam:
             _sharpness_aware(learner, passes, config, step, nominal, factor, world)
+    world.average_statistics(model)  # before the average of the weights follows them
+    if updated:
         updated = _update(learner)
-    world.average_statistics(model)
     return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
 
 
@@ -182,7 +183,7 @@ def _pass(
     with precision:
         output = learner(images)
     target = output.quality.detach() if target is None else target
-    sums = loss_sums(output, refined.pairs.mask, target, config.loss.class_weights)
+    sums = loss_sums(output, _counting(refined.pairs.mask, config), target, config.loss.class_weights)
     losses = sums.means(config.loss, pairs=nominal)
     assert losses.total is not None
     learner.scaler.scale(losses.total).backward()
@@ -190,6 +191,11 @@ def _pass(
     counts = (sums.selected.sum(), seen, refined.refined.sum(), refined.kept_unrefined)
     numbers = [value.detach().double() for value in (*losses[:4], *counts) if value is not None]
     return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
+
+
+def _counting(mask: Tensor, config: TrainConfig) -> Tensor:
+    """The masks [N, 1, S, S] that say which pairs count in the losses: with `loss.over` all of them, whatever was forged."""
+    return torch.ones_like(mask) if config.loss.over == "all" else mask
 
 
 def _sharpness_aware(
@@ -212,7 +218,8 @@ def _sharpness_aware(
             with autocast(config.precision, learner.device):
                 output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
-            loss = loss_sums(output, seen.pairs.mask, target, config.loss.class_weights).means(config.loss, pairs=nominal).total
+            sums = loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
+            loss = sums.means(config.loss, pairs=nominal).total
             assert loss is not None
             learner.scaler.scale(loss).backward()
             total += loss.detach().double()
@@ -229,7 +236,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     size = config.model.image_size
     learner.train()
     output = learner(torch.zeros(0, 3, size, size, device=learner.device))
-    sum(x.sum() for x in output).backward()
+    torch.stack([x.sum() for x in output]).sum().backward()
 
 
 def _update(learner: Learner) -> bool:

@@ -20,7 +20,7 @@ from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 
 SIZE = 96
-VECTORS = Path(os.environ.get("FPG_VECTORS", Path(__file__).parents[1] / "data" / "vectors"))
+VECTORS = Path(os.environ.get("FPG_VECTORS", Path(__file__).parents[1] / "vectors" / "data"))
 ALL = AugmentConfig(donor=DonorConfig(probability=1.0), retexture=RetextureConfig(probability=1.0), degrade=DegradeConfig(probability=1.0))
 
 

