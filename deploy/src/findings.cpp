@@ -253,7 +253,7 @@ std::vector<TrackScore> Judgement::tracks() const {
   std::vector<TrackScore> result;
   for (const auto& [number, track] : seen) {
     double sum = 0;
-    for (const double score : track.scores) sum += score;
+    for (const double one : track.scores) sum += one;
     TrackScore found;
     found.track = number;
     found.frames = static_cast<int64_t>(track.scores.size());
