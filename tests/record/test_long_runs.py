@@ -129,6 +129,20 @@ def test_a_resumed_report_has_its_pictures(tmp_path: Path) -> None:
     assert pictures[0] == pictures[1] == 6
 
 
+def test_lines_go_through_a_pipe_and_a_full_disk_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "in" / "a.png", face_image(230))
+    (tmp_path / "in" / "raw.nef").write_bytes(b"not read")
+    process = start(tmp_path / "in", "--jsonl", "/dev/stderr", "--json", tmp_path / "o.json")
+    _, errors = process.communicate(timeout=120)
+    lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    assert [Path(line["input"]).name for line in lines] == ["a.png", "raw.nef"]
+    assert lines[1]["sha256"] is not None
+    assert [r["input"] for r in json.loads((tmp_path / "o.json").read_text())["results"]] == [line["input"] for line in lines]
+    if os.path.exists("/dev/full"):
+        assert detect.main(["m.xml", str(tmp_path / "in"), "--jsonl", "/dev/full"]) == 1
+        assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_lines_come_as_inputs_end(tmp_path: Path) -> None:
     folder = inputs(tmp_path / "in", 6)
     process = start(folder, "--jsonl", tmp_path / "o.jsonl", slow_s=0.5)
