@@ -167,7 +167,7 @@ def detect(arguments: argparse.Namespace, models: list[Loaded]) -> int:
     if arguments.pdf:
         find_browser()  # complain before anything is judged
     inputs = expand(arguments.inputs)
-    overlays = Overlays(arguments.overlay, inputs.files) if arguments.overlay else None
+    overlays = Overlays(arguments.overlay, inputs.files, arguments.watch) if arguments.overlay else None
     if arguments.decode == "cuda":
         check_device("cuda")
     finder = _finder(arguments, arguments.min_face)
