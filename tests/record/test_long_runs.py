@@ -27,15 +27,22 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(detect, "load_engine", lambda path, **options: BrightnessEngine())
     monkeypatch.setattr(detect, "default_analyzer", GreenAnalyzer)
+    yield
+    while STARTED:  # whatever the test came to
+        STARTED.pop().kill()
+
+
+STARTED: list[subprocess.Popen[str]] = []
 
 
 def start(*arguments: object, slow_s: float = 0) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "FPG_SLOW_S": str(slow_s)}
     command = [sys.executable, str(TESTS / "detect_process.py"), "m.xml", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    STARTED.append(subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    return STARTED[-1]
 
 
 def until_lines(path: Path, count: int, process: subprocess.Popen[str], patience_s: float = 120) -> None:
