@@ -31,7 +31,7 @@ from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
 from fpg.engines.cuda import open_cuda
 from fpg.engines.tensorrt import MODULES
-from fpg.ops.backend import BUILD_COMMAND, backend, native_built, native_module
+from fpg.ops.backend import BUILD_COMMAND, backend, build_info, native, native_built
 
 EPILOG = """examples:
   fpg-doctor              tables for people; exit code 1 when something required is broken
@@ -205,7 +205,7 @@ def examine_kernels(problems: list[Problem]) -> tuple[dict[str, Any] | None, str
     build = None
     try:
         if native_built():
-            build = dict(native_module().build_info())
+            build = build_info()
         else:
             problems.append(Problem("the compiled kernels are not built: operations run as pure torch", BUILD_COMMAND, False))
         return build, backend("cpu")
@@ -247,7 +247,7 @@ def examine_cuda(build: dict[str, Any] | None, broken: dict[str, str]) -> dict[s
         return {"devices": [_gpu(torch.cuda.get_device_properties(i)) for i in range(torch.cuda.device_count())], "reason": ""}
     if torch.version.cuda is None:
         return {"devices": [], "reason": f"torch {torch.__version__} is built without CUDA"}
-    reason = native_module().cuda_status()[1] if build and build["cuda"] else ""
+    reason = native.cuda_status()[1] if build and build["cuda"] else ""
     return {"devices": [], "reason": reason or "torch sees no NVIDIA driver or no GPU"}
 
 

@@ -7,12 +7,14 @@ this build has them. The choice is a decision made before the call and logged on
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import logging
 import os
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -21,8 +23,8 @@ from fpg.common.errors import MissingDependencyError, UsageError
 VARIABLE = "FPG_BACKEND"
 CHOICES = ("auto", "native", "reference")
 BUILD_COMMAND = "pip install --no-build-isolation -e ."
-INTERFACE = 2
-"""Of the compiled module that this code calls; the same number is in `csrc/python/module.cpp`."""
+STUB = Path(__file__).parents[1] / "_C.pyi"
+"""Names and arguments of the compiled module; the build puts the SHA-256 of this file into it."""
 
 Backend = Literal["native", "reference"]
 
@@ -48,13 +50,32 @@ def native_module() -> ModuleType:
         module = importlib.import_module("fpg._C")
     except ImportError as error:
         raise MissingDependencyError(f"fpg._C does not load ({error}): run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference") from error
-    built = getattr(module, "INTERFACE", 1)
-    if built != INTERFACE:
+    if getattr(module, "INTERFACE", None) != hashlib.sha256(STUB.read_bytes()).hexdigest():
         raise MissingDependencyError(
-            f"fpg._C was built from other sources (interface {built}, expected {INTERFACE}): "
+            f"fpg._C was built from other sources (its interface is not that of {STUB.name}): "
             f"run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference"
         )
     return module
+
+
+class _Native:
+    """`fpg._C`, loaded when something of it is first used; raises as `native_module`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(native_module(), name)
+
+
+if TYPE_CHECKING:
+    from fpg import _C as native
+else:
+    native = _Native()
+
+
+def build_info() -> dict[str, Any]:
+    """What was built: version, compiler, build_type, cuda, cuda_version, cuda_architectures; raises as `native_module`."""
+    info = native.build_info()
+    names = ("version", "compiler", "build_type", "cuda", "cuda_version", "cuda_architectures")
+    return {name: getattr(info, name) for name in names}
 
 
 def backend(device_type: str = "cpu") -> Backend:
@@ -94,11 +115,11 @@ def _unsupported(device_type: str) -> str:
         return ""
     if device_type != "cuda":
         return f"fpg has no kernels for {device_type}"
-    return "" if native_module().build_info()["cuda"] else "fpg._C was built without CUDA (install it with nvcc on PATH)"
+    return "" if native.build_info().cuda else "fpg._C was built without CUDA (install it with nvcc on PATH)"
 
 
-def native_target(device: torch.device) -> Any:
+def native_target(device: torch.device) -> native.Target:
     """Device, current stream and thread number as the compiled module takes them."""
     on_gpu = device.type == "cuda"
     stream = torch.cuda.current_stream(device).cuda_stream if on_gpu else 0
-    return native_module().Target(device.index if on_gpu else -1, stream, torch.get_num_threads())
+    return native.Target(device.index if on_gpu else -1, stream, torch.get_num_threads())

@@ -16,15 +16,17 @@ import torch
 from alternatives.released_step import released_step
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from whole_loss import fpg_loss
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws, draw_guidance
-from fpg.guidance.guide import Pairs, refine
-from fpg.guidance.losses import LossConfig, fpg_loss
+from fpg.guidance.guide import refine
+from fpg.guidance.losses import LossConfig
 from fpg.guidance.shape import Feathering, kernel_feathering
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
 from fpg.ops.backend import native_built
+from fpg.pairs import Pairs
 
 MakePairs = Callable[..., Pairs]
 BACKBONES = [("test_efficientnet", 64), ("convnext_atto", 64), ("test_vit", 64)]
