@@ -2,6 +2,7 @@
 #
 #   fpg_error_codes(TABLE HEADER)   {"code": "what it means"} -> fpg::runtime::codes::code
 #   fpg_file_kinds(TABLE HEADER)    fpg/common/file_kinds.json -> fpg::runtime::kinds
+#   fpg_media_tags(TABLE HEADER)    fpg/record/media_tags.json -> fpg::runtime::tags
 
 function(fpg_error_codes table header)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${table}")
@@ -85,5 +86,33 @@ inline const std::vector<Signature> kSignatures = {
 @signatures@};
 
 }  // namespace fpg::runtime::kinds
+")
+endfunction()
+
+function(fpg_media_tags table header)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${table}")
+  file(READ "${table}" text)
+  string(JSON count LENGTH "${text}")
+  math(EXPR last "${count} - 1")
+  set(tags "")
+  foreach(i RANGE ${last})
+    string(JSON question MEMBER "${text}" ${i})
+    _fpg_words(words "${text}" "${question}")
+    string(APPEND tags "    {\"${question}\", {${words}}},\n")
+  endforeach()
+  file(CONFIGURE OUTPUT "${header}" @ONLY CONTENT
+"// Made from fpg/record/media_tags.json: tags of media files that say who made them, in the order in which they count.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fpg::runtime::tags {
+
+inline const std::vector<std::pair<std::string, std::vector<std::string>>> kTags = {
+@tags@};
+
+}  // namespace fpg::runtime::tags
 ")
 endfunction()

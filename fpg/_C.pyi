@@ -1,6 +1,7 @@
 """Types of the compiled module. Written by scripts/make_stub.py: change csrc/*/bind.cpp, build, and run that."""
 
 from collections.abc import Sequence
+from typing import Any
 
 INTERFACE: str
 MASK_ITEM_BYTES: int
@@ -19,6 +20,7 @@ class BuildInfo:
     def cuda_version(self) -> str: ...
     @property
     def cuda_architectures(self) -> list[str]: ...
+    def as_dict(self) -> dict[str, Any]: ...
 
 class MaskChain:
     def __init__(

@@ -4,8 +4,8 @@
 set -euo pipefail
 only_names=; [ "${1:-}" = --missing ] && only_names=1 && shift
 
-# What needs what: venv and headers to build the environment and _C, a compiler, libGL and glib for opencv-python.
-packages=(python3-venv python3-dev g++ libgl1 libglib2.0-0)
+# What needs what: venv and headers to build the environment and _C, a compiler.
+packages=(python3-venv python3-dev g++)
 # The C++ runtime: FFmpeg (torchcodec wants its libavdevice), libjpeg, libwebp, libtiff and libheif to decode, a JSON library.
 [ "${1:-}" = deploy ] && packages=(pkg-config libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev libjpeg-dev libwebp-dev libtiff-dev libheif-dev nlohmann-json3-dev)
 
@@ -14,13 +14,11 @@ present() {
     python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' ;;
     python3-dev) "${PYTHON:-python3}" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ;;
     g++) command -v "${CXX:-g++}" ;;
-    libgl1) ldconfig -p | grep -q 'libGL\.so\.1 ' ;;
     pkg-config) command -v pkg-config ;;
     libav*-dev | libswscale-dev | libjpeg-dev | libheif-dev) pkg-config --exists "${1%-dev}" ;;
     libwebp-dev) pkg-config --exists libwebpdemux ;;
     libtiff-dev) pkg-config --exists libtiff-4 ;;
     nlohmann-json3-dev) [ -e /usr/include/nlohmann/json.hpp ] ;;
-    libglib2.0-0) ldconfig -p | grep -q 'libglib-2\.0\.so\.0 ' ;;
   esac >/dev/null 2>&1
 }
 

@@ -35,6 +35,7 @@ def python_type(text: str) -> str:
     """A type or signature of pybind11's as a stub has it: numbers are int or float, classes have no module."""
     for name, short in _NAMES.items():
         text = text.replace(name, short)
+    text = re.sub(r"^dict$", "dict[str, Any]", text)
     text = re.sub(r"(?:typing\.)?Annotated\[(.+?)" + _SIZED.pattern + r"\]", r"\1", text)
     return text
 
@@ -47,7 +48,7 @@ def signature(function: object, name: str, method: bool = False) -> str:
         raise SystemExit(f"{name}: expected a signature of pybind11, got {line!r}")
     arguments, result = (python_type(part) for part in found.groups())
     if method:
-        arguments = re.sub(r"^self: \w+", "self", arguments)
+        arguments = re.sub(r"^(self|arg0): \w+", "self", arguments)
     return f"def {name}({arguments}) -> {result}: ..."
 
 
@@ -58,7 +59,7 @@ def class_lines(kind: type, name: str) -> list[str]:
         if isinstance(value, property):
             result = python_type((inspect.getdoc(value.fget) or "").splitlines()[0].rpartition(" -> ")[2])
             body += ["    @property", f"    def {attribute}(self) -> {result}: ..."]
-        elif attribute == "__init__" and "-> None" in (inspect.getdoc(value) or ""):
+        elif (attribute == "__init__" or not attribute.startswith("_")) and f"{attribute}(" in (inspect.getdoc(value) or ""):
             body.append("    " + signature(value, attribute, method=True))
     return [f"class {name}:", *(body or ["    ..."])]
 
@@ -69,7 +70,7 @@ def stub(module: ModuleType) -> str:
     constants = [f"{name}: {type(value).__name__}" for name, value in names.items() if isinstance(value, int | str)]
     classes = [line for name, value in names.items() if isinstance(value, type) for line in ["", *class_lines(value, name)]]
     functions = [signature(value, name) for name, value in names.items() if callable(value) and not isinstance(value, type)]
-    imports = ["from collections.abc import Sequence", ""] if "Sequence[" in "\n".join(classes + functions) else []
+    imports = ["from collections.abc import Sequence", "from typing import Any", ""]
     return "\n".join([HEADER, *imports, *constants, *classes, "", *functions, ""])
 
 

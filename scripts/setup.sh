@@ -7,6 +7,8 @@ bash scripts/debian_packages.sh
 [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
 pip=(.venv/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt)
 
+# fpg used to be installed under that name, which is another project's: two installations of one package would shadow each other.
+.venv/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes fpg opencv-python >/dev/null 2>&1 || true
 echo "Installing dependencies into .venv (PyTorch is large: a few minutes the first time) ..."
 "${pip[@]}" torch torchvision scikit-build-core pybind11 cmake ninja
 echo "Building fpg ..."

@@ -22,10 +22,12 @@ ARROWS: dict[str, set[str]] = {
     "guidance": {"common", "ops", "pairs"},
     "train": {"common", "guidance", "pairs", "models", "data"},
     "engines": {"common"},
-    "runtime": {"common", "engines", "faces", "data"},
+    "record": {"common", "data"},
+    "runtime": {"common", "engines", "faces", "data", "record"},
     "evaluate": {"common", "runtime", "engines", "faces", "data"},
     "export": {"common", "models", "engines"},
-    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "pairs", "_C"},
+    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "pairs", "_C"}
+    | {"record"},
 }
 EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
@@ -44,6 +46,8 @@ TORCH_FREE = [
     "fpg.engines.openvino",
     "fpg.engines.resolve",
     "fpg.engines.onnxruntime",
+    "fpg.record.exhibit",
+    "fpg.record.run",
     "fpg.runtime.pipeline",
     "fpg.runtime.report",
     "fpg.evaluate.metrics",

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <set>
@@ -28,7 +30,9 @@ constexpr const char* kUsage =
     "  --model MODEL        a packaged model by name, an exported model (.xml, .engine) with its .spec.json, or a folder with "
     "one\n"
     "                       (default: starter); a model file in front of the inputs is taken for the model, too\n"
-    "  --json FILE          write every score as JSON\n"
+    "  --json FILE          write every score, and the record of the run, as JSON\n"
+    "  --jsonl FILE         write a JSON line per input as it ends, each with the record of the run\n"
+    "  --case NAME, --examiner NAME   what the record is for, and who examined\n"
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
     "  --show-frames DIR    write the frames and crops that were judged as PNG, upright as judged, and an index.json\n"
     "  --frames N|all       frames per video, evenly spaced (default: 32)\n"
@@ -71,7 +75,8 @@ double real(const std::string& name, const std::string& text, double most) {
 struct Arguments {
   std::string model;
   std::vector<std::string> inputs;
-  std::string json, csv;
+  std::string json, jsonl, csv;
+  RunRecord record;
   bool stats = false;
   Options options;
 };
@@ -123,6 +128,12 @@ Arguments parse(int argc, char** argv) {
       result.model = value;
     } else if (name == "--json") {
       result.json = value;
+    } else if (name == "--jsonl") {
+      result.jsonl = value;
+    } else if (name == "--case") {
+      result.record.case_name = value;
+    } else if (name == "--examiner") {
+      result.record.examiner = value;
     } else if (name == "--csv") {
       result.csv = value;
     } else if (name == "--frames") {
@@ -162,12 +173,16 @@ Arguments parse(int argc, char** argv) {
     result.options.frames = 0;
   }
   result.inputs = names;
-  for (const std::string& out : {result.json, result.csv}) {
+  std::set<std::string> outputs;
+  for (const std::string& out : {result.json, result.jsonl, result.csv}) {
     std::error_code ignored;
-    if (!out.empty() && std::filesystem::is_directory(out, ignored))
-      throw UsageError(out + " is a folder: name the file to write");
+    if (out.empty()) continue;
+    if (std::filesystem::is_directory(out, ignored)) throw UsageError(out + " is a folder: name the file to write");
+    if (!outputs.insert(out).second) throw UsageError("two outputs name the same file");
   }
-  if (!result.json.empty() && result.json == result.csv) throw UsageError("two outputs name the same file");
+  result.record.command = {argv, argv + argc};
+  result.record.command[0] = result.record.program;
+  result.record.started = now_utc();
   return result;
 }
 
@@ -226,10 +241,17 @@ std::string one_line(const std::string& text) {
   return result;
 }
 
-// Text for a CSV; what a spreadsheet would take for a formula begins with an apostrophe.
+// Text for a CSV: quoted always, so that a separator of another country's spreadsheets begins no cell; what a spreadsheet would
+// take for a formula (the last four are full-width forms) begins with an apostrophe.
 std::string quoted(std::string text) {
-  if (!text.empty() && std::string("=+-@\t\r").find(text[0]) != std::string::npos) text.insert(0, "'");
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  const std::string start = text.substr(std::min(text.find_first_not_of(' '), text.size()));
+  for (const char* formula :
+       {"=", "+", "-", "@", "\t", "\r", "\n", "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"}) {
+    if (start.rfind(formula, 0) == 0) {
+      text.insert(0, "'");
+      break;
+    }
+  }
   std::string result = "\"";
   for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
   return result + "\"";
@@ -241,38 +263,98 @@ std::string joined(const std::vector<std::string>& texts) {
   return result;
 }
 
+std::string csv_line(const std::vector<std::string>& cells) {
+  std::string line;
+  for (const std::string& cell : cells) line += (line.empty() ? "" : ",") + cell;
+  return line + "\n";
+}
+
+// A number in a cell: quoted as text is, and no formula.
+std::string number_cell(const char* format, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return std::string("\"") + text + "\"";
+}
+
 std::string csv_of(const std::vector<Judgement>& results) {
-  std::string text = "input,frame,time_s,x0,y0,x1,y1,score,track,error,error_code,warnings\n";
+  const std::string none = "\"\"";
+  std::vector<std::string> head;
+  for (const char* name :
+       {"input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings"})
+    head.push_back(quoted(name));
+  std::string text = csv_line(head);
   for (const Judgement& result : results) {
-    const std::string input = quoted(result.input);
-    const std::string warnings = quoted(joined(result.warnings)) + "\n";
-    if (!result.error.empty()) text += input + ",,,,,,,,," + quoted(result.error) + "," + result.error_code + "," + warnings;
+    const std::string input = quoted(result.input), warnings = quoted(joined(result.warnings));
+    if (!result.error.empty()) {
+      std::vector<std::string> cells(8, none);
+      cells.insert(cells.begin(), input);
+      cells.insert(cells.end(), {quoted(result.error), quoted(result.error_code), warnings});
+      text += csv_line(cells);
+    }
     for (const FrameScore& frame : result.frames) {
       for (const FaceScore& face : frame.faces) {
-        char line[256];
-        std::snprintf(line, sizeof line, ",%lld,%.4f,%.2f,%.2f,%.2f,%.2f,%.6f,%d,,,", static_cast<long long>(frame.index),
-                      frame.time_s, face.box[0], face.box[1], face.box[2], face.box[3], face.score, face.track);
-        text += input + line + warnings;
+        std::vector<std::string> cells = {input, number_cell("%.0f", static_cast<double>(frame.index)),
+                                          number_cell("%.4f", frame.time_s)};
+        for (const double edge : face.box) cells.push_back(number_cell("%.2f", edge));
+        cells.insert(cells.end(), {number_cell("%.6f", face.score), number_cell("%.0f", face.track), none, none, warnings});
+        text += csv_line(cells);
       }
     }
   }
   return text;
 }
 
-void show(const std::vector<Judgement>& results) {
-  std::puts("score  verdict  frames  input");
-  for (const Judgement& r : results) {
-    if (r.score) {
-      std::printf("%5.3f  %-7s  %6lld  %s\n", *r.score, r.verdict.c_str(), static_cast<long long>(r.frames_with_face()),
-                  one_line(r.input).c_str());
-    } else {
-      std::printf("    -  -             -  %s\n", one_line(r.input).c_str());
-      std::fflush(stdout);
-      std::fprintf(stderr, "error: %s: %s\n", one_line(r.input).c_str(), one_line(r.error).c_str());
-    }
+void show(const Judgement& r) {
+  if (r.score) {
+    std::printf("%5.3f  %-7s  %6lld  %s\n", *r.score, r.verdict.c_str(), static_cast<long long>(r.frames_with_face()),
+                one_line(r.input).c_str());
+  } else {
+    std::printf("    -  -             -  %s\n", one_line(r.input).c_str());
+    std::fflush(stdout);
+    std::fprintf(stderr, "error: %s: %s\n", one_line(r.input).c_str(), one_line(r.error).c_str());
   }
   std::fflush(stdout);
 }
+
+// Takes results as they come: shows a line, writes a JSON line that the end of the program does not take away.
+class Taken {
+ public:
+  Taken(const Arguments& arguments, const EngineSpec& spec) : arguments_(arguments), spec_(spec) {
+    if (arguments.jsonl.empty()) return;
+    std::error_code ignored;
+    const std::filesystem::path folder = std::filesystem::path(arguments.jsonl).parent_path();
+    if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
+    lines_ = std::fopen(arguments.jsonl.c_str(), "w");
+    if (lines_ == nullptr) fail();
+  }
+  ~Taken() {
+    if (lines_ != nullptr) std::fclose(lines_);
+  }
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+
+  void add(Judgement judgement) {
+    show(judgement);
+    if (lines_ != nullptr) {
+      RunRecord record = arguments_.record;
+      record.ended = now_utc();
+      const std::string line = to_line(judgement, spec_, arguments_.options, record);
+      if (std::fwrite(line.data(), 1, line.size(), lines_) != line.size() || std::fflush(lines_) != 0) fail();
+    }
+    results.push_back(std::move(judgement));
+  }
+
+  std::vector<Judgement> results;
+
+ private:
+  [[noreturn]] void fail() const {
+    throw InputError(arguments_.jsonl, std::string("cannot be written: ") + std::strerror(errno), codes::not_written);
+  }
+
+  const Arguments& arguments_;
+  const EngineSpec& spec_;
+  std::FILE* lines_ = nullptr;
+};
 
 void show_stats(const std::vector<Judgement>& results, const std::vector<StageTime>& times, double seconds) {
   int64_t frames = 0, faces = 0, judged = 0;
@@ -295,15 +377,15 @@ void show_stats(const std::vector<Judgement>& results, const std::vector<StageTi
 }
 
 // Judges in a thread, so that signals are seen at once.
-std::vector<Judgement> judge_all(VideoDetector& detector, const std::vector<std::string>& files) {
-  std::vector<Judgement> results;
+void judge_all(VideoDetector& detector, const std::vector<std::string>& files, Taken& taken) {
   std::atomic<bool> done{false};
   std::exception_ptr error;
   std::thread worker([&] {
     try {
       detector.judge_many(files, [&](Judgement judgement) {
-        results.push_back(std::move(judgement));
-        if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\rjudging %zu/%zu ", results.size(), files.size());
+        if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
+        taken.add(std::move(judgement));
+        if (isatty(STDERR_FILENO)) std::fprintf(stderr, "judging %zu/%zu ", taken.results.size(), files.size());
       });
     } catch (...) {
       error = std::current_exception();
@@ -317,11 +399,10 @@ std::vector<Judgement> judge_all(VideoDetector& detector, const std::vector<std:
   worker.join();
   if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
   if (error) std::rethrow_exception(error);
-  return results;
 }
 
 int run(int argc, char** argv) {
-  const Arguments arguments = parse(argc, argv);
+  Arguments arguments = parse(argc, argv);
   const Inputs inputs = expand(arguments.inputs);
   Model model;
   std::unique_ptr<VideoDetector> loaded;
@@ -335,8 +416,12 @@ int run(int argc, char** argv) {
   for (const std::string& line : introduce(detector.spec(), model.name, arguments.options.threshold))
     std::puts(one_line(line).c_str());
   std::fflush(stdout);
+  arguments.record.model = model;
+  Taken taken(arguments, detector.spec());
+  std::puts("score  verdict  frames  input");
+  std::fflush(stdout);
   const auto start = std::chrono::steady_clock::now();
-  std::vector<Judgement> results = judge_all(detector, inputs.files);
+  judge_all(detector, inputs.files, taken);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (signalled != 0) {
     std::fprintf(stderr, "interrupted\n");
@@ -349,18 +434,21 @@ int run(int argc, char** argv) {
     judgement.error_code = error.code();
     judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
     judgement.warnings = detector.spec().warnings;
-    results.push_back(std::move(judgement));
+    judgement.exhibit = examine(judgement.input);
+    taken.add(std::move(judgement));
   }
+  const std::vector<Judgement>& results = taken.results;
+  arguments.record.ended = now_utc();
   std::string lost;
   try {
     if (!arguments.json.empty())
-      write_atomically(arguments.json, to_json(results, detector.spec(), model.name, arguments.options, inputs.skipped) + "\n");
+      write_atomically(arguments.json,
+                       to_json(results, detector.spec(), arguments.options, arguments.record, inputs.skipped) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
     detector.finish();
   } catch (const InputError& error) {
     lost = error.what();  // a file that cannot be written does not hide the verdicts
   }
-  show(results);
   for (const std::string& note : inputs.notes) std::fprintf(stderr, "note: %s\n", one_line(note).c_str());
   if (arguments.stats) show_stats(results, detector.times(), seconds);
   if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());

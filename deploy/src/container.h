@@ -82,6 +82,8 @@ class Container {
     throw Stumbled();
   }
 
+  const AVFormatContext* format() const { return format_.get(); }
+
   // A frame as a player shows it.
   Image shown(const AVFrame* frame) { return (*display_)(frame); }
 

@@ -324,6 +324,7 @@ struct VideoDetector::Impl {
     result.input = path;
     result.threshold = threshold();
     result.warnings = network.spec().warnings;
+    result.exhibit = examine(path);
     Notes notes;
     try {
       score(path, result.frames, notes, given_up);

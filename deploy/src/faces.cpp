@@ -223,15 +223,17 @@ bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop,
     shrunk = resize_area(part, h, w);
     part = shrunk;
   }
-  // Pixel (x, y) of the crop is the image at the square's ((x + 1/2) / size, (y + 1/2) / size).
+  // Pixel (x, y) of the crop is the image at the square's ((x + 1/2) / size, (y + 1/2) / size). Python gives three corners to
+  // OpenCV, in single precision: the same here, or edges that lie at a half would fall to either side.
   const auto source = [&](double x, double y) -> std::array<double, 2> {
     const auto [px, py] = roi.to_image((x + 0.5) / size, (y + 0.5) / size);
-    return {(px + 0.5 - x0) * fx - 0.5, (py + 0.5 - y0) * fy - 0.5};
+    return {single((px + 0.5 - x0) * fx - 0.5), single((py + 0.5 - y0) * fy - 0.5)};
   };
-  const auto origin = source(0, 0), across = source(1, 0), down = source(0, 1);
-  crop = warp_affine(
-      part, {across[0] - origin[0], down[0] - origin[0], origin[0], across[1] - origin[1], down[1] - origin[1], origin[1]}, size,
-      size, outside);
+  const double last = size - 1;
+  const auto origin = source(0, 0), right = source(last, 0), bottom = source(0, last);
+  const auto step = [&](const std::array<double, 2>& corner, size_t axis) { return (corner[axis] - origin[axis]) / last; };
+  const std::array<double, 6> matrix = {step(right, 0), step(bottom, 0), origin[0], step(right, 1), step(bottom, 1), origin[1]};
+  crop = warp_affine(part, matrix, size, size, outside);
   return true;
 }
 

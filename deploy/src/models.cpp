@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "fpg_runtime/runtime.h"
+#include "models.h"
 #include "sha256.h"
 
 namespace fpg::runtime {
@@ -83,7 +84,7 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-// The licence that a card's front matter states; empty without one, nothing without a front matter.
+// See licence_of.
 std::optional<std::string> licence(const fs::path& card) {
   std::ifstream file(card);
   std::string line;
@@ -174,6 +175,8 @@ fs::path packaged_model(const std::string& name, const std::map<std::string, fs:
 }
 
 }  // namespace
+
+std::optional<std::string> licence_of(const std::string& card) { return licence(card); }
 
 bool is_model_name(const std::string& name) {
   std::string suffix = fs::path(name).extension().string();

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fpg_runtime/runtime.h"
+#include "record.h"
 
 namespace fpg::runtime {
 namespace {
@@ -38,6 +39,41 @@ json stream_of(const Judgement& judgement) {
   value["orientation"] = stream.orientation ? json(*stream.orientation) : json();
   value["transfer"] = stream.transfer;
   return value;
+}
+
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json();
+}
+
+json media_of(const std::optional<MediaInfo>& media) {
+  if (!media) return {};
+  json streams = json::array();
+  for (const MediaStream& stream : media->streams)
+    streams.push_back(
+        {{"index", stream.index}, {"kind", stream.kind}, {"codec", or_null(stream.codec)}, {"encoder", or_null(stream.encoder)}});
+  return {{"format", media->format},
+          {"duration_s", or_null(media->duration_s)},
+          {"created", or_null(media->created)},
+          {"encoder", or_null(media->encoder)},
+          {"device", or_null(media->device)},
+          {"streams", streams}};
+}
+
+// This runtime reads no Content Credentials: fpg-detect does, with c2pa-python.
+json credentials_of(const Exhibit& exhibit) {
+  if (!exhibit.modified) return {};  // no file
+  return {
+      {"state", "not_checked"},
+      {"trusted", nullptr},
+      {"signer", nullptr},
+      {"signed", nullptr},
+      {"generator", nullptr},
+      {"actions", json::array()},
+      {"problems", {"this program reads none"}},
+      {"note",
+       "Content Credentials are no part of the score. Their absence proves nothing: most files carry none, and they are easily "
+       "removed."}};
 }
 
 json value_of(const Judgement& judgement) {
@@ -69,7 +105,12 @@ json value_of(const Judgement& judgement) {
           {"error", judgement.error.empty() ? json() : json(judgement.error)},
           {"error_code", judgement.error_code.empty() ? json() : json(judgement.error_code)},
           {"stream", stream_of(judgement)},
-          {"warnings", judgement.warnings}};
+          {"warnings", judgement.warnings},
+          {"sha256", or_null(judgement.exhibit.sha256)},
+          {"bytes", or_null(judgement.exhibit.bytes)},
+          {"modified", or_null(judgement.exhibit.modified)},
+          {"media", media_of(judgement.exhibit.media)},
+          {"c2pa", credentials_of(judgement.exhibit)}};
 }
 
 std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
@@ -78,8 +119,15 @@ std::string text_of(const json& value) { return value.dump(2, ' ', false, json::
 
 std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
 
-std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                    const Options& options, const std::vector<Skipped>& skipped) {
+std::string to_line(const Judgement& judgement, const EngineSpec& spec, const Options& options, const RunRecord& record) {
+  json value = value_of(judgement);
+  value["schema"] = kSchema;
+  value["record"] = record_value(spec, options, record);
+  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const Options& options,
+                    const RunRecord& record, const std::vector<Skipped>& skipped) {
   json hash;
   for (const auto& [name, value] : spec.files) {
     if (name == spec.model_file) hash = value;
@@ -106,8 +154,10 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
       "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be "
       "missed";
   protocol["min_face"] = options.min_face;
-  return text_of({{"model",
-                   {{"file", model},
+  return text_of({{"schema", kSchema},
+                  {"record", record_value(spec, options, record)},
+                  {"model",
+                   {{"file", record.model.name},
                     {"sha256", hash},
                     {"backend", spec.backend},
                     {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},

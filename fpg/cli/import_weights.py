@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
 from fpg.common.console import console, one_line
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import CROPS
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument(
         "inputs",
         metavar="FILE",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fpg.common.errors import InputError, UsageError
+from fpg.data.video import CAMERA
 from fpg.data.walk import Skipped, walk
 from fpg.runtime.inputs import is_url
 from fpg.runtime.judgement import printable
@@ -26,8 +27,13 @@ class Inputs:
     """One line per folder from which not everything is judged."""
 
 
+def is_camera(name: str) -> bool:
+    """Whether an input is the number of a camera: a number that no file or folder has for its name."""
+    return name.isascii() and name.isdecimal() and len(name) <= 3 and not os.path.exists(name)
+
+
 def expand(inputs: Sequence[str]) -> Inputs:
-    """Files and URLs to judge: folders give every video and image in them, recursively, links included (`fpg.data.walk`).
+    """Files, URLs and cameras (`camera:N`) to judge: folders give every video and image in them, recursively, links included.
 
     Raises:
         UsageError: an empty name.
@@ -37,6 +43,9 @@ def expand(inputs: Sequence[str]) -> Inputs:
     for name in inputs:
         if not name:
             raise UsageError("INPUT: expected a file or folder, got an empty name")
+        if is_camera(name):
+            files.setdefault(f"{CAMERA}{int(name)}")
+            continue
         if is_url(name) or not os.path.isdir(name):
             files.setdefault(name if is_url(name) else Path(name))
             continue

@@ -1,4 +1,8 @@
-"""The console scripts. Each imports its program inside `run`, so that Ctrl-C while torch loads ends as it does later on."""
+"""The console scripts; the first line of each docstring is what `fpg --help` says of it.
+
+The name of a function is that of its module. Each imports its program inside `run`, so that Ctrl-C while torch loads ends as it does later
+on.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +16,45 @@ def _launch(program: str) -> int:
 
 
 def prepare() -> int:
-    """`fpg-prepare`."""
+    """Cut the faces out of videos and pictures: the data that training reads."""
     return _launch("prepare")
 
 
 def train() -> int:
-    """`fpg-train`."""
+    """Train a detector."""
     return _launch("train")
 
 
 def evaluate() -> int:
-    """`fpg-eval`."""
+    """Evaluate a model: metrics with intervals, calibration, robustness, a page."""
     return _launch("evaluate")
 
 
 def export() -> int:
-    """`fpg-export`."""
+    """Export weights to ONNX, OpenVINO or TensorRT, checked against torch."""
     return _launch("export")
 
 
 def detect() -> int:
-    """`fpg-detect`."""
+    """Judge videos, images and folders of them."""
     return _launch("detect")
 
 
 def doctor() -> int:
-    """`fpg-doctor`."""
+    """Say what works on this machine, and what to do about what does not; examine a data set."""
     return _launch("doctor")
 
 
 def compare() -> int:
-    """`fpg-compare`."""
+    """Compare runs and evaluations on the same videos."""
     return _launch("compare")
 
 
 def models() -> int:
-    """`fpg-models`."""
+    """List the models that judge by name, and show their cards."""
     return _launch("models")
 
 
 def import_weights() -> int:
-    """`fpg-import`."""
+    """Import weights that others published, and detectors of the Hugging Face Hub."""
     return _launch("import_weights")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
 from fpg.common.console import console, one_line
 from fpg.common.errors import InputError
 from fpg.common.models import CARD, SUFFIXES, WEIGHTS, find_model, number_text, packaged, packaged_model, packaged_size, read_card
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(p)
     p.add_argument("--json", action="store_true", help="the list as one JSON object on the standard output")
     commands = p.add_subparsers(dest="command", metavar="show | path | pack")
     show = commands.add_parser("show", help="print a model card")

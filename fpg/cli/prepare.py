@@ -6,9 +6,8 @@ import argparse
 import sys
 from collections import Counter
 
-from fpg.cli.detect import face_pixels
-from fpg.cli.entry import run
-from fpg.cli.options import add_images, add_timeout
+from fpg.cli.entry import add_version, run
+from fpg.cli.options import add_images, add_timeout, face_pixels
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
 from fpg.data.as_video import VideoConfig
@@ -48,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     if options.layout == "list":
         print(describe_layouts())
         return 0
@@ -121,48 +120,50 @@ def _print_statistics(s: Statistics) -> None:
     table("Faces", ["", "number"], rows)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line of fpg-prepare."""
+    p = argparse.ArgumentParser(
         prog="fpg-prepare",
         description="Turn videos, folders of frames or images into lossless face crops and one manifest, for training and evaluation.",
         epilog=_EXAMPLES.replace("LAYOUTS", describe_layouts()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="folder, CSV or DeepfakeBench list, video or image")
-    parser.add_argument("out", metavar="OUT", nargs="?", help="folder of the prepared data set")
-    parser.add_argument("--frames", type=int, default=FRAMES, help="frames per video, evenly spaced (default: %(default)s)")
-    parser.add_argument(
+    add_version(p)
+    p.add_argument("source", metavar="SOURCE", nargs="?", help="folder, CSV or DeepfakeBench list, video or image")
+    p.add_argument("out", metavar="OUT", nargs="?", help="folder of the prepared data set")
+    p.add_argument("--frames", type=int, default=FRAMES, help="frames per video, evenly spaced (default: %(default)s)")
+    p.add_argument(
         "--workers", type=int, default=None, help="processes (default: one per CPU, with --ray of the cluster; 0: in this process)"
     )
-    parser.add_argument(
+    p.add_argument(
         "--ray",
         metavar="ADDRESS",
         help="work on this Ray cluster (HOST:PORT, auto, local); inputs and OUT on a file system its nodes share",
     )
-    parser.add_argument("--layout", metavar="NAME", help="how SOURCE lies on disk (default: it is recognised; list: shows them all)")
-    parser.add_argument(
+    p.add_argument("--layout", metavar="NAME", help="how SOURCE lies on disk (default: it is recognised; list: shows them all)")
+    p.add_argument(
         "--landmarks",
         choices=("models", "precomputed"),
         default="models",
         help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
     )
-    parser.add_argument(
+    p.add_argument(
         "--as-video",
         metavar="CLIPS",
         type=int,
         help="make so many short clips of every picture (scaled as faces are in videos, moving, coded as H.264 or H.265) and take two "
         "frames of each instead of the picture; for training on portraits",
     )
-    parser.add_argument(
+    p.add_argument(
         "--min-face", type=face_pixels, default=MIN_FACE, metavar="PIXELS", help="smallest face that is cropped (default: %(default)s)"
     )
-    parser.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
-    parser.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
-    parser.add_argument("--split", choices=(*SPLITS, HASH), help="of everything, whatever SOURCE says; hash: 80/10/10 by a hash of the id")
-    add_images(parser)
-    add_timeout(parser)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    return parser
+    p.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
+    p.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
+    p.add_argument("--split", choices=(*SPLITS, HASH), help="of everything, whatever SOURCE says; hash: 80/10/10 by a hash of the id")
+    add_images(p)
+    add_timeout(p)
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    return p
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from typing import IO, Any
 
 from fpg.common.errors import InputError
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Text that begins with one of these (the last four are full-width forms) is a formula to a spreadsheet."""
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
@@ -57,7 +60,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
 
 def cell(text: str) -> str:
     """Text for a CSV that people open in a spreadsheet: what would be taken for a formula there begins with an apostrophe."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,10 @@ _CONTAINERS = (
 _NETWORK = "http,https,tls,tcp,udp,rtp,rtsp,rtmp"
 # A URL is opened, and nothing that it names: no playlists (HLS, DASH, SDP files), no redirects.
 _STREAMS = _CONTAINERS + ",rtsp,rtp,mpjpeg,mjpeg"
+CAMERA = "camera:"
+"""Before the number of a camera, where a file or URL may stand."""
+_CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
+"""System -> FFmpeg's input device, and what a camera's number is called there."""
 STREAM_PATIENCE_S = 10.0
 """How long a stream from the network may answer nothing."""
 _NO_VIDEO = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.dependent
@@ -65,6 +70,15 @@ def opened_url(url: str | os.PathLike[str], threads: int, notes: Notes | None = 
         "max_redirects": "0",
     }
     with _stream_of(url, os.fspath(url), threads, notes, options=options, timeout=STREAM_PATIENCE_S) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def opened_camera(name: str | os.PathLike[str], threads: int, notes: Notes | None = None) -> Iterator[tuple[Any, Any]]:
+    """As `opened`, from a camera of this machine: `camera:N`."""
+    device, pattern = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
+    number = os.fspath(name).removeprefix(CAMERA)
+    with _stream_of(name, pattern.format(number), threads, notes, format=device, timeout=STREAM_PATIENCE_S) as found:
         yield found
 
 

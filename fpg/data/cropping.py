@@ -50,9 +50,8 @@ class Task:
         s = self.source
         path = os.fsencode(os.path.abspath(s.path)).decode("utf-8", "backslashreplace")
         known = (s.compression, s.target, s.donor, s.split_reason)
-        return VideoRecord(
-            s.dataset, s.method, s.video, self.label, split_of(s), path, status, reason, frames, frames_with_face, *known, error_code=code
-        )
+        place = (s.dataset, s.method, s.video, self.label, split_of(s), path)
+        return VideoRecord(*place, status, reason, frames, frames_with_face, *known, error_code=code, attributes=dict(s.attributes))
 
 
 def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:

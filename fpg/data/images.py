@@ -7,6 +7,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image, ImageCms, features
 
 from fpg.common.errors import InputError
 from fpg.common.kinds import SUFFIXES, foreign_kind
+from fpg.common.packages import install_extra
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.notes import Notes
 from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, checked, exif_orientation, undone, upright
@@ -30,6 +32,8 @@ _HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 """Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too."""
 _HEIF_HEAD = 1 << 16
 """Bytes that hold a HEIF file's boxes in practice."""
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, struct.error, zlib.error)
+"""What Pillow's decoders raise at damage."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """PNG interlacing (ISO/IEC 15948, 8.2): x and y of the first pixel, x and y step of each pass."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -47,7 +51,7 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
         InputError: missing, empty, not an image, truncated, damaged, too large, or of floating-point pixels.
     """
     check_file(path)
-    formats = _heif_format(path) if is_heif(path) else IMAGE_FORMATS
+    formats = heif_format(path) if is_heif(path) else IMAGE_FORMATS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
@@ -55,44 +59,79 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
                 if image.format in ("JPEG", "MPO") and scans(Path(path).read_bytes()) > MAX_SCANS:
                     raise InputError(path, f"is a JPEG of more than {MAX_SCANS} scans", "too_large")
-                _note(path, image, notes or Notes())
-                turns = _tiff_turns(image) if image.format == "TIFF" else None
-                image.load()
-                _check_complete(path, image)
-                pixels = _to_rgb(path, image)
-                for orientation in turns or [_orientation(image)]:
-                    pixels = upright(pixels, orientation)
-                return pixels
+                notes = notes or Notes()
+                _note(image, notes)
+                if image.format in ("HEIF", "AVIF") and _is_hdr_heif(path):
+                    notes.warn("has the colours of HDR, which were not converted")
+                return _decoded(image, path, lambda: _check_complete(path, image))
     except Image.UnidentifiedImageError as error:
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error
-    except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, struct.error, zlib.error) as error:
+    except _DAMAGE as error:
         raise InputError(path, f"is damaged or truncated: {error}", "damaged") from error
+
+
+def from_pillow(image: Image.Image, name: str, notes: Notes | None = None) -> np.ndarray:
+    """The pixels of a picture that Pillow opened or made, as `read_image` gives them: uint8 [H, W, 3] RGB, upright.
+
+    Args:
+        image: left as it is, but for being loaded.
+        name: to call it in errors.
+        notes: told what there is to say about it.
+
+    Raises:
+        InputError: it does not decode, is too large, or has floating-point pixels.
+    """
+    check_pixels(name, *image.size, MAX_IMAGE_PIXELS)
+    try:
+        _note(image, notes or Notes())
+        return _decoded(image, name)
+    except _DAMAGE as error:
+        raise InputError(name, f"is damaged or truncated: {error}", "damaged") from error
+
+
+def _decoded(image: Image.Image, path: str | os.PathLike[str], check: Callable[[], None] = lambda: None) -> np.ndarray:
+    """Upright RGB; `check` is called between loading and that."""
+    turns = _tiff_turns(image) if image.format == "TIFF" else None
+    image.load()
+    check()
+    pixels = _to_rgb(path, image)
+    for orientation in turns or [_orientation(image)]:
+        pixels = upright(pixels, orientation)
+    return pixels
 
 
 def is_heif(path: str | os.PathLike[str]) -> bool:
     """Whether a file says that it holds HEIF or AVIF pictures."""
-    return not _HEIF_BRANDS.isdisjoint(_brands(path)[:1])
+    return is_heif_start(_start(path))
 
 
-def _brands(path: str | os.PathLike[str]) -> list[bytes]:
-    """Of an ISO base media file: its major brand, then the compatible ones; none of another."""
+def is_heif_start(start: bytes) -> bool:
+    """The same of the first 512 bytes of a file."""
+    return not _HEIF_BRANDS.isdisjoint(_brands(start)[:1])
+
+
+def _start(path: str | os.PathLike[str]) -> bytes:
     with open(path, "rb") as file:
-        start = file.read(512)
+        return file.read(512)
+
+
+def _brands(start: bytes) -> list[bytes]:
+    """Of the beginning of an ISO base media file: its major brand, then the compatible ones; none of another."""
     if start[4:8] != b"ftyp":
         return []
     end = min(struct.unpack(">I", start[:4])[0], len(start) // 4 * 4)
     return [start[at : at + 4] for at in (8, *range(16, end, 4))]
 
 
-def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
+def heif_format(path: str | os.PathLike[str]) -> tuple[str]:
     """Pillow's name for the format of a HEIF or AVIF file, which it can read from now on.
 
     Raises:
         InputError: what is needed for it is not installed.
     """
-    brands = _brands(path)
+    brands = _brands(_start(path))
     if b"avif" in brands or b"avis" in brands:
         if not features.check("avif"):
             raise InputError(
@@ -102,7 +141,7 @@ def _heif_format(path: str | os.PathLike[str]) -> tuple[str]:
     try:
         import pillow_heif
     except ImportError as error:
-        what = f"is a HEIC picture, which takes pillow-heif to read ({error}): pip install pillow-heif"
+        what = f"is a HEIC picture, and reading one needs pillow-heif ({error}): {install_extra('heif')}"
         raise InputError(path, what, "unsupported") from error
     pillow_heif.register_heif_opener()
     return ("HEIF",)
@@ -146,19 +185,17 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _tiff_turns(image: Any) -> list[int]:
-    """Of an image not yet loaded: what takes back how Pillow will turn it on its own, less strictly; what its tag says."""
+    """What takes back how Pillow turns a TIFF on its own as it loads it, less strictly; what its tag says."""
     directory = image.tag_v2
     stated = directory.get(TAG) if directory.tagtype.get(TAG) in INTEGERS else None
     return [undone(checked(image.getexif().get(TAG))), checked(stated)]
 
 
-def _note(path: str | os.PathLike[str], image: Image.Image, notes: Notes) -> None:
+def _note(image: Image.Image, notes: Notes) -> None:
     if getattr(image, "n_frames", 1) > 1:
         notes.warn("holds several pictures: only the main or first one was read")
     if image.mode == "CMYK":
         notes.warn("is CMYK: it was converted to RGB without a colour profile")
-    if image.format in ("HEIF", "AVIF") and _is_hdr_heif(path):
-        notes.warn("has the colours of HDR, which were not converted")
 
 
 def _is_hdr_heif(path: str | os.PathLike[str]) -> bool:

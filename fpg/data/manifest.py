@@ -12,16 +12,17 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, MissingDependencyError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_extra
 from fpg.common.strict_json import parse_json
 
 NAME = "manifest.parquet"
@@ -36,29 +37,43 @@ MAX_ROWS = 5_000_000
 MAX_BYTES = 16_000_000_000
 MAX_CROP_PIXELS = 100_000_000
 
-_F32 = pa.float32()
-_SCHEMA = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("method", pa.string()),
-        ("video", pa.string()),
-        ("frame", pa.int32()),
-        ("time_s", pa.float64()),
-        ("face", pa.int32()),
-        ("label", pa.int8()),
-        ("split", pa.string()),
-        ("path", pa.string()),
-        ("origin", pa.list_(pa.int32(), 2)),
-        ("frame_size", pa.list_(pa.int32(), 2)),
-        ("size", pa.list_(pa.int32(), 2)),
-        ("box", pa.list_(_F32, 4)),
-        ("landmarks", pa.list_(_F32)),
-        ("score", _F32),
-        ("pose", pa.list_(_F32, 3)),
-        ("track", pa.int32()),
-        ("crc32", pa.int64()),
-    ]
-)
+
+@cache
+def parquet() -> tuple[ModuleType, ModuleType, Any]:
+    """`pyarrow`, `pyarrow.parquet` and the schema of a row; imported when first needed: judging takes no manifest, and pyarrow is large.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"prepared data needs pyarrow: {install_extra('train')}") from error
+    f32 = pa.float32()
+    schema = pa.schema(
+        [
+            ("dataset", pa.string()),
+            ("method", pa.string()),
+            ("video", pa.string()),
+            ("frame", pa.int32()),
+            ("time_s", pa.float64()),
+            ("face", pa.int32()),
+            ("label", pa.int8()),
+            ("split", pa.string()),
+            ("path", pa.string()),
+            ("origin", pa.list_(pa.int32(), 2)),
+            ("frame_size", pa.list_(pa.int32(), 2)),
+            ("size", pa.list_(pa.int32(), 2)),
+            ("box", pa.list_(f32, 4)),
+            ("landmarks", pa.list_(f32)),
+            ("score", f32),
+            ("pose", pa.list_(f32, 3)),
+            ("track", pa.int32()),
+            ("crc32", pa.int64()),
+        ]
+    )
+    return pa, pq, schema
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,8 @@ class VideoRecord:
     """What the split was read from."""
     error_code: str = ""
     """Of a failed one, see `fpg.common.errors`; `""` in manifests from before there were codes."""
+    attributes: dict[str, str] = field(default_factory=dict, hash=False)
+    """What the list of videos says in columns of its own, see `fpg.data.layouts.base.Source`."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -159,16 +176,32 @@ class Manifest:
 
 def write_manifest(root: str | os.PathLike[str], faces: Iterable[FaceRow], videos: Iterable[VideoRecord]) -> Path:
     """Write `root/manifest.parquet` atomically, rows sorted by (data set, method, video, frame, face)."""
+    pa, pq, schema = parquet()
     rows = sorted(faces, key=lambda f: (*f.key, f.frame, f.face))
     records = sorted(videos, key=lambda v: v.key)
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.names}
     columns["box"] = [np.asarray(b, np.float32).tolist() for b in columns["box"]]
     columns["landmarks"] = [np.asarray(x, np.float32).ravel().tolist() for x in columns["landmarks"]]
     metadata = {"fpg.schema": "fpg.manifest/1", "fpg.videos": json.dumps([dataclasses.asdict(v) for v in records])}
-    table = pa.table(columns, schema=_SCHEMA.with_metadata(metadata))
+    table = pa.table(columns, schema=schema.with_metadata(metadata))
     path = Path(root) / NAME
     with atomic_write(path) as file:
         pq.write_table(table, file, compression="zstd")
+    return path
+
+
+def manifest_file(root: str | os.PathLike[str]) -> Path:
+    """The manifest of a prepared data set (its folder or the manifest file).
+
+    Raises:
+        InputError: there is none, or it is no file.
+    """
+    path = Path(root)
+    path = path / NAME if path.is_dir() else path
+    if not path.exists():
+        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first")
+    if not path.is_file():
+        raise InputError(path, "is not a file", "not_a_file")
     return path
 
 
@@ -178,10 +211,8 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     Raises:
         InputError: no manifest, not one of fpg's, or damaged.
     """
-    path = Path(root)
-    path = path / NAME if path.is_dir() else path
-    if path.exists() and not path.is_file():
-        raise InputError(path, "is not a file", "not_a_file")
+    pa, pq, schema = parquet()
+    path = manifest_file(root)
     try:
         what = pq.read_metadata(path)
         size = sum(what.row_group(i).total_byte_size for i in range(what.num_row_groups))
@@ -189,16 +220,14 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
             text = f"is too large: {what.num_rows} rows of {size / 1e9:.1f} GB, the limits are {MAX_ROWS} and {MAX_BYTES / 1e9:.0f} GB"
             raise InputError(path, text, "too_large")
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise InputError(root, f"has no {NAME}: prepare it with fpg-prepare first") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last of names of columns
         raise InputError(path, f"is not a readable manifest: {error}") from error
     metadata = table.schema.metadata or {}
     if metadata.get(b"fpg.schema") != b"fpg.manifest/1":
         raise InputError(path, f"schema: expected fpg.manifest/1, got {metadata.get(b'fpg.schema')!r}")
-    for field in table.schema:
-        if field.name in _SCHEMA.names and field.type != _SCHEMA.field(field.name).type:
-            text = f"column {field.name}: expected {_SCHEMA.field(field.name).type}, got {field.type}"
+    for column in table.schema:
+        if column.name in schema.names and column.type != schema.field(column.name).type:
+            text = f"column {column.name}: expected {schema.field(column.name).type}, got {column.type}"
             raise InputError(path, f"is not a readable manifest: {text}", "invalid")
     try:
         videos = [_record(values) for values in parse_json(metadata[b"fpg.videos"].decode("utf-8"))]
@@ -251,10 +280,12 @@ def is_inside(path: object) -> bool:
 
 def _record(values: dict[str, Any]) -> VideoRecord:
     record = VideoRecord(**values)
-    for field in dataclasses.fields(VideoRecord):
-        value, kind = getattr(record, field.name), int if field.type == "int" else str
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"a video's {field.name}: expected {kind.__name__}, got {value!r:.60}")
+    for known in dataclasses.fields(VideoRecord):
+        value = getattr(record, known.name)
+        kind = {"int": int, "str": str}.get(str(known.type), dict)
+        texts = [*value.keys(), *value.values()] if isinstance(value, dict) else []
+        if not isinstance(value, kind) or isinstance(value, bool) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"a video's {known.name}: expected {kind.__name__}, got {value!r:.60}")
     return record
 
 

@@ -29,7 +29,7 @@ from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_files
 from fpg.data.cropping import Analyzer, Task, discard, prepare_one
 from fpg.data.layouts.base import Findings
-from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest, write_manifest
+from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, parquet, read_manifest, write_manifest
 from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import Source, survey
@@ -105,8 +105,9 @@ def prepare(
     Raises:
         InputError: nothing to prepare, or `out` cannot be written.
         UsageError: `out` was begun with other settings, lies inside `source`, or labels are missing.
-        MissingDependencyError: the face analyzer cannot be built, or Ray is not installed.
+        MissingDependencyError: the face analyzer cannot be built, or pyarrow or Ray is not installed.
     """
+    parquet()  # complain before hours of work, not when the manifest is written
     if frames < 1 or (workers is not None and workers < 0):
         raise UsageError(f"frames and workers: expected at least 1 and 0, got {frames} and {workers}")
     source, root = Path(source), Path(out)

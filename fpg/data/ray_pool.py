@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 from fpg.common.errors import FpgError, MissingDependencyError, UsageError
+from fpg.common.packages import install_extra
 from fpg.data.pool import WorkerDied, portable
 
 T = TypeVar("T")
@@ -143,7 +144,7 @@ def connected(address: str, workers: int | None = None) -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingDependencyError(f"--ray needs Ray Data: pip install '.[ray]' ({error})") from error
+        raise MissingDependencyError(f"--ray needs Ray Data: {install_extra('ray')} ({error})") from error
     if ray.is_initialized():
         yield ray
         return

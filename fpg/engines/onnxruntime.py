@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.packages import install_extra
 from fpg.common.spec import EngineSpec
 from fpg.engines.base import CheckedEngine, choose_device
 
@@ -15,7 +16,7 @@ try:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 except ImportError as error:
-    raise MissingDependencyError("ONNX Runtime is not installed: pip install '.[onnx]'") from error
+    raise MissingDependencyError(f"ONNX Runtime is not installed: {install_extra('onnx')}") from error
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _FAILURES = (

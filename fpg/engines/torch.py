@@ -24,6 +24,13 @@ class TorchEngine(CheckedEngine):
         tensor = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
         return [output.cpu().numpy() for output in self._module(tensor)]
 
+    def input_gradient(self, images: np.ndarray) -> np.ndarray:
+        """Gradient of (logit of fake - logit of real) by the images, float32 [B, 3, S, S] like them; to attack one's own detector."""
+        tensor = torch.from_numpy(np.ascontiguousarray(images)).to(self.device, memory_format=torch.channels_last).requires_grad_()
+        logits = self._module(tensor)[0]
+        (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), tensor)
+        return np.asarray(gradient.cpu().numpy(), np.float32)
+
 
 def load(path: Path, spec: EngineSpec, device: str, threads: int | None) -> TorchEngine:
     """See `fpg.engines.load_engine`, which has verified the files. `threads` sets torch's threads for the whole process."""

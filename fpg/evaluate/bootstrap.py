@@ -24,7 +24,7 @@ def resampled(labels: np.ndarray, resamples: int, rng: np.random.Generator, widt
     A resample draws as many real and as many fake videos as there are, each class with replacement from itself.
 
     Args:
-        labels: of the videos, [N].
+        labels: of the videos, [N]: 0 and 1, or any strata that are to be resampled apart.
         resamples: how many in all.
         rng: draws them.
         width: elements per resample of the arrays that the caller makes; bounds the rows of a block.
@@ -33,10 +33,9 @@ def resampled(labels: np.ndarray, resamples: int, rng: np.random.Generator, widt
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
         counts = np.empty((rows, len(labels)))
-        for label in (0, 1):
+        for label in np.unique(labels):
             chosen = np.flatnonzero(labels == label)
-            if len(chosen):
-                counts[:, chosen] = rng.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), size=rows)
+            counts[:, chosen] = rng.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), size=rows)
         yield start, counts
 
 

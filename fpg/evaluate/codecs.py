@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -22,8 +23,12 @@ from fpg.common.codec import X264_REPRODUCIBLE
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.data.sources import frame_files
 from fpg.data.video import IMAGE_SUFFIXES, probe, raw_frames, read_image
+from fpg.evaluate.chain_steps import Step, apply_steps
+from fpg.evaluate.perturbations import Cell
 from fpg.runtime.inputs import open_frames
 
+Change = Callable[[int, np.ndarray], np.ndarray]
+"""Index of a frame and the frame, uint8 [H, W, 3] RGB upright -> what is made of it."""
 THREADS = 4
 STILL_RATE = 25.0
 """Frames per second given to images and folders of frames."""
@@ -55,7 +60,9 @@ def encoder_versions() -> dict[str, str]:
     return {"av": av.__version__, **{name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}}
 
 
-def transcode(path: str | os.PathLike[str], out: str | os.PathLike[str], codec: str, crf: int) -> tuple[int, int, int]:
+def transcode(
+    path: str | os.PathLike[str], out: str | os.PathLike[str], codec: str, crf: int, change: Change | None = None
+) -> tuple[int, int, int]:
     """Encode a video, an image or a folder of frames into an MP4 file.
 
     A video's frames go from decoder to encoder without RGB in between (unless a side is odd); pixels are padded to even sides by
@@ -66,6 +73,7 @@ def transcode(path: str | os.PathLike[str], out: str | os.PathLike[str], codec: 
         out: the file to write; incomplete if this fails.
         codec: `libx264` or `libx265`.
         crf: constant rate factor.
+        change: of every frame before it is encoded; frames then go through upright RGB.
 
     Returns:
         height and width before padding, and the quarter turns (counter-clockwise) that bring frames upright.
@@ -76,6 +84,8 @@ def transcode(path: str | os.PathLike[str], out: str | os.PathLike[str], codec: 
     """
     require_encoder(codec)
     rate, frames = _open(Path(path))
+    if change is not None:
+        frames = _changed(frames, change)
     beginning = list(islice(frames, _SHORT))
     if not beginning:
         raise InputError(path, "holds no frame")
@@ -121,6 +131,61 @@ def through_codec(
     height, width, turns = transcode(path, out, codec, crf)
     count, images = open_frames(out, frames)
     return count, ((index, time_s, np.ascontiguousarray(np.rot90(image[:height, :width], turns))) for index, time_s, image in images)
+
+
+def through_chain(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str], cell: Cell, seed: int, video: str, frames: int | None
+) -> tuple[int, Iterator[tuple[int, float, np.ndarray]]]:
+    """`open_frames` of what a chain with a codec leaves of an input: frames are changed on the way into each encoder.
+
+    Args:
+        path: video, image or folder of frames.
+        folder: for the encoded files; the caller removes it.
+        cell: a chain at a level.
+        seed, video: key its draws.
+        frames: wanted, evenly spaced; None for all.
+    """
+    name, level = cell.perturbation.name, cell.level
+    source, upright = Path(path), _Upright()
+
+    def changing(steps: tuple[Step, ...], before: _Upright) -> Change:
+        return lambda index, image: apply_steps(steps, level, before(image), seed, name, video, index)
+
+    pending: tuple[Step, ...] = ()
+    for number, step in enumerate(cell.perturbation.chain):
+        if not step.codec:
+            pending += (step,)
+            continue
+        out = Path(folder) / f"{number}-{step.codec}.mp4"
+        change = changing(pending, upright) if pending or upright.turns or upright.padded else None
+        upright = _Upright(*transcode(source, out, step.codec, int(step.levels[level - 1]), change))
+        source, pending = out, ()
+    count, images = open_frames(source, frames)
+    last = changing(pending, upright)
+    return count, ((index, time_s, np.ascontiguousarray(last(index, image))) for index, time_s, image in images)
+
+
+@dataclass(frozen=True)
+class _Upright:
+    """Takes back what an encoder needed: even sides, and frames as they lie in the stream."""
+
+    height: int | None = None
+    width: int | None = None
+    turns: int = 0
+
+    @property
+    def padded(self) -> bool:
+        """A side was made even."""
+        return bool((self.height or 0) % 2 or (self.width or 0) % 2)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.rot90(image[: self.height, : self.width], self.turns))
+
+
+def _changed(frames: Iterator[Any], change: Change) -> Iterator[Any]:
+    for index, frame in enumerate(frames):
+        image = np.rot90(frame.reformat(format="rgb24").to_ndarray(), round(frame.rotation / 90) % 4)
+        yield _from_rgb(np.ascontiguousarray(change(index, np.ascontiguousarray(image))))
 
 
 def _open(path: Path) -> tuple[Fraction, Iterator[Any]]:

@@ -1,14 +1,15 @@
 """Comparing detectors on the same videos: AUC, AP, EER, differences to a baseline with paired bootstrap intervals, verdicts in words.
 
-The intervals say how much of a difference another draw of videos could make. They do not say how much another seed of the
-training would: that takes runs with several seeds.
+The intervals of single runs say how much of a difference another draw of videos could make. They do not say how much another seed of
+the training would: that takes runs with several seeds, which are methods here (`fpg.evaluate.seeds`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +18,11 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.rng import stream
 from fpg.data.manifest import FAKE, REAL
 from fpg.evaluate.bootstrap import CONFIDENCE, bootstrap_aucs, interval
+from fpg.evaluate.compare_notes import FEW, notes
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.runs import EvaluatedRun, Key, Video
+from fpg.evaluate.seeds import Family, MethodRow, clipped, estimate, families
 
-FEW = 10
-"""With fewer videos of a class no difference is called one: a percentile interval over so few is too narrow."""
 BASELINE, BETTER, WORSE, NONE, UNDEFINED = "baseline", "better", "worse", "no difference shown", "undefined"
 Interval = tuple[float, float]
 By = Literal["dataset", "manipulation"]
@@ -76,6 +77,10 @@ class Group:
     """int64 [videos]."""
     scores: np.ndarray
     """float64 [rows, videos]."""
+    protocol: str = ""
+    """How the numbers came about, in a line."""
+    methods: tuple[MethodRow, ...] = ()
+    """The same by method, over its seeds."""
 
     @property
     def videos(self) -> int:
@@ -84,9 +89,10 @@ class Group:
 
     def to_json(self) -> dict[str, Any]:
         """Without the scores."""
-        names = ("name", "videos", "real", "fake", "missing", "notes")
+        names = ("name", "videos", "real", "fake", "protocol", "missing", "notes")
         values = {name: getattr(self, name) for name in names}
-        return {**values, "rows": [asdict(row) for row in self.rows], "left_out": [asdict(v) for v in self.left_out]}
+        parts = {name: [asdict(part) for part in getattr(self, name)] for name in ("rows", "methods", "left_out")}
+        return {**values, **parts}
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,15 @@ class Comparison:
     resamples: int
     seed: int
     notes: list[str]
+    families: tuple[Family, ...] = ()
+    """The methods, each with its seeds."""
+    methods_mean: tuple[MethodRow, ...] | None = None
+    """`mean` by method."""
+
+    @property
+    def seeded(self) -> bool:
+        """Some method has several seeds."""
+        return any(len(family.runs) > 1 for family in self.families)
 
     def to_json(self) -> dict[str, Any]:
         """As `compare.json`."""
@@ -109,13 +124,16 @@ class Comparison:
             "confidence": CONFIDENCE,
             "resamples": self.resamples,
             "seed": self.seed,
-            "method": "paired percentile bootstrap over videos, real and fake resampled apart",
+            "method": "paired percentile bootstrap over videos, real and fake resampled apart; methods with several seeds: Student's t, "
+            "the variance over videos (bootstrap) and the variance over seeds added, degrees of freedom by Satterthwaite",
             "runs": [
                 {
                     "name": run.name,
                     "path": str(run.path),
                     "files": [str(file) for file in run.files],
                     "method": run.method,
+                    "family": run.family,
+                    "seed": run.seed,
                     "cost": asdict(run.cost),
                     "model": run.model,
                 }
@@ -123,6 +141,7 @@ class Comparison:
             ],
             "groups": [group.to_json() for group in self.groups],
             "mean": None if self.mean is None else [asdict(row) for row in self.mean],
+            "methods_mean": None if self.methods_mean is None else [asdict(row) for row in self.methods_mean],
             "notes": self.notes,
         }
 
@@ -136,7 +155,7 @@ def compare(
 
     Args:
         runs: with names of their own.
-        baseline: name of the run to compare with; the first if None.
+        baseline: name of the run or of the method to compare with; the first if None.
         resamples: of the bootstrap.
         seed: of the bootstrap.
         by: one group per data set, or per manipulation (with the real videos of its data set).
@@ -145,10 +164,11 @@ def compare(
         UsageError: no run of that name.
         InputError: a run that shares no scored video with the baseline, or that labels a video otherwise.
     """
-    names = [run.name for run in runs]
-    base = names[0] if baseline is None else baseline
+    names, methods = [run.name for run in runs], families(runs)
+    first_of = {family.name: family.runs[0] for family in methods}
+    base = names[0] if baseline is None else baseline if baseline in names else first_of.get(baseline, baseline)
     if base not in names:
-        raise UsageError(f"--baseline: expected one of {', '.join(names)}, got {base}")
+        raise UsageError(f"--baseline: expected one of {', '.join(dict.fromkeys([*names, *first_of]))}, got {base}")
     first = runs[names.index(base)]
     for run in runs:
         _require_common(run, first)
@@ -157,10 +177,53 @@ def compare(
     for dataset in sorted({name for run in runs for name in run.datasets}):
         for name, chosen in _members(runs, dataset, by):
             group, aucs = _group(name, chosen, runs, dataset, base, resamples, seed)
-            groups.append(group)
+            judge = partial(verdict, real=group.real, fake=group.fake)
+            groups.append(replace(group, methods=tuple(_method_rows(methods, first.family, group.rows, aucs, judge))))
             draws.append(aucs)
-    mean = _mean(groups, draws, names, base) if by == "dataset" else None
-    return Comparison(list(runs), base, groups, mean, resamples, seed, _notes(runs, groups))
+    mean, over = _mean(groups, draws, names, base) if by == "dataset" else (None, None)
+    methods_mean = None
+    if mean is not None:
+        judge = partial(_mean_verdict, groups=[g for g, aucs in zip(groups, draws, strict=True) if aucs is not None and not g.missing])
+        methods_mean = tuple(_method_rows(methods, first.family, mean, over, judge))
+    told = notes(runs, [(group.name, group.real, group.fake) for group in groups])
+    return Comparison(list(runs), base, groups, mean, resamples, seed, told, tuple(methods), methods_mean)
+
+
+def _method_rows(
+    methods: Sequence[Family], base: str, rows: Sequence[Row], aucs: np.ndarray | None, judge: Callable[[Interval], tuple[str, str]]
+) -> list[MethodRow]:
+    """Rows of runs, and their bootstrapped AUCs [resamples, rows], by method."""
+    at = {row.run: index for index, row in enumerate(rows)}
+    by_name = {family.name: family for family in methods}
+
+    def members(family: Family) -> list[int]:
+        order = sorted(range(len(family.runs)), key=lambda i: (family.seeds[i] is not None, family.seeds[i] or 0))
+        return [at[family.runs[i]] for i in order if family.runs[i] in at]
+
+    found = []
+    for family in methods:
+        own, other = members(family), members(by_name[base])
+        if not own:
+            continue
+        known = dict(zip(family.runs, family.seeds, strict=True))
+        head = (family.name, [rows[i].run for i in own], [known[rows[i].run] for i in own])
+        if aucs is None or any(rows[i].auc is None for i in own):
+            found.append(MethodRow(*head, *(None,) * 10, UNDEFINED))
+            continue
+        values, draws = np.array([rows[i].auc for i in own], np.float64), aucs[:, own].mean(axis=1)
+        mean, std = estimate(draws, values), float(values.std(ddof=1)) if len(own) > 1 else None
+        ap, eer = (float(np.mean([getattr(rows[i], name) for i in own])) for name in ("ap", "eer"))
+        shown = (*head, mean.value, std, clipped(mean.interval), ap, eer)
+        if family.name == base or not other:
+            found.append(MethodRow(*shown, *(None,) * 5, BASELINE if family.name == base else UNDEFINED))
+            continue
+        theirs = dict(zip(by_name[base].runs, by_name[base].seeds, strict=True))
+        same = head[2] == [theirs[rows[i].run] for i in other] and None not in head[2]
+        against = np.array([rows[i].auc for i in other], np.float64)
+        between = estimate(draws - aucs[:, other].mean(axis=1), values, against, paired=same)
+        tests = (between.p, between.p_videos, between.p_seeds)
+        found.append(MethodRow(*shown, between.value, between.interval, *tests, judge(between.interval)[0]))
+    return found
 
 
 def _require_common(run: EvaluatedRun, first: EvaluatedRun) -> None:
@@ -214,7 +277,20 @@ def _group(
     rows = [_row(run, i, index, labels, scores[i], scores, aucs, keys) for i, run in enumerate(there)]
     missing = [run.name for run in runs if run not in there]
     left_out = [_left_out(key, there) for key in seen if key not in set(common)]
-    return Group(name, real, fake, rows, missing, left_out, _group_notes(there, common), labels, scores), aucs
+    protocol = _protocol(there, common, real, fake, len(left_out))
+    return Group(name, real, fake, rows, missing, left_out, _group_notes(there, common), labels, scores, protocol), aucs
+
+
+def _protocol(runs: Sequence[EvaluatedRun], common: Sequence[Key], real: int, fake: int, left_out: int) -> str:
+    """How the numbers of a group came about: unit, videos, frames, compression, rule, what is left out."""
+    videos = [run.videos[key] for run in runs for key in common]
+    frames = sorted({video.frames for video in videos if video.frames is not None})
+    span = " to ".join(str(number) for number in dict.fromkeys((frames[0], frames[-1]))) if frames else "unknown number of"
+    compression = "/".join(sorted({video.compression or "unknown" for video in videos})) or "unknown"
+    rules = sorted({video.rule for video in videos})
+    rule = rules[0] if len(rules) == 1 else "the runs' rules differ" if rules else "no rule"
+    counts = f"{real} real, {fake} fake, {left_out} without a score from every run"
+    return f"video level; {counts}; {span} frames each; compression {compression}; {rule}"
 
 
 def _row(
@@ -274,11 +350,13 @@ def _group_notes(runs: Sequence[EvaluatedRun], common: Sequence[Key]) -> list[st
     return notes
 
 
-def _mean(groups: Sequence[Group], draws: Sequence[np.ndarray | None], names: list[str], base: str) -> list[Row] | None:
-    """Means over the data sets that every run was evaluated on; None when they are fewer than two."""
+def _mean(
+    groups: Sequence[Group], draws: Sequence[np.ndarray | None], names: list[str], base: str
+) -> tuple[list[Row] | None, np.ndarray | None]:
+    """Means over the data sets that every run was evaluated on, and their draws [resamples, runs]; None when they are fewer than two."""
     whole = [(group, aucs) for group, aucs in zip(groups, draws, strict=True) if aucs is not None and not group.missing]
     if len(whole) < 2:
-        return None
+        return None, None
     aucs = np.mean([values for _, values in whole], axis=0)
     start = names.index(base)
     rows = []
@@ -293,7 +371,7 @@ def _mean(groups: Sequence[Group], draws: Sequence[np.ndarray | None], names: li
         bounds = interval(aucs[:, index] - aucs[:, start])
         difference = float(np.mean([row.difference for row in own]))
         rows.append(Row(*values, difference, bounds, *_mean_verdict(bounds, [group for group, _ in whole]), **counts))
-    return rows
+    return rows, aucs
 
 
 def _mean_verdict(bounds: Interval, groups: Sequence[Group]) -> tuple[str, str]:
@@ -302,42 +380,3 @@ def _mean_verdict(bounds: Interval, groups: Sequence[Group]) -> tuple[str, str]:
     if few:
         return NONE, f"no difference that these {total} videos can show (too few in {', '.join(few)})"
     return verdict(bounds, total, total) if not bounds[0] <= 0 <= bounds[1] else (NONE, f"no difference that these {total} videos can show")
-
-
-def _notes(runs: Sequence[EvaluatedRun], groups: Sequence[Group]) -> list[str]:
-    """What makes a comparison less than fair, or needs to be known to read it."""
-    notes = [note for run in runs for note in run.notes]
-    notes += [f"{run.name}: {warning}" for run in runs for warning in run.warnings]
-    images = {run.name: run.cost.images for run in runs if run.cost.images}
-    if images and max(images.values()) > 1.01 * min(images.values()):
-        notes.append("the runs did not train on the same number of images: " + _listed(images))
-    for title, values in (
-        ("training data (fingerprint)", {run.name: _fingerprint(run) for run in runs}),
-        ("network", {run.name: _network(run) for run in runs}),
-        ("seed", {run.name: run.provenance.get("seed") for run in runs}),
-        ("machine (so their times say little)", {run.name: run.cost.device for run in runs}),
-    ):
-        known = {name: value for name, value in values.items() if value is not None}
-        if len(set(known.values())) > 1:
-            notes.append(f"the runs differ in {title}: {_listed(known)}")
-    few = [f"{g.name} ({g.real} real, {g.fake} fake)" for g in groups if g.real and g.fake and min(g.real, g.fake) < FEW]
-    if few:
-        notes.append(
-            f"fewer than {FEW} videos of a class in {', '.join(few)}: the intervals are too narrow there, and no difference is called one"
-        )
-    return notes
-
-
-def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def _fingerprint(run: EvaluatedRun) -> str | None:
-    data = run.provenance.get("data")
-    value = data.get("fingerprint") if isinstance(data, dict) else None
-    return value[:12] if isinstance(value, str) else None
-
-
-def _network(run: EvaluatedRun) -> str | None:
-    backbone = run.model.get("backbone")
-    return f"{backbone} at {run.model.get('image_size')} px" if backbone else None

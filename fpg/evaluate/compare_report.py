@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from markupsafe import Markup
-from rich.console import Console
 
 from fpg.common import html
-from fpg.common.console import one_line, output, table
+from fpg.common.console import one_line
 from fpg.evaluate.compare import BASELINE, BETTER, WORSE, Comparison, Group, Interval, Row
+from fpg.evaluate.compare_table import MEAN, aligned, blocks, note_lines, points, spread, text_lines, wrapped
+from fpg.evaluate.compare_table import difference as method_difference
 from fpg.evaluate.metrics import roc
 from fpg.evaluate.runs import Cost, EvaluatedRun
 
@@ -22,9 +24,6 @@ MOST_SENTENCES = 8
 """In words on the page; the table holds all."""
 MOST_NAMED = 50
 """Videos left out that the page names; the JSON file names all."""
-WIDTH = 150
-"""Characters of the table where the output is no terminal."""
-MEAN = "mean of the data sets"
 
 
 def cells(group: str, videos: int, row: Row, run: EvaluatedRun) -> list[str]:
@@ -46,33 +45,46 @@ def cells(group: str, videos: int, row: Row, run: EvaluatedRun) -> list[str]:
 HEADINGS = ["run", "data", "videos", "AUC [95 %]", "AP", "EER", "difference [95 %]", "verdict", "images", "training"]
 
 
-def rows(comparison: Comparison) -> list[list[str]]:
-    """Every line of the table, the means last."""
-    runs = {run.name: run for run in comparison.runs}
-    lines = [cells(group.name, group.videos, row, runs[row.run]) for group in comparison.groups for row in group.rows]
-    if comparison.mean:
-        total = sum(group.videos for group in comparison.groups if not group.missing)
-        lines += [cells(MEAN, total, row, runs[row.run]) for row in comparison.mean]
-    return lines
-
-
 def show(comparison: Comparison) -> None:
-    """The table and the notes on the standard output."""
-    out = output()
-    if not out.is_terminal:
-        out = Console(highlight=False, soft_wrap=True, width=WIDTH)
-    table(f"compared with {one_line(comparison.baseline)}", HEADINGS, rows(comparison), to=out)
-    for line in sentences(comparison):
-        out.print(one_line(line), markup=False)
-    for note in [*comparison.notes, *left_out_notes(comparison)]:
-        out.print(one_line(f"note: {note}"), markup=False)
-    out.print(READING, markup=False)
+    """The table by method, the cost of each run, what it means, and the notes on the standard output, 80 columns wide."""
+    for line in text_lines(comparison):
+        print(line)
+    cost = [[one_line(run.name), "–" if run.seed is None else str(run.seed), images(run.cost), time(run.cost)] for run in comparison.runs]
+    for line in [*aligned(["run", "seed", "images", "training"], cost), ""]:
+        print(line)
+    spoken = method_sentences(comparison) if comparison.seeded else sentences(comparison)
+    told = [f"note: {note}" for note in [*comparison.notes, *left_out_notes(comparison)]]
+    for text in [*spoken, *note_lines(comparison), *told, reading(comparison)]:
+        for line in wrapped(text, "  "):
+            print(line)
+    sys.stdout.flush()
 
 
 READING = (
     "Intervals: paired bootstrap over videos. They cover the choice of videos, not the luck of one training run: "
     "for that, train with several seeds."
 )
+
+
+def reading(comparison: Comparison) -> str:
+    """What the intervals cover."""
+    if not comparison.seeded:
+        return READING
+    return "Intervals of methods with one seed cover the choice of videos alone. All runs: the same videos."
+
+
+def method_sentences(comparison: Comparison) -> list[str]:
+    """What the table by method says, in words: one sentence per method and data set, the means first."""
+    parts = blocks(comparison)
+    found = []
+    for block in [*parts[-1:], *parts[:-1]] if comparison.methods_mean else parts:
+        for row in block.rows:
+            if row.difference is None:
+                continue
+            place = f"over the {MEAN}" if block.name == MEAN else f"on {block.name}"
+            seeds = f"{len(row.seeds)} seed{'s' if len(row.seeds) != 1 else ''}"
+            found.append(f"{row.method} ({seeds}) {place}: {row.verdict}, AUC {method_difference(row)} points against the baseline.")
+    return found
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -106,12 +118,6 @@ def left_out_notes(comparison: Comparison) -> list[str]:
 
 def _why(reasons: dict[str, str]) -> str:
     return ", ".join(f"{run}: {reason}" for run, reason in reasons.items())
-
-
-def points(value: float) -> str:
-    """A difference of shares in percentage points, signed: `+3.2`."""
-    text = f"{100 * value:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _bounds(bounds: Interval) -> str:
@@ -174,7 +180,9 @@ def write_comparison_report(path: str | os.PathLike[str], comparison: Comparison
         left_out=[(group.name, v.video, _why(v.reasons)) for group in comparison.groups for v in group.left_out][:MOST_NAMED],
         left_out_total=sum(len(group.left_out) for group in comparison.groups),
         legend=[(run.name, _colour(i), run.method) for i, run in enumerate(comparison.runs)],
-        reading=READING,
+        methods=blocks(comparison) if comparison.seeded else [],
+        method_cells=lambda row: [row.method, len(row.runs), spread(row), method_difference(row), row.verdict],
+        reading=reading(comparison),
         command=command,
     )
 
@@ -191,10 +199,7 @@ def _sections(comparison: Comparison, runs: dict[str, EvaluatedRun]) -> list[dic
         kind = row.verdict if row.verdict in (BETTER, WORSE, BASELINE) else "none"
         return {"cells": cells(name, videos, row, runs[row.run]), "kind": kind, "failed": row.failed, "no_face": row.no_face}
 
-    sections = [
-        {"name": g.name, "about": f"{g.videos} videos: {g.real} real, {g.fake} fake", "rows": [line(g.name, g.videos, r) for r in g.rows]}
-        for g in comparison.groups
-    ]
+    sections = [{"name": g.name, "about": g.protocol, "rows": [line(g.name, g.videos, r) for r in g.rows]} for g in comparison.groups]
     if comparison.mean:
         shared = [group for group in comparison.groups if not group.missing]
         total = sum(group.videos for group in shared)

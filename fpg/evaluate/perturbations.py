@@ -1,8 +1,9 @@
-"""What happens to a video on its way to a detector: eleven perturbations of whole frames, five levels each.
+"""What happens to a video on its way to a detector: eleven perturbations of whole frames, three chains, an attack; five levels each.
 
 Seven are the field's, with the levels and arithmetic of DeeperForensics-1.0 (Jiang et al., CVPR 2020, supplementary material and
 its published perturbation code): saturation, contrast, blocks, noise, blur, pixelation, compression. The others are what
-platforms do today: JPEG, smaller frames, H.264 and H.265. `docs/robustness.md` holds the definitions.
+platforms do today: JPEG, smaller frames, H.264 and H.265. Chains (`fpg.evaluate.chain_steps`) are several of such things after one another.
+`docs/robustness.md` holds the definitions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from fpg.common.errors import UsageError
 from fpg.common.rng import stream
+from fpg.evaluate.chain_steps import MESSENGER, SCREEN_RECORDING, SCREENSHOT, Step, apply_steps
 
 LEVELS = 5
 QUICK_LEVELS = (1, 3, 5)
@@ -43,11 +45,20 @@ class Perturbation:
     """FFmpeg's name of the encoder; the parameter is its CRF."""
     code: str = ""
     """The name in DeeperForensics-1.0, empty for the others."""
+    chain: tuple[Step, ...] = ()
+    """Steps instead of one function or codec; the parameter is the level."""
+    attack: bool = False
+    """Not of frames, but of the network's input (`fpg.evaluate.attack`); the parameter is the budget."""
 
     @property
     def published(self) -> bool:
         """One of the field's seven."""
         return bool(self.code)
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """Encoders that it needs; without any, single frames are enough."""
+        return tuple(filter(None, (self.codec, *(step.codec for step in self.chain))))
 
 
 @dataclass(frozen=True)
@@ -181,8 +192,16 @@ ALL = (
     Perturbation("h264", "H.264", "CRF", (23, 28, 33, 38, 43), codec="libx264"),
     Perturbation("h265", "H.265", "CRF", (28, 33, 38, 43, 48), codec="libx265"),
 )
-"""Every perturbation; the published ones first. `compression` is H.264 too, at the published levels."""
-BY_NAME = {p.name: p for p in ALL}
+"""Every perturbation of one kind; the published ones first. `compression` is H.264 too, at the published levels."""
+_LEVEL_NUMBERS = (1.0, 2.0, 3.0, 4.0, 5.0)
+CHAINS = (
+    Perturbation("messenger", "Messengers and platforms", "strength", _LEVEL_NUMBERS, chain=MESSENGER),
+    Perturbation("screenshot", "Screenshot", "strength", _LEVEL_NUMBERS, chain=SCREENSHOT),
+    Perturbation("screen_recording", "Filmed screen", "strength", _LEVEL_NUMBERS, chain=SCREEN_RECORDING),
+)
+ATTACK = Perturbation("attack", "Gradient attack (white box)", "levels of 255", (1, 2, 3, 4, 8), attack=True)
+"""To test one's own detector; runs only where it is named."""
+BY_NAME = {p.name: p for p in (*ALL, *CHAINS, ATTACK)}
 
 
 def perturb(image: np.ndarray, cell: Cell, seed: int, video: str, index: int) -> np.ndarray:
@@ -206,6 +225,8 @@ def perturb(image: np.ndarray, cell: Cell, seed: int, video: str, index: int) ->
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"image: expected uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
+    if cell.perturbation.chain and not cell.perturbation.codecs:
+        return apply_steps(cell.perturbation.chain, cell.level, image, seed, cell.perturbation.name, video, index)
     if cell.perturbation.apply is None:
         raise ValueError(f"{cell.perturbation.name} needs a whole video: see fpg.evaluate.codecs")
     rng = stream(seed, "perturbation", cell.perturbation.name, video, index)
@@ -216,8 +237,8 @@ def select(names: str, *, quick: bool = False) -> list[Cell]:
     """The cells of a selection.
 
     Args:
-        names: `all`, `field` (the seven published ones), or names with commas between them; also the published codes CS, CC, BW, GNC,
-            GB and VC (its "JPEG" is `pixelation` here: no JPEG is involved).
+        names: `all` (but the attack), `field` (the seven published ones), `chains`, or names with commas between them; also the published
+            codes CS, CC, BW, GNC, GB and VC (its "JPEG" is `pixelation` here: no JPEG is involved).
         quick: levels 1, 3 and 5 only.
 
     Raises:
@@ -227,14 +248,16 @@ def select(names: str, *, quick: bool = False) -> list[Cell]:
     for name in (part.strip() for part in names.split(",")):
         found = _group(name.lower())
         if not found:
-            raise UsageError(f"robustness: expected all, field, quick or some of {', '.join(BY_NAME)}; got {name or 'nothing'}")
+            raise UsageError(f"robustness: expected all, field, chains, quick or some of {', '.join(BY_NAME)}; got {name or 'nothing'}")
         wanted += [p for p in found if p not in wanted]
     return [Cell(p, level) for p in wanted for level in (QUICK_LEVELS if quick else range(1, LEVELS + 1))]
 
 
 def _group(name: str) -> Sequence[Perturbation]:
     if name in ("all", "field"):
-        return [p for p in ALL if name == "all" or p.published]
+        return [p for p in (*ALL, *CHAINS) if name == "all" or p.published]
+    if name == "chains":
+        return CHAINS
     if name in BY_NAME:
         return [BY_NAME[name]]
     return [p for p in ALL if p.published and p.code.lower() == name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Item:
     """Frames that preparation looked at; None for raw videos, whose judgement holds every frame."""
     compression: str = ""
     """`raw`, `c23` or `c40` where the data set has several, `""` unknown."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What a list says about the video in columns of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Result:
     """As in `Item`."""
     compression: str = ""
     """As in `Item`."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """As in `Item`, and what `--attributes` adds."""
 
     @property
     def score(self) -> float | None:
@@ -118,6 +122,7 @@ class Result:
             "compression": self.compression,
             "face_size": _rounded(self.face_size),
             "sharpness": _rounded(self.sharpness),
+            **({"attributes": self.attributes} if self.attributes else {}),
             "frame_scores": [[f.index, f.score] for f in j.frames if f.score is not None],
         }
 
@@ -224,7 +229,7 @@ def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any], f
         def run() -> Judgement:
             return _judge_record(manifest, record, rows, engine, options)
 
-        return Item(*record.key, record.label, record.source, run, record.frames, record.compression)
+        return Item(*record.key, record.label, record.source, run, record.frames, record.compression, record.attributes)
 
     looked = sorted({v.frames for v in manifest.videos if v.status == "prepared"})
     span = f"{looked[0]} to {looked[-1]}" if len(looked) > 1 else str(looked[0]) if looked else "no"
@@ -300,9 +305,8 @@ def _raw(
         def run() -> Judgement:
             return judged(source.path)
 
-        return Item(
-            source.dataset, source.method, source.video, int(source.label or 0), str(source.path), run, compression=source.compression
-        )
+        known = {"compression": source.compression, "attributes": source.attributes}
+        return Item(*source.key, int(source.label or 0), str(source.path), run, **known)
 
     return [item(s) for s in chosen], note
 
@@ -310,7 +314,8 @@ def _raw(
 def score(items: Iterable[Item]) -> Iterator[Result]:
     """Judge one item after the other."""
     for item in items:
-        yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), item.looked, item.compression)
+        known = (item.looked, item.compression, item.attributes)
+        yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), *known)
 
 
 class Worst:

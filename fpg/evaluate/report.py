@@ -18,6 +18,7 @@ from fpg.evaluate.compare import Comparison
 from fpg.evaluate.plots import Plot, plots
 from fpg.evaluate.protocol import Result, Worst
 from fpg.evaluate.robustness_report import robustness_markdown, robustness_section
+from fpg.evaluate.tables import tables
 from fpg.runtime.overlay import map_scale
 from fpg.runtime.report import face_figure, model_facts
 
@@ -96,6 +97,7 @@ def write_evaluation_report(
         few=few(metrics),
         plots=drawings(results, metrics) if drawn is None else drawn,
         breakdown=breakdown(metrics),
+        tables=tables(metrics),
         robustness=robustness_section(metrics["robustness"]) if metrics.get("robustness") else None,
         mistakes=mistakes,
         worst=_worst_faces(worst, mistakes),
@@ -285,6 +287,8 @@ def write_markdown(
         columns = ["name", "real", "fake", "without_score", "auc", "ap", "eer"]
         cells = [[str(row[c]) for c in columns] for row in table["rows"]]
         parts += [f"## {table['title']}", _table([table["title"], "real", "fake", "no score", "AUC [95 %]", "AP", "EER"], cells)]
+    for extra in tables(m):
+        parts += [f"## {_plain(extra.title)}", _table(extra.head, extra.rows), _plain(extra.about)]
     if comparison is not None:
         found = _against(comparison)
         parts += [f"## Against {_plain(found['baseline'])}", _table(compare_report.HEADINGS[:8], [r["cells"][:8] for r in found["rows"]])]

@@ -7,118 +7,37 @@ the drop compares the same videos with and without the perturbation.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fpg.common.errors import InputError, UsageError
+from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 from fpg.data.manifest import FAKE, REAL
 from fpg.engines.base import Engine
+from fpg.evaluate.attack import Attacked, require_gradients
 from fpg.evaluate.bootstrap import bootstrap_aucs, interval
-from fpg.evaluate.codecs import encoder_versions, require_encoder, through_codec
+from fpg.evaluate.chain_steps import words
+from fpg.evaluate.codecs import encoder_versions, require_encoder, through_chain, through_codec
 from fpg.evaluate.metrics import auc, compute
 from fpg.evaluate.perturbations import ALL, LEVELS, Cell, Perturbation, perturb
 from fpg.evaluate.protocol import Item, Result
+from fpg.evaluate.robustness_log import CLEAN, Log, Outcome
 from fpg.evaluate.summary import RELEASED_SCORE
 from fpg.runtime.inputs import open_frames
-from fpg.runtime.judgement import Judgement, printable
+from fpg.runtime.judgement import printable
 from fpg.runtime.pipeline import Analyzer, judge
 
-FORMAT = "fpg-robustness 1"
-CLEAN = "clean"
 QUICK_VIDEOS = 25
 """Of each class, with `quick`."""
 RESAMPLES = 1000
 _CACHE_BYTES = 1 << 30
 """Decoded frames of one video that are kept; beyond it every perturbation decodes again."""
-
-Key = tuple[str, str, str, str, int]
-"""Data set, method, video, perturbation (or `CLEAN`), level."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one video under one perturbation."""
-
-    status: str
-    """`scored`, `no_face` or `failed`."""
-    score: float | None = None
-    reason: str = ""
-    unchanged: bool = False
-    """No frame differs from the clean one."""
-
-    @staticmethod
-    def of(judgement: Judgement, unchanged: bool = False) -> Outcome:
-        """From a judgement."""
-        status = "scored" if judgement.score is not None else "no_face" if judgement.no_face else "failed"
-        return Outcome(status, judgement.score, judgement.error or "", unchanged)
-
-
-class Log:
-    """Outcomes as they come, one JSON line each, so that a run that was stopped goes on where it was.
-
-    Args:
-        path: the file; None keeps outcomes in memory only.
-        header: what must be the same for outcomes to be comparable.
-
-    Raises:
-        UsageError: the file belongs to another run.
-        InputError: it cannot be read or written.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None, header: dict[str, Any]) -> None:
-        self._path = None if path is None else Path(path)
-        self._done: dict[Key, tuple[str, Outcome]] = {}
-        if self._path is not None:
-            self._start(self._path, {"format": FORMAT, **header})
-
-    def get(self, key: Key, stamp: str) -> Outcome | None:
-        """The outcome of an earlier run; None when there is none, it failed, or the input has changed since."""
-        kept = self._done.get(key)
-        return kept[1] if kept is not None and kept[0] == stamp and kept[1].status != "failed" else None
-
-    def add(self, key: Key, stamp: str, outcome: Outcome) -> None:
-        """Keep an outcome, on disk before this returns."""
-        self._done[key] = (stamp, outcome)
-        if self._path is not None:
-            self._append(self._path, {"key": list(key), "stamp": stamp, **vars(outcome)})
-
-    def _start(self, path: Path, header: dict[str, Any]) -> None:
-        try:
-            lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        except OSError as error:
-            raise InputError(path, error.strerror or str(error)) from error
-        whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
-        try:
-            rows = [json.loads(line) for line in whole]
-            entries = {tuple(row.pop("key")): (row.pop("stamp"), Outcome(**row)) for row in rows[1:]}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UsageError(f"{path} is not a robustness log of fpg-eval: name another file ({error})") from error
-        if rows and rows[0] != header:
-            other = [k for k in header if not isinstance(rows[0], dict) or rows[0].get(k) != header[k]] or ["another version of fpg"]
-            raise UsageError(f"{path} belongs to another run (it differs in {', '.join(other)}): name another file or delete it")
-        self._done = entries
-        if len(whole) != len(lines):
-            os.truncate(path, sum(map(len, whole)))
-        if not rows:
-            self._append(path, header)
-
-    @staticmethod
-    def _append(path: Path, value: dict[str, Any]) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "ab") as file:
-                file.write(json.dumps(value, ensure_ascii=True, allow_nan=False).encode() + b"\n")
-        except OSError as error:
-            raise InputError(path, f"cannot be written: {error.strerror or error}") from error
 
 
 @dataclass
@@ -147,8 +66,10 @@ class Suite:
     _log: Log = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for codec in sorted({c.perturbation.codec for c in self.cells} - {""}):
+        for codec in sorted({codec for c in self.cells for codec in c.perturbation.codecs}):
             require_encoder(codec)
+        if any(c.perturbation.attack for c in self.cells):
+            require_gradients(self.engine)
         spec = self.engine.spec
         header = {
             "model": spec.files.get(spec.model_file),
@@ -214,10 +135,11 @@ class Suite:
         stamp = _stamp(item.source)
         outcome = self._log.get(key, stamp)
         if outcome is None:
-            with reader.through(cell) as reading:
-                judgement = judge(
-                    item.source, self.engine, self._analyzer(), frames=self.frames, batch=self.batch, highlights=0, reader=reading.open
-                )
+            attack = cell is not None and cell.perturbation.attack
+            engine = Attacked(self.engine, item.label, cell.parameter / 255) if cell is not None and attack else self.engine
+            with reader.through(None if attack else cell) as reading:
+                options = {"frames": self.frames, "batch": self.batch, "highlights": 0, "reader": reading.open}
+                judgement = judge(item.source, engine, self._analyzer(), **options)
             outcome = Outcome.of(judgement, reading.unchanged)
             self._log.add(key, stamp, outcome)
         return outcome
@@ -243,6 +165,9 @@ class _Reader:
             return self._kept[0], iter(self._kept[1])
         count, images = open_frames(path, wanted, total)
         return count, self._keep(count, images)
+
+    def chained(self, path: str | os.PathLike[str], folder: str, cell: Cell, wanted: int | None) -> tuple[int, Iterator[Any]]:
+        return through_chain(path, folder, cell, self._seed, self._video, wanted)
 
     def perturbed(self, image: np.ndarray, cell: Cell, index: int) -> np.ndarray:
         return perturb(image, cell, self._seed, self._video, index)
@@ -270,7 +195,7 @@ class _Reading:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> _Reading:
-        if self._cell is not None and self._cell.perturbation.codec:
+        if self._cell is not None and self._cell.perturbation.codecs:
             self._folder = tempfile.TemporaryDirectory(prefix="fpg-")
         return self
 
@@ -281,12 +206,14 @@ class _Reading:
     @property
     def unchanged(self) -> bool:
         """After the pass: the perturbation changed no frame."""
-        return self._same and self._cell is not None and not self._cell.perturbation.codec
+        return self._same and self._cell is not None and not self._cell.perturbation.codecs
 
     def open(self, path: str | os.PathLike[str], wanted: int | None, total: int | None) -> tuple[int, Iterator[Any]]:
         """A reader for `judge`."""
         if self._cell is None:
             return self._reader.frames(path, wanted, total)
+        if self._folder is not None and self._cell.perturbation.chain:
+            return self._reader.chained(path, self._folder.name, self._cell, wanted)
         if self._folder is not None:
             return through_codec(path, self._folder.name, self._cell.perturbation.codec, int(self._cell.parameter), wanted)
         count, images = self._reader.frames(path, wanted, total)
@@ -394,6 +321,7 @@ def _row(perturbation: Perturbation, cells: Sequence[dict[str, Any]]) -> dict[st
         "code": perturbation.code or None,
         "meaning": perturbation.parameter,
         "parameters": list(perturbation.levels),
+        **({"steps": words(perturbation.chain)} if perturbation.chain else {}),
         **{key: [at[level][key] if level in at else None for level in range(1, LEVELS + 1)] for key in ("auc", "interval", "drop")},
         "mean": _average(perturbation.title, cells),
     }

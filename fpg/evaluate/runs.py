@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from fpg.common.errors import InputError, UsageError
 from fpg.common.strict_json import parse_json
@@ -17,8 +22,10 @@ from fpg.data.manifest import FAKE, REAL
 
 Key = tuple[str, str, str]
 """(data set, manipulation, video)."""
-PATTERNS = ("eval*.json", "metrics*.json", "eval*/metrics*.json", "eval*/eval*.json")
-"""Where in a run's folder its evaluations are looked for."""
+PATTERNS = ("eval*.json", "metrics*.json")
+"""Names of evaluations in a run's folder, and anywhere below it in folders that fpg-train does not write."""
+OF_TRAINING = {"checkpoints", "pictures", "profile", "tensorboard", "wandb"}
+NOT_OF_RECIPE = {"seed", "out", "data", "device", "workers", "threads", "checkpoint_steps", "log_steps", "tracker", "pictures"}
 STATUSES = ("scored", "no_face", "failed")
 
 
@@ -36,6 +43,8 @@ class Video:
     """Frames looked at."""
     rule: str
     """How frames became a score: crop and aggregation."""
+    compression: str = ""
+    """`raw`, `c23` or `c40`; empty where it is not known."""
 
     @property
     def name(self) -> str:
@@ -70,6 +79,12 @@ class EvaluatedRun:
     """As `fpg-eval` described it; the first file's."""
     cost: Cost
     notes: list[str] = field(default_factory=list)
+    evaluations: tuple[dict[str, Any], ...] = ()
+    """What the files say beside single videos."""
+    home: Path | None = None
+    """The folder of its training, where it is there."""
+    family: str = ""
+    """Name of the method that it is one seed of; its own where it stands alone."""
 
     @property
     def method(self) -> str:
@@ -80,6 +95,12 @@ class EvaluatedRun:
     def provenance(self) -> dict[str, Any]:
         """What the weights say about their training."""
         return _object(self.model, "provenance")
+
+    @property
+    def seed(self) -> int | None:
+        """Of its training."""
+        value = self.provenance.get("seed")
+        return value if isinstance(value, int) else None
 
     @property
     def warnings(self) -> list[str]:
@@ -97,7 +118,8 @@ def read_runs(arguments: Sequence[str]) -> list[EvaluatedRun]:
     """Read runs and give each a name of its own.
 
     Args:
-        arguments: folders of `fpg-train`, JSON files of `fpg-eval`, each optionally as `NAME=PATH`.
+        arguments: folders of `fpg-train`, JSON files of `fpg-eval`, each optionally as `NAME=PATH`. Runs that are given one name are
+            seeds of one method.
 
     Raises:
         InputError: nothing there, a run without an evaluation (with the command that makes one), a file that is none.
@@ -107,20 +129,68 @@ def read_runs(arguments: Sequence[str]) -> list[EvaluatedRun]:
         raise UsageError("give at least one run or JSON file of fpg-eval")
     given = [_split(text) for text in arguments]
     names = _names(given)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f"two runs are called {twice[0]!r}; name them: NAME=PATH")
-    return [read_run(path, name) for name, (_, path) in zip(names, given, strict=True)]
+    runs = [read_run(path, name) for name, (_, path) in zip(names, given, strict=True)]
+    return _with_families(runs, [name for name, _ in given])
+
+
+def _with_families(runs: Sequence[EvaluatedRun], given: Sequence[str | None]) -> list[EvaluatedRun]:
+    """The runs with their `family`: those given one name, and those that differ in nothing but their seed.
+
+    Raises:
+        UsageError: one name for runs that are not seeds of one method.
+    """
+    named: dict[str, list[int]] = {}
+    for index, run in enumerate(runs):
+        named.setdefault(run.name, []).append(index)
+    found = list(runs)
+    for name, members in named.items():
+        seeds = [runs[i].seed for i in members]
+        if len(members) > 1 and (None in seeds or len(set(seeds)) < len(seeds) or any(given[i] is None for i in members)):
+            raise UsageError(f"two runs are called {name!r}; name them: NAME=PATH (one name for several seeds of one method)")
+        for i in members:
+            found[i] = replace(runs[i], family=name, name=name if len(members) == 1 else f"{name}, seed {runs[i].seed}")
+    alike: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        if given[i] is None and run.seed is not None:
+            alike.setdefault(_recipe(run), []).append(i)
+    for members in alike.values():
+        if len(members) > 1 and len({runs[i].seed for i in members}) == len(members):
+            family = _shared([runs[i].name for i in members])
+            if family not in named:
+                for i in members:
+                    found[i] = replace(found[i], family=family)
+    return found
+
+
+def _recipe(run: EvaluatedRun) -> str:
+    """All that is known of a training but its seed and what does not decide what is learnt (folder, machine, what is kept)."""
+    config: Any = None
+    if run.home is not None:
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            config = yaml.safe_load((run.home / "config.yaml").read_text(encoding="utf-8"))
+    known = {k: v for k, v in config.items() if k not in NOT_OF_RECIPE} if isinstance(config, dict) else None
+    data = run.provenance.get("data")
+    fingerprint = data.get("fingerprint") if isinstance(data, dict) else None
+    network = (run.model.get("backbone"), run.model.get("image_size"))
+    return repr((run.method, *network, fingerprint, known, None if known else run.cost.images))
+
+
+def _shared(names: Sequence[str]) -> str:
+    """What names of seeds have in common: `fpg-0`, `fpg-1` are `fpg`."""
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    start = "".join(letters[0] for letters in same)
+    return re.sub(r"[-_.,/ ]*(seed|run|s)?[-_. ]*$", "", start) or names[0]
 
 
 def read_run(path: Path, name: str) -> EvaluatedRun:
     """Read one run, see `read_runs`."""
     files = _evaluations(path)
     videos: dict[Key, tuple[Video, Path]] = {}
-    models = []
+    models, evaluations = [], []
     for file in files:
         value = _load(file)
         models.append(_object(value, "model"))
+        evaluations.append({key: part for key, part in value.items() if key != "per_video"})
         _require_same_model(models, files)
         for video in _videos(value, file):
             before = videos.setdefault(video.key, (video, file))
@@ -135,9 +205,8 @@ def read_run(path: Path, name: str) -> EvaluatedRun:
             notes.append(f"{name}: {files[0]} does not judge the weights that are in {home} now (other SHA-256); evaluate them again")
         else:
             home = None
-    return EvaluatedRun(
-        name, path, tuple(files), {key: video for key, (video, _) in videos.items()}, models[0], _cost(home, models[0]), notes
-    )
+    judged = {key: video for key, (video, _) in videos.items()}
+    return EvaluatedRun(name, path, tuple(files), judged, models[0], _cost(home, models[0]), notes, tuple(evaluations), home, name)
 
 
 def run_of(evaluation: dict[str, Any], path: Path, name: str) -> EvaluatedRun:
@@ -150,7 +219,7 @@ def run_of(evaluation: dict[str, Any], path: Path, name: str) -> EvaluatedRun:
     """
     videos = {video.key: video for video in _videos(evaluation, path)}
     model = _object(evaluation, "model")
-    return EvaluatedRun(name, path, (), videos, model, _cost(None, model))
+    return EvaluatedRun(name, path, (), videos, model, _cost(None, model), family=name)
 
 
 def _split(text: str) -> tuple[str | None, Path]:
@@ -184,7 +253,12 @@ def _evaluations(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(path, "no such run or file")
-    files = sorted({file for pattern in PATTERNS for file in path.glob(pattern)})
+    files = sorted(
+        file
+        for pattern in PATTERNS
+        for file in path.rglob(pattern)
+        if file.is_file() and not OF_TRAINING & set(file.relative_to(path).parts[:-1])
+    )
     if files:
         return files
     weights = path / "model.safetensors"
@@ -247,6 +321,7 @@ def _video(entry: Any, place: str, path: Path, rule: str) -> Video:
         None if error is None else str(error),
         frames if isinstance(frames, int) else None,
         rule,
+        str(entry.get("compression") or ""),
     )
 
 

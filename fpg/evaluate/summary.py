@@ -16,8 +16,10 @@ from fpg.common.rng import stream
 from fpg.data.manifest import FAKE, REAL
 from fpg.evaluate.bootstrap import CONFIDENCE, RESAMPLES, metric_intervals
 from fpg.evaluate.calibration import summary
+from fpg.evaluate.fairness import by_attribute
 from fpg.evaluate.groups import groups
 from fpg.evaluate.metrics import compute
+from fpg.evaluate.one_threshold import one_threshold
 from fpg.evaluate.protocol import Result
 from fpg.runtime.judgement import describe_protocol
 
@@ -76,6 +78,8 @@ def summarise(
         },
         "frame_level": _frame_level(scored, threshold, resamples, seed),
         **groups(results, threshold, resamples, seed),
+        "by_attribute": by_attribute(results, threshold, resamples, seed),
+        "one_threshold": one_threshold(results, threshold, resamples, seed),
         "per_video": [r.to_json() for r in results],
     }
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from fpg.common.errors import MissingDependencyError
+from fpg.common.packages import install_extra
 from fpg.export.graph import INPUT, Network, free_batch
 from fpg.export.quantize import CALIBRATED, onnx_bf16, onnx_quantized
 
@@ -22,7 +23,7 @@ try:
     from onnxconverter_common import float16
 except ImportError as error:
     raise MissingDependencyError(
-        f"ONNX export needs onnx, onnxscript and onnxconverter-common ({error.name} is missing): pip install '.[onnx]'"
+        f"ONNX export needs onnx, onnxscript and onnxconverter-common ({error.name} is missing): {install_extra('onnx')}"
     ) from error
 
 SUFFIX = ".onnx"

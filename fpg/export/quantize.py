@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from fpg.common.errors import MissingDependencyError
+from fpg.common.packages import install_extra, install_pinned
 
 CALIBRATED = ("int8", "fp8")
 """Precisions that need crops to calibrate on."""
@@ -59,7 +60,7 @@ def openvino_int8(model: Any, images: np.ndarray, step: int) -> Any:
         with _quiet():
             import nncf
     except ImportError as error:
-        raise MissingDependencyError("INT8 for OpenVINO needs NNCF: pip install '.[int8]'") from error
+        raise MissingDependencyError(f"INT8 for OpenVINO needs NNCF: {install_extra('int8')}") from error
     nncf.set_log_level(logging.ERROR)
     operations = model.get_ordered_ops()
     convolutions = [op for op in operations if op.get_type_name() in ("Convolution", "GroupConvolution")]
@@ -162,7 +163,7 @@ def _modelopt(part: str) -> Any:
             return importlib.import_module(f"modelopt.onnx.{part}")
     except ImportError as error:
         raise MissingDependencyError(
-            f"int8, fp8 and bf16 in ONNX need NVIDIA's ModelOpt ({error}): pip install --no-deps -r requirements-modelopt.txt"
+            f"int8, fp8 and bf16 in ONNX need NVIDIA's ModelOpt ({error}): {install_pinned('modelopt')}"
         ) from error
 
 

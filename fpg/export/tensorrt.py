@@ -17,16 +17,14 @@ import numpy as np
 
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_extra
 from fpg.engines.tensorrt import MODULES
 from fpg.export import onnx as onnx_export
 from fpg.export.graph import INPUT, Network
 
 SUFFIX = ".engine"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
-ADVICE = {
-    "tensorrt": "pip install '.[tensorrt]' (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx",
-    "tensorrt-rtx": "pip install '.[tensorrt-rtx]'",
-}
+_ADVICE = {"tensorrt": " (NVIDIA's own index carries its libraries), or export to tensorrt-rtx or onnx"}
 BATCHES = (1, 8, 32)
 """Batch buckets by default: one optimisation profile each."""
 
@@ -40,7 +38,9 @@ def load_package(target: str) -> Any:
     try:
         return importlib.import_module(MODULES[target])
     except (ImportError, OSError, RuntimeError) as error:
-        raise MissingDependencyError(f"{target}: {MODULES[target]} cannot be loaded ({error}): {ADVICE[target]}") from error
+        raise MissingDependencyError(
+            f"{target}: {MODULES[target]} cannot be loaded ({error}): {install_extra(target)}{_ADVICE.get(target, '')}"
+        ) from error
 
 
 def build(

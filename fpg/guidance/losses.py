@@ -5,38 +5,14 @@ Sums and counts are kept apart (`LossSums`), so that several processes can take 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpg.common.errors import UsageError
+from fpg.guidance.config import LossConfig
 from fpg.guidance.response_map import at_least_float32
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the losses; the classification loss has weight 1.
-
-    Raises:
-        UsageError: a negative weight, or class weights that are not positive.
-    """
-
-    similarity: float = 0.075
-    """Weight of L_sim: features of a real face and its forgery, inside the forged region, are pushed apart."""
-    quality: float = 1.0
-    """Weight of L_q: mean squared error of the quality head."""
-    class_weights: tuple[float, float] = (1.0, 1.0)
-    """Weights of real and fake images in the cross-entropy, a weighted mean: only their ratio counts."""
-
-    def __post_init__(self) -> None:
-        if not (len(self.class_weights) == 2 and all(0 < weight < math.inf for weight in self.class_weights)):
-            raise UsageError(f"loss.class_weights: expected two numbers > 0 (real, fake), got {list(self.class_weights)}")
-        if self.similarity < 0 or self.quality < 0:
-            raise UsageError(f"loss weights: expected >= 0, got similarity {self.similarity}, quality {self.quality}")
 
 
 class Output(Protocol):

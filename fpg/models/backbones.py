@@ -24,6 +24,9 @@ from fpg.models.config import DetectorConfig
 
 log = logging.getLogger(__name__)
 
+NET_PREFIX = "backbone.net."
+"""Of the timm network's tensors among a detector's."""
+
 
 class Backbone(nn.Module):
     """A convolutional network whose last stage is the map that is pooled: both parts of the split see the same map.

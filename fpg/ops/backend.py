@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from fpg.common.errors import MissingDependencyError, UsageError
+from fpg.common.packages import BUILD_COMMAND
 
 VARIABLE = "FPG_BACKEND"
 CHOICES = ("auto", "native", "reference")
-BUILD_COMMAND = "pip install --no-build-isolation -e ."
 STUB = Path(__file__).parents[1] / "_C.pyi"
 """Names and arguments of the compiled module; the build puts the SHA-256 of this file into it."""
 
@@ -69,13 +69,6 @@ if TYPE_CHECKING:
     from fpg import _C as native
 else:
     native = _Native()
-
-
-def build_info() -> dict[str, Any]:
-    """What was built: version, compiler, build_type, cuda, cuda_version, cuda_architectures; raises as `native_module`."""
-    info = native.build_info()
-    names = ("version", "compiler", "build_type", "cuda", "cuda_version", "cuda_architectures")
-    return {name: getattr(info, name) for name in names}
 
 
 def backend(device_type: str = "cpu") -> Backend:

@@ -13,7 +13,18 @@ from fpg.data.images import check_file
 from fpg.data.notes import Notes
 from fpg.data.seek import read_frames_torchcodec, read_needed_frames
 from fpg.data.sources import frame_files, frame_time
-from fpg.data.video import IMAGE_SUFFIXES, FrameCountError, Frames, decodable, probe, read_frames, read_image, read_stream, sample_indices
+from fpg.data.video import (
+    CAMERA,
+    IMAGE_SUFFIXES,
+    FrameCountError,
+    Frames,
+    decodable,
+    probe,
+    read_frames,
+    read_image,
+    read_stream,
+    sample_indices,
+)
 
 URL_EVERY = 25
 """Of a URL every 25th frame is looked at unless told otherwise: about one a second."""
@@ -62,7 +73,7 @@ def open_frames(
         InputError: not there, not a video or image, without frames, or a URL that was not asked for; the iterator raises it where
             decoding fails, and `FrameCountError` where a video whose frames are to be evenly spaced has fewer than `total`.
     """
-    if is_url(path):
+    if is_url(path) or os.fspath(path).startswith(CAMERA):
         if not urls:
             raise InputError(path, "is a URL, and none are opened unless asked for (--urls)", "refused")
         return (frames or 1), _first(read_stream(path, every, notes=notes), frames)
@@ -71,13 +82,13 @@ def open_frames(
         names = frame_files(path)
         if not names:
             raise InputError(path, "the folder holds no images", "empty")
-        wanted = _wanted(len(names), frames, every)
+        wanted = chosen_frames(len(names), frames, every)
         return len(wanted), ((i, frame_time(i), read_image(names[i], notes)) for i in wanted)
     check_file(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return 1, ((0, 0.0, read_image(path, notes)) for _ in range(1))
     packets = probe(path).frames if total is None else total
-    wanted = _wanted(packets, frames, every)
+    wanted = chosen_frames(packets, frames, every)
     images = DECODERS[decode](path, wanted, notes=notes)
     return len(wanted), images if frames is not None else _as_far_as_they_go(path, images, packets)
 
@@ -97,5 +108,6 @@ def _first(images: Frames, count: int | None) -> Frames:
             return
 
 
-def _wanted(available: int, frames: int | None, every: int) -> list[int]:
+def chosen_frames(available: int, frames: int | None, every: int) -> list[int]:
+    """Which frames of so many are looked at: that many, evenly spaced, or one in `every`."""
     return list(range(0, available, every)) if frames is None else sample_indices(available, frames)

@@ -14,6 +14,7 @@ from fpg.common.errors import InputError
 from fpg.common.spec import CROPS, EngineSpec
 from fpg.engines.base import Engine
 from fpg.faces.sizes import face_size
+from fpg.record.exhibit import Exhibit
 from fpg.runtime.scores import TEXT, frame_score, video_score
 
 
@@ -111,6 +112,8 @@ class Judgement:
     """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
     warnings: tuple[str, ...] = ()
     """Of the model (`EngineSpec.warnings`), and what a person should know about how the input was read; a line each."""
+    exhibit: Exhibit = field(default=Exhibit(), compare=False)
+    """The bytes that were examined (`fpg.record`)."""
 
     @property
     def no_face(self) -> bool:
@@ -132,8 +135,8 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error, error_code, stream, warnings`. A frame with faces that are too small or could not be cut has `rejected[{box,
-        reason}]`, too."""
+        end_s}], error, error_code, stream, warnings, sha256, bytes, modified, media, c2pa`. A frame with faces that are too small or could
+        not be cut has `rejected[{box, reason}]`, too. `fpg/record/detect-1.schema.json` says more of each."""
         return {
             "input": self.input,
             "score": self.score,
@@ -162,6 +165,7 @@ class Judgement:
             "error_code": self.error_code,
             "stream": self.stream,
             "warnings": list(self.warnings),
+            **self.exhibit.to_json(),
         }
 
 

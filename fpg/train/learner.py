@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fpg.guidance.perception import Perception
-from fpg.models.detector import Detector
+from fpg.models.detector import Detector, DetectorOutput
 from fpg.train.config import TrainConfig
 from fpg.train.ema import Ema
 from fpg.train.optimizer import frozen_modules
@@ -29,9 +30,13 @@ class Learner:
     device: torch.device
     perception: Perception
     """Of the model, for guidance."""
+    batch_statistics: str = "batch"
+    """`TrainConfig.batch_statistics`."""
 
     def __post_init__(self) -> None:
         self._frozen = frozen_modules(self.model)
+        if self.batch_statistics == "frozen":
+            self._frozen += [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
 
     @property
     def judged(self) -> Detector:
@@ -43,6 +48,24 @@ class Learner:
         self.model.train()
         for module in self._frozen:
             module.eval()
+
+    def __call__(self, images: Tensor) -> DetectorOutput:
+        """A training pass over N real faces, then their N forgeries.
+
+        With unpaired statistics these are two passes of N images: the first half of the faces with the forgeries of the second half, and
+        the other way round, so that batch normalisation never sees a face beside its own forgery.
+
+        Args:
+            images: float32 [2N, 3, S, S].
+        """
+        if self.batch_statistics != "unpaired":
+            return self.model(images)
+        n = len(images) // 2
+        half = n // 2
+        real, fake = images[:n], images[n:]
+        first = self.model(torch.cat([real[:half], fake[half:]]))
+        second = self.model(torch.cat([real[half:], fake[:half]]))
+        return DetectorOutput(*(torch.cat([a[:half], b, a[half:]]) for a, b in zip(first, second, strict=True)))
 
     @property
     def synchronised(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 import fpg
 from fpg.common.files import atomic_write
+from fpg.common.source import commit
 from fpg.train.trackers import NoTracker, Tracker
 
 _PACKAGES = ("torchvision", "timm", "numpy", "opencv-python", "openvino", "safetensors", "pyarrow", "scikit-learn")
@@ -114,19 +114,3 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
     }
-
-
-def commit() -> str | None:
-    """Git commit of the source that runs, with `-dirty` when it was changed; None outside a checkout."""
-    folder = Path(fpg.__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -11,11 +11,9 @@ from timm.models import group_parameters
 from torch import nn
 
 from fpg.common.errors import UsageError
+from fpg.models.backbones import NET_PREFIX
 from fpg.models.detector import Detector
 from fpg.train.config import OptimConfig
-
-_NET = "backbone.net."
-"""Where the names of timm's network begin in those of a detector."""
 
 
 def build_optimizer(config: OptimConfig, model: Detector) -> torch.optim.Optimizer:
@@ -141,11 +139,11 @@ def _layers(model: Detector, coarse: bool, option: str) -> dict[str, int]:
     if not hasattr(net, "group_matcher"):
         raise UsageError(f"{option}: timm does not say how the layers of {model.config.backbone} follow each other; leave it out")
     layers = group_parameters(net, net.group_matcher(coarse=coarse), reverse=True)
-    return {_NET + name: layer for name, layer in layers.items()}
+    return {NET_PREFIX + name: layer for name, layer in layers.items()}
 
 
 def _without_decay(model: Detector) -> set[str]:
     """Biases, normalisations (all vectors), and what timm lists for the network (position embeddings, class tokens)."""
     net = model.backbone.net
-    listed = {_NET + name for name in (net.no_weight_decay() if hasattr(net, "no_weight_decay") else ())}
+    listed = {NET_PREFIX + name for name in (net.no_weight_decay() if hasattr(net, "no_weight_decay") else ())}
     return {name for name, parameter in model.named_parameters() if parameter.ndim <= 1 or name in listed}

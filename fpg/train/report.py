@@ -26,6 +26,9 @@ from fpg.train.step import StepResult
 from fpg.train.trackers import open_tracker
 from fpg.train.validate import Validation
 
+FEW_REFINED = 0.01
+"""Share of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
+
 
 class Report:
     """Everything a run tells; a context manager.
@@ -97,7 +100,7 @@ class Report:
         }
         counts = {"pairs": result.pairs, "selected": result.selected, "kept_unrefined": result.kept_unrefined, "updated": result.updated}
         self.log.line("step", position.step, epoch=position.epoch, **values, **counts)
-        self.log.scalars("train", position.step, values)
+        self.log.scalars("train", position.step, {**values, **counts})
 
     def epoch(self, meter: Meter, lr: float, validation: Validation | None) -> None:
         """An epoch and its validation."""
@@ -109,7 +112,14 @@ class Report:
             self.log.scalars("val", self.last_step, {"auc": validation.auc, "loss": validation.loss})
             line += f"  val AUC {validation.auc:.4f} loss {validation.loss:.3f}"
         self.log.line("epoch", self.last_step, **summary)
+        self.log.scalars("epoch", self.last_step, summary)
         self.say(line)
+        if self.config.guidance.shape and meter.pairs and meter.refined < FEW_REFINED * meter.pairs:
+            self.say(
+                f"shape refinement touched {meter.refined} of {meter.pairs} forgeries, fewer than {FEW_REFINED:.0%}: this epoch was nearly "
+                "one without it; coarse maps of small inputs need a higher --guidance.threshold (docs/training.md)",
+                "yellow",
+            )
 
     def picture(self, image: np.ndarray) -> None:
         """The picture grid of an epoch, uint8 [H, W, 3]."""

@@ -94,7 +94,7 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     ema = Ema(model, config.ema) if config.ema else None
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     perception = (GraphedPerception if config.cuda_graphs else Perception)(model)
-    learner = Learner(model, build_optimizer(config.optim, model), scaler, ema, device, perception)
+    learner = Learner(model, build_optimizer(config.optim, model), scaler, ema, device, perception, config.batch_statistics)
     if config.compile:
         compile_parts(model, device)
     return learner

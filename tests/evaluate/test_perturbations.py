@@ -295,7 +295,9 @@ def test_levels_get_worse(rng: np.random.Generator, name: str) -> None:
 
 
 def test_selection() -> None:
-    assert len(select("all")) == 55
+    assert len(select("all")) == 70
+    assert {c.perturbation.name for c in select("chains")} == {"messenger", "screenshot", "screen_recording"}
+    assert [c.parameter for c in select("attack")] == [1, 2, 3, 4, 8]
     field = select("field")
     assert len(field) == 35
     assert all(c.perturbation.published for c in field)

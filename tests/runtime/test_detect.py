@@ -15,10 +15,12 @@ from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, fa
 
 import fpg.cli.detect as detect
 from fpg.cli.inputs import expand
+from fpg.cli.results import let_go
 from fpg.common.errors import InputError
 from fpg.data.video import probe
+from fpg.record.run import ModelRecord, RunRecord
 from fpg.runtime.judgement import Highlight, Judgement
-from fpg.runtime.report import MAX_SECTIONS, let_go, plain, short_names, shorten, write_detect_report
+from fpg.runtime.report import MAX_SECTIONS, plain, short_names, shorten, write_detect_report
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +41,7 @@ def test_good_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out, report = tmp_path / "new" / "out.json", tmp_path / "new" / "out.html"
     assert detect.main(["model.xml", str(video), str(image), "--json", str(out), "--report", str(report), "--frames", "6"]) == 0
     value = read(out)
-    assert list(value) == ["model", "protocol", "warnings", "results", "skipped"]
+    assert list(value) == ["schema", "record", "model", "protocol", "warnings", "results", "skipped"]
     assert [r["input"] for r in value["results"]] == [str(video), str(image)]
     assert [r["verdict"] for r in value["results"]] == ["real", "fake"]
     assert [len(r["frames"]) for r in value["results"]] == [6, 1]
@@ -168,9 +170,11 @@ def test_an_overlay_never_takes_an_inputs_place_nor_anothers(tmp_path: Path, cap
     assert detect.main(["m.xml", str(one), "--overlay", str(one)]) == 2
     assert "is an input and would be lost" in capsys.readouterr().err
     assert one.read_bytes() == before
-    assert detect.main(["m.xml", str(one), str(other), "--overlay", str(tmp_path / "seen")]) == 2
-    assert "two inputs would be drawn to" in capsys.readouterr().err
-    assert not (tmp_path / "seen").exists()
+    assert detect.main(["m.xml", str(one), str(other), "--overlay", str(tmp_path / "seen")]) == 0
+    assert sorted(str(p.relative_to(tmp_path / "seen")) for p in (tmp_path / "seen").rglob("*.mp4")) == [
+        "a/clip-overlay.mp4",
+        "b/clip-overlay.mp4",
+    ]
 
 
 def test_every_and_frames_contradict_each_other_and_urls_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,7 +247,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(
     monkeypatch.setattr("fpg.common.files.os.fsync", full)
     assert detect.main(["m.xml", str(image), "--json", str(tmp_path / "out" / "o.json")]) == 1
     assert "o.json: cannot be written: No space left on device" in capsys.readouterr().err
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["o.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["o.json", "o.json.unfinished.jsonl"]  # --resume writes it from there
     assert (tmp_path / "out" / "o.json").read_text() == "old"
 
 
@@ -253,19 +257,22 @@ def judged(name: str, score: float) -> Judgement:
 
 
 def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) -> None:
-    results: list[Judgement] = []
-    for i in range(3 * MAX_SECTIONS):
-        results.append(judged(f"v{i}", i / 100))
-        let_go(results)
-        assert sum(bool(r.highlights) for r in results) < 2 * MAX_SECTIONS
+    pictured: dict[tuple[int, int], Judgement] = {}
+    results = [judged(f"v{i}", i / 100) for i in range(3 * MAX_SECTIONS)]
+    for i, result in enumerate(results):
+        pictured[0, i] = result
+        let_go(pictured)
+        assert len(pictured) < 2 * MAX_SECTIONS
     protocol = {"frames": 32, "sampling": "", "faces": "", "crop": "", "aggregation": "", "compression": "unknown"}
     model = {"file": "m", "sha256": None, "backbone": "b", "image_size": 8, "precision": "fp32", "backend": "onnx"}
     model |= {"threshold": 0.5, "temperature": 1.0, "warnings": ["A <demo>."], "provenance": {"seed": 3}}
-    write_detect_report(tmp_path / "o.html", results, model, protocol, 0.5)
+    details = {i: result for (_, i), result in pictured.items()}
+    record = RunRecord((ModelRecord("m", None, {}, None),), {"frames": 32}, ("fpg-detect", "a b"), "17 <b>", "A. Person").to_json()
+    write_detect_report(tmp_path / "o.html", [r.to_json() for r in results], details, model, protocol, 0.5, record)
     page = check_page(tmp_path / "o.html")
     assert page.tags.count("section") == MAX_SECTIONS
     assert f"The {MAX_SECTIONS} most suspicious of {3 * MAX_SECTIONS} judged inputs" in page.text
-    assert "A <demo>." in page.text
+    assert all(text in page.text for text in ("A <demo>.", "17 <b>", "A. Person", "fpg-detect 'a b'"))
 
 
 def test_short_names() -> None:

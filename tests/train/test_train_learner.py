@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from noise_pairs import noise_batch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fpg.common.errors import UsageError
 from fpg.guidance.quality import AnalyticQuality
-from fpg.pairs import Pairs
 from fpg.train import setup, state
 from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
@@ -40,15 +40,6 @@ def _global_switches() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(before[0])
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before[1:]
-
-
-def noise_batch(pairs: int, seed: int) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    real, source = (torch.rand(pairs, 3, 64, 64, generator=generator) for _ in range(2))
-    mask = torch.zeros(pairs, 1, 64, 64)
-    mask[:, :, 8:56, 8:56] = torch.rand(pairs, 1, 48, 48, generator=generator)
-    made = Pairs(real=real, source=source, mask=mask, fake=mask * source + (1 - mask) * real)
-    return Batch(list(range(pairs)), torch.zeros(pairs, 3), torch.full((pairs,), 90.0), [], made)
 
 
 def step(learner: Learner, config: TrainConfig, batch: Batch, number: int = 0) -> StepResult:

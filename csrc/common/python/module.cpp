@@ -25,6 +25,17 @@ std::vector<std::string> architectures(const BuildInfo& info) {
   return result;
 }
 
+py::dict as_dict(const BuildInfo& info) {
+  py::dict result;
+  result["version"] = info.version;
+  result["compiler"] = info.compiler;
+  result["build_type"] = info.build_type;
+  result["cuda"] = info.cuda;
+  result["cuda_version"] = info.cuda_version;
+  result["cuda_architectures"] = architectures(info);
+  return result;
+}
+
 std::pair<int, std::string> status() {
   const CudaStatus status = cuda_status();
   return {status.devices, status.reason};
@@ -56,7 +67,8 @@ PYBIND11_MODULE(_C, module) {
       .def_readonly("build_type", &BuildInfo::build_type)
       .def_readonly("cuda", &BuildInfo::cuda)
       .def_readonly("cuda_version", &BuildInfo::cuda_version, "Of nvcc; empty without CUDA.")
-      .def_property_readonly("cuda_architectures", &architectures);
+      .def_property_readonly("cuda_architectures", &architectures)
+      .def("as_dict", &as_dict, "All of it, by name.");
   module.def("build_info", &fpg::build_info, "What was built.");
   module.def("cuda_status", &status, "(number of usable GPUs, the reason when there is none).");
   py::class_<Ragged>(module, "Ragged", "A ragged batch as addresses (see csrc/common/ragged.h).")

@@ -150,6 +150,30 @@ struct StreamInfo {
   std::string transfer;            // SDR, PQ or HLG
 };
 
+// What a file says of itself: claims, not facts.
+struct MediaStream {
+  int index = 0;
+  std::string kind;  // video, audio, subtitle
+  std::optional<std::string> codec, encoder;
+};
+struct MediaInfo {
+  std::string format;  // FFmpeg's name of the container, or the format of a picture
+  std::optional<double> duration_s;
+  std::optional<std::string> created, encoder, device;
+  std::vector<MediaStream> streams;
+};
+
+// The bytes of one input; nothing where there are none to look at.
+struct Exhibit {
+  std::optional<std::string> sha256;  // of the file; of a folder of frames that of the lines `SHA256  NAME` of its frames
+  std::optional<int64_t> bytes;
+  std::optional<std::string> modified;  // when the file system says it was changed last: UTC
+  std::optional<MediaInfo> media;
+};
+
+// Takes down what an input is; what cannot be read is left out.
+FPG_RUNTIME_API Exhibit examine(const std::string& path);
+
 // What became of one input: either a score and a verdict, or an error.
 struct FPG_RUNTIME_API Judgement {
   std::string input;
@@ -161,6 +185,7 @@ struct FPG_RUNTIME_API Judgement {
   std::string error_code;             // one of `codes`; empty where `error` is
   std::optional<StreamInfo> stream;   // of a video
   std::vector<std::string> warnings;  // of the model, and what a person should know about how the input was read
+  Exhibit exhibit;                    // the bytes that were examined
 
   int64_t frames_with_face() const;
   std::vector<TrackScore> tracks() const;
@@ -242,10 +267,24 @@ struct FPG_RUNTIME_API Walk {
 // Everything under a folder, in natural order. Links are followed, and no folder is entered twice. Throws InputError.
 FPG_RUNTIME_API Walk walk_folder(const std::string& root);
 
-// The JSON of fpg-detect: one result, or the whole file.
+// One run of a program, as it stands in every file that it writes: the twin of fpg/record/run.py.
+struct RunRecord {
+  std::string program = "fpg-detect-cpp";
+  std::vector<std::string> command;
+  std::string started, ended;  // UTC; `ended` is empty until then
+  std::optional<std::string> case_name, examiner;
+  Model model;
+};
+
+// The time in UTC, as it stands in a record.
+FPG_RUNTIME_API std::string now_utc();
+
+// The JSON of fpg-detect: one result; a line of --jsonl; the whole file.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
-FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const std::string& model,
-                                    const Options& options, const std::vector<Skipped>& skipped = {});
+FPG_RUNTIME_API std::string to_line(const Judgement& judgement, const EngineSpec& spec, const Options& options,
+                                    const RunRecord& record);
+FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const Options& options,
+                                    const RunRecord& record, const std::vector<Skipped>& skipped = {});
 
 // Writes a file that is whole or absent. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);

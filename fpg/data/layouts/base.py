@@ -52,6 +52,8 @@ class Source:
     """Whose face was put in; `""` for real videos and where unknown."""
     why: str = ""
     """What the split was read from; `""` when it is by hash."""
+    attributes: dict[str, str] = field(default_factory=dict, hash=False)
+    """What a list says about the video in columns of its own (sex, camera ...): groups of an evaluation."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -33,7 +33,8 @@ _UNIQUE = LABEL_WORDS.keys() | SPLIT_WORDS.keys()
 
 
 class CsvList:
-    """A list `path,label[,split,method]`; paths are relative to the list; labels are real, fake, 0 or 1."""
+    """A list `path,label[,split,method]`; paths are relative to the list; labels are real, fake, 0 or 1. Any other column is an attribute
+    of the videos (`fpg.evaluate.attributes`)."""
 
     name = "csv"
     title = "a CSV with the columns path,label[,split,method]; paths relative to it"
@@ -52,8 +53,7 @@ class CsvList:
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(root, f"is not a readable CSV: {error}") from error
         header = [name.strip().lower() for name in rows[0]] if rows else []
-        unknown = [name for name in header if name not in _COLUMNS]
-        if unknown or len(set(header)) < len(header) or not {"path", "label"} <= set(header):
+        if "" in header or len(set(header)) < len(header) or not {"path", "label"} <= set(header):
             raise InputError(root, f"header: expected path,label[,split,method], got {','.join(header) or 'nothing'}")
         numbered = [(number, row) for number, row in enumerate(rows[1:], start=2) if any(cell.strip() for cell in row)]
         sources = [self._source(root, dataset, number, header, row) for number, row in numbered]
@@ -85,7 +85,9 @@ class CsvList:
         video = os.path.splitext(os.path.normpath(values["path"].replace("\\", "/")))[0]
         method = values.get("method") or ("" if label == REAL else "fake")
         known = SPLIT_WORDS[split.lower()] if split else None
-        return Source(dataset, method, video, label, known, listed, kind_of(listed), why=f"column split of {path.name}" if known else "")
+        attributes = {name: value for name, value in values.items() if name not in _COLUMNS and value}
+        why = f"column split of {path.name}" if known else ""
+        return Source(dataset, method, video, label, known, listed, kind_of(listed), why=why, attributes=attributes)
 
 
 class RealFake:

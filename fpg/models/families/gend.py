@@ -15,6 +15,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
 from fpg.common.errors import InputError, UsageError
+from fpg.models.backbones import NET_PREFIX
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
 from fpg.models.families.base import Family, Imported, convert
@@ -23,7 +24,6 @@ SIDE = 224
 """Of the input, in pixels, whatever the encoder was made for."""
 HEADS = {"linear": "linear", "LinearNorm": "linear-norm"}
 """GenD's word -> ours."""
-_NET = "backbone.net."
 _VISION = "feature_extractor.vision_model."
 _BACKBONE = "feature_extractor.backbone."
 
@@ -160,12 +160,12 @@ def detector_config(encoder: Encoder, heads: Any) -> DetectorConfig:
 def _names(name: str, encoder: Encoder) -> tuple[str, ...]:
     if name.startswith("classifier."):
         return (f"model.linear.{name.removeprefix('classifier.')}",)
-    return encoder.names(name.removeprefix(_NET))
+    return encoder.names(name.removeprefix(NET_PREFIX))
 
 
 def _resized(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The file's tensors with the position embedding for `SIDE`, which GenD resamples in every pass, resampled once."""
-    name, ours = f"{_BACKBONE}pos_embed", own.get(f"{_NET}pos_embed")
+    name, ours = f"{_BACKBONE}pos_embed", own.get(f"{NET_PREFIX}pos_embed")
     theirs = state.get(name)
     if ours is None or theirs is None or theirs.ndim != 3 or theirs.shape[2] != ours.shape[2]:
         return dict(state)

@@ -1,0 +1,16 @@
+// The record of a run: the twin of fpg/record/run.py.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "fpg_runtime/runtime.h"
+
+namespace fpg::runtime {
+
+inline constexpr const char* kSchema = "fpg.detect/1";  // fpg/record/detect-1.schema.json
+
+// The section `record` of a file or line.
+nlohmann::ordered_json record_value(const EngineSpec& spec, const Options& options, const RunRecord& record);
+
+}  // namespace fpg::runtime

@@ -1,0 +1,133 @@
+"""What fpg-detect keeps of its results, on disk, and the files that it writes of them. Memory does not grow with their number."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fpg.common.files import atomic_write, cell
+from fpg.record.exhibit import utc
+from fpg.record.run import now
+from fpg.record.spool import Line, Spool
+from fpg.runtime.judgement import Judgement, printable
+from fpg.runtime.report import MAX_SECTIONS
+
+COLUMNS = ("input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings")
+"""Of the CSV."""
+
+
+Place = tuple[int, int]
+"""Where a result stands: one of the groups below, and its number there."""
+FILES, LOST, ARRIVED = 0, 1, 2
+"""Inputs in their order; what folders hold that cannot be judged, and copies that could not be drawn; what came later."""
+
+
+class Results:
+    """The results of a run, in the order of their places.
+
+    Args:
+        spool: where they are kept.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._lines: dict[Place, Line] = {}
+        self.pictured: dict[Place, Judgement] = {}
+        """The most suspicious ones, with their pictures."""
+        self.failed = False
+        self._again: dict[Place, Path | str] = {}
+
+    def take_known(self, place: Place, name: Path | str) -> bool:
+        """Whether the run that is resumed has judged an input, which has not changed since: its result then gets that place."""
+        line = self._spool.known.get(printable(name))
+        if line is None or (line.bytes, line.modified) != _state(name):
+            return False
+        self._keep(place, line)
+        self._again[place] = name
+        return True
+
+    def add(self, place: Place, result: Judgement, extra: dict[str, Any] | None = None) -> None:
+        """Keep a result; `extra` are more fields of it."""
+        self._keep(place, self._spool.add({**result.to_json(), **(extra or {})}, now()))
+        if result.highlights:
+            self.pictured[place] = replace(result, frames=tuple(frame.without_maps() for frame in result.frames))
+            let_go(self.pictured)
+
+    def with_pictures(self, judge: Callable[[Path | str], Judgement]) -> dict[int, Judgement]:
+        """What a report shows in detail, by its number among the results. Pictures are not kept on disk: of inputs that were judged before
+        the run was resumed, `judge` makes them anew."""
+        places = self.places
+        scores = [-1.0 if result["score"] is None else result["score"] for result in self]
+        for number in sorted(range(len(places)), key=lambda number: -scores[number])[:MAX_SECTIONS]:
+            place = places[number]
+            if scores[number] >= 0 and place in self._again and place not in self.pictured:
+                result = judge(self._again[place])
+                if result.score is not None:
+                    self.pictured[place] = result
+        return {number: self.pictured[place] for number, place in enumerate(places) if place in self.pictured}
+
+    def next(self, group: int) -> Place:
+        """A free place at the end of a group."""
+        return group, 1 + max((number for other, number in self._lines if other == group), default=-1)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Every result as it stands in the files."""
+        return (self._spool.read(self._lines[place]) for place in self.places)
+
+    @property
+    def places(self) -> list[Place]:
+        """Of the results, in order."""
+        return sorted(self._lines)
+
+    def _keep(self, place: Place, line: Line) -> None:
+        self._lines[place] = line
+        self.failed = self.failed or line.failed
+
+
+def let_go(pictured: dict[Place, Judgement]) -> None:
+    """Drop, in place, what a report would not show in detail, so that memory stays bounded."""
+    if len(pictured) >= 2 * MAX_SECTIONS:
+        for place in sorted(pictured, key=lambda place: -(pictured[place].score or 0))[MAX_SECTIONS:]:
+            del pictured[place]
+
+
+def _state(name: Path | str) -> tuple[int | None, str | None]:
+    """What tells whether a file was changed since: its size and time."""
+    try:
+        status = os.stat(name)
+    except (OSError, ValueError):
+        return None, None
+    return (status.st_size, utc(status.st_mtime_ns)) if os.path.isfile(name) else (None, None)
+
+
+def write_csv(path: str | os.PathLike[str], results: Iterable[dict[str, Any]]) -> None:
+    """A line per judged face, and one with the reason per input that could not be judged; atomically.
+
+    Every cell is quoted, so that the separator of another country's spreadsheet begins none, and no text is a formula.
+
+    Args:
+        path: of the file.
+        results: as they stand in the JSON.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with atomic_write(path, "w") as file:
+        lines = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        lines.writerow(COLUMNS)
+        for result in results:
+            name, warnings = cell(result["input"]), cell("; ".join(result["warnings"]))
+            if result["error"]:
+                lines.writerow([name, *[""] * 8, cell(result["error"]), result["error_code"], warnings])
+            for frame in result["frames"]:
+                for face in frame["faces"]:
+                    box = [f"{v:.2f}" for v in face["box"]]
+                    where = [name, frame["index"], f"{frame['time_s']:.4f}", *box]
+                    lines.writerow([*where, f"{face['score']:.6f}", face["track"], "", "", warnings])

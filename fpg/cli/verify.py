@@ -1,0 +1,202 @@
+"""fpg-detect --verify: judge what a record is about again, and say whether input, model and scores are the same."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fpg.cli.entry import needed
+from fpg.cli.inputs import expand
+from fpg.cli.options import face_pixels, positive, probability, thread_count
+from fpg.common.console import one_line
+from fpg.common.errors import FpgError, InputError, UsageError
+from fpg.common.files import sha256, write_json
+from fpg.engines import Engine
+from fpg.engines.resolve import resolve
+from fpg.record.compare import Comparison, compare_results
+from fpg.record.read import Recorded, read_record
+from fpg.record.run import ModelRecord, machine, now, record_model, source
+from fpg.record.schema import VERIFICATION
+from fpg.runtime.inputs import DECODERS
+from fpg.runtime.judgement import printable
+from fpg.runtime.pipeline import Analyzer, VideoDetector
+
+SHOWN = 3
+"""Differences told on the terminal of each input."""
+Load = Callable[..., Engine]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of one input of a record."""
+
+    input: str
+    same: bool
+    file: str
+    """`same`, `changed`, `missing`, or `not_recorded`: the record has no hash of it (a stream, an input that was not there)."""
+    scores: str
+    """See `fpg.record.compare.Comparison`."""
+    largest_difference: float | None
+    differences: list[str]
+
+
+def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], Callable[[], Analyzer]]) -> int:
+    """Judge again and tell; the exit code: 0 where all is the same, 1 where it is not.
+
+    Args:
+        arguments: of fpg-detect: `verify`, `model`, `inputs` (where the files lie now), `json`.
+        load: `fpg.engines.load_engine`.
+        finder: given `min_face`, what makes a face finder.
+
+    Raises:
+        InputError: the record cannot be read.
+        SetupError: the model cannot be used.
+    """
+    recorded = read_record(arguments.verify)
+    settings = _settings(recorded, arguments.verify)
+    if len(recorded.record["models"]) != 1:
+        raise InputError(arguments.verify, "was judged by several detectors: judge again with each", "unsupported")
+    was = recorded.record["models"][0]
+    print(one_line(f"{arguments.verify}: {len(recorded.results)} results, recorded {recorded.record.get('ended')}"), flush=True)
+    with needed():
+        model = resolve(arguments.model or was["name"], device=arguments.device)
+    results: list[Verified] = []
+    found: ModelRecord | None = None
+    try:
+        engine = load(model.path, device=arguments.device, threads=settings["threads"])
+    except InputError as error:  # its files are not those that its sidecar describes
+        problems, same_model = [str(error)], False
+    else:
+        found = record_model(engine.spec, model.name, model.path)
+        same_model = found.sha256 == was.get("sha256") and dict(found.files) == was.get("files", dict(found.files))
+        problems = _changed_since(recorded)
+    hashes = _hashes(found.sha256 if found else None, was.get("sha256"))
+    print(one_line(f"model   {'same' if same_model else 'CHANGED'}  {model.name}: {hashes}"), flush=True)
+    for problem in problems:
+        print(one_line(f"note    {problem}"), flush=True)
+    if found is not None:
+        exact = not problems and settings["jobs"] == 1 and same_model
+        options = {key: settings[key] for key in ("frames", "every", "decode", "min_face", "batch", "threshold")}
+        patience = arguments.timeout or None
+        with VideoDetector(engine, finder(settings["min_face"]), **options, timeout=patience, highlights=0) as detector:
+            for result, path in _located(recorded, arguments):
+                results.append(_verified(result, path, detector, exact))
+                _tell(results[-1], result)
+    same = same_model and all(result.same for result in results)
+    print("the same: input, model and scores" if same else "NOT the same", flush=True)
+    if arguments.json:
+        state = "same" if same_model else "changed"
+        about = {"name": printable(model.name), "state": state, "recorded": was.get("sha256"), "found": found.sha256 if found else None}
+        value = {"schema": VERIFICATION, "record": printable(arguments.verify), "fpg": source("fpg-detect"), "verified": now()}
+        write_json(
+            arguments.json, {**value, "same": same, "model": about, "results": [asdict(result) for result in results], "problems": problems}
+        )
+    return 0 if same else 1
+
+
+def _settings(recorded: Recorded, path: str) -> dict[str, Any]:
+    """How to judge again, checked.
+
+    Raises:
+        InputError: settings that mean nothing.
+    """
+    given = recorded.record["settings"]
+    try:
+        checked: dict[str, Any] = {
+            "frames": None if given["frames"] == "all" else positive(str(given["frames"])),
+            "every": positive(str(given["every"])),
+            "decode": given["decode"],
+            "min_face": face_pixels(f"{given['min_face']:g}"),
+            "batch": positive(str(given["batch"])),
+            "jobs": positive(str(given["jobs"])),
+            "threads": None if given["threads"] is None else thread_count(str(given["threads"])),
+            "threshold": None if given["threshold"] is None else probability(str(given["threshold"])),
+        }
+    except (KeyError, TypeError, ValueError, argparse.ArgumentTypeError) as error:
+        raise InputError(path, f"settings: {error}", "invalid") from error
+    if checked["decode"] not in DECODERS:
+        raise InputError(path, f"settings: decode: expected one of {', '.join(DECODERS)}, got {checked['decode']}", "invalid")
+    return checked
+
+
+def _changed_since(recorded: Recorded) -> list[str]:
+    """What may change the last digits of a score, between then and now."""
+    then, before = recorded.record["platform"], recorded.record["fpg"]
+    at_once = machine()
+    found = [f"{key}: {then.get(key)} then, {at_once[key]} now" for key in ("system", "processor") if then.get(key) != at_once[key]]
+    versions = then.get("versions") if isinstance(then.get("versions"), dict) else {}
+    found += [
+        f"{name}: {versions.get(name)} then, {value} now" for name, value in at_once["versions"].items() if versions.get(name) != value
+    ]
+    ours = source("fpg-detect")
+    return found + [f"fpg's {key}: {before.get(key)} then, {ours[key]} now" for key in ours if before.get(key) != ours[key]]
+
+
+def _located(recorded: Recorded, arguments: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Path | None]]:
+    """Every result with the file that it is about: where the record names it, or among the inputs given, by its bytes, then by its name.
+
+    Raises:
+        UsageError: inputs were given, and none of them can be read.
+    """
+    given: dict[str, Path] = {}
+    if arguments.inputs:
+        files = [Path(name) for name in expand(arguments.inputs).files if os.path.isfile(name)]
+        if not files:
+            raise UsageError("--verify: none of the INPUTs is a file")
+        given = {path.name: path for path in reversed(files)}
+        given |= {sha256(path): path for path in reversed(files)}
+    folder = recorded.record.get("folder")
+    for result in recorded.results:
+        name = result["input"]
+        path = given.get(result.get("sha256") or "") or given.get(os.path.basename(name))
+        if path is None and not arguments.inputs:
+            there = [Path(name), Path(folder if isinstance(folder, str) else "", name)]
+            path = next((place for place in there if place.exists()), None)
+        yield result, path
+
+
+def _verified(result: dict[str, Any], path: Path | None, detector: VideoDetector, exact: bool) -> Verified:
+    recorded = result.get("sha256")
+    if recorded is None:  # a stream, or what was not there: nothing to say, unless there is a score that nobody can repeat
+        told = [f"{result['input']}: has a score and no hash of its input"] if result.get("score") is not None else []
+        return Verified(result["input"], not told, "not_recorded", "not_judged", None, told)
+    if path is None:
+        return Verified(result["input"], False, "missing", "not_judged", None, [f"{result['input']}: no such file"])
+    try:
+        found = detector.judge(path).to_json()
+    except FpgError as error:
+        return Verified(result["input"], False, "same", "changed", None, [str(error)])
+    same = found["sha256"] == recorded and found["bytes"] == result.get("bytes")
+    comparison: Comparison = compare_results(result, found, exact=exact)
+    differences = list(comparison.differences)
+    if not same:
+        differences.insert(0, f"the input: {_hashes(found['sha256'], recorded)}, {found['bytes']} bytes, recorded {result.get('bytes')}")
+    whole = same and comparison.state != "changed"
+    return Verified(result["input"], whole, "same" if same else "changed", comparison.state, comparison.largest, differences)
+
+
+def _tell(verified: Verified, result: dict[str, Any]) -> None:
+    score = result.get("score")
+    what = f"{score:.3f}" if isinstance(score, int | float) else "    -"
+    words = {
+        "same": "scores same to the last digit",
+        "close": f"scores same within {verified.largest_difference or 0:.1g}",
+        "changed": "scores CHANGED",
+        "not_judged": "without a score, as before" if verified.file == "same" else "not judged",
+    }[verified.scores]
+    head = "same" if verified.same else "CHANGED"
+    print(one_line(f"{head:<7} {what}  {verified.input}: input {verified.file.replace('_', ' ')}, {words}"), flush=True)
+    for difference in verified.differences[:SHOWN]:
+        print(one_line(f"          {difference}"), flush=True)
+    if len(verified.differences) > SHOWN:
+        print(f"          and {len(verified.differences) - SHOWN} more", flush=True)
+
+
+def _hashes(found: str | None, recorded: Any) -> str:
+    if found == recorded:
+        return f"SHA-256 {found}"
+    return f"SHA-256 {found}, recorded {recorded}"
