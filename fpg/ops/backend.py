@@ -32,7 +32,7 @@ _log = logging.getLogger("fpg.ops")
 
 
 def native_built() -> bool:
-    """Whether the compiled module lies beside the package (it is not imported)."""
+    """Whether the compiled module lies next to the package (it is not imported)."""
     return importlib.util.find_spec("fpg._C") is not None
 
 

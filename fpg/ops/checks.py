@@ -19,7 +19,7 @@ def describe(tensor: Tensor) -> str:
 def check_batch(
     name: str, batch: RaggedBatch, dtype: torch.dtype, channels: int, like: RaggedBatch | None = None, *, apart: bool = False
 ) -> None:
-    """Refuse another dtype or number of channels, items that reach beyond the data, and, beside `like`, another device or other sizes.
+    """Refuse another dtype or number of channels, items that reach beyond the data, and, next to `like`, another device or other sizes.
 
     `apart` also refuses items that overlap: a result is laid out as this batch. Where items lie is looked at on the CPU alone.
 
@@ -39,7 +39,7 @@ def check_batch(
 
 
 def check_layout(name: str, batch: RaggedBatch, *, apart: bool) -> None:
-    """Offsets and sizes have their form; on the CPU also: every item lies in the data, and beside the others if `apart`.
+    """Offsets and sizes have their form; on the CPU also: every item lies in the data, and next to the others if `apart`.
 
     Raises:
         ValueError: naming the batch, what was expected and what came.
@@ -51,7 +51,7 @@ def check_layout(name: str, batch: RaggedBatch, *, apart: bool) -> None:
         if rows.dtype != dtype or rows.shape != shape or rows.device != batch.data.device or not rows.is_contiguous():
             kind = str(dtype).removeprefix("torch.")
             raise ValueError(
-                f"{name}.{part}: expected contiguous {kind} {list(shape)} beside the data, got {describe(rows)} on {rows.device}"
+                f"{name}.{part}: expected contiguous {kind} {list(shape)} next to the data, got {describe(rows)} on {rows.device}"
             )
     if batch.data.device.type != "cpu" or count == 0:
         return

@@ -46,7 +46,7 @@ _SMALL_KERNELS[9] = (0.234375, 0.19921875, 0.1171875, 0.05078125, 0.015625)
 def gaussian_weights(side: int, sigma: float) -> np.ndarray:
     """Half of a Gaussian kernel from the middle outwards: float32 [side // 2 + 1], the whole sums to 1.
 
-    With `sigma` 0 the deviation follows from the side as OpenCV derives it, 0.3 ((side - 1) / 2 - 1) + 0.8, and sides up to 9 have
+    With `sigma` 0 the standard deviation follows from the side as OpenCV derives it, 0.3 ((side - 1) / 2 - 1) + 0.8, and sides up to 9 have
     OpenCV's binary fractions.
     """
     if not sigma > 0 and side in _SMALL_KERNELS:
@@ -118,7 +118,7 @@ class MaskTable:
 
         Args:
             scale: [B, 2], S for x and y, more than 0.
-            translate: [B, 2], t for x and y as a share of width and height.
+            translate: [B, 2], t for x and y as a fraction of width and height.
             noise_keys: 64 bits each.
 
         Raises:
@@ -140,7 +140,7 @@ class MaskTable:
 
         Args:
             draws: [B, 5] = (height, width, k1, k2, sigma): the size at which it blurs; odd kernel sides up to 65, the first with OpenCV's
-                deviation, the second with `sigma`, all in pixels.
+                standard deviation, the second with `sigma`, all in pixels.
             ratio: [B] or a number in [0, 1] that the result is multiplied by.
 
         Raises:
@@ -262,7 +262,7 @@ def elastic_weights(alpha: float, sigma: float) -> list[float]:
 
 
 def elastic_blur(sigma: float) -> tuple[float, int]:
-    """Standard deviation and radius, in grid steps of 2 pixels, of the Gaussian that gives a field of deviation `sigma` pixels.
+    """Standard deviation and radius, in grid steps of 2 pixels, of the Gaussian that gives a field of standard deviation `sigma` pixels.
 
     Interpolation between grid points is a blur of its own, of variance 3/16 (weights 1/4 and 3/4 at every pixel); it is taken off.
     """

@@ -247,10 +247,11 @@ def elastic_field(
 ) -> np.ndarray:
     """Displacement of the pixels of a part of an image: float32 [rows, columns, 2], (x, y), in pixels.
 
-    The method's field is alpha x Gaussian(sigma) of uniform noise per pixel. This one has the same distribution (deviation, correlation)
-    with a quarter of the noise: noise on a grid of every second pixel, of half the deviation because a Gaussian of half as many points
-    averages less, blurred to 4 sigma with the edge repeated (SciPy's "reflect"), and interpolated bilinearly. Grid point g lies at pixel
-    2 g + 1/2; beyond the outermost points the field is constant. With sigma below 1.7 pixels the grid is coarser than the field asked for.
+    The method's field is alpha x Gaussian(sigma) of uniform noise per pixel. This one has the same distribution (standard deviation,
+    correlation) with a quarter of the noise: noise on a grid of every second pixel, of half the standard deviation because a Gaussian of
+    half as many points averages less, blurred to 4 sigma with the edge repeated (SciPy's "reflect"), and interpolated bilinearly. Grid
+    point g lies at pixel 2 g + 1/2; beyond the outermost points the field is constant. With sigma below 1.7 pixels the grid is coarser
+    than the field asked for.
 
     Args:
         key: of `fpg.common.philox.noise_field`.

@@ -46,7 +46,7 @@ def plain_refine(model: Any, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
         share, p = dominant.sum() / (inside.sum() + 1e-12), float(scores[n + i])
         refined.append(bool(share < config.threshold and p > 0.5 and inside.sum() > 1 and draws.refine_u[i] < p))
         if refined[-1]:
-            soft = refeather((inside & ~dominant).astype(np.float32), **dataclasses.asdict(draws.refeather[i]))
+            soft = refeather((inside & ~dominant).astype(np.float32), **draws.refeather[i]._asdict())
             masks[i, 0] = soft
             fakes[i] = (1 - soft) * pairs.real[i].numpy() + soft * fakes[i]
 
