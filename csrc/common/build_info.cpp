@@ -14,7 +14,7 @@ BuildInfo build_info() {
 }
 
 #ifndef FPG_WITH_CUDA
-CudaStatus cuda_status() { return {0, kWithoutCuda}; }  // else in cuda/device.cu
+CudaStatus cuda_status() { return {0, kWithoutCuda}; }  // else in common/cuda/device.cu
 #endif
 
 }  // namespace fpg
