@@ -1,19 +1,23 @@
 # make        the environment in .venv, and two sample clips to judge: .venv/bin/fpg-detect demo/data/detect/forged.mp4
 # make demo   the whole path on sample data, from nothing: prepare, train, evaluate, export; then the starter judges a real and a forged clip
-# make test   all tests, from nothing
-# make lint   ruff, mypy, clang-format      make bench  the benchmarks, as tables (on a GPU: benchmarks/gpu_suite.sh)
+# make check  what to run before a commit, in minutes: linters, types, the tests that are not marked slow
+# make test   all tests, from nothing       make lint   ruff, mypy, clang-format
+# make docs   the site in build/docs, every link checked
+# make wheel  the wheel (manylinux, without CUDA) and the sdist, in dist/
+# make fresh  the first two commands of the README in a bare Debian 12, made by debootstrap (as root; takes a while)
+# make bench  the benchmarks, as tables (on a GPU: benchmarks/gpu_suite.sh)
 # make fuzz   every reader of files, in Python and C++ (sanitized), FUZZ_SECONDS each (default: 1800); findings under build/fuzz
 SHELL := /bin/bash
 PY := .venv/bin/python
 STAMP := .venv/.ready
 COMPILED := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt
 
-.PHONY: all help setup demo test test-cpp fuzz lint bench clean
+.PHONY: all help setup demo check test test-cpp fuzz lint docs wheel fresh bench clean
 all: demo/data/SOURCES.txt
 	@echo "Ready. Judge a clip: .venv/bin/fpg-detect demo/data/detect/forged.mp4     (make help: what else there is)"
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# make/make/p' Makefile
 
 demo/data/SOURCES.txt: $(STAMP)
 	@$(PY) -m fpg.data.sample demo/data
@@ -25,6 +29,18 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard requirements-*.txt) $(wildca
 
 demo: $(STAMP)
 	@bash scripts/demo.sh
+
+check: lint
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto -m "not slow"
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict && echo "build/docs/index.html"
+
+wheel: $(STAMP)
+	@bash scripts/wheel.sh dist
+
+fresh:
+	@bash scripts/fresh.sh
 
 test: $(STAMP) test-cpp
 	@bash scripts/pycuda.sh >build/pycuda.log 2>&1 || echo "NOT TESTED: PyCUDA, which does not build here (build/pycuda.log)"

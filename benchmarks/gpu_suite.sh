@@ -1,68 +1,158 @@
 #!/usr/bin/env bash
-# Proves and measures fpg on a CUDA GPU, from a bare image with CUDA's compiler, torch, pybind11, cmake and ninja; no network.
+# What a GPU is for, in three calls, each below five minutes and useful alone, from a bare image with CUDA's compiler, torch, timm,
+# OpenCV, pyarrow, pytest, hypothesis, scipy, pybind11, cmake and ninja; no network.
 #
-#   benchmarks/gpu_suite.sh [PART ...]      default: build tests kernels step graphs infer sanitize; `compiled` takes minutes more; `video`
-#   needs av, openvino, torchcodec, opencv and the packages of requirements-models.txt and -samples.txt
+#   benchmarks/gpu_suite.sh [--rehearse] PART ...
+#     prove    build the kernels for this GPU; all CUDA tests; compute-sanitizer's memcheck and racecheck of the kernels
+#     train    benchmarks/gpu_train.py on FPG_SUITE_FACES (a prepared folder, or a tar of benchmarks/carry_crops.py)
+#     measure  training steps, inference of B4 and the starter, a clip decoded on the GPU (FPG_SUITE_CLIP, of benchmarks/clip.py)
+#   and, for one thing at a time: build tests sanitize kernels step infer clip video
 #
-# OUT: folder of logs and CSV (default build/gpu_suite). PYTHON: the interpreter with torch (default python3).
-# FPG_ARCHITECTURE: of the kernels (default: the GPU's). Every part has a time limit of its own; the suite goes on after a part that
-# failed, ends with one table, and exits 1 if any failed.
+# --rehearse (or FPG_SUITE_DEVICE=cpu): the same on a CPU with tiny sizes, and without the packages that such an image lacks
+# (benchmarks/bare). Nothing that it times means anything.
+#
+# OUT: folder of CSV rows and logs (default build/gpu_suite), few and small enough to be brought back; suite.csv has a row per step as
+# soon as it is done. FPG_SUITE_SECONDS: of each part (default 285); what does not fit any more is a row that says so.
+# PYTHON: the interpreter with torch (default python3). FPG_ARCHITECTURE: of the kernels (default: the GPU's).
+# FPG_SUITE_WEIGHTS, FPG_SUITE_TRAIN: first weights and further options of gpu_train.py.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 OUT=${OUT:-$PWD/build/gpu_suite}
 PYTHON=${PYTHON:-python3}
-mkdir -p "$OUT"
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 FPG_REQUIRE_CUDA=1 FPG_BACKEND=native
+DEVICE=${FPG_SUITE_DEVICE:-cuda}
+[ "${1:-}" = --rehearse ] && { DEVICE=cpu; shift; }
+slower=1; [ "$DEVICE" = cpu ] && slower=8 # limits are those of a GPU's machine, and its cores
+BUDGET=${FPG_SUITE_SECONDS:-$((285 * slower))}
+if [ $# -eq 0 ]; then sed -n '2,21s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
+for name; do
+  case $name in prove|train|measure|build|tests|sanitize|kernels|step|infer|clip|video) ;; *) echo "gpu_suite.sh: no part $name" >&2; exit 2 ;; esac
+done
+LOGS=build/gpu_suite_logs
+mkdir -p "$OUT" "$LOGS"
+export PYTHONPATH="$PWD/benchmarks/bare:$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+if [ "$DEVICE" = cuda ]; then export FPG_REQUIRE_CUDA=1 FPG_BACKEND=native; else export FPG_HIDE_PACKAGES=1; fi
+pairs_tests=tests/augment; [ -d tests/pairs ] && pairs_tests=tests/pairs
 pytest=("$PYTHON" -m pytest -q -p no:cacheprovider -m cuda)
-mapfile -t files < <(grep -rl --include='*.py' 'pytest.mark.cuda' tests)
+kernel_tests=("${pytest[@]}" tests/ops "$pairs_tests" -k 'not stream and not captured and not wait and not 70000')
 # Without torch's caching allocator every tensor is an allocation of its own, so that an access beyond it is seen.
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 9 --target-processes all)
-kernel_tests=("${pytest[@]}" tests/ops tests/augment -k 'not stream and not captured and not wait and not 70000')
-results=() failed=0
+cuda_tests=() failed=0 part='' began=$SECONDS
+[ -e "$OUT/suite.csv" ] || echo 'part,step,result,seconds,detail' >"$OUT/suite.csv"
 
-# run NAME SECONDS COMMAND...: its output goes to $OUT/NAME.log, one line of it to the table.
-run() {
-  local name=$1 limit=$2 start=$SECONDS code
-  shift 2
-  timeout --kill-after=5 "$limit" "$@" >"$OUT/$name.log" 2>&1
-  code=$?
-  [ $code -eq 0 ] || { failed=1; echo "== $name failed with $code; the end of its log:"; tail -n 40 "$OUT/$name.log"; }
-  results+=("$(printf '%-14s %-10s %4d s  %s' "$name" "$([ $code -eq 0 ] && echo passed || echo "FAILED $code")" $((SECONDS - start)) \
-    "$(grep -E 'passed|failed|ERROR SUMMARY|RACECHECK SUMMARY' "$OUT/$name.log" | tail -n 1)")")
+left() { echo $((BUDGET - (SECONDS - began))); }
+
+# row STEP RESULT SECONDS DETAIL: kept at once.
+row() {
+  echo "$part,$1,$2,$3,\"${4//\"/}\"" >>"$OUT/suite.csv"
+  printf '%-8s %-12s %-12s %4s s  %s\n' "$part" "$1" "$2" "$3" "$4"
 }
 
-part() {
+# run STEP SECONDS COMMAND...: at most that long and no longer than the part may take; its log goes to OUT/PART.log, one line of it to the row.
+run() {
+  local step=$1 limit=$(($2 * slower)) start=$SECONDS code log="$LOGS/$1.log"
+  shift 2
+  [ "$limit" -gt "$(left)" ] && limit=$(left)
+  if [ "$limit" -lt 8 ]; then row "$step" 'not run' 0 'no time was left for it'; return; fi
+  timeout --signal=TERM --kill-after=5 "$limit" "$@" >"$log" 2>&1
+  code=$?
+  [ $code -eq 0 ] || { failed=1; echo "== $step failed with $code; the end of its log:"; tail -n 40 "$log"; }
+  { echo "== $step: $*"; cat "$log"; } >>"$OUT/$part.log"
+  row "$step" "$([ $code -eq 0 ] && echo passed || echo "failed $code")" $((SECONDS - start)) \
+    "$(grep -E '[0-9]+ (passed|failed|skipped|error)|ERROR SUMMARY|RACECHECK SUMMARY|pairs;' "$log" | tail -n 1)"
+}
+
+tests() {
+  local needed=() missing
+  mapfile -t files < <(grep -rl --include='*.py' 'pytest.mark.cuda' tests)
+  for file in "${files[@]}"; do
+    case $file in
+      tests/export/*) needed=(openvino onnxconverter_common) ;;
+      tests/data_prep/*) needed=(torchcodec) ;;
+      *) needed=() ;;
+    esac
+    missing=''
+    for package in "${needed[@]}"; do "$PYTHON" -c "import $package" 2>/dev/null || missing=$package; done
+    if [ -n "$missing" ]; then row "${file##*/}" 'not run' 0 "$missing is not on this machine"; else cuda_tests+=("$file"); fi
+  done
+  run tests 150 "${pytest[@]}" "${cuda_tests[@]}"
+}
+
+build() {
+  local code
+  read -r -d '' code <<'EOF' || true
+set -e
+[ -n "$ARCHITECTURE" ] || ARCHITECTURE=$("$PYTHON" -c 'import torch; print("%d%d" % (torch.cuda.get_device_capability() if torch.cuda.is_available() else (9, 0)))')
+folder=build/gpu-sm$ARCHITECTURE
+cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFPG_CUDA=ON -DFPG_PYTHON=ON -DCMAKE_CUDA_ARCHITECTURES="$ARCHITECTURE" \
+  -DPython_EXECUTABLE="$("$PYTHON" -c 'import sys; print(sys.executable)')" -Dpybind11_DIR="$("$PYTHON" -m pybind11 --cmakedir)"
+[ -n "$CONFIGURE_ONLY" ] || { cmake --build "$folder" && cmake --install "$folder" --component python --prefix .; }
+EOF
+  run build 180 env ARCHITECTURE="${FPG_ARCHITECTURE:-}" PYTHON="$PYTHON" CONFIGURE_ONLY="$([ "$DEVICE" = cuda ] || echo yes)" bash -c "$code"
+}
+
+sanitize() {
+  if ! command -v compute-sanitizer >/dev/null; then row memcheck 'not run' 0 'compute-sanitizer is not on this machine'; return; fi
+  if [ "$DEVICE" != cuda ]; then row memcheck 'not run' 0 'compute-sanitizer needs a GPU'; return; fi
+  # Kernels of other libraries are not checked.
+  run memcheck 120 "${sanitizer[@]}" --tool memcheck --kernel-name kernel_substring=fpg "${kernel_tests[@]}"
+  run racecheck 150 "${sanitizer[@]}" --tool racecheck --kernel-name kernel_substring=fpg "${kernel_tests[@]}"
+}
+
+step() {
+  local sizes=()
+  [ "$DEVICE" = cpu ] && sizes=(--backbone test_efficientnet --size 64 --batch 4 --rounds 2)
+  # Compiling is begun if a minute is left for it; the limit ends what takes longer, and what was measured until then is kept.
+  run step "$1" "$PYTHON" benchmarks/step.py --device "$DEVICE" --graphs --compile --seconds $(($1 * slower - 60)) "${sizes[@]}" --csv "$OUT/step.csv"
+}
+
+infer() {
+  local b4=(--batches 1,8,32,64 --rounds 20 --peak 800) starter=(--batches 1,8,32,64 --rounds 20 --peak 800)
+  [ "$DEVICE" = cpu ] && b4=(--backbone test_efficientnet --size 64 --batches 1,2 --rounds 2) starter=(--batches 1,2 --rounds 2)
+  run infer-b4 "$1" "$PYTHON" benchmarks/infer.py --device "$DEVICE" "${b4[@]}" --frames --seconds $(($1 * slower - 25)) --csv "$OUT/infer-b4.csv"
+  run infer-start "$2" "$PYTHON" benchmarks/infer.py --device "$DEVICE" "${starter[@]}" --frames --seconds $(($2 * slower - 20)) \
+    --checkpoint fpg/weights/starter/starter.safetensors --csv "$OUT/infer-starter.csv"
+}
+
+clip() {
+  if [ ! -e "${FPG_SUITE_CLIP:-/nowhere}/clip.json" ]; then row clip 'not run' 0 'FPG_SUITE_CLIP names no folder of benchmarks/clip.py'; return; fi
+  run clip 40 "$PYTHON" benchmarks/clip.py measure "$FPG_SUITE_CLIP" --device "$DEVICE" --csv "$OUT/clip.csv"
+}
+
+train() {
+  local sizes=(--set batch=128 --set keep_top=0) weights=()
+  if [ ! -e "${FPG_SUITE_FACES:-}" ]; then row train 'not run' 0 'FPG_SUITE_FACES names no faces'; return; fi
+  [ "$DEVICE" = cpu ] && sizes=(--set model.backbone=test_efficientnet --set model.image_size=64 --set model.pretrained=false
+    --set batch=16 --set keep_top=0 --set model.quality_width=16 --probe-steps 6)
+  [ -n "${FPG_SUITE_WEIGHTS:-}" ] && weights=(--weights "$FPG_SUITE_WEIGHTS")
+  # shellcheck disable=SC2086
+  run train 600 "$PYTHON" benchmarks/gpu_train.py --data "$FPG_SUITE_FACES" --out "$OUT" --device "$DEVICE" --seconds $(($(left) - 10)) \
+    "${sizes[@]}" "${weights[@]}" ${FPG_SUITE_TRAIN:-}
+}
+
+do_part() {
+  part=$1 began=$SECONDS
   case $1 in
-    build) run build 180 env ARCHITECTURE="${FPG_ARCHITECTURE:-}" PYTHON="$PYTHON" bash -c '
-        set -e
-        [ -n "$ARCHITECTURE" ] || ARCHITECTURE=$("$PYTHON" -c "import torch; print(\"%d%d\" % torch.cuda.get_device_capability())")
-        folder=build/gpu-sm$ARCHITECTURE
-        cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFPG_CUDA=ON -DFPG_PYTHON=ON \
-          -DCMAKE_CUDA_ARCHITECTURES="$ARCHITECTURE" -DPython_EXECUTABLE="$("$PYTHON" -c "import sys; print(sys.executable)")" \
-          -Dpybind11_DIR="$("$PYTHON" -m pybind11 --cmakedir)"
-        cmake --build "$folder"
-        cmake --install "$folder" --component python --prefix .' ;;
-    tests) run tests 150 "${pytest[@]}" "${files[@]}" ;;
-    sanitize)
-      # Kernels of other libraries are not checked, except by initcheck, which has to see what they write.
-      run memcheck 120 "${sanitizer[@]}" --tool memcheck --kernel-name kernel_substring=fpg "${kernel_tests[@]}"
-      run racecheck 120 "${sanitizer[@]}" --tool racecheck --kernel-name kernel_substring=fpg "${kernel_tests[@]}"
-      run initcheck 120 "${sanitizer[@]}" --tool initcheck "${kernel_tests[@]}" ;;
+    prove) build; tests; sanitize ;;
+    train) [ "$DEVICE" = cuda ] && build; train ;;
+    measure) [ "$DEVICE" = cuda ] && build; step 150; infer 60 35; clip ;;
+    build) build ;;
+    tests) tests ;;
+    sanitize) sanitize ;;
     kernels) run kernels 90 "$PYTHON" benchmarks/gpu_kernels.py --csv "$OUT/kernels.csv" ;;
-    step) run step 150 "$PYTHON" benchmarks/step.py --device cuda --sam --csv "$OUT/step.csv" --profile "$OUT/step-profile.txt" ;;
-    graphs) run graphs 100 "$PYTHON" benchmarks/step.py --device cuda --graphs --csv "$OUT/graphs.csv" ;;
-    compiled) run compiled 240 "$PYTHON" benchmarks/step.py --device cuda --compile --csv "$OUT/compiled.csv" ;;
-    infer) run infer 150 "$PYTHON" benchmarks/infer.py --device cuda --batches 1,64 --peak 800 --csv "$OUT/infer.csv" ;;
-    video) run video 200 "$PYTHON" benchmarks/video.py --device cuda --decode whole,needed,cuda --threads 16 --csv "$OUT/video.csv" ;;
-    *) echo "gpu_suite.sh: no part $1" >&2; exit 2 ;;
+    step) step 200 ;;
+    infer) infer 140 140 ;;
+    clip) clip ;;
+    video) run video 200 "$PYTHON" benchmarks/video.py --device "$DEVICE" --decode whole,needed,cuda --threads 16 --csv "$OUT/video.csv" ;;
   esac
 }
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/gpu.txt"
-"$PYTHON" -c 'import sys, torch; print("python", sys.version.split()[0], "torch", torch.__version__, "CUDA", torch.version.cuda)' | tee -a "$OUT/gpu.txt"
-[ $# -gt 0 ] || set -- build tests kernels step graphs infer sanitize
-for name; do part "$name"; done
-for log in kernels step graphs compiled infer video; do [ -e "$OUT/$log.log" ] && { echo "== $log"; cat "$OUT/$log.log"; }; done
-echo "== parts"
-printf '%s\n' "${results[@]}" | tee "$OUT/parts.txt"
-exit $failed
+{ # read as a whole before it runs
+  {
+    if [ "$DEVICE" = cpu ]; then echo 'rehearsal on a CPU: times mean nothing'; else
+      nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
+    fi
+    "$PYTHON" -c 'import sys, torch; print("python", sys.version.split()[0], "torch", torch.__version__, "CUDA", torch.version.cuda)'
+  } | tee "$OUT/machine.txt"
+  for name; do do_part "$name"; done
+  exit $failed
+}

@@ -31,7 +31,7 @@ from fpg.pairs.geometry import affine_matrix
 from fpg.pairs.opencv import deform_mask, face_mask, warp_mask
 from fpg.pairs.operations import soft_masks
 
-VECTORS = Path(__file__).parents[1] / "tests" / "data" / "vectors" / "hulls.npz"
+VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "data" / "hulls.npz"
 
 
 def scipy_deform(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

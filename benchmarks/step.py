@@ -1,6 +1,6 @@
 """What guidance costs: a guided training step against a plain one, and against the guided step as it was first released.
 
-    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda] [--compile | --graphs] [--sam]
+    python benchmarks/step.py [--json] [--backbone NAME --size 224 --batch 32] [--rounds N] [--device cuda] [--graphs] [--compile] [--sam]
 
 One run measures, one after another in every round: a plain step (forward, losses, backward, AdamW), fpg's guided step with the coin of
 the magnitude step on and off, and the released step (all its passes, host copies, NumPy loop; see `alternatives/released_step.py`).
@@ -8,7 +8,8 @@ the magnitude step on and off, and the released step (all its passes, host copie
 `high` are the quartiles. The quality network runs apart from all of them; on a GPU, where fpg runs it in bfloat16, a further case adds
 it to both sides, in float32 to the released one. `--sam` adds the step of SBI with sharpness-aware minimisation. Half of the forgeries
 are refined in shape, by construction and the same ones in both implementations, whose results are compared before anything is timed.
-Weights are random.
+`--graphs` and `--compile` measure both steps again with perception in CUDA graphs, compiled, and both; `--seconds` says when no further
+way is begun, and `--csv` has what is done at any time. Weights are random.
 """
 
 from __future__ import annotations
@@ -17,37 +18,27 @@ import argparse
 import contextlib
 import csv
 import json
+import math
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
-import torch.nn.functional as F
-from alternatives.released_step import Plain, released_step
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from flops import flops
+from step_subject import Subject, check, make_subject
 
+from fpg.common.errors import FpgError
 from fpg.guidance import guide
-from fpg.guidance.config import GuidanceConfig
-from fpg.guidance.draws import GuidanceDraws, draw_guidance
-from fpg.guidance.guide import Refined, refine
-from fpg.guidance.losses import LossConfig, loss_sums
+from fpg.guidance.guide import refine
 from fpg.guidance.perception import GraphedPerception, Perception
 from fpg.guidance.quality import AnalyticQuality, FiqaQuality
-from fpg.models.config import DetectorConfig
-from fpg.models.detector import Detector
 from fpg.models.fiqa import Fiqa
 from fpg.ops.backend import backend
-from fpg.pairs import Pairs
-from fpg.train.sam import ascended
 from fpg.train.setup import compile_parts
 
 SETTINGS = {
@@ -56,132 +47,8 @@ SETTINGS = {
 }
 """By device: backbone, image size, images of a batch, rounds."""
 PRECISION = {"cpu": "fp32", "cuda": "bf16"}
-SAM_RHO = 0.05
+EAGER, COMPILED_GRAPHS = "as written", "compiled, perception as CUDA graphs"
 PARTS = ("perception", "feathering", "magnitude gradient", "refinement", "step")
-
-
-@dataclass
-class Subject:
-    """One network with its optimiser and one batch, on the device."""
-
-    model: Detector
-    optimizer: torch.optim.Optimizer
-    pairs: Pairs
-    draws: dict[bool, GuidanceDraws]
-    """By coin."""
-    quality: Tensor
-    config: GuidanceConfig
-    losses: LossConfig
-    autocast: Callable[[], contextlib.AbstractContextManager[Any]]
-    device: torch.device
-    perception: Perception
-
-    def differentiate(self, pairs: Pairs, losses: LossConfig) -> None:
-        """Forward, losses, backward."""
-        self.model.train()
-        torch.manual_seed(0)
-        with self.autocast():
-            output = self.model(pairs.images())
-        total = loss_sums(output, pairs.mask, self.quality, losses.class_weights).means(losses).total
-        assert total is not None
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-
-    def learn(self, pairs: Pairs) -> None:
-        """And AdamW: a plain step, and what follows guidance in a guided one."""
-        self.differentiate(pairs, self.losses)
-        self.optimizer.step()
-
-    def sam(self) -> None:
-        """The step of SBI with SAM: classification alone, twice."""
-        losses = replace(self.losses, similarity=0.0, quality=0.0)
-        self.differentiate(self.pairs, losses)
-        with ascended(self.model, SAM_RHO):
-            self.differentiate(self.pairs, losses)
-        self.optimizer.step()
-
-    def plain(self) -> None:
-        self.learn(self.pairs)
-
-    def guided(self, coin: bool) -> Refined:
-        with self.autocast():
-            refined = refine(self.model, self.pairs, self.draws[coin], self.config, self.perception)
-        self.learn(refined.pairs)
-        return refined
-
-    def released(self, coin: bool) -> Plain:
-        with self.autocast():
-            return released_step(self.model, self.pairs, self.draws[coin], self.quality, self.config, self.losses, self.optimizer)
-
-    def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-def make_pairs(count: int, size: int) -> Pairs:
-    """Smooth random faces, soft discs as masks, a little noise as JPEG leaves it."""
-    coarse = torch.rand(2, count, 3, 9, 9)
-    real, source = (F.interpolate(x, size=(size, size), mode="bicubic").clamp(0, 1) for x in coarse)
-    y, x = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size), indexing="ij")
-    radius = torch.rand(count, 1, 1, 1) * 0.3 + 0.5
-    mask = (8 * (1 - (x**2 + y**2).sqrt() / radius)).clamp(0, 1)
-    fake = (mask * source + (1 - mask) * real + 0.01 * torch.randn_like(real)).clamp(0, 1)
-    return Pairs(fake, real, source, mask)
-
-
-def make_subject(backbone: str, size: int, batch: int, device: torch.device, precision: str) -> Subject:
-    """A network with random weights and settled statistics; draws that refine every second forgery."""
-    count = batch // 2
-    torch.manual_seed(0)
-    pairs = make_pairs(count, size)
-    model = Detector(DetectorConfig(backbone=backbone, image_size=size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    pairs = pairs.map(lambda tensor: tensor.to(device, memory_format=layout))
-    _settle(model, pairs.images())
-    fused = device.type == "cuda" or None
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2, fused=fused)
-    config = GuidanceConfig(threshold=1.0, certainty=0.0)
-    drawn = replace(draw_guidance(0, 0, 0, range(count), config), refine_u=np.arange(count) % 2 * 1.0)
-    draws = {coin: replace(drawn, step_coin=coin) for coin in (True, False)}
-    enabled = precision == "bf16"
-
-    def autocast() -> contextlib.AbstractContextManager[Any]:
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
-
-    quality = torch.linspace(0, 2, 2 * count, device=device)
-    return Subject(model, optimizer, pairs, draws, quality, config, LossConfig(), autocast, device, Perception(model))
-
-
-@torch.no_grad()
-def _settle(model: torch.nn.Module, images: Tensor) -> None:
-    """Running statistics of these images: with those of a new network activations shrink to denormal numbers, which are slow."""
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    model.train()
-    model(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
-def check(subject: Subject, precision: str) -> int:
-    """Both implementations refine the same forgeries to the same images; how many in shape."""
-    state = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    with subject.autocast():
-        ours = refine(subject.model, subject.pairs, subject.draws[True], subject.config, subject.perception)
-        other = released_step(subject.model, subject.pairs, subject.draws[True], subject.quality, subject.config, subject.losses)
-    subject.model.load_state_dict(state)
-    count = int(ours.refined.sum())
-    if not count:
-        raise RuntimeError("no forgery is refined in shape; nothing that is timed would mean anything")
-    if precision == "fp32":
-        assert ours.refined.tolist() == other.refined
-        agreeing = (ours.direction.cpu() == torch.tensor(other.direction)).float().mean()
-        assert agreeing >= 0.5, "the magnitude gradients disagree"
-        different = (ours.pairs.fake - other.fake).abs().flatten(1).amax(1).median()
-        assert different < 2e-2, f"the refined forgeries differ by {different}"
-    return count
 
 
 def time_rounds(subject: Subject, calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -248,49 +115,74 @@ def shares(subject: Subject, rounds: int) -> dict[str, float]:
     return {name: value / whole for name, value in seconds.items()}
 
 
-class Flops(TorchDispatchMode):
-    """Adds up convolutions and matrix products with the formulas of torch's flop counter, but for the backward pass of convolutions.
-
-    torch counts the gradient of a depthwise convolution's weights once per group too often; and `FlopCounterMode` follows modules with
-    hooks that refuse `autograd.grad` to what goes into a module, which is how guidance perceives.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func._overloadpacket is torch.ops.aten.convolution_backward:
-            gradient, _, weight, *_, (to_input, to_weight, _) = args
-            self.total += 2 * gradient.numel() * weight[0].numel() * (to_input + to_weight)
-        elif func._overloadpacket in flop_registry:
-            self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=result)
-        return result
-
-
-def flops(call: Callable[[], object]) -> int:
-    """Floating-point operations of convolutions and matrix products, two for a multiplication with an addition.
-
-    Counted where the host is fast enough to look at every operation: on a CPU. The number is the same on every device.
-    """
-    with Flops() as counter:
-        call()
-    return counter.total
-
-
 def case(name: str, ratios: list[float], **more: Any) -> dict[str, Any]:
     """The median quotient with its quartiles."""
     low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return {"name": name, "ratio": middle, "low": low, "high": high, **more}
 
 
-def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The cases of one backbone."""
+def ways(args: argparse.Namespace) -> tuple[str, ...]:
+    """How both steps are taken, one after the other: as they are written, and as the options say."""
+    asked = (("perception as CUDA graphs", args.graphs), ("compiled", args.compile), (COMPILED_GRAPHS, args.graphs and args.compile))
+    return (EAGER, *(name for name, wanted in asked if wanted))
+
+
+def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Namespace, deadline: float) -> Iterator[list[dict[str, Any]]]:
+    """The cases of one backbone, way by way; a way that fails, or for which there is no time, is a case without a ratio."""
     device = torch.device(args.device)
     torch.backends.cudnn.benchmark = args.cudnn_benchmark
     subject = make_subject(backbone, size, batch, device, args.precision)
     count = check(subject, args.precision)
+    label = f"{backbone} at {size}"
+    yield measure_eager(subject, label, batch, rounds, count, args)
+    for way in ways(args)[1:]:
+        try:
+            if time.monotonic() > deadline:
+                raise TimeoutError("no time was left for it")
+            yield measure_way(subject, way, label, batch, rounds)
+        except (FpgError, RuntimeError, TimeoutError) as error:  # a compiler, or a capture, that does not work here
+            yield [{"name": f"fpg / plain, {label}, {way}", "left_out": " ".join(str(error).split())[:300]}]
+
+
+def measure_way(subject: Subject, way: str, label: str, batch: int, rounds: int) -> list[dict[str, Any]]:
+    """Plain and guided steps in another way; the network stays compiled once it is."""
+    if "compiled" in way and "last_block" not in vars(subject.model):
+        compile_parts(subject.model, subject.device)
+    subject.perception = (GraphedPerception if "graphs" in way else Perception)(subject.model)
+    calls: dict[str, Callable[[], object]] = {
+        "plain": subject.plain,
+        "on": lambda: subject.guided(True),
+        "off": lambda: subject.guided(False),
+    }
+    for call in calls.values():
+        call()
+        call()
+    seconds = time_rounds(subject, calls, rounds)
+    return [guided_case(f"{label}, {way}", seconds, batch=batch)]
+
+
+def guided_case(label: str, seconds: dict[str, list[float]], **more: Any) -> dict[str, Any]:
+    """fpg / plain, with the coin on, off and on average."""
+    ours = [(on + off) / 2 for on, off in zip(seconds["on"], seconds["off"], strict=True)]
+    return case(
+        f"fpg / plain, {label}",
+        over(ours, seconds["plain"]),
+        ms=1e3 * statistics.median(ours),
+        plain_ms=1e3 * statistics.median(seconds["plain"]),
+        coin_on=statistics.median(over(seconds["on"], seconds["plain"])),
+        coin_off=statistics.median(over(seconds["off"], seconds["plain"])),
+        **more,
+    )
+
+
+def over(one: list[float], other: list[float]) -> list[float]:
+    """The quotients, round by round."""
+    return [a / b for a, b in zip(one, other, strict=True)]
+
+
+def measure_eager(subject: Subject, label: str, batch: int, rounds: int, count: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The steps as they are written, the released one, and the quality network apart."""
+    device = subject.device
     fiqa = FiqaQuality(Fiqa().eval().to(device))
     calls: dict[str, Callable[[], object]] = {
         "plain": subject.plain,
@@ -307,38 +199,20 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
     if device.type == "cuda" and apart:
         whole = FiqaQuality(Fiqa().eval().to(device), precision="fp32")
         apart["network fp32"] = lambda: whole(images)
-    if args.compile:
-        compile_parts(subject.model, device)
-    if args.graphs:
-        subject.perception = GraphedPerception(subject.model)
     for call in {**calls, **apart}.values():
         call()
         call()
     seconds = time_rounds(subject, {**calls, **apart}, rounds)
     ours = [(on + off) / 2 for on, off in zip(seconds["on"], seconds["off"], strict=True)]
     ms = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
-
-    def over(one: list[float], other: list[float]) -> list[float]:
-        return [a / b for a, b in zip(one, other, strict=True)]
-
-    label = f"{backbone} at {size}" + (", compiled" if args.compile else ", perception as CUDA graphs" if args.graphs else "")
+    ours_ms = 1e3 * statistics.median(ours)
     cases = [
-        case(
-            f"fpg / plain, {label}",
-            over(ours, seconds["plain"]),
-            ms=1e3 * statistics.median(ours),
-            plain_ms=ms["plain"],
-            coin_on=statistics.median(over(seconds["on"], seconds["plain"])),
-            coin_off=statistics.median(over(seconds["off"], seconds["plain"])),
-            shares=shares(subject, rounds),
-            batch=batch,
-            refined_in_shape=count,
-        ),
+        guided_case(label, seconds, shares=shares(subject, rounds), batch=batch, refined_in_shape=count),
         case(
             f"released / ours, {label}",
             over(seconds["released"], ours),
             ms=ms["released"],
-            ours_ms=1e3 * statistics.median(ours),
+            ours_ms=ours_ms,
             batch=batch,
             refined_in_shape=count,
         ),
@@ -356,7 +230,7 @@ def measure(backbone: str, size: int, batch: int, rounds: int, args: argparse.Na
         times = {"ms": 1e3 * statistics.median(theirs), "ours_ms": 1e3 * statistics.median(mine)}
         cases.append(case(f"released / ours, each with its quality network, {label}", over(theirs, mine), **times, batch=batch))
     if args.sam:
-        sam = case(f"sbi-sam / fpg, {label}", over(seconds["sam"], ours), ms=ms["sam"], ours_ms=1e3 * statistics.median(ours), batch=batch)
+        sam = case(f"sbi-sam / fpg, {label}", over(seconds["sam"], ours), ms=ms["sam"], ours_ms=ours_ms, batch=batch)
         cases.append(sam | ({"gflops": counted["sam"] / 1e9} if counted else {}))
     if args.profile:
         args.profile.write_text(profile(subject), encoding="utf-8")
@@ -381,18 +255,45 @@ def table(cases: list[dict[str, Any]]) -> str:
     """The cases for people."""
     lines = []
     for entry in cases:
+        if "left_out" in entry:
+            lines.append(f"  {entry['name']:50s} not measured: {entry['left_out']}")
+            continue
         lines.append(f"  {entry['name']:50s} {entry['ratio']:5.2f}  ({entry['low']:.2f} to {entry['high']:.2f}; {entry['ms']:.0f} ms)")
         if "shares" in entry:
             lines[-1] = lines[-1][:-1] + f", plain {entry['plain_ms']:.0f} ms)"
-            lines.append(
-                f"    coin on {entry['coin_on']:.2f}, off {entry['coin_off']:.2f}; {entry['refined_in_shape']} forgeries refined in shape"
-            )
+            shaped = f"; {entry['refined_in_shape']} forgeries refined in shape"
+            lines.append(f"    coin on {entry['coin_on']:.2f}, off {entry['coin_off']:.2f}{shaped}")
             lines.append("    share of the step: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items()))
         if "flop_ratio" in entry:
             lines.append(f"    by floating-point operations {entry['flop_ratio']:.2f} ({entry['gflops']:.0f} GFLOP)")
         if "analytic_ms" in entry:
             lines.append(f"    the analytic measure instead of the network: {entry['analytic_ms']:.1f} ms")
     return "\n".join(lines)
+
+
+def write_csv(path: Path, cases: list[dict[str, Any]], setting: dict[str, Any]) -> None:
+    """All cases so far, in a file that is whole at any time."""
+    fields = [
+        "script",
+        "name",
+        "ratio",
+        "low",
+        "high",
+        "ms",
+        "ours_ms",
+        "plain_ms",
+        "coin_on",
+        "coin_off",
+        "flop_ratio",
+        "batch",
+        "left_out",
+    ]
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*fields, *setting], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({"script": "step", **entry, **setting} for entry in cases)
+    part.replace(path)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -405,8 +306,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: fp32 on a CPU, bf16 on a GPU")
-    parser.add_argument("--graphs", action="store_true", help="perception as CUDA graphs, as fpg-train --cuda_graphs has it")
-    parser.add_argument("--compile", action="store_true", help="with torch.compile, as fpg-train --compile has it (minutes)")
+    parser.add_argument("--graphs", action="store_true", help="also perception as CUDA graphs, as fpg-train --cuda_graphs has it")
+    parser.add_argument("--compile", action="store_true", help="also with torch.compile, as fpg-train --compile has it (minutes)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further way of taking the steps is begun")
     parser.add_argument("--cudnn-benchmark", action="store_true", help="let cuDNN try its algorithms first, as fpg-train does (minutes)")
     parser.add_argument("--sam", action="store_true", help="also time the step of SBI with SAM")
     parser.add_argument("--csv", type=Path, help="also write the cases there")
@@ -428,19 +330,17 @@ def main(argv: list[str] | None = None) -> int:
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
-    cases = []
+    cases: list[dict[str, Any]] = []
+    deadline = time.monotonic() + args.seconds
     for backbone, size, batch, rounds in chosen:
-        found = measure(backbone, size, batch, args.rounds or rounds, args)
-        cases += found
         if not args.json:
-            print(f"{backbone}, {batch} images of {size} x {size}, {', '.join(f'{k} {v}' for k, v in setting.items())}")
-            print(table(found))
-    if args.csv:
-        with args.csv.open("w", newline="") as file:
-            fields = ["script", "name", "ratio", "low", "high", "ms", "ours_ms", "plain_ms", "coin_on", "coin_off", "flop_ratio", "batch"]
-            writer = csv.DictWriter(file, [*fields, *setting], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows({"script": "step", **entry, **setting} for entry in cases)
+            print(f"{backbone}, {batch} images of {size} x {size}, {', '.join(f'{k} {v}' for k, v in setting.items())}", flush=True)
+        for found in measure(backbone, size, batch, args.rounds or rounds, args, deadline):
+            cases += found
+            if not args.json:
+                print(table(found), flush=True)
+            if args.csv:
+                write_csv(args.csv, cases, setting)
     if args.json:
         print(json.dumps({"benchmark": "step", **setting, "cases": cases}))
     return 0

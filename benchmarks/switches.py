@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from step import make_pairs
+from step_subject import make_pairs
 
 from fpg.guidance.draws import draw_guidance
 from fpg.train.config import ModelConfig, TrainConfig

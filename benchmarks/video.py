@@ -40,7 +40,8 @@ from fpg.export.exporter import export_detector
 from fpg.faces import FaceAnalyzer, default_analyzer
 from fpg.faces.mediapipe import DETECTOR_FILE, model_path
 from fpg.models.detector import ExportModule, load_detector
-from fpg.runtime.pipeline import VideoDetector, choose_faces
+from fpg.runtime.judging import choose_faces
+from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.scores import video_score
 
 RELEASED = "released way (OpenCV seek, torch eager)"

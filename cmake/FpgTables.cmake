@@ -2,6 +2,7 @@
 #
 #   fpg_error_codes(TABLE HEADER)   {"code": "what it means"} -> fpg::runtime::codes::code
 #   fpg_file_kinds(TABLE HEADER)    fpg/common/file_kinds.json -> fpg::runtime::kinds
+#   fpg_findings(TABLE HEADER)      fpg/findings/tables.json, as it is -> fpg::runtime::kFindingsTables
 #   fpg_media_tags(TABLE HEADER)    fpg/record/media_tags.json -> fpg::runtime::tags
 
 function(fpg_error_codes table header)
@@ -86,6 +87,21 @@ inline const std::vector<Signature> kSignatures = {
 @signatures@};
 
 }  // namespace fpg::runtime::kinds
+")
+endfunction()
+
+function(fpg_findings table header)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${table}")
+  file(READ "${table}" text)
+  file(CONFIGURE OUTPUT "${header}" @ONLY CONTENT
+"// Made from fpg/findings/tables.json: words, bounds and constants of findings.
+#pragma once
+
+namespace fpg::runtime {
+
+inline constexpr const char* kFindingsTables = R\"json(@text@)json\";
+
+}  // namespace fpg::runtime
 ")
 endfunction()
 

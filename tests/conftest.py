@@ -19,7 +19,15 @@ hypothesis.settings.register_profile("fpg", derandomize=SEED != "random", deadli
 hypothesis.settings.load_profile("fpg")
 
 
+PROGRAMS = {"benchmarks", "cli", "data_prep", "deploy", "export", "fuzzing", "record", "security", "serve", "train"}
+"""Folders whose tests run whole programs, train or compile: all of them are `slow`."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in PROGRAMS:
+            item.add_marker(pytest.mark.slow)
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return
@@ -33,15 +41,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def seed(request: pytest.FixtureRequest) -> Iterator[int]:
-    """This test's seed, of its name and `FPG_TEST_SEED`; torch's generator starts from it. Shown when the test fails."""
+    """This test's seed, of its name and `FPG_TEST_SEED`; torch's generator starts from it. Shown when the test fails.
+
+    What a test changes of torch's state (generator, number of threads) is put back for the next one.
+    """
     import torch
 
     value = zlib.crc32(f"{BASE} {request.node.nodeid}".encode())
     print(f"FPG_TEST_SEED={BASE}, seed {value}")
-    state = torch.get_rng_state()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
     torch.manual_seed(value)
     yield value
     torch.set_rng_state(state)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -68,5 +80,5 @@ def models(a_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def vectors() -> Path:
-    """Folder of the method's published vectors: `$FPG_VECTORS`, else the copy in `tests/data/vectors`."""
-    return Path(os.environ.get("FPG_VECTORS", Path(__file__).parent / "data" / "vectors"))
+    """Folder of the method's published vectors: `$FPG_VECTORS`, else the copy in `tests/vectors/data`."""
+    return Path(os.environ.get("FPG_VECTORS", Path(__file__).parent / "vectors" / "data"))

@@ -16,6 +16,7 @@ ARROWS: dict[str, set[str]] = {
     "common": set(),
     "ops": {"common", "_C"},
     "faces": {"common"},
+    "findings": {"common"},
     "data": {"common", "faces"},
     "pairs": {"common", "ops"},
     "models": {"common"},
@@ -23,13 +24,14 @@ ARROWS: dict[str, set[str]] = {
     "train": {"common", "guidance", "pairs", "models", "data"},
     "engines": {"common"},
     "record": {"common", "data"},
-    "runtime": {"common", "engines", "faces", "data", "record"},
-    "evaluate": {"common", "runtime", "engines", "faces", "data"},
+    "runtime": {"common", "engines", "faces", "findings", "data", "record"},
+    "evaluate": {"common", "runtime", "engines", "faces", "findings", "data"},
     "export": {"common", "models", "engines"},
+    "serve": {"common", "runtime", "engines", "faces", "data", "record"},
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "pairs", "_C"}
-    | {"record"},
+    | {"record", "serve", "findings"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
+EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",
@@ -42,6 +44,7 @@ TORCH_FREE = [
     "fpg.data.prepare",
     "fpg.data.sample",
     "fpg.faces",
+    "fpg.findings.finding",
     "fpg.engines",
     "fpg.engines.openvino",
     "fpg.engines.resolve",
@@ -50,6 +53,8 @@ TORCH_FREE = [
     "fpg.record.run",
     "fpg.runtime.pipeline",
     "fpg.runtime.report",
+    "fpg.serve.app",
+    "fpg.serve.judging",
     "fpg.evaluate.metrics",
     "fpg.evaluate.protocol",
     "fpg.evaluate.report",
@@ -66,6 +71,11 @@ TORCH_FREE = [
     "fpg.cli.detect",
     "fpg.cli.models",
     "fpg.cli.model_option",
+    "fpg.cli.doctor",
+    "fpg.cli.export",
+    "fpg.cli.umbrella",
+    "fpg.runtime.in_memory",
+    "fpg.cli.serve",
 ]
 
 

@@ -29,7 +29,9 @@ constexpr const char* kUsage =
     "\n"
     "  --model MODEL        a packaged model by name, an exported model (.xml, .engine) with its .spec.json, or a folder with "
     "one\n"
-    "                       (default: starter); a model file in front of the inputs is taken for the model, too\n"
+    "                       (default: starter); a model file in front of the inputs is taken for the model, too. Given several "
+    "times,\n"
+    "                       all judge, and their log-odds are averaged\n"
     "  --json FILE          write every score, and the record of the run, as JSON\n"
     "  --jsonl FILE         write a JSON line per input as it ends, each with the record of the run\n"
     "  --case NAME, --examiner NAME   what the record is for, and who examined\n"
@@ -73,7 +75,7 @@ double real(const std::string& name, const std::string& text, double most) {
 }
 
 struct Arguments {
-  std::string model;
+  std::vector<std::string> models;
   std::vector<std::string> inputs;
   std::string json, jsonl, csv;
   RunRecord record;
@@ -125,7 +127,7 @@ Arguments parse(int argc, char** argv) {
     Options& o = result.options;
     if (name == "--model") {
       if (value.empty()) throw UsageError("--model: expected a model, got an empty name");
-      result.model = value;
+      result.models.push_back(value);
     } else if (name == "--json") {
       result.json = value;
     } else if (name == "--jsonl") {
@@ -163,10 +165,11 @@ Arguments parse(int argc, char** argv) {
       throw UsageError(name + ": there is no such option (--help lists them)");
     }
   }
-  if (result.model.empty() && !names.empty() && is_model_name(names[0])) {
-    result.model = names[0];
+  if (result.models.empty() && !names.empty() && is_model_name(names[0])) {
+    result.models.push_back(names[0]);
     names.erase(names.begin());
   }
+  if (result.models.empty()) result.models.emplace_back();  // the starter
   if (names.empty()) throw UsageError("expected at least one INPUT (--help)");
   if (result.options.every > 1) {
     if (frames_given && result.options.frames != 0) throw UsageError("--frames and --every: give one of them");
@@ -319,7 +322,7 @@ void show(const Judgement& r) {
 // Takes results as they come: shows a line, writes a JSON line that the end of the program does not take away.
 class Taken {
  public:
-  Taken(const Arguments& arguments, const EngineSpec& spec) : arguments_(arguments), spec_(spec) {
+  explicit Taken(const Arguments& arguments) : arguments_(arguments) {
     if (arguments.jsonl.empty()) return;
     std::error_code ignored;
     const std::filesystem::path folder = std::filesystem::path(arguments.jsonl).parent_path();
@@ -338,7 +341,7 @@ class Taken {
     if (lines_ != nullptr) {
       RunRecord record = arguments_.record;
       record.ended = now_utc();
-      const std::string line = to_line(judgement, spec_, arguments_.options, record);
+      const std::string line = to_line(judgement, arguments_.options, record);
       if (std::fwrite(line.data(), 1, line.size(), lines_) != line.size() || std::fflush(lines_) != 0) fail();
     }
     results.push_back(std::move(judgement));
@@ -352,7 +355,6 @@ class Taken {
   }
 
   const Arguments& arguments_;
-  const EngineSpec& spec_;
   std::FILE* lines_ = nullptr;
 };
 
@@ -404,20 +406,25 @@ void judge_all(VideoDetector& detector, const std::vector<std::string>& files, T
 int run(int argc, char** argv) {
   Arguments arguments = parse(argc, argv);
   const Inputs inputs = expand(arguments.inputs);
-  Model model;
+  std::vector<UsedModel>& models = arguments.record.models;
   std::unique_ptr<VideoDetector> loaded;
   try {
-    model = resolve_model(arguments.model);
-    loaded = std::make_unique<VideoDetector>(load_engine(model.path, arguments.options.threads), arguments.options);
+    std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines;
+    for (const std::string& reference : arguments.models) {
+      const Model model = resolve_model(reference);
+      engines.emplace_back(model.name, load_engine(model.path, arguments.options.threads));
+      models.push_back({model, engines.back().second->spec()});
+    }
+    loaded = std::make_unique<VideoDetector>(std::move(engines), arguments.options);
   } catch (const InputError& error) {
     throw UsageError(error.what());  // nothing can be judged: that is no fault of an input
   }
   VideoDetector& detector = *loaded;
-  for (const std::string& line : introduce(detector.spec(), model.name, arguments.options.threshold))
-    std::puts(one_line(line).c_str());
+  for (const auto& [model, spec] : models) {
+    for (const std::string& line : introduce(spec, model.name, arguments.options.threshold)) std::puts(one_line(line).c_str());
+  }
   std::fflush(stdout);
-  arguments.record.model = model;
-  Taken taken(arguments, detector.spec());
+  Taken taken(arguments);
   std::puts("score  verdict  frames  input");
   std::fflush(stdout);
   const auto start = std::chrono::steady_clock::now();
@@ -432,8 +439,8 @@ int run(int argc, char** argv) {
     judgement.input = error.path();
     judgement.error = error.reason();
     judgement.error_code = error.code();
-    judgement.threshold = arguments.options.threshold.value_or(detector.spec().threshold);
-    judgement.warnings = detector.spec().warnings;
+    judgement.threshold = detector.threshold();
+    judgement.warnings = detector.warnings();
     judgement.exhibit = examine(judgement.input);
     taken.add(std::move(judgement));
   }
@@ -442,8 +449,7 @@ int run(int argc, char** argv) {
   std::string lost;
   try {
     if (!arguments.json.empty())
-      write_atomically(arguments.json,
-                       to_json(results, detector.spec(), arguments.options, arguments.record, inputs.skipped) + "\n");
+      write_atomically(arguments.json, to_json(results, arguments.options, arguments.record, inputs.skipped) + "\n");
     if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
     detector.finish();
   } catch (const InputError& error) {

@@ -157,7 +157,7 @@ double Container::time_of(const AVFrame* frame) {
 }
 
 int64_t Container::scan() {
-  int64_t count = 0;
+  int64_t count = 0, bytes = 0;
   double reached = -std::numeric_limits<double>::infinity();
   const auto truncated = [&](const std::string& why = "") {
     return InputError(path_, "is truncated or damaged after " + std::to_string(count) + " frames" + why, codes::truncated);
@@ -171,7 +171,10 @@ int64_t Container::scan() {
     if (p.pts != AV_NOPTS_VALUE) {
       reached = std::max(reached, static_cast<double>(p.pts + p.duration) * av_q2d(format_->streams[p.stream_index]->time_base));
     }
-    if (p.stream_index == stream_->index && p.size && !(p.flags & AV_PKT_FLAG_DISCARD)) ++count;
+    if (p.stream_index == stream_->index && p.size && !(p.flags & AV_PKT_FLAG_DISCARD)) {
+      ++count;
+      bytes += p.size;
+    }
     av_packet_unref(packet_.get());
   }
   if (format_->pb != nullptr && format_->pb->error < 0 && format_->pb->error != AVERROR_EOF)
@@ -184,6 +187,8 @@ int64_t Container::scan() {
     throw InputError(path_, "is truncated or damaged: it ends at " + fixed(reached) + " s of " + fixed(stated) + " s",
                      codes::truncated);
   }
+  const double pixels = static_cast<double>(codec_->width) * static_cast<double>(codec_->height) * static_cast<double>(count);
+  bits_per_pixel_ = pixels > 0 ? 8 * static_cast<double>(bytes) / pixels : 0;
   return count;
 }
 

@@ -53,6 +53,9 @@ class Container {
   // Frames by the packets of the whole file, without decoding.
   int64_t scan();
 
+  // Bits of the frames that `scan` counted over their pixels, as stored.
+  double bits_per_pixel() const { return bits_per_pixel_; }
+
   // Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames.
   bool self_contained() const;
 
@@ -128,6 +131,7 @@ class Container {
   std::unique_ptr<AVPacket, FreePacket> packet_;
   std::unique_ptr<AVFrame, FreeFrame> frame_;
   std::optional<Display> display_;
+  double bits_per_pixel_ = 0;
   int64_t index_ = -1;
   int64_t packets_ = 0;                                                         // that `decode` has read
   std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> waiting_;  // times of packets, in AVI

@@ -7,12 +7,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
-#include <map>
 #include <thread>
 
 #include "channel.h"
 #include "crops.h"
 #include "faces.h"
+#include "findings.h"
 #include "fpg_runtime/runtime.h"
 #include "show.h"
 #include "tracker.h"
@@ -221,7 +221,10 @@ struct Waiting {
   double time_s = 0;
   std::vector<Box> boxes;
   std::vector<int> tracks;
-  std::vector<std::pair<BatchPointer, size_t>> places;
+  std::vector<double> sharpness;
+  std::vector<std::array<double, 2>> poses;
+  std::vector<std::vector<std::pair<BatchPointer, size_t>>> places;  // per face, one per model
+  bool cut = false;
   std::vector<RejectedFace> rejected;
   Image image;                             // where it is to be shown,
   std::vector<std::vector<float>> inputs;  // and what the network was given
@@ -233,16 +236,23 @@ struct VideoDetector::Impl {
   Options options;
   std::string models;
   Times times;
-  Network network;
+  std::vector<std::unique_ptr<Network>> networks;  // of the models, in their order
+  std::vector<JudgedBy> judged_by;
+  std::vector<double> weights;
   std::atomic<bool> cancelled{false};
   std::mutex mutex;
   std::vector<FaceFinder> idle;
   std::optional<ShownFrames> shown;
 
-  Impl(std::unique_ptr<Engine> engine, const Options& chosen)
-      : options(chosen),
-        models(face_model_folder(chosen.face_models)),
-        network(std::move(engine), chosen.batch, chosen.jobs > 1, times) {
+  Impl(std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines, const Options& chosen)
+      : options(chosen), models(face_model_folder(chosen.face_models)) {
+    for (auto& [name, engine] : engines) {
+      const EngineSpec& spec = engine->spec();
+      const std::string file = std::filesystem::path(spec.model_file).stem().string();
+      judged_by.push_back({name.empty() ? file : name, spec.threshold, spec.reliability});
+      weights.push_back(spec.reliability ? spec.reliability->weight : 1);
+      networks.push_back(std::make_unique<Network>(std::move(engine), chosen.batch, chosen.jobs > 1, times));
+    }
     if (!options.show_frames.empty()) shown.emplace(options.show_frames);
     idle.push_back(FaceFinder(models, chosen.min_face));  // complain at once, not when the first input arrives
   }
@@ -259,20 +269,60 @@ struct VideoDetector::Impl {
     return FaceFinder(models, options.min_face);
   }
 
-  double threshold() const { return options.threshold.value_or(network.spec().threshold); }
+  // From which a verdict is fake: what was asked for, else the models' own, fused.
+  double threshold() const {
+    std::vector<double> own;
+    for (const JudgedBy& by : judged_by) own.push_back(by.threshold);
+    return options.threshold.value_or(fused(own, weights));
+  }
+
+  // Of all models, each once.
+  std::vector<std::string> warnings() const {
+    std::vector<std::string> found;
+    for (const auto& network : networks) {
+      for (const std::string& text : network->spec().warnings) {
+        if (std::find(found.begin(), found.end(), text) == found.end()) found.push_back(text);
+      }
+    }
+    return found;
+  }
+
+  // Cuts a face as each model wants it and hands it to all of them; why one of them cannot judge it, or nothing.
+  std::string ask(const Image& image, const FoundFace& face, std::vector<Collector>& collectors, Waiting& item) {
+    std::vector<std::vector<float>> inputs;
+    for (const auto& network : networks) {
+      const EngineSpec& spec = network->spec();
+      inputs.emplace_back(3 * static_cast<size_t>(spec.image_size) * static_cast<size_t>(spec.image_size));
+      const std::string reason = cut_face(image, face, spec.crop, spec.image_size, inputs.back().data());
+      if (!reason.empty()) return reason;
+    }
+    item.boxes.push_back(face.box);
+    item.poses.push_back(face.pose);
+    item.sharpness.push_back(sharpness_of(inputs[0].data(), networks[0]->spec().image_size));
+    item.places.emplace_back();
+    for (size_t m = 0; m < networks.size(); ++m) {
+      item.places.back().push_back(collectors[m].add(inputs[m]));
+      collectors[m].send_if_full();
+    }
+    if (shown) item.inputs.push_back(std::move(inputs[0]));
+    return "";
+  }
 
   // Frames to faces, tracks and crops; stops when nobody takes what it puts.
   void find_faces(const std::string& path, Channel<Frame>& decoded, Channel<Waiting>& waiting, FaceFinder& finder,
                   int64_t window) {
-    Collector collector(network, window);
+    std::vector<Collector> collectors;
+    for (const auto& network : networks) collectors.emplace_back(*network, window);
     Tracker tracker;
+    CutFinder cut;
     int64_t last = -1;
-    const int size = network.spec().image_size;
-    std::vector<float> input(3 * static_cast<size_t>(size) * static_cast<size_t>(size));
     std::exception_ptr error;
     try {
       while (std::optional<Frame> frame = decoded.take()) {
-        if (frame->index <= last) tracker = Tracker();  // the reading began anew
+        if (frame->index <= last) {  // the reading began anew
+          tracker = Tracker();
+          cut = CutFinder();
+        }
         last = frame->index;
         Waiting item;
         item.index = frame->index;
@@ -290,15 +340,8 @@ struct VideoDetector::Impl {
               item.rejected.push_back({face.box, too_small(face.box, options.min_face), codes::face_too_small});
               continue;
             }
-            const std::string reason = cut_face(frame->image, face, network.spec().crop, size, input.data());
-            if (!reason.empty()) {
-              item.rejected.push_back({face.box, reason, codes::face_rejected});
-              continue;
-            }
-            item.boxes.push_back(face.box);
-            item.places.push_back(collector.add(input));
-            if (shown) item.inputs.push_back(input);
-            collector.send_if_full();
+            const std::string reason = ask(frame->image, face, collectors, item);
+            if (!reason.empty()) item.rejected.push_back({face.box, reason, codes::face_rejected});
           }
           times.add("crop", start);
         } catch (const InputError&) {
@@ -306,15 +349,16 @@ struct VideoDetector::Impl {
         } catch (const std::exception& caught) {
           throw InputError(path, "frame " + std::to_string(item.index) + ": " + caught.what(), codes::internal);
         }
-        item.tracks = tracker.next(item.boxes);
+        item.cut = cut(frame->image);
+        item.tracks = tracker.next(item.boxes, item.cut);
         if (shown) item.image = std::move(frame->image);
-        collector.frame_done();
+        for (Collector& collector : collectors) collector.frame_done();
         if (!waiting.put(std::move(item))) return;
       }
     } catch (...) {
       error = std::current_exception();
     }
-    collector.flush();
+    for (Collector& collector : collectors) collector.flush();
     waiting.finish(error);
   }
 
@@ -323,7 +367,8 @@ struct VideoDetector::Impl {
     Judgement result;
     result.input = path;
     result.threshold = threshold();
-    result.warnings = network.spec().warnings;
+    result.warnings = warnings();
+    result.judged_by = judged_by;
     result.exhibit = examine(path);
     Notes notes;
     try {
@@ -335,6 +380,7 @@ struct VideoDetector::Impl {
       fail(result, InputError(path, std::string("unexpected error: ") + error.what()).reason(), codes::internal);
     }
     result.stream = std::move(notes.stream);
+    result.bits_per_pixel = notes.bits_per_pixel;
     result.warnings.insert(result.warnings.end(), notes.warnings.begin(), notes.warnings.end());
     return result;
   }
@@ -348,7 +394,8 @@ struct VideoDetector::Impl {
   }
 
   void score(const std::string& path, std::vector<FrameScore>& frames, Notes& notes, const std::atomic<bool>& given_up) {
-    const int64_t window = 2 * network.size();
+    int64_t window = 0;
+    for (const auto& network : networks) window = std::max(window, 2 * network->size());
     Channel<Frame> decoded(kAhead);
     Channel<Waiting> waiting(static_cast<size_t>(window));
     std::atomic<bool> left{false};
@@ -379,13 +426,18 @@ struct VideoDetector::Impl {
           frames.clear();  // the reading begins, or begins anew, as a codec hides frames
           if (shown) shown->begin(path);
         }
-        FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected)};
+        FrameScore frame{item->index, item->time_s, {}, std::move(item->rejected), item->cut};
         for (size_t i = 0; i < item->boxes.size(); ++i) {
-          const double score = item->places[i].first->scores.get()[item->places[i].second];
-          if (!std::isfinite(score)) throw InputError(path, "the model's answer is not finite", codes::model);
-          frame.faces.push_back({item->boxes[i], score, item->tracks[i]});
+          FaceScore face{item->boxes[i], 0, item->tracks[i], {}, item->sharpness[i], item->poses[i]};
+          for (const auto& [batch, place] : item->places[i]) {
+            face.scores.push_back(batch->scores.get()[place]);
+            if (!std::isfinite(face.scores.back())) throw InputError(path, "the model's answer is not finite", codes::model);
+          }
+          face.score = fused(face.scores, weights);
+          if (face.scores.size() == 1) face.scores.clear();
+          frame.faces.push_back(std::move(face));
         }
-        if (shown) shown->add(path, frame, item->image, item->inputs, network.spec().image_size);
+        if (shown) shown->add(path, frame, item->image, item->inputs, networks[0]->spec().image_size);
         frames.push_back(std::move(frame));
       }
     } catch (...) {
@@ -439,10 +491,29 @@ struct VideoDetector::Impl {
   }
 };
 
-VideoDetector::VideoDetector(const std::string& model, const Options& options)
-    : VideoDetector(load_engine(resolve_model(model).path, options.threads), options) {}
+namespace {
 
-VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options) {
+std::vector<std::pair<std::string, std::unique_ptr<Engine>>> one(std::string name, std::unique_ptr<Engine> engine) {
+  std::vector<std::pair<std::string, std::unique_ptr<Engine>>> found;
+  found.emplace_back(std::move(name), std::move(engine));
+  return found;
+}
+
+std::vector<std::pair<std::string, std::unique_ptr<Engine>>> loaded(const std::string& reference, int threads) {
+  const Model model = resolve_model(reference);
+  return one(model.name, load_engine(model.path, threads));
+}
+
+}  // namespace
+
+VideoDetector::VideoDetector(const std::string& model, const Options& options)
+    : VideoDetector(loaded(model, options.threads), options) {}
+
+VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& options)
+    : VideoDetector(one("", std::move(engine)), options) {}
+
+VideoDetector::VideoDetector(std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines, const Options& options) {
+  if (engines.empty()) throw UsageError("engines: expected at least one");
   if (options.frames < 0 || options.every < 1 || options.batch < 1 || options.jobs < 1 || options.threads < 0 ||
       !(options.timeout_s >= 0)) {
     throw UsageError("frames, every, batch, jobs, threads, timeout: expected positive numbers");
@@ -450,12 +521,15 @@ VideoDetector::VideoDetector(std::unique_ptr<Engine> engine, const Options& opti
   if (!(options.min_face >= 1)) throw UsageError("min_face: expected at least 1 pixel");
   if (options.decode != "whole" && options.decode != "needed")
     throw UsageError("decode: expected whole or needed, got " + options.decode);
-  impl_ = std::make_shared<Impl>(std::move(engine), options);
+  impl_ = std::make_shared<Impl>(std::move(engines), options);
 }
 
 VideoDetector::~VideoDetector() = default;
 
-const EngineSpec& VideoDetector::spec() const { return impl_->network.spec(); }
+double VideoDetector::threshold() const { return impl_->threshold(); }
+std::vector<std::string> VideoDetector::warnings() const { return impl_->warnings(); }
+
+const EngineSpec& VideoDetector::spec() const { return impl_->networks[0]->spec(); }
 
 Judgement VideoDetector::judge(const std::string& path) {
   const auto given_up = std::make_shared<std::atomic<bool>>(false);
@@ -515,21 +589,6 @@ std::vector<StageTime> VideoDetector::times() const { return impl_->times.summar
 
 int64_t Judgement::frames_with_face() const {
   return std::count_if(frames.begin(), frames.end(), [](const FrameScore& frame) { return !frame.faces.empty(); });
-}
-
-std::vector<TrackScore> Judgement::tracks() const {
-  std::map<int, TrackScore> found;
-  for (const FrameScore& frame : frames) {
-    for (const FaceScore& face : frame.faces) {
-      TrackScore& track = found.try_emplace(face.track, TrackScore{face.track, 0, 0, frame.time_s, frame.time_s}).first->second;
-      ++track.frames;
-      track.score += (face.score - track.score) / static_cast<double>(track.frames);
-      track.end_s = frame.time_s;
-    }
-  }
-  std::vector<TrackScore> result;
-  for (const auto& [number, track] : found) result.push_back(track);
-  return result;
 }
 
 }  // namespace fpg::runtime

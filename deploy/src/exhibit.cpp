@@ -16,7 +16,7 @@ namespace {
 std::string utc(const timespec& time) {
   std::tm parts{};
   gmtime_r(&time.tv_sec, &parts);
-  char date[32], text[48];
+  char date[32], text[64];
   std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
   std::snprintf(text, sizeof text, "%s.%06ldZ", date, time.tv_nsec / 1000);
   return text;

@@ -130,6 +130,32 @@ Box tight_box(const std::vector<std::array<double, 2>>& points) {
   return box;
 }
 
+// Yaw and pitch in degrees by the mesh's axes (fpg/faces/geometry.py); depth in pixels as the other two.
+std::array<double, 2> pose_of(const std::vector<std::array<double, 2>>& mesh, const std::vector<double>& depth) {
+  constexpr int across[][2] = {{33, 263}, {133, 362}, {127, 356}, {234, 454}, {61, 291}, {58, 288}};
+  constexpr int down[][2] = {{10, 152}, {151, 175}, {168, 2}};
+  using Vector = std::array<double, 3>;
+  const auto along = [&](const int (&pair)[2], Vector& sum) {
+    const auto a = static_cast<size_t>(pair[0]), b = static_cast<size_t>(pair[1]);
+    sum[0] += mesh[b][0] - mesh[a][0];
+    sum[1] += mesh[b][1] - mesh[a][1];
+    sum[2] += depth[b] - depth[a];
+  };
+  const auto dot = [](const Vector& a, const Vector& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; };
+  Vector x{}, y{};
+  for (const auto& pair : across) along(pair, x);
+  for (const auto& pair : down) along(pair, y);
+  const double length = std::sqrt(dot(x, x));
+  for (double& value : x) value /= length;
+  const double part = dot(y, x);
+  for (size_t i = 0; i < 3; ++i) y[i] -= part * x[i];
+  const double height = std::sqrt(dot(y, y));
+  for (double& value : y) value /= height;
+  const double z = x[0] * y[1] - x[1] * y[0];
+  const double degrees = 180 / std::acos(-1.0);
+  return {degrees * std::atan2(x[2], std::hypot(x[0], x[1])), -degrees * std::atan2(y[2], z)};
+}
+
 FivePoints five_points(const std::vector<std::array<double, 2>>& mesh) {
   const auto at = [&](int i) -> std::array<double, 2> {
     const auto& point = mesh[static_cast<size_t>(i)];
@@ -293,16 +319,19 @@ struct FaceFinder::Networks {
   std::optional<FoundFace> place(const ImageView& image, const Detection& detection) {
     Roi roi = roi_around(detection.box, detection.points[0], detection.points[1], kScale);
     std::vector<std::array<double, 2>> mesh(kMesh);
+    std::vector<double> depth(kMesh);
     for (int pass = 0; pass < kPasses; ++pass) {
       Image crop;
       if (!crop_upright(image, roi, kSide, crop)) return std::nullopt;
       const auto [points, presence] = landmarks.run(crop, 255.0F, 0.0F);
       if (sigmoid(presence[0]) < kPresence) return std::nullopt;
-      for (size_t i = 0; i < kMesh; ++i)
+      for (size_t i = 0; i < kMesh; ++i) {
         mesh[i] = roi.to_image(points[3 * i] / static_cast<double>(kSide), points[3 * i + 1] / static_cast<double>(kSide));
+        depth[i] = points[3 * i + 2] / static_cast<double>(kSide) * roi.side;
+      }
       roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), kScale);
     }
-    return FoundFace{tight_box(mesh), five_points(mesh)};
+    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth)};
   }
 
   // Adds the faces of the detections that are not there yet.

@@ -12,7 +12,8 @@ namespace fpg::runtime {
 
 struct Notes {
   std::optional<StreamInfo> stream;
-  std::vector<std::string> warnings;  // each once, in order
+  std::optional<double> bits_per_pixel;  // of the video stream or picture
+  std::vector<std::string> warnings;     // each once, in order
 
   void warn(const std::string& text) {
     if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);

@@ -4,12 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "findings.h"
 #include "fpg_runtime/runtime.h"
 #include "record.h"
 
@@ -44,6 +46,73 @@ json stream_of(const Judgement& judgement) {
 template <class T>
 json or_null(const std::optional<T>& value) {
   return value ? json(*value) : json();
+}
+
+json interval_of(const Interval& interval) { return interval ? json(*interval) : json(); }
+
+json finding_of(const Judgement& judgement) {
+  const std::optional<Finding> finding = judgement.finding();
+  if (!finding) return {};
+  json limits = json::array();
+  for (const Limit& limit : finding->limits)
+    limits.push_back({{"code", limit.code}, {"value", limit.value}, {"bound", limit.bound}, {"text", limit.text}});
+  return {{"level", finding->level},
+          {"words", finding->words},
+          {"interval", interval_of(finding->interval)},
+          {"limits", limits},
+          {"text", finding->text}};
+}
+
+json conditions_of(const Judgement& judgement) {
+  const std::optional<Conditions> seen = judgement.conditions();
+  if (!seen) return {};
+  return {{"frames_with_face", seen->frames_with_face},
+          {"face_px", rounded(seen->face_px, 1e3)},
+          {"sharpness", rounded(seen->sharpness, 1e3)},
+          {"yaw", rounded(seen->yaw, 1e3)},
+          {"pitch", rounded(seen->pitch, 1e3)},
+          {"bits_per_pixel", seen->bits_per_pixel ? json(rounded(*seen->bits_per_pixel, 1e3)) : json()}};
+}
+
+json models_of(const Judgement& judgement) {
+  json models = json::array();
+  for (const ModelScore& model : judgement.models()) {
+    models.push_back({{"name", model.name},
+                      {"score", model.score},
+                      {"verdict", model.score >= model.threshold ? "fake" : "real"},
+                      {"threshold", model.threshold},
+                      {"level", model.level},
+                      {"weight", model.weight}});
+  }
+  return models;
+}
+
+// A stretch of frames: a segment or a shot.
+template <typename Part>
+json part_of(const Part& part) {
+  return {{"start_s", rounded(part.start_s, 1e4)},
+          {"end_s", rounded(part.end_s, 1e4)},
+          {"first_frame", part.first_frame},
+          {"last_frame", part.last_frame},
+          {"frames", part.frames}};
+}
+
+json track_of(const TrackScore& track) {
+  json segments = json::array();
+  for (const Segment& segment : track.segments) {
+    segments.push_back(part_of(segment));
+    segments.back()["score"] = segment.score;
+    segments.back()["reaches_threshold"] = segment.reaches_threshold;
+    segments.back()["stands_out_by"] = or_null(segment.stands_out_by);
+  }
+  return {{"track", track.track},
+          {"score", track.score},
+          {"frames", track.frames},
+          {"start_s", rounded(track.start_s, 1e4)},
+          {"end_s", rounded(track.end_s, 1e4)},
+          {"interval", interval_of(track.interval)},
+          {"level", track.level},
+          {"segments", segments}};
 }
 
 json media_of(const std::optional<MediaInfo>& media) {
@@ -82,26 +151,26 @@ json value_of(const Judgement& judgement) {
     json faces = json::array();
     for (const FaceScore& face : frame.faces) {
       faces.push_back({{"box", rounded(face.box)}, {"score", face.score}, {"track", face.track}});
+      if (!face.scores.empty()) faces.back()["scores"] = face.scores;
     }
     json value = {{"index", frame.index}, {"time_s", rounded(frame.time_s, 1e4)}, {"faces", faces}};
     for (const RejectedFace& face : frame.rejected)
       value["rejected"].push_back({{"box", rounded(face.box)}, {"reason", face.reason}});
     frames.push_back(std::move(value));
   }
-  json tracks = json::array();
-  for (const TrackScore& track : judgement.tracks()) {
-    tracks.push_back({{"track", track.track},
-                      {"score", track.score},
-                      {"frames", track.frames},
-                      {"start_s", rounded(track.start_s, 1e4)},
-                      {"end_s", rounded(track.end_s, 1e4)}});
-  }
+  json tracks = json::array(), shots = json::array();
+  for (const TrackScore& track : judgement.tracks()) tracks.push_back(track_of(track));
+  for (const Shot& shot : judgement.shots()) shots.push_back(part_of(shot));
   return {{"input", judgement.input},
           {"score", judgement.score ? json(*judgement.score) : json()},
           {"verdict", judgement.verdict.empty() ? json() : json(judgement.verdict)},
           {"threshold", judgement.threshold},
+          {"finding", finding_of(judgement)},
+          {"conditions", conditions_of(judgement)},
+          {"models", models_of(judgement)},
           {"frames", frames},
           {"tracks", tracks},
+          {"shots", shots},
           {"error", judgement.error.empty() ? json() : json(judgement.error)},
           {"error_code", judgement.error_code.empty() ? json() : json(judgement.error_code)},
           {"stream", stream_of(judgement)},
@@ -113,25 +182,41 @@ json value_of(const Judgement& judgement) {
           {"c2pa", credentials_of(judgement.exhibit)}};
 }
 
+json model_of(const UsedModel& used) {
+  const EngineSpec& spec = used.spec;
+  json hash;
+  for (const auto& [file, value] : spec.files) {
+    if (file == spec.model_file) hash = value;
+  }
+  return {{"file", used.model.name},
+          {"sha256", hash},
+          {"backend", spec.backend},
+          {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
+          {"image_size", spec.image_size},
+          {"precision", spec.precision},
+          {"threshold", spec.threshold},
+          {"temperature", spec.temperature},
+          {"warnings", spec.warnings},
+          {"reliability", json::parse(spec.reliability_json)},
+          {"provenance", json::parse(spec.provenance)}};
+}
+
 std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
 
 }  // namespace
 
 std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
 
-std::string to_line(const Judgement& judgement, const EngineSpec& spec, const Options& options, const RunRecord& record) {
+std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record) {
   json value = value_of(judgement);
   value["schema"] = kSchema;
-  value["record"] = record_value(spec, options, record);
+  value["record"] = record_value(options, record);
   return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const Options& options,
-                    const RunRecord& record, const std::vector<Skipped>& skipped) {
-  json hash;
-  for (const auto& [name, value] : spec.files) {
-    if (name == spec.model_file) hash = value;
-  }
+std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
+                    const std::vector<Skipped>& skipped) {
+  const EngineSpec& spec = record.models.at(0).spec;
   std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
   if (options.frames == 0)
     sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
@@ -154,23 +239,26 @@ std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& 
       "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be "
       "missed";
   protocol["min_face"] = options.min_face;
-  return text_of({{"schema", kSchema},
-                  {"record", record_value(spec, options, record)},
-                  {"model",
-                   {{"file", record.model.name},
-                    {"sha256", hash},
-                    {"backend", spec.backend},
-                    {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
-                    {"image_size", spec.image_size},
-                    {"precision", spec.precision},
-                    {"threshold", spec.threshold},
-                    {"temperature", spec.temperature},
-                    {"warnings", spec.warnings},
-                    {"provenance", json::parse(spec.provenance)}}},
-                  {"protocol", protocol},
-                  {"warnings", spec.warnings},
-                  {"results", results},
-                  {"skipped", left}});
+  const json& tables = findings_tables();
+  for (const char* part : {"segments", "intervals", "shots"}) protocol[part] = tables[part]["text"];
+  json models = json::array();
+  std::vector<std::string> warnings;
+  for (const UsedModel& used : record.models) {
+    models.push_back(model_of(used));
+    for (const std::string& text : used.spec.warnings) {
+      if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
+    }
+  }
+  json value = {{"schema", kSchema}, {"record", record_value(options, record)}, {"model", models[0]}};
+  if (models.size() > 1) {
+    value["models"] = models;
+    protocol["fusion"] = tables["fusion"]["text"];
+  }
+  value["protocol"] = protocol;
+  value["warnings"] = warnings;
+  value["results"] = results;
+  value["skipped"] = left;
+  return text_of(value);
 }
 
 void write_atomically(const std::string& path, const std::string& text) {

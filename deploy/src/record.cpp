@@ -47,6 +47,15 @@ json card_of(const Model& model) {
   return {{"file", "README.md"}, {"sha256", sha256_of_file(card.string())}, {"license", stated ? json(*stated) : json()}};
 }
 
+json model_of(const UsedModel& used) {
+  json files = json::object(), hash;
+  for (const auto& [name, value] : used.spec.files) {
+    files[name] = value;
+    if (name == used.spec.model_file) hash = value;
+  }
+  return {{"name", used.model.name}, {"sha256", hash}, {"files", files}, {"card", card_of(used.model)}};
+}
+
 json settings(const Options& options) {
   return {{"frames", options.frames == 0 ? json("all") : json(options.frames)},
           {"every", options.every},
@@ -71,12 +80,9 @@ std::string now_utc() {
   return text;
 }
 
-json record_value(const EngineSpec& spec, const Options& options, const RunRecord& record) {
-  json files = json::object(), hash;
-  for (const auto& [name, value] : spec.files) {
-    files[name] = value;
-    if (name == spec.model_file) hash = value;
-  }
+json record_value(const Options& options, const RunRecord& record) {
+  json models = json::array();
+  for (const UsedModel& used : record.models) models.push_back(model_of(used));
   const std::string commit = FPG_COMMIT;
   std::error_code ignored;
   return {{"schema", kSchema},
@@ -87,8 +93,7 @@ json record_value(const EngineSpec& spec, const Options& options, const RunRecor
           {"command", record.command},
           {"folder", std::filesystem::current_path(ignored).string()},
           {"settings", settings(options)},
-          {"models",
-           json::array({{{"name", record.model.name}, {"sha256", hash}, {"files", files}, {"card", card_of(record.model)}}})},
+          {"models", models},
           {"case", record.case_name ? json(*record.case_name) : json()},
           {"examiner", record.examiner ? json(*record.examiner) : json()}};
 }

@@ -11,6 +11,6 @@ namespace fpg::runtime {
 inline constexpr const char* kSchema = "fpg.detect/1";  // fpg/record/detect-1.schema.json
 
 // The section `record` of a file or line.
-nlohmann::ordered_json record_value(const EngineSpec& spec, const Options& options, const RunRecord& record);
+nlohmann::ordered_json record_value(const Options& options, const RunRecord& record);
 
 }  // namespace fpg::runtime

@@ -17,9 +17,9 @@ using json = nlohmann::ordered_json;  // provenance keeps its order
 constexpr const char* kSchema = "fpg.engine/1";
 constexpr int kLargestSide = 4096;
 constexpr int kLargestBatch = 1024;
-constexpr const char* kFields[] = {"backend",   "model_file",  "files",     "detector",   "image_size", "map_size",
-                                   "network",   "precision",   "batch",     "build",      "crop",       "labels",
-                                   "threshold", "temperature", "reference", "provenance", "schema",     "warnings"};
+constexpr const char* kFields[] = {"backend",   "model_file", "files",  "detector", "image_size", "map_size",  "network",
+                                   "precision", "batch",      "build",  "crop",     "labels",     "threshold", "temperature",
+                                   "reference", "provenance", "schema", "warnings", "reliability"};
 constexpr int kDeepest = 100;
 
 std::string one_line(const std::string& text) {
@@ -88,6 +88,50 @@ std::string stated_rate(const json& fitted) {
   return "set to call at most " + short_number(100 * fitted["wanted_fpr"].get<double>()) + " % of real videos fake (fitted on " +
          (whole(real) ? std::to_string(real.get<int64_t>()) + " real videos of " : "") +
          (where.empty() ? "validation data" : where) + ")";
+}
+
+// EngineSpec.reliability of fpg/common/spec.py; nothing for a value that is none.
+std::optional<Reliability> reliability_of(const json& value) {
+  const auto count = [](const json& v) {
+    return v.is_number_integer() && v.get<int64_t>() >= 0 && v.get<int64_t>() <= (1 << 30);
+  };
+  for (const auto& [name, part] : value.items()) {
+    bool known = name == "data";
+    for (const char* field : {"bounds", "real", "fake", "levels", "conditions", "weight"}) known = known || name == field;
+    if (!known) return std::nullopt;
+  }
+  const auto object = [&](const char* name) { return value.value(name, json()).is_object(); };
+  if (!object("bounds") || !object("levels") || !object("conditions")) return std::nullopt;
+  if (!count(value.value("real", json())) || !count(value.value("fake", json()))) return std::nullopt;
+  if (!value.value("weight", json()).is_number() || !(value["weight"].get<double>() > 0)) return std::nullopt;
+  Reliability found;
+  found.real = value["real"].get<int64_t>();
+  found.fake = value["fake"].get<int64_t>();
+  found.weight = value["weight"].get<double>();
+  for (const char* level : {"strong", "moderate", "little", "none"}) {
+    if (value["bounds"].size() != 4 || !value["bounds"].contains(level)) return std::nullopt;
+    const json& bound = value["bounds"][level];
+    if (bound.is_null()) {
+      found.bounds.emplace_back(level, std::nullopt);
+    } else if (bound.is_number() && bound.get<double>() >= 0 && bound.get<double>() <= 1) {
+      found.bounds.emplace_back(level, bound.get<double>());
+    } else {
+      return std::nullopt;
+    }
+  }
+  for (const auto& [level, counts] : value["levels"].items()) {
+    if (!counts.is_object() || counts.size() != 2 || !count(counts.value("real", json())) || !count(counts.value("fake", json())))
+      return std::nullopt;
+    found.levels.push_back({level, {counts["real"].get<int64_t>(), counts["fake"].get<int64_t>()}});
+  }
+  for (const auto& [name, end] : value["conditions"].items()) {
+    if (!end.is_number()) return std::nullopt;
+    found.conditions.emplace_back(name, end.get<double>());
+  }
+  const json data = value.value("data", json::array());
+  if (!data.is_array() || !std::all_of(data.begin(), data.end(), [](const json& d) { return d.is_string(); }))
+    return std::nullopt;
+  return found;
 }
 
 std::string sidecar(const std::string& model) {
@@ -189,6 +233,12 @@ EngineSpec read_spec(const std::string& model) {
   read.expect(read.absent("provenance") || provenance.is_object(), "provenance", "an object without NaN or infinity");
   spec.provenance = provenance.is_null() ? "{}" : provenance.dump();
   if (provenance.is_object()) spec.stated_rate = stated_rate(provenance.value("calibration", json()));
+  if (const json& reliability = read.field("reliability"); !reliability.is_null()) {
+    if (reliability.is_object()) spec.reliability = reliability_of(reliability);
+    read.expect(spec.reliability.has_value(), "reliability",
+                "null or the bounds, levels, conditions and weight that fpg-eval --calibrate writes");
+    spec.reliability_json = reliability.dump();
+  }
   const json& warnings = read.field("warnings");
   const bool texts =
       warnings.is_array() && std::all_of(warnings.begin(), warnings.end(), [](const json& w) { return w.is_string(); });

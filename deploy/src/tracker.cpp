@@ -21,8 +21,8 @@ double distance(const Box& a, const Box& b) {
 
 }  // namespace
 
-std::vector<int> Tracker::next(const std::vector<Box>& boxes) {
-  const auto gone = [&](const Track& track) { return position_ - track.seen > kPatience + 1; };
+std::vector<int> Tracker::next(const std::vector<Box>& boxes, bool cut) {
+  const auto gone = [&](const Track& track) { return cut || position_ - track.seen > kPatience + 1; };
   tracks_.erase(std::remove_if(tracks_.begin(), tracks_.end(), gone), tracks_.end());
   std::vector<std::tuple<double, size_t, size_t>> pairs;
   for (size_t t = 0; t < tracks_.size(); ++t) {

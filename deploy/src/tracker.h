@@ -11,7 +11,8 @@ namespace fpg::runtime {
 class Tracker {
  public:
   // Takes the next frame; a number per box, counted from 0 in order of appearance.
-  std::vector<int> next(const std::vector<Box>& boxes);
+  // A cut before it ends all tracks.
+  std::vector<int> next(const std::vector<Box>& boxes, bool cut = false);
 
  private:
   struct Track {

@@ -99,12 +99,14 @@ std::vector<int64_t> sample_indices(int64_t total, int64_t count) {
   return indices;
 }
 
-int64_t count_frames(const std::string& path) {
+int64_t count_frames(const std::string& path, Notes& notes) {
   Notes unused;
   if (Container(path, kVideoContainers, kMaxVideoPixels, unused).next() == nullptr)
     throw InputError(path, "holds a video stream but no frame", codes::no_frame);
-  const int64_t count = Container(path, kVideoContainers, kMaxVideoPixels, unused).scan();
+  Container container(path, kVideoContainers, kMaxVideoPixels, unused);
+  const int64_t count = container.scan();
   if (count == 0) throw InputError(path, "holds a video stream but no frame", codes::no_frame);
+  notes.bits_per_pixel = container.bits_per_pixel();
   return count;
 }
 
@@ -146,10 +148,13 @@ void read_input(const std::string& path, const Options& options, const TakeFrame
   }
   check_file(path);
   if (is_image_name(path)) {
-    take({0, 0, read_image(path, notes)});
+    Image image = read_image(path, notes);
+    const double pixels = static_cast<double>(image.height) * static_cast<double>(image.width);
+    notes.bits_per_pixel = 8 * static_cast<double>(std::filesystem::file_size(path, ignored)) / pixels;
+    take({0, 0, std::move(image)});
     return;
   }
-  const int64_t packets = count_frames(path);
+  const int64_t packets = count_frames(path, notes);
   std::vector<int64_t> indices = wanted(packets, frames, every);
   try {
     read(path, indices, take, notes, stopped);

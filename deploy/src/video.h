@@ -34,8 +34,8 @@ class FrameCountError : public InputError {
 };
 
 // Frames in a video by its packets, after its first frame decoded. Throws InputError for what is missing, empty, no video, audio
-// only, without frames, truncated, damaged or too large.
-int64_t count_frames(const std::string& path);
+// only, without frames, truncated, damaged or too large. `notes` is told the bits per pixel.
+int64_t count_frames(const std::string& path, Notes& notes);
 
 // Asked between frames; true ends the reading.
 using Stopped = std::function<bool()>;

@@ -33,31 +33,40 @@ from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
-from fpg.record.run import RunRecord, command_line, now, record_model
+from fpg.record.run import RunRecord, card_of, command_line, now, record_model
 from fpg.record.schema import SCHEMA
 from fpg.record.spool import Spool, write_results
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import is_url
-from fpg.runtime.judgement import Judgement, describe_model, describe_protocol, failure, limit, printable
-from fpg.runtime.pipeline import Analyzer, VideoDetector
+from fpg.runtime.judgement import Judgement, describe_judging, describe_model, printable
+from fpg.runtime.judging import Analyzer
+from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.report_pdf import find_browser, print_page
 
-FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
 UNFINISHED = ".unfinished.jsonl"
 """Behind the name of `--json`: results of a run that has not ended, where no `--jsonl` is named."""
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Judges files on a Ray worker: calling it builds engine and analyzer and gives the function that does."""
+class Loaded:
+    """A model, ready to judge."""
 
-    engine: Callable[[], Engine]
+    engine: Engine
+    model: Model
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Judges files on a Ray worker: calling it builds engines and analyzer and gives the function that does."""
+
+    engines: tuple[Callable[[], Engine], ...]
+    names: tuple[str, ...]
     analyzer: Callable[[], Analyzer]
     options: dict[str, Any]
 
     def __call__(self) -> Callable[[str], Judgement | WorkerDied]:
-        return VideoDetector(self.engine(), self.analyzer, **self.options).judge
+        return VideoDetector([load() for load in self.engines], self.analyzer, names=self.names, **self.options).judge
 
 
 @dataclass
@@ -65,15 +74,16 @@ class _Session:
     """One run: what judges, what is judged, and where results go."""
 
     arguments: argparse.Namespace
-    engine: Engine
-    model: Model
+    models: list[Loaded]
+    detector: VideoDetector
+    finder: Callable[[], Analyzer]
     options: dict[str, Any]
     inputs: Inputs
     screen: Screen
     results: Results
     overlays: Overlays | None
 
-    def judge(self, detector: VideoDetector, finder: Callable[[], Analyzer]) -> None:
+    def judge(self) -> None:
         """Judge everything that is there and that comes."""
         files = self.inputs.files
         endless = [str(name) for name in files if _is_endless(name, self.arguments)]
@@ -84,42 +94,43 @@ class _Session:
         ]
         self.screen.known(len(self.results))
         self.screen.head()
-        for number, result in self._judged(detector, finder, todo):
+        for number, result in self._judged(todo):
             self._take((FILES, number), files[number], result)
         for number, error in enumerate(self.inputs.errors):
             if not self.results.take_known((LOST, number), error.path):
-                self._take((LOST, number), None, failure(error.path, error, self.engine, self.arguments.threshold))
+                self._take((LOST, number), None, self.detector.failed(error.path, error))
         if endless:
-            self._live(detector, endless)
+            self._live(endless)
         if self.arguments.watch is not None:
-            self._watch(detector)
+            self._watch()
 
-    def _judged(self, detector: VideoDetector, finder: Callable[[], Analyzer], todo: Sequence[int]) -> Iterator[tuple[int, Judgement]]:
+    def _judged(self, todo: Sequence[int]) -> Iterator[tuple[int, Judgement]]:
         """(number, judgement) of every file as it ends, here or on a Ray cluster."""
         arguments, files = self.arguments, [self.inputs.files[number] for number in todo]
         if arguments.ray is None:
-            yield from ((todo[at], judged) for at, judged in detector.judge_each(files))
+            yield from ((todo[at], judged) for at, judged in self.detector.judge_each(files))
             return
-        load = functools.partial(load_engine, os.path.abspath(self.model.path), device=arguments.device, threads=arguments.threads or 1)
-        work = _Judge(load, finder, vars(replace(detector.options, seen=None)))
+        paths = [os.path.abspath(loaded.model.path) for loaded in self.models]
+        loads = tuple(functools.partial(load_engine, path, device=arguments.device, threads=arguments.threads or 1) for path in paths)
+        names = tuple(loaded.model.name for loaded in self.models)
+        work = _Judge(loads, names, self.finder, vars(replace(self.detector.options, seen=None)))
         gpus = int(arguments.device.startswith("cuda"))
-        paths = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
-        with contextlib.closing(run_on_ray(paths, work, arguments.ray, gpus=gpus)) as outcomes:
+        tasks = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
+        with contextlib.closing(run_on_ray(tasks, work, arguments.ray, gpus=gpus)) as outcomes:
             for at, outcome in outcomes:
                 if isinstance(outcome, WorkerDied):
-                    error = InputError(files[at], outcome.reason, "worker")
-                    outcome = failure(files[at], error, self.engine, arguments.threshold)
+                    outcome = self.detector.failed(files[at], InputError(files[at], outcome.reason, "worker"))
                 yield todo[at], replace(outcome, input=printable(files[at]))
 
     def _take(self, place: Place, name: Path | str | None, result: Judgement, extra: dict[str, Any] | None = None) -> None:
         """A result: drawn, kept, shown. What cannot be drawn is a failure of its own, beside the verdict."""
-        lost = self.overlays.draw(name, result) if self.overlays is not None and name is not None else []
+        lost = self.overlays.draw(name, result, self.screen.notice) if self.overlays is not None and name is not None else []
         self.results.add(place, result, extra)
         self.screen.result(result)
         for error in lost:
-            self._take(self.results.next(LOST), None, failure(error.path, error, self.engine, self.arguments.threshold))
+            self._take(self.results.next(LOST), None, self.detector.failed(error.path, error))
 
-    def _watch(self, detector: VideoDetector) -> None:
+    def _watch(self) -> None:
         given: list[Path] = []
 
         def coming() -> Iterator[Path | None]:
@@ -128,14 +139,14 @@ class _Session:
                     given.extend([path] if path is not None else [])
                     yield path
 
-        for number, result in detector.judge_each(coming()):
+        for number, result in self.detector.judge_each(coming()):
             self._take(self.results.next(ARRIVED), given[number], result)
 
-    def _live(self, detector: VideoDetector, names: Sequence[str]) -> None:
+    def _live(self, names: Sequence[str]) -> None:
         frames = None if isinstance(self.arguments.frames, Default) else self.arguments.frames
         every, patience = self.options["every"], self.options["timeout"]
         seconds = self.arguments.live or LIVE_S
-        sources = [Live(detector, name, seconds, every, frames, patience, self.screen.notice) for name in names]
+        sources = [Live(self.detector, name, seconds, every, frames, patience, self.screen.notice) for name in names]
         for stretch in together(sources):
             self._take(self.results.next(ARRIVED), None, stretch.result, {"live": stretch.live})
 
@@ -144,7 +155,7 @@ def _is_endless(name: Path | str, arguments: argparse.Namespace) -> bool:
     return str(name).startswith(CAMERA) or (arguments.live is not None and is_url(name))
 
 
-def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
+def detect(arguments: argparse.Namespace, models: list[Loaded]) -> int:
     """Judge everything and write what was asked for; the exit code."""
     options = options_of(arguments)
     if arguments.pdf:
@@ -155,7 +166,7 @@ def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
         check_device("cuda")
     finder = _finder(arguments, arguments.min_face)
     record = RunRecord(
-        (record_model(engine.spec, model.name, model.path),),
+        tuple(record_model(loaded.engine.spec, loaded.model.name, loaded.model.path) for loaded in models),
         settings(arguments, options),
         command_line(arguments.argv),
         arguments.case,
@@ -166,20 +177,27 @@ def detect(arguments: argparse.Namespace, engine: Engine, model: Model) -> int:
     with (
         _spool(arguments, unfinished, record) as spool,
         Screen(total) as screen,
-        VideoDetector(engine, finder, jobs=arguments.jobs, **options, seen=screen.seen) as detector,
+        VideoDetector(
+            [loaded.engine for loaded in models],
+            finder,
+            jobs=arguments.jobs,
+            names=[loaded.model.name for loaded in models],
+            **options,
+            seen=screen.seen,
+        ) as detector,
     ):
         results = Results(spool)
-        session = _Session(arguments, engine, model, options, inputs, screen, results, overlays)
+        session = _Session(arguments, models, detector, finder, options, inputs, screen, results, overlays)
         start = time.perf_counter()
         interrupted: BaseException | None = None
         try:
-            session.judge(detector, finder)
+            session.judge()
         except (KeyboardInterrupt, Terminated) as stop:
             if total is not None:
                 raise
             interrupted = stop  # the way to end what has no end
         try:
-            _write(session, replace(record, ended=now()), detector)
+            _write(session, replace(record, ended=now()))
         finally:  # a file that cannot be written hides nothing of the rest
             screen.notes(inputs.notes)
             if arguments.stats:
@@ -217,24 +235,27 @@ def _finder(arguments: argparse.Namespace, min_face: float) -> Callable[[], Anal
     return finder
 
 
-def _write(session: _Session, record: RunRecord, detector: VideoDetector) -> None:
+def _write(session: _Session, record: RunRecord) -> None:
     """The files that were asked for."""
-    arguments, results, options, spec = session.arguments, session.results, session.options, session.engine.spec
-    described = describe_model(spec, session.model.name)
-    protocol = describe_protocol(options["frames"], options["every"], options["decode"], spec.crop)
-    protocol |= {"faces": FACES, "min_face": arguments.min_face}
+    arguments, results, options = session.arguments, session.results, session.options
+    described = [describe_model(loaded.engine.spec, loaded.model.name) for loaded in session.models]
+    crop, count = session.models[0].engine.spec.crop, len(described)
+    protocol = describe_judging(options["frames"], options["every"], options["decode"], crop, min_face=arguments.min_face, models=count)
     if arguments.json:
-        head = {"schema": SCHEMA, "record": record.to_json(), "model": described, "protocol": protocol, "warnings": described["warnings"]}
+        head: dict[str, Any] = {"schema": SCHEMA, "record": record.to_json(), "model": described[0]}
+        head |= {"models": described} if len(described) > 1 else {}
+        head |= {"protocol": protocol, "warnings": list(dict.fromkeys(text for model in described for text in model["warnings"]))}
         skipped = [{"path": printable(item.path), "reason": item.reason} for item in session.inputs.skipped]
         write_results(arguments.json, head, results, {"skipped": skipped})
     if arguments.csv:
         write_csv(arguments.csv, results)
     if arguments.report or arguments.pdf:
-        details = results.with_pictures(detector.judge)
-        threshold = limit(session.engine, arguments.threshold)
+        details = results.with_pictures(session.detector.judge)
+        threshold = session.detector.threshold
+        cards = [card_of(loaded.model.path) for loaded in session.models]
 
         def report(path: str | os.PathLike[str]) -> None:
-            write_detect_report(path, results, details, described, protocol, threshold, record.to_json())
+            write_detect_report(path, results, details, described, protocol, threshold, record.to_json(), cards)
 
         if arguments.report:
             report(arguments.report)
@@ -251,17 +272,23 @@ def main(argv: list[str] | None = None) -> int:
         p = parser()
         arguments = p.parse_args(argv)
         arguments.argv = argv
-        arguments.model, arguments.inputs = model_before(arguments.model, arguments.inputs)
+        if not arguments.model:
+            before, arguments.inputs = model_before(None, arguments.inputs)
+            arguments.model = [before] if before is not None else []
         if arguments.verify is None and not arguments.inputs and arguments.watch is None:
             p.error("expected at least one INPUT")
         check(arguments)
         if arguments.verify is not None:
             return verify(arguments, load_engine, functools.partial(_finder, arguments))
-        with needed():
-            model = resolve(arguments.model, device=arguments.device)
-            engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
-        tell_model(engine.spec, model, arguments.threshold)
-        return detect(arguments, engine, model)
+        models = []
+        for name in arguments.model or [None]:
+            with needed():
+                model = resolve(name, device=arguments.device)
+                engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
+            models.append(Loaded(engine, model))
+        for loaded in models:
+            tell_model(loaded.engine.spec, loaded.model, arguments.threshold)
+        return detect(arguments, models)
 
     return run(body)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fpg.cli.entry import add_version
 from fpg.cli.inputs import is_camera
-from fpg.cli.model_option import add_model
+from fpg.cli.model_option import HELP
 from fpg.cli.options import Default, add_shared, check_outputs, face_pixels, positive, probability, seconds
 from fpg.common.errors import UsageError
 from fpg.faces.sizes import MIN_FACE
@@ -44,7 +44,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add_version(p)
     p.add_argument("inputs", metavar="INPUT", nargs="*", help="a video, an image, a folder, a URL (--urls), or the number of a camera")
-    add_model(p)
+    p.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help=f"{HELP}; given several times, all judge, and their scores are fused by their cards",
+    )
     _add_outputs(p)
     _add_looking(p)
     p.add_argument("--jobs", type=positive, default=1, metavar="N", help="inputs judged at the same time (default: 1)")
@@ -114,7 +119,7 @@ def _add_looking(p: argparse.ArgumentParser) -> None:
         f"too (default there: {LIVE_S:g})",
     )
     p.add_argument("--watch", metavar="FOLDER", help="judge what is in a folder and what arrives in it, until Ctrl-C")
-    p.add_argument("--c2pa-anchors", metavar="PEM", help="certificates to trust in Content Credentials (pip install '.[c2pa]')")
+    p.add_argument("--c2pa-anchors", metavar="PEM", help="certificates to trust in Content Credentials (needs c2pa-python)")
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -53,7 +53,7 @@ IMPORTS = ("cv2", "openvino", "av")
 """Required modules with compiled parts: they can be installed and yet fail to load."""
 TRAIN_IMPORTS = ("torch", "torchvision", "timm", "pyarrow.parquet")
 """The same of the extra `train`: where they are installed, they have to load."""
-SHOWN = tuple(extra for extra in EXTRAS if extra not in ("wandb", "docs"))
+SHOWN = tuple(extra for extra in EXTRAS if extra not in ("wandb", "docs", "dev"))
 """Extras whose packages are listed."""
 
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
@@ -327,7 +327,7 @@ def show(report: Report, to: Console) -> None:
     table("This installation", ["part", "state"], rows, to=to, text=True)
     engines = [[e.name, "yes" if e.runs else "no", "yes" if e.exports else "no", e.detail] for e in report.engines]
     table("Engines", ["engine", "runs here", "export", "detail"], engines, to=to, text=True)
-    packages = [[p.name, p.extra or "required", p.version or "", _fit(p)] for p in report.packages if p.extra != "dev"]
+    packages = [[p.name, p.extra or "required", p.version or "", _fit(p)] for p in report.packages]
     table("Packages", ["package", "needed for", "version", ""], packages, to=to, text=True)
     for problem in sorted(report.problems, key=lambda p: not p.required):  # as lines: a command in a table cell cannot be copied
         to.print(f"{'BROKEN' if problem.required else 'missing'}: {problem.what}\n    {problem.advice}", markup=False)

@@ -63,7 +63,7 @@ def run(main: Callable[[], int | None]) -> int:
     """Call `main` and turn its outcome into an exit code; errors meant for people are printed as one line.
 
     Whatever the operating system refuses (a full disk, a name that is too long) is one line too, and a reader that has gone
-    away (`| head`) ends the program without a word. Terminals of any encoding get every character, escaped where they lack it.
+    away (`| head`) ends the program silently. Terminals of any encoding get every character, escaped where they lack it.
 
     Args:
         main: returns the exit code (None is 0).

@@ -23,7 +23,7 @@ from fpg.data.layouts.base import Findings
 from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.evaluate import foreign
-from fpg.evaluate.attributes import Attributes, attach, read_attributes, usable
+from fpg.evaluate.attributes import Attributes, grouped, read_attributes
 from fpg.evaluate.bootstrap import RESAMPLES
 from fpg.evaluate.calibrate import calibrate, sentences, store
 from fpg.evaluate.compare import Comparison, compare
@@ -259,16 +259,6 @@ def evaluate_scores(a: argparse.Namespace, command: str) -> int:
 def _annotated(a: argparse.Namespace) -> Attributes | None:
     """What `--attributes` names, read before any work is done."""
     return None if a.attributes is None else read_attributes(a.attributes)
-
-
-def grouped(results: list[Result], annotated: Attributes | None) -> tuple[list[Result], list[str]]:
-    """The results with their attributes, those with too many values left out, and what there is to say about them."""
-    notes: list[str] = []
-    if annotated is not None:
-        results, notes = attach(results, annotated)
-    names, many = usable("the list of videos", [result.attributes for result in results])
-    kept = [replace(r, attributes={name: value for name, value in r.attributes.items() if name in names}) for r in results]
-    return kept, [*notes, *many]
 
 
 def _other(path: str | None) -> EvaluatedRun | None:

@@ -58,3 +58,8 @@ def models() -> int:
 def import_weights() -> int:
     """Import weights that others published, and detectors of the Hugging Face Hub."""
     return _launch("import_weights")
+
+
+def serve() -> int:
+    """Serve a page and an HTTP API that judge videos and pictures."""
+    return _launch("serve")

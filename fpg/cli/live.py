@@ -6,12 +6,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fpg.common.errors import InputError
 from fpg.record.run import now
-from fpg.runtime.judgement import FrameScore, Judgement, conclude, failure, limit, printable
+from fpg.runtime.judgement import FrameScore, Judgement
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.stages import closing
 
@@ -97,15 +97,13 @@ class Live:
         """The result of what was kept, if anything was."""
         if not self._kept:
             return
-        engine, options = self.detector.engine, self.detector.options
-        result = conclude(printable(self.source), self._kept, limit(engine, options.threshold))
+        result = self.detector.conclude(self.source, self._kept)
         self._kept = []
-        yield self._stretch(replace(result, warnings=engine.spec.warnings))
+        yield self._stretch(result)
 
     def _given_up(self, reason: str) -> Stretch:
         self._started = now()
-        error = InputError(self.source, reason, "timeout")
-        return self._stretch(failure(self.source, error, self.detector.engine, self.detector.options.threshold))
+        return self._stretch(self.detector.failed(self.source, InputError(self.source, reason, "timeout")))
 
     def _stretch(self, result: Judgement) -> Stretch:
         self._number += 1

@@ -133,7 +133,8 @@ def _arrange(parser: jsonargparse.ArgumentParser) -> None:
             group._group_actions.remove(action)
             section._group_actions.append(action)
         sections.append(section)
-    parser._action_groups[2:2] = sections
+    groups: list[Any] = parser._action_groups  # type: ignore[assignment]
+    groups[2:2] = sections
 
 
 def parse_options(argv: list[str] | None) -> tuple[TrainConfig, Any]:

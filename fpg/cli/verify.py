@@ -23,7 +23,8 @@ from fpg.record.run import ModelRecord, machine, now, record_model, source
 from fpg.record.schema import VERIFICATION
 from fpg.runtime.inputs import DECODERS
 from fpg.runtime.judgement import printable
-from fpg.runtime.pipeline import Analyzer, VideoDetector
+from fpg.runtime.judging import Analyzer
+from fpg.runtime.pipeline import VideoDetector
 
 SHOWN = 3
 """Differences told on the terminal of each input."""
@@ -62,8 +63,10 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
         raise InputError(arguments.verify, "was judged by several detectors: judge again with each", "unsupported")
     was = recorded.record["models"][0]
     print(one_line(f"{arguments.verify}: {len(recorded.results)} results, recorded {recorded.record.get('ended')}"), flush=True)
+    if len(arguments.model) > 1:
+        raise UsageError("--verify: name one --model, where it lies now")
     with needed():
-        model = resolve(arguments.model or was["name"], device=arguments.device)
+        model = resolve(arguments.model[0] if arguments.model else was["name"], device=arguments.device)
     results: list[Verified] = []
     found: ModelRecord | None = None
     try:
@@ -82,7 +85,8 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
         exact = not problems and settings["jobs"] == 1 and same_model
         options = {key: settings[key] for key in ("frames", "every", "decode", "min_face", "batch", "threshold")}
         patience = arguments.timeout or None
-        with VideoDetector(engine, finder(settings["min_face"]), **options, timeout=patience, highlights=0) as detector:
+        names = [was["name"]]  # as results call it, wherever it lies now
+        with VideoDetector(engine, finder(settings["min_face"]), names=names, **options, timeout=patience, highlights=0) as detector:
             for result, path in _located(recorded, arguments):
                 results.append(_verified(result, path, detector, exact))
                 _tell(results[-1], result)

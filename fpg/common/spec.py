@@ -38,6 +38,10 @@ CROPS = {
     "aligned": "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them",
 }
 """What a crop rule of `fpg.common.crops` is called -> what it does."""
+BOUNDED = ("strong", "moderate", "little", "none")
+"""Levels of evidence that a score's bounds delimit."""
+RELIABILITY = "null or the bounds, levels, conditions and weight that fpg-eval --calibrate writes"
+_RELIABILITY = ("bounds", "real", "fake", "levels", "conditions", "weight")
 BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
 
 
@@ -79,6 +83,9 @@ class EngineSpec:
     """Free-form: run, commit, seed, method, quality model, data, creation time, versions, parity table."""
     warnings: tuple[str, ...] = ()
     """What whoever reads a score of this model has to know, a line each; they go wherever its scores go."""
+    reliability: dict[str, Any] | None = None
+    """How far its scores can be relied on, measured by `fpg-eval --calibrate`: score bounds of the levels of evidence and the conditions
+    they hold under (`fpg.findings.strength.Reliability`). None: not calibrated so."""
     schema: str = SCHEMA
 
     @property
@@ -181,7 +188,32 @@ def _expectations(spec: EngineSpec) -> Iterator[tuple[str, str, bool]]:
     yield "temperature", "a number > 0", _number(spec.temperature) and 0 < spec.temperature < math.inf
     yield "reference", "null or an object", spec.reference is None or isinstance(spec.reference, dict)
     yield "warnings", "a list of texts", isinstance(spec.warnings, tuple) and all(isinstance(text, str) for text in spec.warnings)
+    yield "reliability", RELIABILITY, spec.reliability is None or _reliable(spec.reliability)
     yield "provenance", "an object without NaN or infinity", isinstance(spec.provenance, dict) and _is_json(spec.provenance)
+
+
+def _reliable(value: object) -> bool:
+    """Whether it has the fields of `fpg.findings.strength.Reliability`."""
+    if not isinstance(value, dict) or not set(value) <= {*_RELIABILITY, "data"} or not set(value) >= set(_RELIABILITY):
+        return False
+    bounds, levels, conditions = (value[name] for name in ("bounds", "levels", "conditions"))
+    if not all(isinstance(part, dict) for part in (bounds, levels, conditions)) or set(bounds) != set(BOUNDED):
+        return False
+    counts = [value["real"], value["fake"]]
+    for level in levels.values():
+        if not isinstance(level, dict) or set(level) != {"real", "fake"}:
+            return False
+        counts += level.values()
+    data = value.get("data", [])
+    return (
+        all(bound is None or (_number(bound) and 0 <= bound <= 1) for bound in bounds.values())
+        and all(_count(count) for count in counts)
+        and all(_number(end) for end in conditions.values())
+        and _number(value["weight"])
+        and value["weight"] > 0
+        and isinstance(data, list)
+        and all(isinstance(name, str) for name in data)
+    )
 
 
 def _mapless(spec: EngineSpec) -> bool:
@@ -195,6 +227,10 @@ def _plain(name: object) -> bool:
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
+
+
+def _count(value: object) -> bool:
+    return (value == 0 and not isinstance(value, bool | float)) or _whole(value)
 
 
 def _whole(value: object) -> bool:

@@ -35,7 +35,9 @@ _BLENDS: tuple[Blend, ...] = ("feather", "poisson")
 
 
 @dataclass(frozen=True)
-class _Person:
+class Person:
+    """A photograph with its largest face, which has 81 landmarks."""
+
     name: str
     image: np.ndarray
     face: Face
@@ -58,7 +60,7 @@ def make_clips(prepared: Path, out: Path, split: str, *, frames: int = FRAMES, s
         InputError: a manifest or a photograph that cannot be read, or fewer than two faces.
     """
     analyzer = default_analyzer()
-    people = _people(prepared, split, analyzer)
+    people = photographed(prepared, split, analyzer)
     order = stream(seed, "donors").permutation(len(people))
     donors = {int(order[i]): people[int(order[i - 1])] for i in range(len(order))}
     with progress("Clips") as bar:
@@ -69,7 +71,17 @@ def make_clips(prepared: Path, out: Path, split: str, *, frames: int = FRAMES, s
     return len(people)
 
 
-def _people(prepared: Path, split: str, analyzer: FaceAnalyzer) -> list[_Person]:
+def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int | None = None) -> list[Person]:
+    """The photographs of real faces of a split, as `make_clips` reads them.
+
+    Args:
+        prepared, split: as of `make_clips`.
+        analyzer: finds the faces.
+        most: photographs with a face after which no more are read; None reads all.
+
+    Raises:
+        InputError: a photograph that cannot be read, or fewer than two faces.
+    """
     videos = read_manifest(prepared).videos
     paths = [Path(v.source) for v in videos if v.split == split and v.label == REAL and Path(v.source).suffix.lower() in IMAGE_SUFFIXES]
     people = []
@@ -77,13 +89,15 @@ def _people(prepared: Path, split: str, analyzer: FaceAnalyzer) -> list[_Person]
         image = read_image(path)
         faces = analyzer(image)
         if faces and faces[0].landmarks is not None:
-            people.append(_Person(path.stem, image, faces[0]))
+            people.append(Person(path.stem, image, faces[0]))
+        if len(people) == most:
+            break
     if len(people) < 2:
         raise InputError(prepared, f"holds {len(people)} photographs of real faces in split {split}; swapping needs two")
     return people
 
 
-def _write(person: _Person, other: _Person, blend: Blend, out: Path, frames: int, seed: int, analyzer: FaceAnalyzer) -> None:
+def _write(person: Person, other: Person, blend: Blend, out: Path, frames: int, seed: int, analyzer: FaceAnalyzer) -> None:
     params = draw_clip(stream(seed, "calibration", person.name), VideoConfig(length=frames))
     width = float(person.face.box[2] - person.face.box[0])
     real = list(moving(shrunk(person.image, width, params), params, frames))

@@ -1,7 +1,8 @@
 """The files of face crops: lossless PNG, vouched for by a checksum in the manifest, each read on its own in any order.
 
-PNG because every tool opens it. What it costs is decided by how it is written: OpenCV's own defaults (run lengths over one filter) decode
-almost twice as fast as a compression level asked for, and are no larger (`benchmarks/storage.py`).
+PNG because every tool opens it. What it costs is decided by how it is written: run lengths over one filter are written and decoded almost
+twice as fast as a compression level asked for, and of the filters the difference to the pixel above is the smallest and quickest on faces
+(`docs/data.md`, storage).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from fpg.common.errors import InputError
 from fpg.data.images import check_file, read_image
 from fpg.data.manifest import CHANGED, FaceRow, is_inside
 
+_RUN_LENGTHS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+PNG_OPTIONS = [*_RUN_LENGTHS, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP] if hasattr(cv2, "IMWRITE_PNG_FILTER") else []
+"""How crops are written, lossless in any case; where OpenCV knows no filters, its defaults: run lengths over the difference to the left."""
 _OVERHEAD = 1 << 20
 """Bytes of a crop's file beyond its pixels."""
 
@@ -34,7 +38,7 @@ def write_crop(path: Path, image: np.ndarray) -> int:
     Raises:
         OutputError: it cannot be written.
     """
-    ok, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
+    ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), PNG_OPTIONS)
     if not ok:
         raise RuntimeError(f"OpenCV could not encode a crop of {image.shape[1]} x {image.shape[0]}")
     try:

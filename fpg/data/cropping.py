@@ -18,6 +18,7 @@ from fpg.data.as_video import VideoConfig, draw_clip, film
 from fpg.data.crop_files import OutputError, write_crop
 from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
+from fpg.data.seek import read_needed_frames
 from fpg.data.sources import Source, frame_files, frame_time, split_of
 from fpg.data.video import map_frames, read_image, sample_indices
 from fpg.faces.sizes import MIN_FACE, face_size, too_small
@@ -106,7 +107,7 @@ def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[l
     if source.kind == "image" and task.as_video is not None:
         return _visit_clips(task, task.as_video, crops)
     if source.kind == "video":
-        return map_frames(source.path, count, crops.visit, threads=threads)
+        return map_frames(source.path, count, crops.visit, threads=threads, read=read_needed_frames)
     files = frame_files(source.path) if source.kind == "frames" else [source.path]
     if not files:
         raise InputError(source.path, "holds no image", "empty")

@@ -13,6 +13,8 @@ class Notes:
     stream: dict[str, Any] | None = None
     """Of a video, the stream that was read: index, streams (how many there were), codec, width, height (as stored), pixel_aspect,
     orientation (EXIF's 1 to 8, or None where the display matrix turns by another angle), transfer."""
+    bits_per_pixel: float | None = None
+    """Of the video stream or the picture; None where it is not known (a URL, a folder of frames)."""
     warnings: list[str] = field(default_factory=list)
     """What a person should know: a line each, each once, in order."""
 

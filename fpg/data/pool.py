@@ -40,7 +40,8 @@ class TimedOut(WorkerDied):
     """What comes back for a task that was given up."""
 
 
-def _death(exit_code: int) -> WorkerDied:
+def death(exit_code: int) -> WorkerDied:
+    """What a process's exit code says of its end."""
     if exit_code < 0:
         name = signal.Signals(-exit_code).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""
@@ -150,7 +151,7 @@ class _Pool(Generic[T, R]):
         self.workers.remove(worker)
         worker.link.close()
         late = TimedOut(f"was given up after {self.timeout:g} s (--timeout)") if worker.late else None
-        died = late or _death(worker.process.exitcode or 0)
+        died = late or death(worker.process.exitcode or 0)
         if not worker.ready:
             raise FpgError(f"the work could not start: {died.reason}")
         if worker.task is not None:
@@ -173,7 +174,7 @@ class _Pool(Generic[T, R]):
 def _work(link: Connection, setup: Callable[[], Callable[[Any], Any]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=follow_parent, daemon=True).start()
     try:
         work = setup()
         link.send(("ready", None))
@@ -189,7 +190,8 @@ def _leave(signum: int, frame: FrameType | None) -> None:
     sys.exit(143)
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
+    """End this process with its parent, however that ends; for a thread."""
     parent = mp.parent_process()
     if parent is not None:
         parent.join()

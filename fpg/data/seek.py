@@ -1,8 +1,9 @@
 """Wanted frames without decoding what lies between them: on the CPU, or on an NVIDIA GPU's decoder (NVDEC) through torchcodec.
 
 `fpg.data.video.read_frames` decodes everything up to the last wanted frame and so knows of damage anywhere before it. Here only what the
-wanted frames need is decoded, from the key frame before each: 32 frames of an hour cost little more than those of a minute, but damage
-elsewhere is not seen. The frames are the same. Where that fails, the rest is decoded as there, which succeeds or says what is wrong.
+wanted frames need is decoded, from the key frame before each, without the frames that no other refers to: 32 frames of an hour cost little
+more than those of a minute, but damage elsewhere is not seen. The frames are the same. Where that fails, the rest is decoded as there,
+which succeeds or says what is wrong.
 """
 
 from __future__ import annotations
@@ -184,6 +185,7 @@ def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int, 
         for position, packet in enumerate(_packets(container, stream)):
             if position < stretch.first:
                 continue
+            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in plan.index_at else "NONREF"
             for frame in _decoded(stream, packet, flush=position == stretch.last):
                 if frame.pts is None:
                     raise _Stumbled

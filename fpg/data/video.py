@@ -63,6 +63,8 @@ class VideoInfo:
     width: int
     height: int
     duration_s: float
+    bits_per_pixel: float = 0.0
+    """Bits of the stream's packets over the pixels of its frames, as stored."""
 
 
 class FrameCountError(InputError):
@@ -96,14 +98,15 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     if first is None:
         raise InputError(path, "holds a video stream but no frame", "no_frame")
     with opened(path) as (container, stream):
-        count, start, end = _scan_packets(path, container, stream)
+        count, size, start, end = _scan_packets(path, container, stream)
+        pixels = stream.codec_context.width * stream.codec_context.height
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     if count == 0:
         raise InputError(path, "holds a video stream but no frame", "no_frame")
     fps = float(rate) if rate else 0.0
     duration = end - start if end > start else (count / fps if fps else 0.0)
     fps = fps or (count / duration if duration else 0.0)
-    return VideoInfo(count, fps, width, height, duration)
+    return VideoInfo(count, fps, width, height, duration, 8 * size / (count * pixels) if pixels else 0.0)
 
 
 def read_frames(path: str | os.PathLike[str], indices: Sequence[int], *, threads: int = 0, notes: Notes | None = None) -> Frames:
@@ -169,21 +172,35 @@ def raw_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[An
             yield frame if display.is_plain(frame) else av.VideoFrame.from_ndarray(display(frame), format="rgb24")
 
 
-def map_frames(path: str | os.PathLike[str], count: int, visit: Callable[[int, float, np.ndarray], _T], *, threads: int = 0) -> list[_T]:
+def map_frames(
+    path: str | os.PathLike[str],
+    count: int,
+    visit: Callable[[int, float, np.ndarray], _T],
+    *,
+    threads: int = 0,
+    read: Callable[..., Frames] | None = None,
+) -> list[_T]:
     """Call `visit(index, time_s, image)` for `count` frames evenly over those that decode, and collect what it returns.
 
     Usually one forward pass. Where a codec hides frames (VP8's alternate references, packed B-frames), packets count
     too many; then the pass is repeated over the number that did decode, and the results of the first are dropped.
 
+    Args:
+        path: a video.
+        count: of frames.
+        visit: what is called.
+        threads: of the decoder, 0 chooses.
+        read: gives the frames, as `read_frames` does, which it is by default.
+
     Raises:
         InputError: as `probe` and `read_frames`; also when over a tenth of the frames is missing.
     """
-    packets = probe(path).frames
+    packets, read = probe(path).frames, read or read_frames
     try:
-        return [visit(*frame) for frame in read_frames(path, sample_indices(packets, count), threads=threads)]
+        return [visit(*frame) for frame in read(path, sample_indices(packets, count), threads=threads)]
     except FrameCountError as error:
         total = decodable(path, error, packets)
-    return [visit(*frame) for frame in read_frames(path, sample_indices(total, count), threads=threads)]
+    return [visit(*frame) for frame in read(path, sample_indices(total, count), threads=threads)]
 
 
 def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int) -> int:
@@ -197,9 +214,9 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
     return error.decoded
 
 
-def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> tuple[int, float, float]:
-    """(frames, first time, last time) by demuxing everything; times in seconds."""
-    count, start, end, reached = 0, float("inf"), float("-inf"), float("-inf")
+def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> tuple[int, int, float, float]:
+    """(frames, their bytes, first time, last time) by demuxing everything; times in seconds."""
+    count, size, start, end, reached = 0, 0, float("inf"), float("-inf"), float("-inf")
     try:
         for packet in container.demux():
             if packet.size and packet.is_corrupt:
@@ -209,6 +226,7 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
             if packet.stream.index != stream.index or not packet.size or packet.is_discard:
                 continue
             count += 1
+            size += packet.size
             end = max(end, until)
             start = min(start, float(packet.pts * packet.time_base)) if packet.pts is not None else start
     except (av.FFmpegError, OSError) as error:
@@ -218,7 +236,7 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
     stated = (container.duration or 0) / 1e6
     if container.format.name.startswith(_LENGTH_STATED) and np.isfinite(reached) and reached + max(0.2, 0.02 * stated) < stated:
         raise InputError(path, f"is truncated or damaged: it ends at {reached:.2f} s of {stated:.2f} s", "truncated")
-    return count, start, end
+    return count, size, start, end
 
 
 def _frames(path: str | os.PathLike[str], container: Any, stream: Any, notes: Notes | None = None) -> Iterator[tuple[Any, float]]:

@@ -40,6 +40,9 @@ class Engine(Protocol):
 class CheckedEngine(ABC):
     """Base of the engines: checks the input once, so that every backend refuses the same things in the same words."""
 
+    looks_at_range = False
+    """Whether `_run` calls `check_range` itself, because it can look where, or while, the images are computed with."""
+
     def __init__(self, spec: EngineSpec, device: str) -> None:
         self.spec = spec
         self.device = device
@@ -59,10 +62,13 @@ class CheckedEngine(ABC):
             ValueError: another shape, type or range, or NaN.
             InputError: the detector's answer has another shape than its sidecar says.
         """
-        check_images(images, self.spec.image_size)
+        check_shape(images, self.spec.image_size)
         if len(images) == 0:
             return [np.zeros((0, *shape), np.float32) for shape in self.spec.outputs.values()]
-        values = [np.asarray(value, np.float32) for value in self._run(np.ascontiguousarray(images))]
+        images = np.ascontiguousarray(images)
+        if not self.looks_at_range:
+            check_range(*extremes(images))
+        values = [np.asarray(value, np.float32) for value in self._run(images)]
         if self.spec.network == DETECTOR:
             for (name, shape), value in zip(self.spec.outputs.items(), values, strict=True):
                 if value.shape != (len(images), *shape):
@@ -72,19 +78,33 @@ class CheckedEngine(ABC):
 
     @abstractmethod
     def _run(self, images: np.ndarray) -> Sequence[np.ndarray]:
-        """Checked, contiguous images -> the outputs in order."""
+        """Contiguous images, at least one, of the right shape and range (`looks_at_range` apart) -> the outputs in order."""
 
 
-def check_images(images: np.ndarray, size: int) -> None:
-    """Refuse what is not a batch for a network of that image size.
+def check_shape(images: np.ndarray, size: int) -> None:
+    """Refuse what is not a batch for a network of that image size; no pixel is read.
 
     Raises:
         ValueError: naming what was expected and what came.
     """
     if images.dtype != np.float32 or images.ndim != 4 or images.shape[1:] != (3, size, size):
         raise ValueError(f"images: expected float32 [B, 3, {size}, {size}], got {images.dtype} {list(images.shape)}")
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError(f"images: expected values in [0, 1], got [{images.min():g}, {images.max():g}]")
+
+
+def extremes(images: np.ndarray) -> tuple[float, float]:
+    """The least and the largest value of a batch, NaN where there is one; image by image, so that each is read from memory once."""
+    found = np.array([(image.min(), image.max()) for image in images])
+    return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def check_range(least: float, largest: float) -> None:
+    """Refuse a batch whose values are not in [0, 1].
+
+    Raises:
+        ValueError: naming the range that came.
+    """
+    if not (least >= 0 and largest <= 1):
+        raise ValueError(f"images: expected values in [0, 1], got [{least:g}, {largest:g}]")
 
 
 def choose_device(wanted: str, available: Mapping[str, str], default: str, backend: str) -> str:

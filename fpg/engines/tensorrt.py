@@ -8,6 +8,7 @@ that the host fills one set while the GPU works on the other.
 from __future__ import annotations
 
 import importlib
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.common.spec import EngineSpec
-from fpg.engines.base import CheckedEngine, choose_device
+from fpg.engines.base import CheckedEngine, check_range, choose_device, extremes
 from fpg.engines.cuda import Cuda, open_cuda
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
@@ -66,6 +67,8 @@ class Slot:
 class TensorRtEngine(CheckedEngine):
     """A loaded engine; any batch. Made inside `cuda.current()`."""
 
+    looks_at_range = True
+
     def __init__(self, engine: Any, runtime: Any, spec: EngineSpec, cuda: Cuda) -> None:
         super().__init__(spec, "cuda")
         self._engine, self._runtime, self.cuda = engine, runtime, cuda
@@ -97,16 +100,27 @@ class TensorRtEngine(CheckedEngine):
 
     def _through_slots(self, images: np.ndarray) -> list[np.ndarray]:
         largest = max(self._buckets)
-        waiting: list[tuple[Slot, int]] = []
+        waiting: deque[tuple[Slot, int]] = deque()
         answers: list[list[np.ndarray]] = []
-        for turn, start in enumerate(range(0, len(images), largest)):
-            part = images[start : start + largest]
-            slot = self._slots_of(self._bucket(len(part)))[turn % 2]
-            if len(waiting) == 2:
-                answers.append(waiting.pop(0)[0].finish(largest))
-            slot.start(part)
-            waiting.append((slot, len(part)))
-        answers += [slot.finish(count) for slot, count in waiting]
+
+        def finish() -> None:
+            slot, count = waiting.popleft()
+            answers.append(slot.finish(count))
+
+        try:
+            for turn, start in enumerate(range(0, len(images), largest)):
+                part = images[start : start + largest]
+                slot = self._slots_of(self._bucket(len(part)))[turn % 2]
+                if len(waiting) == 2:
+                    finish()
+                slot.start(part)
+                waiting.append((slot, len(part)))
+                check_range(*extremes(part))  # the GPU is at work meanwhile
+            while waiting:
+                finish()
+        finally:
+            for slot, _ in waiting:  # of what was refused: nobody may write where the GPU still reads
+                self.cuda.wait(slot.done)
         return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
 

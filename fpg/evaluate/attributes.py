@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,10 +120,11 @@ def attach(results: Sequence[Result], found: Attributes) -> tuple[list[Result], 
     return known, notes
 
 
-def counted(results: Sequence[Result]) -> dict[str, Counter[str]]:
-    """How many videos have each value, by attribute."""
-    found: dict[str, Counter[str]] = {}
-    for result in results:
-        for name, value in result.attributes.items():
-            found.setdefault(name, Counter())[value] += 1
-    return found
+def grouped(results: list[Result], annotated: Attributes | None) -> tuple[list[Result], list[str]]:
+    """The results with their attributes, those with too many values left out, and what there is to say about them."""
+    notes: list[str] = []
+    if annotated is not None:
+        results, notes = attach(results, annotated)
+    names, many = usable("the list of videos", [result.attributes for result in results])
+    kept = [replace(r, attributes={name: value for name, value in r.attributes.items() if name in names}) for r in results]
+    return kept, [*notes, *many]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from fpg.common.spec import EngineSpec, sidecar
 from fpg.evaluate.calibration import calibration_error, fit_temperature, reliability, rescaled, threshold_at
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.protocol import Result
-from fpg.runtime.judgement import FrameScore, Judgement
+from fpg.evaluate.reliability import measure_reliability
+from fpg.evaluate.reliability import sentences as levels_in_words
+from fpg.findings.strength import Reliability
 from fpg.runtime.scores import video_score
 
 
@@ -39,10 +42,12 @@ class Calibration:
     """Of the videos. It may move a little: a video's score is a mean of probabilities. Over frames it does not move."""
     data: tuple[str, ...] = ()
     """Where the videos came from."""
+    reliability: Reliability | None = None
+    """What the calibrated scores are worth; None where the videos are too few."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a dict."""
-        return asdict(self)
+        """As a dict; `reliability` has a place of its own in the sidecar."""
+        return {name: value for name, value in asdict(self).items() if name != "reliability"}
 
 
 def calibrate(
@@ -90,7 +95,10 @@ def calibrate(
         (auc[0], auc[1]),
         tuple(data),
     )
-    return found, [_rescaled(r, fit.ratio, threshold) for r in results]
+    calibrated = [_rescaled(r, fit.ratio, threshold) for r in results]
+    with contextlib.suppress(ValueError):  # too few videos for levels; temperature and threshold stand
+        found = replace(found, reliability=measure_reliability(calibrated, data))
+    return found, calibrated
 
 
 def store(model: str | os.PathLike[str], spec: EngineSpec, found: Calibration) -> EngineSpec:
@@ -103,6 +111,7 @@ def store(model: str | os.PathLike[str], spec: EngineSpec, found: Calibration) -
         spec,
         temperature=found.temperature,
         threshold=found.threshold,
+        reliability=found.reliability.to_json() if found.reliability else None,
         provenance={**spec.provenance, "calibration": found.to_json()},
     )
     changed.write(sidecar(model))
@@ -116,11 +125,12 @@ def _rescaled(result: Result, ratio: float, threshold: float) -> Result:
         return float(rescaled(np.array([value]), ratio)[0])
 
     j = result.judgement
-    frames = tuple(FrameScore(f.index, f.time_s, tuple(replace(face, score=score(face.score)) for face in f.faces)) for f in j.frames)
+    frames = tuple(replace(f, faces=tuple(replace(face, score=score(face.score)) for face in f.faces)) for f in j.frames)
     value = video_score(f.score for f in frames) if j.score is not None else None
     verdict = None if value is None else "fake" if value >= threshold else "real"
     highlights = tuple(replace(h, score=score(h.score)) for h in j.highlights)
-    return replace(result, judgement=Judgement(j.input, value, verdict, threshold, frames, j.error, j.error_code, highlights))
+    changed = replace(j, score=value, verdict=verdict, threshold=threshold, frames=frames, highlights=highlights)
+    return replace(result, judgement=changed)
 
 
 def sentences(found: Calibration) -> list[str]:
@@ -139,4 +149,6 @@ def sentences(found: Calibration) -> list[str]:
         )
     elif found.threshold != found.previous_threshold:
         lines.append(f"threshold {found.previous_threshold:.4g} -> {found.threshold:.4g}: the same place at the new temperature")
-    return lines
+    if found.reliability is None:
+        return [*lines, "levels of evidence: none, the videos are too few"]
+    return lines + levels_in_words(found.reliability)

@@ -70,7 +70,7 @@ def reading(comparison: Comparison) -> str:
     """What the intervals cover."""
     if not comparison.seeded:
         return READING
-    return "Intervals of methods with one seed cover the choice of videos alone. All runs: the same videos."
+    return "All runs are resampled on the same videos; seeds are paired where both methods have the same ones."
 
 
 def method_sentences(comparison: Comparison) -> list[str]:

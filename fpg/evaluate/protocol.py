@@ -22,7 +22,9 @@ from fpg.data.sources import HASH, SAID, Source, split_of, survey
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
 from fpg.runtime.judgement import Highlight, Judgement, failure, printable
-from fpg.runtime.pipeline import Analyzer, FrameFaces, choose_faces, judge, judge_frames
+from fpg.runtime.judging import Analyzer, FrameFaces, choose_faces
+from fpg.runtime.options import OptionFields
+from fpg.runtime.pipeline import judge, judge_frames
 from fpg.runtime.scores import faces_that_count
 
 SPLITS = ("train", "val", "test", "all")
@@ -179,7 +181,14 @@ def plan(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"split: expected one of {', '.join(SPLITS)}, got {split}")
-    options = {"batch": batch, "threshold": threshold, "highlights": highlights, "measure": sharpness, "timeout": timeout}
+    options: OptionFields = {
+        "frames": frames,
+        "batch": batch,
+        "threshold": threshold,
+        "highlights": highlights,
+        "measure": sharpness,
+        "timeout": timeout,
+    }
     items: list[Item] = []
     notes: list[str] = []
     findings = Findings()
@@ -188,7 +197,7 @@ def plan(
     def judged(source: Path) -> Judgement:
         if not built:
             built.append(analyzer())
-        result = judge(source, engine, built[0], frames=frames, **options)
+        result = judge(source, engine, built[0], **options)
         if result.error_code == "timeout":
             built.clear()  # what was given up may still be using it
         return result
@@ -210,7 +219,7 @@ def plan(
     return Plan(items, notes, [f"{finding.path}: {finding.text}" for finding in findings.items])
 
 
-def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any], findings: Findings) -> tuple[list[Item], str]:
+def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, findings: Findings) -> tuple[list[Item], str]:
     whole = read_manifest(path)
     compare_manifest(whole, findings)
     manifest = whole if split == "all" else whole.select(split=split)
@@ -236,7 +245,7 @@ def _prepared(path: Path, engine: Engine, split: str, options: dict[str, Any], f
     return [item(v) for v in manifest.videos], f"{printable(path)}: prepared, {split} split, {span} frames per video as prepared"
 
 
-def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: dict[str, Any]) -> Judgement:
+def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: OptionFields) -> Judgement:
     threshold = options["threshold"]
     if record.status == "failed":
         error = InputError(record.source, f"failed in preparation: {record.reason}", record.error_code or None)
@@ -262,7 +271,8 @@ def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec) -> Ite
         boxes = tuple(_shift(box, origin) for origin, faces in chosen for box in faces.boxes)
         inputs = tuple(image for _, faces in chosen for image in faces.inputs)
         rejected = tuple(replace(face, box=_shift(face.box, origin)) for origin, faces in chosen for face in faces.rejected)
-        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, inputs, rejected=rejected)
+        poses = tuple(pose for _, faces in chosen for pose in faces.poses)
+        yield FrameFaces(rows[0].frame, rows[0].time_s, boxes, inputs, rejected=rejected, poses=poses)
 
 
 def _shift(box: tuple[float, float, float, float], origin: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -305,8 +315,8 @@ def _raw(
         def run() -> Judgement:
             return judged(source.path)
 
-        known = {"compression": source.compression, "attributes": source.attributes}
-        return Item(*source.key, int(source.label or 0), str(source.path), run, **known)
+        label, where = int(source.label or 0), str(source.path)
+        return Item(*source.key, label, where, run, compression=source.compression, attributes=source.attributes)
 
     return [item(s) for s in chosen], note
 

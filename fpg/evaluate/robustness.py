@@ -25,13 +25,14 @@ from fpg.evaluate.bootstrap import bootstrap_aucs, interval
 from fpg.evaluate.chain_steps import words
 from fpg.evaluate.codecs import encoder_versions, require_encoder, through_chain, through_codec
 from fpg.evaluate.metrics import auc, compute
-from fpg.evaluate.perturbations import ALL, LEVELS, Cell, Perturbation, perturb
+from fpg.evaluate.perturbations import ALL, ATTACK, LEVELS, Cell, Perturbation, perturb
 from fpg.evaluate.protocol import Item, Result
 from fpg.evaluate.robustness_log import CLEAN, Log, Outcome
 from fpg.evaluate.summary import RELEASED_SCORE
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import printable
-from fpg.runtime.pipeline import Analyzer, judge
+from fpg.runtime.judging import Analyzer
+from fpg.runtime.pipeline import judge
 
 QUICK_VIDEOS = 25
 """Of each class, with `quick`."""
@@ -135,11 +136,12 @@ class Suite:
         stamp = _stamp(item.source)
         outcome = self._log.get(key, stamp)
         if outcome is None:
-            attack = cell is not None and cell.perturbation.attack
-            engine = Attacked(self.engine, item.label, cell.parameter / 255) if cell is not None and attack else self.engine
-            with reader.through(None if attack else cell) as reading:
-                options = {"frames": self.frames, "batch": self.batch, "highlights": 0, "reader": reading.open}
-                judgement = judge(item.source, engine, self._analyzer(), **options)
+            engine: Engine = self.engine
+            if cell is not None and cell.perturbation.attack:
+                engine, cell = Attacked(self.engine, item.label, cell.parameter / 255), None
+            with reader.through(cell) as reading:
+                kept = (item.source, engine, self._analyzer())
+                judgement = judge(*kept, frames=self.frames, batch=self.batch, highlights=0, reader=reading.open)
             outcome = Outcome.of(judgement, reading.unchanged)
             self._log.add(key, stamp, outcome)
         return outcome
@@ -387,7 +389,10 @@ def _average(title: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _averages(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Over the field's cells, when all levels ran, and over everything that ran."""
+    """Over the field's cells, when all levels ran, and over everything that ran but the attack."""
+    rows = [r for r in rows if r["perturbation"] != ATTACK.name]
+    if not rows:
+        return []
     published = [r for r in rows if r["code"]]
     complete = len(published) == LEVELS * sum(p.published for p in ALL)
     found = [_average(f"published suite, {len(published)} cells", published)] if complete else []

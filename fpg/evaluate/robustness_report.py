@@ -9,9 +9,13 @@ import numpy as np
 from markupsafe import Markup
 
 from fpg.common import html
-from fpg.evaluate.perturbations import LEVELS
+from fpg.evaluate.perturbations import ATTACK, LEVELS
 
 COLUMNS = 4
+ATTACK_WORDS = (
+    "made with the detector's own weights against the network's input image, within the budget; no change that an ordinary video goes "
+    "through, and no part of any average over perturbations"
+)
 
 
 def robustness_section(result: dict[str, Any]) -> Markup:
@@ -79,8 +83,9 @@ def cell_name(cell: dict[str, Any]) -> str:
 
 
 def remarks(result: dict[str, Any]) -> list[str]:
-    """One sentence for every cell that some video has no score in, or that left videos as they were."""
-    found = []
+    """What chains and the attack are; one sentence for every cell that some video has no score in, or that left videos as they were."""
+    found = [f"{row['type']} is, at levels 1 to 5: {row['steps']}" for row in result["rows"] if row.get("steps")]
+    found += [f"{row['type']}: {ATTACK_WORDS}" for row in result["rows"] if row["name"] == ATTACK.name]
     for cell in result["cells"]:
         parts = [
             f"{cell[key]} {words}"

@@ -139,7 +139,8 @@ def package(
         draft = Path(hidden)
         half = draft / f"{name}.safetensors"
         try:
-            options: dict[str, Any] = {"threshold": threshold, "temperature": temperature, "warnings": warnings}
+            reliability = trained.reliability if temperature == trained.temperature else None  # it holds at its own temperature alone
+            options: dict[str, Any] = {"threshold": threshold, "temperature": temperature, "warnings": warnings, "reliability": reliability}
             save_detector(half, model, provenance=provenance, half=True, **options)
         except ValueError as error:
             raise InputError(weights, f"does not survive 16 bits: {error}") from error
@@ -166,6 +167,9 @@ def package(
     return found
 
 
+_LEVELS = {"strong": "from", "moderate": "from", "little": "below", "none": "below"}
+
+
 def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -> str:
     """The model card: front matter for programs, text for people."""
     network = f"{spec.detector['backbone']} at {spec.image_size} px"
@@ -185,6 +189,7 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
         "threshold": spec.threshold,
         "temperature": spec.temperature,
         "false_positive_rate": {key: (spec.provenance.get("calibration") or {}).get(key) for key in ("wanted_fpr", "real", "data")},
+        "levels_of_evidence": (spec.reliability or {}).get("bounds"),
         "blind_to": facts.blind_to,
         "intended_use": facts.intended_use,
         "misuse": facts.misuse,
@@ -206,6 +211,7 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
             "Threshold",
             f"{spec.threshold:.4g}, {spec.stated_rate or 'with no stated false positive rate'}; temperature {spec.temperature:.4g}",
         ),
+        ("Levels of evidence", _levels(spec)),
         (
             "Recipe",
             f"{facts.recipe}; seed {own['seed']}, {own['pairs'] or 'unknown number of'} pairs, {facts.hours:g} hours on {facts.machine}",
@@ -227,6 +233,17 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items() if text)
     text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{text}---\n\n# {name}\n\n{facts.summary}\n\n{table}\n\n{body}\n"
+
+
+def _levels(spec: EngineSpec) -> str:
+    """The score bounds of the levels of evidence, and how videos fell into them."""
+    if spec.reliability is None:
+        return "not calibrated: findings are without a level"
+    bounds, levels = spec.reliability["bounds"], spec.reliability["levels"]
+    stated = [f"{name} {how} {bounds[name]:.3g}" for name, how in _LEVELS.items() if bounds[name] is not None]
+    counts = [f"{name} {row['real']} real, {row['fake']} fake" for name, row in levels.items()]
+    share = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
+    return f"{', '.join(stated) or 'none is borne out by the data'} ({share})"
 
 
 def _list(lines: Any) -> str:

@@ -121,13 +121,24 @@ def write(
     step: int,
     target: str,
     batches: Sequence[int],
-    **options: Any,
+    *,
+    timing_cache: Path | None = None,
+    version_compatible: bool = False,
+    hardware_compatible: bool = False,
 ) -> dict[str, Any]:
     """The network as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
     load_package(target)  # before anything takes time
     source = path.with_suffix(".onnx")
     onnx_export.write(network, source, precision, calibration, step)
-    return build(target, source, path, batches, **options)
+    return build(
+        target,
+        source,
+        path,
+        batches,
+        timing_cache=timing_cache,
+        version_compatible=version_compatible,
+        hardware_compatible=hardware_compatible,
+    )
 
 
 def inspect(target: str, path: Path) -> list[dict[str, Any]]:

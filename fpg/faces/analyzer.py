@@ -49,8 +49,10 @@ class FaceAnalyzer:
 
     def _with(self, image: np.ndarray, faces: list[Face], detections: list[Detection]) -> list[Face]:
         """The faces and those of the detections that are not among them yet."""
-        faces = list(faces)
+        before, faces = [f.detector_box for f in faces if f.detector_box is not None], list(faces)
         for detection in sorted(detections, key=lambda d: -d.score):
+            if any(iou(detection.box, box)[0] > self.overlap for box in before):
+                continue  # seen by a coarser look: its landmarks would be those of that face, and be dropped below
             face = self.landmarker.landmarks(image, detection)
             if face is not None and not any(iou(face.box, other.box)[0] > self.overlap for other in faces):
                 faces.append(face)

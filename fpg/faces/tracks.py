@@ -2,7 +2,8 @@
 
 Frames that are looked at may be a third of a second apart, in which a head moves by a good part of its width; overlap of
 boxes is then too strict. Faces are linked when their centres are less than a face's size apart and their sizes are alike,
-nearest pairs first. Nothing here recognises people: after a cut, a face in the same place goes on with the track.
+nearest pairs first. Nothing here recognises people: a track ends at a cut, and after one that nobody told of a face in the same place
+goes on with it.
 """
 
 from __future__ import annotations
@@ -35,16 +36,17 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._position = self._count = 0
 
-    def __call__(self, boxes: Sequence[np.ndarray]) -> list[int]:
+    def __call__(self, boxes: Sequence[np.ndarray], *, cut: bool = False) -> list[int]:
         """Take the next frame.
 
         Args:
             boxes: of its faces, (x0, y0, x1, y1) in pixels of the frame, x0 < x1, y0 < y1.
+            cut: a cut lies before it, which ends all tracks.
 
         Returns:
             A number per box, counted from 0 in order of appearance and, within a frame, in the order given.
         """
-        self._tracks = [track for track in self._tracks if self._position - track.seen <= PATIENCE + 1]
+        self._tracks = [track for track in self._tracks if self._position - track.seen <= PATIENCE + 1 and not cut]
         linked = _link(self._tracks, boxes)
         for index in range(len(boxes)):
             if index not in linked:

@@ -65,6 +65,9 @@ class LossConfig:
     """Weight of L_sim: features of a real face and its forgery, inside the forged region, are pushed apart."""
     quality: float = 1.0
     """Weight of L_q: mean squared error of the quality head."""
+    over: Literal["selected", "all"] = "selected"
+    """The images that the classification loss is a mean over: FPG's, those of pairs whose mask is not empty on the grid of the features, or
+    `all`, as SBI has it."""
     class_weights: tuple[float, float] = (1.0, 1.0)
     """Weights of real and fake images in the cross-entropy, a weighted mean: only their ratio counts."""
 

@@ -20,6 +20,7 @@ from fpg.guidance.perception import Perception
 from fpg.guidance.response_map import Perceiver
 from fpg.guidance.shape import Feathering, kernel_feathering, opencv_feathering, shape_refinement
 from fpg.ops.backend import backend
+from fpg.ops.memory import to_device
 from fpg.pairs.pairs import Pairs
 
 
@@ -80,7 +81,7 @@ def refine(
             pairs.mask,
             maps,
             probability,
-            torch.from_numpy(draws.refine_u).to(device, non_blocking=True),
+            to_device(torch.from_numpy(draws.refine_u), device),
             _feathering(draws, config, device),
             threshold=config.threshold,
             certainty=config.certainty,

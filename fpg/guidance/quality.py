@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fpg.ops.memory import to_device
+
 FIQA_SCALE = 50.0
 """The FIQA network's output divided by this is the target, as released."""
 
@@ -159,8 +161,8 @@ class AnalyticQuality:
 
     def _luminance(self, images: Tensor) -> Tensor:
         """Rec. 601 luminance at the fixed size, [B, size, size]."""
-        weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-        luminance = (images * weights).sum(dim=1, keepdim=True)
+        weights = to_device(torch.tensor([0.299, 0.587, 0.114], dtype=images.dtype, device="cpu"), images.device)
+        luminance = (images * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         side = (self.constants.size, self.constants.size)
         if luminance.shape[-2:] != side:
             luminance = F.interpolate(luminance, size=side, mode="bilinear", align_corners=False, antialias=True)
@@ -186,5 +188,6 @@ class AnalyticQuality:
 def _log_ramp(value: Tensor, ends: tuple[float, float]) -> Tensor:
     """0 at the first end, 1 at the second, linear in the logarithm in between; NaN stays NaN."""
     low, high = ends
-    ratio = torch.log(value.clamp(min=low) / low) / torch.log(value.new_tensor(high / low))
+    whole = torch.log(torch.tensor(high / low, dtype=value.dtype, device="cpu"))  # one number: a GPU gets it with the division
+    ratio = torch.log(value.clamp(min=low) / low) / whole
     return ratio.clamp(max=1)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    **dict.fromkeys(("Detector", "DetectorConfig", "build_detector", "load_detector", "save_detector"), "detector"),
-    "import_checkpoint": "checkpoints",
-    "push_to_hub": "hub",
-}
-__all__ = list(_HOMES)
+from fpg.common.lazy import lazy
 
+if TYPE_CHECKING:
+    from fpg.models.checkpoints import import_checkpoint
+    from fpg.models.detector import Detector, DetectorConfig, build_detector, load_detector, save_detector
+    from fpg.models.hub import push_to_hub
 
-def __getattr__(name: str) -> Any:
-    """The public names, imported when they are asked for: torch takes seconds."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__ = ["Detector", "DetectorConfig", "build_detector", "import_checkpoint", "load_detector", "push_to_hub", "save_detector"]
+__getattr__, __dir__ = lazy(__name__, {**dict.fromkeys(__all__, "detector"), "import_checkpoint": "checkpoints", "push_to_hub": "hub"})

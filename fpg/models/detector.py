@@ -39,7 +39,7 @@ __all__ = [
     "save_detector",
 ]
 
-KEPT = ("threshold", "temperature", "warnings", "crop")
+KEPT = ("threshold", "temperature", "warnings", "crop", "reliability")
 """Of a sidecar, what stays true of the same detector when it is saved again: arguments of `save_detector`."""
 
 
@@ -208,6 +208,7 @@ def save_detector(
     temperature: float = 1.0,
     crop: str = "evaluation",
     warnings: Sequence[str] = (),
+    reliability: dict[str, Any] | None = None,
     half: bool = False,
 ) -> EngineSpec:
     """Write `STEM.safetensors` and its sidecar `STEM.spec.json`, each atomically; the sidecar carries a reference output.
@@ -221,6 +222,7 @@ def save_detector(
         threshold, temperature: how to read the logits.
         crop: how faces are cut for it, one of `fpg.common.spec.CROPS`.
         warnings: what whoever reads a score has to know.
+        reliability: what its scores are worth at this temperature, see `EngineSpec.reliability`.
         half: store the weights in 16 bits: half the size, `fp16` in the sidecar. They are computed with in 32 bits, as ever; the
             reference output is that of the rounded weights.
 
@@ -254,6 +256,7 @@ def save_detector(
         temperature=temperature,
         crop=crop,
         warnings=tuple(warnings),
+        reliability=reliability,
         reference=reference,
         provenance={"created": created, "versions": versions, **(provenance or {})},
     )

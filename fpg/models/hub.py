@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from huggingface_hub import ModelCard, ModelHubMixin, errors, hf_hub_download
 
@@ -23,6 +23,8 @@ from fpg.models.hub_client import hub_client
 from fpg.models.model_card import model_card
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from fpg.models.detector import Detector
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -33,6 +35,21 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+class ClientOptions(TypedDict, total=False):
+    """Of huggingface_hub's client."""
+
+    token: str | bool | None
+    cache_dir: str | Path | None
+    force_download: bool
+    local_files_only: bool
+
+
+class HubOptions(ClientOptions, total=False):
+    """The same, and which revision."""
+
+    revision: str | None
+
+
 class HubMixin(ModelHubMixin, library_name="fpg"):
     """`from_pretrained`, `save_pretrained` and `push_to_hub` of a `Detector`."""
 
@@ -40,7 +57,9 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
     """The sidecar it was loaded with: threshold, temperature and provenance are kept when it is saved again."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any) -> Detector:
+    def from_pretrained(  # type: ignore[override]  # the base class takes any keyword
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Unpack[HubOptions]
+    ) -> Detector:
         """A detector from the Hub or from the disk, on the CPU in evaluation mode.
 
         Args:
@@ -67,9 +86,11 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
         self.spec = save_detector(save_directory / MAIN, self, provenance=provenance, **kept)
         write_json(save_directory / "config.json", self.config.to_dict())
 
-    def generate_model_card(self: Any, **options: Any) -> ModelCard:
-        """The card of a detector; options as in `fpg.models.model_card.model_card`."""
-        return ModelCard(model_card(self.config, self.spec, **options))
+    def generate_model_card(
+        self: Any, metrics: Mapping[str, Any] | None = None, license: str = "other", repo_id: str = "OWNER/NAME"
+    ) -> ModelCard:
+        """The card of a detector; arguments as in `fpg.models.model_card.model_card`."""
+        return ModelCard(model_card(self.config, self.spec, metrics=metrics, license=license, repo_id=repo_id))
 
 
 def push_to_hub(
@@ -142,7 +163,7 @@ def locate(path: str | os.PathLike[str]) -> Path:
     return find_model(path, WEIGHTS) if os.path.isdir(path) else Path(path)
 
 
-def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
+def fetch(repo_id: str, *, revision: str | None = None, **options: Unpack[ClientOptions]) -> Path:
     """Weights and sidecar of a repository, from the Hub or its cache, both of the same commit.
 
     Args:
@@ -161,7 +182,7 @@ def fetch(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
         return Path(hf_hub_download(repo_id, MAIN, revision=spec.parent.name, **options))
 
 
-def fetch_card(repo_id: str, *, revision: str | None = None, **options: Any) -> Card:
+def fetch_card(repo_id: str, *, revision: str | None = None, **options: Unpack[ClientOptions]) -> Card:
     """The model card of a repository, from the Hub or its cache; arguments and errors as of `fetch`.
 
     Raises:
@@ -179,7 +200,7 @@ def fetch_card(repo_id: str, *, revision: str | None = None, **options: Any) -> 
         return parse_card(text, f"{repo_id}/{CARD}")
 
 
-def fetch_published(repo_id: str, *, revision: str | None = None, **options: Any) -> Path:
+def fetch_published(repo_id: str, *, revision: str | None = None, **options: Unpack[ClientOptions]) -> Path:
     """A repository of any kind that `fpg-import` knows, from the Hub or its cache, all files of the same commit.
 
     Args:

@@ -92,13 +92,28 @@ def _decide(choice: str, device_type: str) -> Backend:
     if choice == "auto" and not native_built():
         _log.warning("operations on %s: pure torch, because fpg._C is not built (`%s` builds it)", device_type, BUILD_COMMAND)
         return "reference"
-    if reason := _unsupported(device_type):
+    if reason := _unsupported(device_type) or _too_old(device_type):
         if choice == "native":
             raise MissingDependencyError(f"{VARIABLE}=native: {reason}")
         _log.warning("operations on %s: pure torch, because %s", device_type, reason)
         return "reference"
     _log.info("operations on %s: compiled kernels", device_type)
     return "native"
+
+
+def _too_old(device_type: str) -> str:
+    """Why the kernels that were compiled do not run on this GPU, where it is older than all they were compiled for; else empty."""
+    if device_type != "cuda" or not torch.cuda.is_available():
+        return ""
+    names = native.build_info().cuda_architectures
+    numbers = [int(digits) for name in names if (digits := "".join(c for c in str(name) if c.isdigit()))]
+    major, minor = torch.cuda.get_device_capability()
+    if not numbers or 10 * major + minor >= min(numbers):
+        return ""
+    return (
+        f"{torch.cuda.get_device_name()} is an sm_{major}{minor}, and fpg's kernels were compiled for sm_{min(numbers)} and later "
+        f"(CUDAARCHS={major}{minor} {BUILD_COMMAND} compiles them for it, untested)"
+    )
 
 
 def _unsupported(device_type: str) -> str:

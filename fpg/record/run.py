@@ -16,7 +16,7 @@ from typing import Any
 import fpg
 from fpg.common.errors import InputError
 from fpg.common.files import sha256
-from fpg.common.models import CARD, read_card
+from fpg.common.models import CARD, Card, read_card
 from fpg.common.source import commit
 from fpg.common.spec import EngineSpec
 from fpg.record.schema import SCHEMA
@@ -39,6 +39,37 @@ class ModelRecord:
     """Of the model card beside it: file, sha256, license; None without one."""
 
 
+@functools.cache
+def machine() -> dict[str, Any]:
+    """System, processor, and versions of what a score may depend on."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {"system": platform.platform(), "processor": _processor(), "versions": versions}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def source(program: str) -> dict[str, str | None]:
+    """Which fpg: program, version, commit (None where it is not known)."""
+    return {"program": program, "version": fpg.__version__, "commit": commit()}
+
+
+def _processor() -> str:
+    """The processor's own name where Linux tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One run of a program, as it stands in every file that it writes."""
@@ -50,7 +81,7 @@ class RunRecord:
     case: str | None = None
     """Given by the examiner."""
     examiner: str | None = None
-    started: str = field(default_factory=lambda: now())
+    started: str = field(default_factory=now)
     ended: str | None = None
     """UTC, as `2026-11-29T01:42:31Z`."""
     folder: str = field(default_factory=lambda: _text(os.getcwd()))
@@ -70,37 +101,6 @@ class RunRecord:
         return replace(self, ended=moment)
 
 
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def source(program: str) -> dict[str, str | None]:
-    """Which fpg: program, version, commit (None where it is not known)."""
-    return {"program": program, "version": fpg.__version__, "commit": commit()}
-
-
-@functools.cache
-def machine() -> dict[str, Any]:
-    """System, processor, and versions of what a score may depend on."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return {"system": platform.platform(), "processor": _processor(), "versions": versions}
-
-
-def _processor() -> str:
-    """The processor's own name where Linux tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def record_model(spec: EngineSpec, name: str | os.PathLike[str], path: str | os.PathLike[str]) -> ModelRecord:
     """What there is to say of a model.
 
@@ -109,15 +109,19 @@ def record_model(spec: EngineSpec, name: str | os.PathLike[str], path: str | os.
         name: as it was asked for.
         path: of the model file.
     """
-    folder, card = Path(path).parent, None
+    card, about = card_of(path), None
+    if card is not None:
+        stated = card.facts.get("license")
+        about = {"file": CARD, "sha256": sha256(card.path), "license": stated if isinstance(stated, str) else None}
+    return ModelRecord(_text(name), spec.files.get(spec.model_file), dict(spec.files), about)
+
+
+def card_of(path: str | os.PathLike[str]) -> Card | None:
+    """The card beside a model file; None without a readable one, whatever lies in its folder."""
     try:
-        read = read_card(folder)
-        if read is not None:
-            stated = read.facts.get("license")
-            card = {"file": CARD, "sha256": sha256(folder / CARD), "license": stated if isinstance(stated, str) else None}
-    except InputError:  # of a model that nobody packaged, whatever its folder holds
-        card = None
-    return ModelRecord(_text(name), spec.files.get(spec.model_file), dict(spec.files), card)
+        return read_card(Path(path).parent)
+    except InputError:
+        return None
 
 
 def command_line(argv: Sequence[str] | None = None) -> tuple[str, ...]:

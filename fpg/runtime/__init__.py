@@ -1,4 +1,4 @@
-"""Deployment: from videos, images, folders and streams to scores. Needs no torch."""
+"""Deployment: from videos, pictures, folders, streams and arrays to scores. Needs no torch."""
 
 from fpg.runtime.pipeline import VideoDetector, judge, judge_many
 

@@ -86,11 +86,23 @@ def open_frames(
         return len(wanted), ((i, frame_time(i), read_image(names[i], notes)) for i in wanted)
     check_file(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return 1, ((0, 0.0, read_image(path, notes)) for _ in range(1))
-    packets = probe(path).frames if total is None else total
+        return 1, _picture(path, notes)
+    packets = total
+    if packets is None:
+        info = probe(path)
+        packets = info.frames
+        if notes is not None:
+            notes.bits_per_pixel = info.bits_per_pixel
     wanted = chosen_frames(packets, frames, every)
     images = DECODERS[decode](path, wanted, notes=notes)
     return len(wanted), images if frames is not None else _as_far_as_they_go(path, images, packets)
+
+
+def _picture(path: Path, notes: Notes | None) -> Frames:
+    image = read_image(path, notes)
+    if notes is not None:
+        notes.bits_per_pixel = 8 * path.stat().st_size / (image.shape[0] * image.shape[1])
+    yield 0, 0.0, image
 
 
 def _as_far_as_they_go(path: Path, images: Frames, packets: int) -> Frames:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,12 @@ from fpg.common.errors import InputError
 from fpg.common.spec import CROPS, EngineSpec
 from fpg.engines.base import Engine
 from fpg.faces.sizes import face_size
+from fpg.findings.finding import Finding, Model, Track, conclude_finding, judged_track
+from fpg.findings.limits import Conditions
+from fpg.findings.segments import Segment
+from fpg.findings.shots import Shot, shots
+from fpg.findings.strength import Reliability
+from fpg.findings.tables import TABLES
 from fpg.record.exhibit import Exhibit
 from fpg.runtime.scores import TEXT, frame_score, video_score
 
@@ -30,6 +36,12 @@ class FaceScore:
     """The same face has the same number in every frame (`fpg.faces.tracks`)."""
     activation_map: np.ndarray | None = field(default=None, repr=False, compare=False)
     """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for, and the model has one."""
+    scores: tuple[float, ...] = ()
+    """Of several models, each one's score; `score` is their fusion."""
+    sharpness: float | None = None
+    """`fpg.findings.limits.sharpness_of` the network's input."""
+    pose: tuple[float, float] | None = None
+    """Yaw and pitch in degrees; None where the face finder gives none."""
 
 
 NO_FACE, FACE_TOO_SMALL, FACE_REJECTED = "no_face", "face_too_small", "face_rejected"
@@ -54,6 +66,8 @@ class FrameScore:
     time_s: float
     faces: tuple[FaceScore, ...] = ()
     rejected: tuple[RejectedFace, ...] = ()
+    cut: bool = False
+    """Whether a cut lies between the frame looked at before and this one."""
 
     @property
     def score(self) -> float | None:
@@ -67,7 +81,7 @@ class FrameScore:
 
 @dataclass(frozen=True)
 class TrackScore:
-    """One face through the frames that were looked at; the score is the mean over them."""
+    """One face through the frames that were looked at so far; the score is the mean over them."""
 
     track: int
     score: float
@@ -82,6 +96,21 @@ class TrackScore:
 
 
 @dataclass(frozen=True)
+class JudgedBy:
+    """A model as a judgement knows it."""
+
+    name: str
+    threshold: float
+    """Its own."""
+    reliability: Reliability | None = None
+
+    @staticmethod
+    def of(spec: EngineSpec, name: str | None = None) -> JudgedBy:
+        """From its sidecar; without a name it is called as its file."""
+        return JudgedBy(name or os.path.splitext(spec.model_file)[0], spec.threshold, Reliability.of(spec.reliability))
+
+
+@dataclass(frozen=True)
 class Highlight:
     """A face kept for the report: what the network saw and where it found evidence."""
 
@@ -92,6 +121,7 @@ class Highlight:
     """uint8 [S, S, 3] RGB, the network's input."""
     activation_map: np.ndarray | None
     """float32 [h, w], class activation: positive where it speaks for fake; None where the model has no such map."""
+    track: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,10 +138,16 @@ class Judgement:
     error_code: str | None = None
     """One of `fpg.common.errors.CODES`; None where `error` is."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    portraits: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
+    """The most suspicious picture of each of the first tracks, where highlights were asked for."""
     stream: dict[str, Any] | None = None
     """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
     warnings: tuple[str, ...] = ()
     """Of the model (`EngineSpec.warnings`), and what a person should know about how the input was read; a line each."""
+    judged_by: tuple[JudgedBy, ...] = ()
+    """The models; several scores of a face are fused in their order."""
+    bits_per_pixel: float | None = None
+    """Of the video stream or picture; None where it is not known."""
     exhibit: Exhibit = field(default=Exhibit(), compare=False)
     """The bytes that were examined (`fpg.record`)."""
 
@@ -125,48 +161,107 @@ class Judgement:
         """Number of frames with at least one face."""
         return sum(bool(frame.faces) for frame in self.frames)
 
-    @property
-    def tracks(self) -> tuple[TrackScore, ...]:
+    @cached_property
+    def tracks(self) -> tuple[Track, ...]:
         """Every face through time, in order of appearance."""
-        tracks: dict[int, TrackScore] = {}
+        seen: dict[int, list[tuple[int, float, float]]] = {}
         for frame in self.frames:
-            extend_tracks(tracks, frame)
-        return tuple(tracks[number] for number in sorted(tracks))
+            for face in frame.faces:
+                seen.setdefault(face.track, []).append((frame.index, frame.time_s, face.score))
+        reliabilities = [by.reliability for by in self.judged_by]
+        return tuple(judged_track(number, seen[number], self.threshold, reliabilities) for number in sorted(seen))
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """Between the cuts that were found."""
+        return shots([(frame.index, frame.time_s, frame.cut) for frame in self.frames])
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """How the judged faces were seen; None without one."""
+        faces = [face for frame in self.frames for face in frame.faces]
+        if not faces:
+            return None
+        poses = [face.pose for face in faces if face.pose is not None]
+        return Conditions(
+            self.frames_with_face,
+            float(np.median([face_size(face.box) for face in faces])),
+            _median([face.sharpness for face in faces if face.sharpness is not None]),
+            _median([abs(yaw) for yaw, _ in poses]),
+            _median([abs(pitch) for _, pitch in poses]),
+            self.bits_per_pixel,
+        )
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """What each model says by itself; empty without a score."""
+        if self.score is None:
+            return ()
+        if len(self.judged_by) == 1:
+            return tuple(Model(by.name, self.score, self.threshold, by.reliability) for by in self.judged_by)
+        found = []
+        for place, by in enumerate(self.judged_by):
+            score = video_score(frame_score([face.scores[place] for face in frame.faces]) for frame in self.frames)
+            assert score is not None
+            found.append(Model(by.name, score, by.threshold, by.reliability))
+        return tuple(found)
+
+    @cached_property
+    def finding(self) -> Finding | None:
+        """How strong the evidence is, and what limits it; None without a score or where it is not known what judged."""
+        if self.score is None or self.conditions is None or not self.judged_by:
+            return None
+        scores = [score for frame in self.frames if (score := frame.score) is not None]
+        return conclude_finding(self.score, self.threshold, scores, self.tracks, self.conditions, self.models)
 
     def to_json(self) -> dict[str, Any]:
-        """`input, score, verdict, threshold, frames[{index, time_s, faces[{box, score, track}]}], tracks[{track, score, frames, start_s,
-        end_s}], error, error_code, stream, warnings, sha256, bytes, modified, media, c2pa`. A frame with faces that are too small or could
-        not be cut has `rejected[{box, reason}]`, too. `fpg/record/detect-1.schema.json` says more of each."""
+        """What `docs/findings.md` and `docs/records.md` show: `input, score, verdict, threshold, finding, conditions, models,
+        frames[{index, time_s, faces[{box, score, track}]}], tracks, shots, error, error_code, stream, warnings, sha256, bytes, modified,
+        media, c2pa`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
         return {
             "input": self.input,
             "score": self.score,
             "verdict": self.verdict,
             "threshold": self.threshold,
+            "finding": self.finding.to_json() if self.finding else None,
+            "conditions": self.conditions.to_json() if self.conditions else None,
+            "models": [model.to_json() for model in self.models],
             "frames": [
                 {
                     "index": frame.index,
                     "time_s": round(frame.time_s, 4),
-                    "faces": [{"box": [round(v, 2) for v in face.box], "score": face.score, "track": face.track} for face in frame.faces],
+                    "faces": [_face(face) for face in frame.faces],
                     **_rejected(frame),
                 }
                 for frame in self.frames
             ],
-            "tracks": [
-                {
-                    "track": track.track,
-                    "score": track.score,
-                    "frames": track.frames,
-                    "start_s": round(track.start_s, 4),
-                    "end_s": round(track.end_s, 4),
-                }
-                for track in self.tracks
-            ],
+            "tracks": [_track(track) for track in self.tracks],
+            "shots": [_times(shot) for shot in self.shots],
             "error": self.error,
             "error_code": self.error_code,
             "stream": self.stream,
             "warnings": list(self.warnings),
             **self.exhibit.to_json(),
         }
+
+
+def _median(values: list[float]) -> float | None:
+    return float(np.median(values)) if values else None
+
+
+def _times(part: Track | Shot | Segment) -> dict[str, Any]:
+    """Its fields, times rounded."""
+    return {name: round(value, 4) if name.endswith("_s") else value for name, value in vars(part).items()}
+
+
+def _track(track: Track) -> dict[str, Any]:
+    interval = None if track.interval is None else list(track.interval)
+    return {**_times(track), "interval": interval, "segments": [_times(segment) for segment in track.segments]}
+
+
+def _face(face: FaceScore) -> dict[str, Any]:
+    value = {"box": [round(v, 2) for v in face.box], "score": face.score, "track": face.track}
+    return {**value, "scores": list(face.scores)} if face.scores else value
 
 
 def _rejected(frame: FrameScore) -> dict[str, Any]:
@@ -230,32 +325,6 @@ def printable(path: str | os.PathLike[str]) -> str:
     return os.fsencode(os.fspath(path)).decode("utf-8", "replace")
 
 
-class HighlightKeeper:
-    """The most suspicious face of each stretch of the input, so that a report does not show one moment six times.
-
-    Args:
-        number: of highlights.
-        frames: to expect.
-    """
-
-    def __init__(self, number: int, frames: int) -> None:
-        self._number = number
-        self._stretch = max(1, math.ceil(frames / max(1, 2 * number)))
-        self._kept: dict[int, Highlight] = {}
-
-    def offer(self, position: int, frame: FrameScore, image: np.ndarray, face: FaceScore) -> None:
-        """Consider a face of the frame at this position among those looked at; image: float32 [3, S, S], the network's input."""
-        key = position // self._stretch
-        if self._number and (key not in self._kept or face.score > self._kept[key].score):
-            pixels = np.ascontiguousarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
-            evidence = None if face.activation_map is None else np.array(face.activation_map, np.float32)
-            self._kept[key] = Highlight(frame.index, frame.time_s, face.score, pixels, evidence)
-
-    def best(self) -> tuple[Highlight, ...]:
-        """The most suspicious first."""
-        return tuple(sorted(self._kept.values(), key=lambda h: -h.score)[: self._number])
-
-
 def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, Any]:
     """What judged: file, hash, backend, network and provenance, for JSON files and reports."""
     return {
@@ -268,6 +337,7 @@ def describe_model(spec: EngineSpec, path: str | os.PathLike[str]) -> dict[str, 
         "threshold": spec.threshold,
         "temperature": spec.temperature,
         "warnings": list(spec.warnings),
+        "reliability": spec.reliability,
         "provenance": spec.provenance,
     }
 
@@ -302,3 +372,21 @@ def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole",
         "aggregation": TEXT,
         "compression": "unknown",
     } | ({} if decode == "whole" else {"decode": decode})
+
+
+FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
+"""How faces are found, for JSON files and reports."""
+
+
+def describe_judging(
+    frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation", *, min_face: float, models: int = 1
+) -> dict[str, Any]:
+    """`describe_protocol`, with how faces were found and how a finding comes about.
+
+    Args:
+        frames, every, decode, crop: see `describe_protocol`.
+        min_face: smallest face that was judged, in pixels.
+        models: how many detectors judged.
+    """
+    protocol = describe_protocol(frames, every, decode, crop) | {"faces": FACES, "min_face": min_face}
+    return protocol | {name: TABLES[name]["text"] for name in ("segments", "intervals", "shots", *(["fusion"] if models > 1 else []))}

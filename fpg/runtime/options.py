@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import numpy as np
 
 from fpg.data.notes import Notes
 from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.inputs import Frames, open_frames
-from fpg.runtime.show_frames import ShownFrames
+from fpg.runtime.judgement import FrameScore
 
 Measure = Callable[[np.ndarray], float]
 """float32 [3, S, S] in [0, 1], the network's input of one face, to a number kept with its score."""
@@ -37,10 +37,23 @@ class OptionFields(TypedDict, total=False):
     urls: bool
     decode: str
     min_face: float
-    shown: ShownFrames | None
+    shown: Watcher | None
     timeout: float | None
     anchors: str | None
     seen: Seen | None
+
+
+class Watcher(Protocol):
+    """Sees the frames of an input as they are judged; `fpg.runtime.show_frames.ShownFrames` is one."""
+
+    def begin(self, path: str | os.PathLike[str], count: int) -> None:
+        """An input, or an input anew; so many frames are expected."""
+
+    def keep(self, image: np.ndarray) -> np.ndarray | None:
+        """What `add` is to be given of a frame, uint8 [H, W, 3] RGB: it waits until the network has answered, and takes memory."""
+
+    def add(self, path: str | os.PathLike[str], frame: FrameScore, inputs: tuple[np.ndarray, ...], image: np.ndarray | None) -> None:
+        """A judged frame with its activation maps, the network's input of each face, and what was kept; an `InputError` ends the input."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Options:
     """How videos are decoded, one of `fpg.runtime.inputs.DECODERS`."""
     min_face: float = MIN_FACE
     """Smallest face that is judged, in pixels (`fpg.faces.sizes`); the analyzer has its own, down to which it looks for faces."""
-    shown: ShownFrames | None = None
+    shown: Watcher | None = None
     """Gets every judged frame with its crops."""
     timeout: float | None = None
     """Seconds after which an input is given up; None: never."""

@@ -14,6 +14,8 @@ FOR_REAL = (30, 110, 220)
 """Colours (RGB) of evidence for fake and for real."""
 OPACITY = 0.65
 """Of the strongest evidence; the rest in proportion."""
+FADE = 0.18
+"""Share of a side over which a soft map fades out."""
 
 
 def map_scale(highlights: Iterable[Highlight]) -> float:
@@ -38,11 +40,19 @@ def overlay(image: np.ndarray, activation_map: np.ndarray | None, scale: float) 
     return paint(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), activation_map, scale)
 
 
-def paint(image: np.ndarray, activation_map: np.ndarray, scale: float) -> np.ndarray:
-    """As `overlay`, over the image in its colours, uint8 [H, W, 3] RGB; scale > 0."""
+def paint(image: np.ndarray, activation_map: np.ndarray, scale: float, *, soft: bool = False) -> np.ndarray:
+    """As `overlay`, over the image in its colours, uint8 [H, W, 3] RGB; scale > 0. `soft`: fading out towards the edges."""
     height, width = image.shape[:2]
     strength = cv2.resize(np.asarray(activation_map, np.float32), (width, height), interpolation=cv2.INTER_CUBIC)[..., None] / scale
     strength = np.clip(strength, -1, 1)
     colour = np.where(strength > 0, np.array(FOR_FAKE, np.float32), np.array(FOR_REAL, np.float32))
     alpha = OPACITY * np.abs(strength)
+    if soft:
+        alpha = alpha * (_fade(height)[:, None] * _fade(width))[..., None]
     return np.rint(image * (1 - alpha) + colour * alpha).astype(np.uint8)
+
+
+def _fade(length: int) -> np.ndarray:
+    """float32 [length]: 0 at both ends, 1 from `FADE` of the length on, a cosine in between."""
+    place = (np.arange(length, dtype=np.float32) + 0.5) / length
+    return 0.5 - 0.5 * np.cos(np.pi * np.clip(np.minimum(place, 1 - place) / FADE, 0, 1))

@@ -11,6 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from fpg.common import html
+from fpg.common.models import Card, number_text
+from fpg.findings.strength import WORDS
 from fpg.runtime.judgement import Highlight, Judgement
 from fpg.runtime.overlay import map_scale, overlay
 
@@ -22,10 +24,11 @@ def write_detect_report(
     path: str | os.PathLike[str],
     results: Iterable[dict[str, Any]],
     details: Mapping[int, Judgement],
-    model: dict[str, Any],
+    models: Sequence[dict[str, Any]],
     protocol: dict[str, Any],
     threshold: float,
     record: dict[str, Any],
+    cards: Sequence[Card | None] = (),
 ) -> None:
     """Write the report of one run of `fpg-detect`, atomically.
 
@@ -33,9 +36,10 @@ def write_detect_report(
         path: of the HTML file.
         results: every input in order, as in the JSON; gone through more than once.
         details: of the most suspicious ones, by their number among the results: with frames and pictures.
-        model, protocol: `describe_model` and `describe_protocol`.
+        models, protocol: `describe_model` of each, and `describe_protocol`.
         threshold: probability from which the verdict is fake.
         record: of the run (`fpg.record.run.RunRecord.to_json`).
+        cards: of the models, in their order.
 
     Raises:
         InputError: the file cannot be written.
@@ -54,12 +58,23 @@ def write_detect_report(
         sections=[_section(details[number], rows[number], number, scale) for number in shown],
         not_shown=len(judged) - len(shown),
         failures=failures,
-        model=model_facts(model),
+        models=[model_facts(model) for model in models],
         protocol=protocol,
         threshold=threshold,
         record=record,
         record_facts=record_facts(record),
+        known=[known for card in cards if card is not None and (known := card_facts(card))],
     )
+
+
+def card_facts(card: Card) -> dict[str, Any]:
+    """What a model's card says of its errors, and of what it cannot see; empty where it says nothing."""
+    own = card.own
+    lists = {key: [str(item) for item in own.get(key) or []] for key in ("blind_to", "intended_use", "misuse")}
+    numbers = [number_text(number) for number in own.get("numbers") or []]
+    if not numbers and not any(lists.values()):
+        return {}
+    return {"name": str(own.get("name") or card.path), "summary": str(own.get("summary") or ""), "numbers": numbers, **lists}
 
 
 def record_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -128,6 +143,7 @@ def _row(result: dict[str, Any], short: str, anchor: str | None) -> dict[str, An
         "anchor": anchor,
         "score": result["score"],
         "verdict": result["verdict"],
+        "words": (result["finding"] or {}).get("words"),
         "error": result["error"],
         "threshold": result["threshold"],
         "frames": len(result["frames"]),
@@ -136,10 +152,42 @@ def _row(result: dict[str, Any], short: str, anchor: str | None) -> dict[str, An
     }
 
 
+def track_rows(result: Judgement) -> list[dict[str, Any]]:
+    """Every face through time, the most suspicious first: what it scores, how strong that is, where it is suspicious."""
+    rows, portraits = [], {highlight.track: highlight for highlight in result.portraits}
+    for track in sorted(result.tracks, key=lambda track: -track.score):
+        low, high = track.interval or (None, None)
+        suspicious = [f"{html.clock(part.start_s)} to {html.clock(part.end_s)} ({part.score:.2f})" for part in track.segments]
+        rows.append(
+            {
+                "face": track.track,
+                "picture": html.picture(portraits[track.track].image, 96) if track.track in portraits else "",
+                "score": track.score,
+                "low": low,
+                "high": high,
+                "words": WORDS[track.level],
+                "frames": track.frames,
+                "span": f"{html.clock(track.start_s)} to {html.clock(track.end_s)}",
+                "suspicious": "; ".join(suspicious),
+            }
+        )
+    return rows
+
+
 def _section(result: Judgement, row: dict[str, Any], number: int, scale: float) -> dict[str, Any]:
     faces = [face_figure(h, scale, video=len(result.frames) > 1) for h in result.highlights]
     chart = score_chart(result, f"t{number}") if len(result.frames) > 1 else None
-    return {**row, "chart": chart, "faces": faces, "exhibit": exhibit_facts(result.to_json())}
+    models = [{"name": m.name, "score": m.score, "verdict": m.verdict, "words": WORDS[m.level], "weight": m.weight} for m in result.models]
+    return {
+        **row,
+        "chart": chart,
+        "faces": faces,
+        "exhibit": exhibit_facts(result.to_json()),
+        "finding": result.finding,
+        "models": models,
+        "tracks": track_rows(result),
+        "shots": len(result.shots),
+    }
 
 
 def face_figure(highlight: Highlight, scale: float, *, video: bool = True, prefix: str = "") -> dict[str, str]:
@@ -154,13 +202,18 @@ def face_figure(highlight: Highlight, scale: float, *, video: bool = True, prefi
 
 
 def score_chart(result: Judgement, name: str) -> Markup:
-    """Score of each frame over time, with gaps where no face was found and the threshold as a line."""
+    """Score of each frame over time: gaps where no face was found, suspicious segments shaded, threshold and cuts as lines."""
     figure, axes = html.chart()
     timed = any(frame.time_s > 0 for frame in result.frames)
     x = [frame.time_s if timed else float(frame.index) for frame in result.frames]
     y = [float("nan") if frame.score is None else frame.score for frame in result.frames]
     axes.axhspan(result.threshold, 1.02, color=html.FAKE, alpha=0.08, linewidth=0)
     axes.axhline(result.threshold, color=html.FAKE, linewidth=0.9, linestyle=(0, (4, 3)))
+    for part in (part for track in result.tracks for part in track.segments):
+        edges = (part.start_s, part.end_s) if timed else (part.first_frame, part.last_frame)
+        axes.axvspan(*edges, ymax=0.06, color=html.FAKE, alpha=0.5, linewidth=0)
+    for shot in result.shots[1:]:
+        axes.axvline(shot.start_s if timed else shot.first_frame, color=html.INK, linewidth=0.6, linestyle=(0, (1, 3)))
     axes.plot(x, y, color=html.ACCENT, linewidth=1.4, marker="o", markersize=3.2)
     gaps = [t for t, frame in zip(x, result.frames, strict=True) if frame.score is None]
     if gaps:

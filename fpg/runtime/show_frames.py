@@ -35,8 +35,8 @@ class ShownFrames:
         self._inputs: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, path: str | os.PathLike[str]) -> None:
-        """An input, or an input anew.
+    def begin(self, path: str | os.PathLike[str], count: int) -> None:
+        """An input, or an input anew, of which `count` frames are expected.
 
         Raises:
             InputError: its folder cannot be made.
@@ -52,7 +52,11 @@ class ShownFrames:
         except OSError as error:
             raise InputError(self.folder / folder, f"cannot be written: {error.strerror or error}", "not_written") from error
 
-    def add(self, path: str | os.PathLike[str], frame: FrameScore, inputs: tuple[np.ndarray, ...], image: np.ndarray) -> None:
+    def keep(self, image: np.ndarray) -> np.ndarray:
+        """The whole frame."""
+        return image
+
+    def add(self, path: str | os.PathLike[str], frame: FrameScore, inputs: tuple[np.ndarray, ...], image: np.ndarray | None) -> None:
         """A judged frame of an input that was begun.
 
         Args:
@@ -71,6 +75,7 @@ class ShownFrames:
             crop = f"{stem}-face-{number}.png"
             self._write(crop, np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0))
             faces.append({"box": [round(v, 2) for v in face.box], "score": face.score, "crop": crop})
+        assert image is not None  # `keep` keeps it
         self._write(f"{stem}.png", image)
         entry["frames"].append({"index": frame.index, "time_s": round(frame.time_s, 4), "image": f"{stem}.png", "faces": faces})
 

@@ -5,8 +5,10 @@ Frames between those that were judged show the boxes in between and the evidence
 
 from __future__ import annotations
 
+import contextlib
 import os
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,13 +23,14 @@ from fpg.common.files import atomic_write
 from fpg.data.encode import add_stream
 from fpg.data.images import IMAGE_SUFFIXES, read_image
 from fpg.data.video import probe
+from fpg.runtime.captions import draw_banner, draw_box, draw_legend
 from fpg.runtime.inputs import Frames, open_frames
 from fpg.runtime.judgement import FaceScore, Judgement
 from fpg.runtime.overlay import paint
+from fpg.runtime.sound import Sound
 
 HOLD_S = 1.0
 """A face is shown between two frames in which it was judged if they are no further apart, and half as long after others."""
-_REAL, _FAKE = np.array((60, 190, 90)), np.array((235, 60, 45))
 _TIME_BASE = Fraction(1, 90_000)
 
 
@@ -39,12 +42,13 @@ class _Sight:
     face: FaceScore
 
 
-def write_overlay(path: str | os.PathLike[str], judgement: Judgement) -> int:
-    """Write what was judged as H.264 video, or as PNG where the input is an image; without sound, with the input's time stamps.
+def write_overlay(path: str | os.PathLike[str], judgement: Judgement, tell: Callable[[str], object] = lambda text: None) -> int:
+    """Write what was judged as H.264 video, or as PNG where the input is an image; with the input's time stamps and sound.
 
     Args:
         path: of the result; `.mp4` for videos, `.png` for images.
         judgement: of a video or image file, with the activation maps of its faces (`Options.maps`).
+        tell: is told, in a line, of sound that could not be taken along.
 
     Returns:
         The number of frames written.
@@ -61,32 +65,40 @@ def write_overlay(path: str | os.PathLike[str], judgement: Judgement) -> int:
             file.write(encoded.tobytes())
         return 1
     info = probe(judgement.input)
-    return _encode(path, drawer, open_frames(judgement.input, None, info.frames)[1], info.fps)
+    count, lost = _encode(path, drawer, judgement.input, open_frames(judgement.input, None, info.frames)[1], info.fps)
+    if lost is not None:
+        tell(f"{judgement.input}: its sound is not whole in the drawn copy: {lost}")
+    return count
 
 
-def _encode(path: str | os.PathLike[str], drawer: _Drawer, frames: Frames, fps: float) -> int:
-    """All frames have the size of the first; those of another size are fitted into it."""
-    count, last = 0, -1
+def _encode(path: str | os.PathLike[str], drawer: _Drawer, source: str, frames: Frames, fps: float) -> tuple[int, str | None]:
+    """Frames written, and why sound is lost. All have the size of the first; those of another size are fitted into it."""
+    count, last, lost = 0, -1, None
     with atomic_write(path) as file:
         try:
-            with av.open(file, "w", format="mp4") as container:
-                stream = None
+            with av.open(file, "w", format="mp4") as container, contextlib.ExitStack() as stack:
+                stream, sound = None, None
                 for _, time_s, image in frames:
                     drawn = drawer.draw(time_s, image)
                     if stream is None:
                         height, width = (drawn.shape[0] + 1) // 2 * 2, (drawn.shape[1] + 1) // 2 * 2
                         stream = add_stream(container, width, height, fps or 25, 20)
                         stream.codec_context.time_base = _TIME_BASE
+                        sound = stack.enter_context(Sound(source, container))
                     frame = av.VideoFrame.from_ndarray(_fitted(drawn, height, width), format="rgb24")
                     last = max(last + 1, round(time_s / _TIME_BASE))  # encoders want rising times
                     frame.pts, frame.time_base = last, _TIME_BASE
                     container.mux(stream.encode(frame))
+                    assert sound is not None
+                    sound.until(time_s)
                     count += 1
-                if stream is not None:
+                if stream is not None and sound is not None:
                     container.mux(stream.encode(None))
+                    sound.until(None)
+                    lost = sound.lost
         except av.FFmpegError as error:
             raise InputError(path, f"cannot be written: {error.strerror or error}", "not_written") from error
-    return count
+    return count, lost
 
 
 def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -99,7 +111,7 @@ def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
 class _Drawer:
     def __init__(self, judgement: Judgement) -> None:
         self._judgement = judgement
-        self._scores = {track.track: track.score for track in judgement.tracks}
+        self._tracks = {track.track: track for track in judgement.tracks}
         self._sights: dict[int, list[_Sight]] = {}
         for frame in judgement.frames:
             for face in frame.faces:
@@ -115,9 +127,11 @@ class _Drawer:
             _heat(canvas, face, self._scale)
         thick = max(1, round(min(image.shape[:2]) / 300))
         for track, face in shown:
-            score = self._scores[track]
-            _frame(canvas, face.box, _colour(score), f"{'fake' if score >= self._judgement.threshold else 'real'} {score:.2f}", thick)
-        return _header(canvas, self._judgement, thick)
+            draw_box(canvas, face.box, self._tracks[track].level, self._tracks[track].score, thick)
+        if self._scale > 0:
+            draw_legend(canvas, thick)
+        draw_banner(canvas, self._judgement, thick)
+        return canvas
 
     def _at(self, track: int, time_s: float) -> FaceScore | None:
         """The face at a time, its box between those before and after; None where nobody looked close enough."""
@@ -134,12 +148,6 @@ class _Drawer:
         return replace(before.face, box=(x0, y0, x1, y1))
 
 
-def _colour(score: float) -> tuple[int, int, int]:
-    """From green to red with the score."""
-    r, g, b = (int(v) for v in _REAL + (_FAKE - _REAL) * score)
-    return r, g, b
-
-
 def _heat(canvas: np.ndarray, face: FaceScore, scale: float) -> None:
     """The evidence, on what the network saw of the face, in place."""
     if face.activation_map is None or not scale > 0:
@@ -148,45 +156,4 @@ def _heat(canvas: np.ndarray, face: FaceScore, scale: float) -> None:
         y0, y1, x0, x1 = detection_crop(face.box, *canvas.shape[:2])
     except ValueError:  # a box in between that is outside of this frame's size
         return
-    canvas[y0:y1, x0:x1] = paint(canvas[y0:y1, x0:x1], face.activation_map, scale)
-
-
-def _frame(canvas: np.ndarray, box: tuple[float, float, float, float], colour: tuple[int, int, int], text: str, thick: int) -> None:
-    x0, y0, x1, y1 = (round(v) for v in box)
-    cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick + 1, cv2.LINE_AA)
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, thick)
-    x, y = max(0, min(x0, canvas.shape[1] - width)), max(height + 2, y0 - below)
-    cv2.rectangle(canvas, (x, y - height - 3), (x + width, y + below), colour, cv2.FILLED)
-    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, (255, 255, 255), thick, cv2.LINE_AA)
-
-
-def _header(canvas: np.ndarray, judgement: Judgement, thick: int) -> np.ndarray:
-    """The verdict on the whole input in the corner, and below it what to know of the model."""
-    top = _panel(canvas, judgement.error or f"{judgement.verdict} {judgement.score:.2f}", 0, 0.5 * thick, thick)
-    for warning in judgement.warnings:
-        for line in _wrapped(f"warning: {warning}", canvas.shape[1] - 8 * thick, 0.4 * thick, thick):
-            top = _panel(canvas, line, top, 0.4 * thick, thick)
-    return canvas
-
-
-def _panel(canvas: np.ndarray, text: str, top: int, scale: float, thick: int) -> int:
-    """White text on darkened ground at the left border, from row `top`; the row below it."""
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-    margin = 4 * thick
-    bottom = top + height + below + 2 * margin
-    ground = canvas[top:bottom, : width + 2 * margin]
-    ground[:] = (0.35 * ground).astype(np.uint8)
-    cv2.putText(canvas, text, (margin, top + margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick, cv2.LINE_AA)
-    return bottom
-
-
-def _wrapped(text: str, width: int, scale: float, thick: int) -> list[str]:
-    """Text in lines of at most that many pixels, a word at least."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and cv2.getTextSize(longer, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)[0][0] <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+    canvas[y0:y1, x0:x1] = paint(canvas[y0:y1, x0:x1], face.activation_map, scale, soft=True)

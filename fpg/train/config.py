@@ -35,10 +35,14 @@ class ModelConfig(DetectorConfig):
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW and its schedule."""
+    """The optimiser and its schedule."""
 
+    name: Literal["adamw", "sgd"] = "adamw"
+    """`adamw`, FPG's, or `sgd` with momentum, SBI's (below SAM)."""
     lr: float = 1e-4
     """Full learning rate."""
+    momentum: float = 0.9
+    """Of `sgd`."""
     beta1: float = 0.9
     """Decay of AdamW's first moment."""
     beta2: float = 0.98
@@ -73,10 +77,11 @@ class TrainConfig:
     """Folder of the run; refused when it holds anything, unless `--resume`."""
     data: list[str] = field(default_factory=list)
     """One or several folders prepared by fpg-prepare. Only their real videos are used, unless `fakes` are `given`."""
-    method: Literal["fpg", "sbi", "sbi-sam", "plain-sbi", "real-fake"] = "fpg"
+    method: Literal["fpg", "sbi", "sbi-sam", "plain-sbi", "sbi-published", "real-fake"] = "fpg"
     """What is trained. All but `fpg` are for comparison and set the fields that make them what they are (see `fpg.train.methods`): `sbi`
-    the same network without guidance, similarity and quality loss; `sbi-sam` that with SAM; `plain-sbi` a bare backbone with a linear
-    layer; `real-fake` learns from the fake videos of the data instead of self-blended ones."""
+    SBI's data in FPG's recipe, the same network without guidance, similarity and quality loss; `sbi-sam` that with SAM; `plain-sbi` a
+    bare backbone with a linear layer; `sbi-published` that as SBI was trained, with SAM over SGD, 100 epochs and a loss over all images;
+    `real-fake` learns from the fake videos of the data instead of self-blended ones."""
     seed: int = 0
     """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers; on the number
     of processes only through dropout and, on CPUs, batch statistics."""
@@ -129,9 +134,9 @@ class TrainConfig:
     patience: int = 0
     """Epochs without a better validation AUC after which the run ends early; 0 never does."""
     keep: Literal["last", "best"] = "last"
-    """Which weights become `model.safetensors`: those of the last epoch, as the method has it, or of the best validation AUC."""
+    """Which weights become `model.safetensors`: those of the last epoch, or of the best validation AUC."""
     keep_top: int = 0
-    """Epochs of the best validation AUC whose weights are kept under `RUN/checkpoints/top`."""
+    """Epochs of the best validation AUC whose weights are kept under `RUN/checkpoints/top`; the release keeps 8, and no last one."""
     workers: int = 2
     """Processes, for each process that trains, that read faces and make pairs; 0 makes them in the training process."""
     threads: int = 0
@@ -194,6 +199,9 @@ class TrainConfig:
             require(0 <= getattr(self, name) <= limit, name, f"a number in 0..{limit}", getattr(self, name))
         require(0 <= self.ema < 1, "ema", "a decay in [0, 1)", self.ema)
         require(self.optim.lr > 0, "optim.lr", "a number > 0", self.optim.lr)
+        require(0 <= self.optim.momentum < 1, "optim.momentum", "a number in [0, 1)", self.optim.momentum)
+        alone = self.loss.over == "selected" or not (self.loss.similarity or self.loss.quality)
+        require(alone, "loss.over", "selected, as similarity and quality loss are means over the selected pairs", self.loss.over)
         require(self.optim.sam_rho > 0, "optim.sam_rho", "a number > 0", self.optim.sam_rho)
         given = self.fakes == "given" and (self.guidance.shape or self.guidance.magnitude or self.loss.similarity > 0)
         require(

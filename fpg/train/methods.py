@@ -1,8 +1,9 @@
 """Methods that can be compared: each is a name for switches of `TrainConfig`, so that trainer, data and budget stay the same.
 
-`fpg` is FPG (ACM MM 2024); `sbi` trains the same network on the same self-blended pairs (SBI, CVPR 2022) without what FPG adds;
-`sbi-sam` does so with sharpness-aware minimisation (SAM, ICLR 2021), as SBI was trained; `plain-sbi` has SBI's network, a bare
-backbone with a linear layer; `real-fake` learns from given fakes, as a plain classifier does.
+`fpg` is FPG (ACM MM 2024). `sbi` is SBI's data in FPG's recipe: the same network and optimiser on the same self-blended pairs (SBI, CVPR
+2022), without what FPG adds; `sbi-sam` does so with sharpness-aware minimisation (SAM, ICLR 2021); `plain-sbi` has SBI's network, a bare
+backbone with a linear layer. `sbi-published` is SBI's own recipe: that network, SAM over SGD, 100 epochs, cross-entropy over all images.
+`real-fake` learns from given fakes, as a plain classifier does.
 """
 
 from __future__ import annotations
@@ -25,7 +26,24 @@ class Method:
 
 
 _ALONE = {"guidance.shape": False, "guidance.magnitude": False, "loss.similarity": 0.0, "loss.quality": 0.0}
-_IN_FPG = "self-blended images (SBI, CVPR 2022) in the network of FPG, without guidance, classification loss only"
+_IN_FPG = (
+    "SBI's data in FPG's recipe: self-blended images (SBI, CVPR 2022) in the network of FPG, without guidance, classification loss only"
+)
+_PUBLISHED = {
+    "model.heads": "plain",
+    "epochs": 100,
+    "batch": 32,
+    "optim.name": "sgd",
+    "optim.lr": 1e-3,
+    "optim.momentum": 0.9,
+    "optim.weight_decay": 0.0,
+    "optim.sam": True,
+    "optim.sam_rho": 0.05,
+    "optim.schedule": "linear",
+    "optim.constant": 0.75,
+    "loss.over": "all",
+}
+"""The recipe that SBI's released code trains with."""
 
 METHODS: dict[str, Method] = {
     "fpg": Method("FPG (ACM MM 2024)", {}),
@@ -33,6 +51,11 @@ METHODS: dict[str, Method] = {
     "sbi-sam": Method(_IN_FPG + ", with SAM (rho {optim.sam_rho:g})", {**_ALONE, "optim.sam": True}),
     "plain-sbi": Method(
         "self-blended images (SBI, CVPR 2022) in a bare {model.backbone} with a linear head", {**_ALONE, "model.heads": "plain"}
+    ),
+    "sbi-published": Method(
+        "SBI (CVPR 2022) as published: self-blended images in a bare {model.backbone} with a linear head, SAM (rho {optim.sam_rho:g}) over "
+        "SGD, {epochs} epochs, cross-entropy over all images",
+        {**_ALONE, **_PUBLISHED},
     ),
     "real-fake": Method("real faces against given fakes, in the network of FPG, classification loss only", {**_ALONE, "fakes": "given"}),
 }

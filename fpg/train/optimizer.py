@@ -1,4 +1,4 @@
-"""The optimiser: AdamW, its groups of parameters, and what is not trained at all."""
+"""The optimiser: AdamW or SGD, its groups of parameters, and what is not trained at all."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ from fpg.train.config import OptimConfig
 
 
 def build_optimizer(config: OptimConfig, model: Detector) -> torch.optim.Optimizer:
-    """AdamW of the recipe, over what is trained.
+    """The optimiser of the recipe, over what is trained.
 
     Raises:
         UsageError: layer decay for a backbone whose layers have no order.
     """
-    return torch.optim.AdamW(
-        parameter_groups(config, model),
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=config.fused == "auto" or config.fused,
-    )
+    groups, fused = parameter_groups(config, model), config.fused == "auto" or config.fused
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=fused)
+    betas = (config.beta1, config.beta2)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay, fused=fused)
 
 
 def parameter_groups(config: OptimConfig, model: Detector) -> list[dict[str, Any]]:

@@ -93,7 +93,8 @@ def parts(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[P
             continue
         part = slice(int(indices[0]), int(indices[-1]) + 1)
         pairs = to_pairs(batch, config, device, part)
-        yield Part(pairs, batch.samples[part], batch.pose[part].to(device), batch.face_size[part].to(device))
+        known = (value[part].to(device, non_blocking=True) for value in (batch.pose, batch.face_size))
+        yield Part(pairs, batch.samples[part], *known)
 
 
 class Seen(NamedTuple):
@@ -167,7 +168,10 @@ def train_step(
 def _pass(
     learner: Learner, quality: QualityTarget | None, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: Clock
 ) -> tuple[Tensor, Seen]:
-    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen."""
+    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen.
+
+    With float32 or bfloat16 nothing here waits for a GPU: it is asked once per step, for these numbers, when all of its work is queued.
+    """
     precision = autocast(config.precision, learner.device)
     draws = draw_guidance(config.seed, epoch, step, part.samples, config.guidance)
     with clock.lap("guidance"), precision:
@@ -180,13 +184,19 @@ def _pass(
     with precision:
         output = learner(images)
     target = output.quality.detach() if target is None else target
-    sums = loss_sums(output, refined.pairs.mask, target, config.loss.class_weights)
+    sums = loss_sums(output, _counting(refined.pairs.mask, config), target, config.loss.class_weights)
     losses = sums.means(config.loss, pairs=nominal)
     assert losses.total is not None
     learner.scaler.scale(losses.total).backward()
-    counts = (sums.selected.sum(), len(part.samples), refined.refined.sum(), refined.kept_unrefined)
-    numbers = [*(torch.as_tensor(value, device=learner.device).detach().double() for value in (*losses[:4], *counts))]
+    seen = torch.full((), len(part.samples), device=learner.device)
+    counts = (sums.selected.sum(), seen, refined.refined.sum(), refined.kept_unrefined)
+    numbers = [value.detach().double() for value in (*losses[:4], *counts) if value is not None]
     return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
+
+
+def _counting(mask: Tensor, config: TrainConfig) -> Tensor:
+    """The masks [N, 1, S, S] that say which pairs count in the losses: with `loss.over` all of them, whatever was forged."""
+    return torch.ones_like(mask) if config.loss.over == "all" else mask
 
 
 def _sharpness_aware(
@@ -209,7 +219,8 @@ def _sharpness_aware(
             with autocast(config.precision, learner.device):
                 output = learner(seen.pairs.images())
             target = seen.quality_target if config.loss.quality else output.quality.detach()
-            loss = loss_sums(output, seen.pairs.mask, target, config.loss.class_weights).means(config.loss, pairs=nominal).total
+            sums = loss_sums(output, _counting(seen.pairs.mask, config), target, config.loss.class_weights)
+            loss = sums.means(config.loss, pairs=nominal).total
             assert loss is not None
             learner.scaler.scale(loss).backward()
             total += loss.detach().double()
@@ -226,7 +237,7 @@ def _take_part(learner: Learner, config: TrainConfig) -> None:
     size = config.model.image_size
     learner.train()
     output = learner(torch.zeros(0, 3, size, size, device=learner.device))
-    sum(x.sum() for x in output).backward()
+    torch.stack([x.sum() for x in output]).sum().backward()
 
 
 def _update(learner: Learner) -> bool:

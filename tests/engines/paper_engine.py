@@ -22,6 +22,8 @@ from fpg.engines.tensorrt import TensorRtEngine
 
 SIZE, MAP = 16, 3
 BUCKETS = (8, 1, 4)
+REFUSED = 26
+"""Images of a batch with a value that is out of range."""
 KERNEL = ctypes.CFUNCTYPE(None)
 
 
@@ -80,8 +82,18 @@ def answers(cuda: Cuda, spec: EngineSpec, driver: ctypes.CDLL, seed: int) -> lis
     with cuda.current():
         engine = TensorRtEngine(Engine(driver), None, spec, cuda)
     differences = []
-    for count in (1, 3, 27, 8, 2, 16, 9, 1, 40):
+    for count in (1, 3, 27, 8, 2, 16, 9, 1, 40, REFUSED, 3):
         images = np.random.default_rng([seed, count]).random((count, 3, SIZE, SIZE), dtype=np.float32)
+        if count == REFUSED:  # the GPU has been given the first part by then, and is left in order
+            images[5, 1, 2, 3] = 2
+            refusal = ""
+            try:
+                engine(images)
+            except ValueError as error:
+                refusal = str(error)
+            assert refusal.startswith("images: expected values in [0, 1], got ["), refusal
+            assert refusal.endswith(", 2]"), refusal
+            continue
         logits, activation_map = engine(images)
         sums = images.sum((1, 2, 3))
         differences.append(float(np.abs(logits - np.stack([sums, -sums], 1)).max()))

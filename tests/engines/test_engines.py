@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from fpg.common.crops import face_input
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import sidecar
 from fpg.engines import fake_probability, load_engine, reference_difference
-from fpg.engines.base import choose_device
+from fpg.engines.base import CheckedEngine, choose_device
+from fpg.engines.torch import TorchEngine
 from fpg.models.detector import Detector, DetectorConfig, ExportModule, save_detector
 
 CONFIG = DetectorConfig(backbone="resnet18", image_size=64, quality_width=16, attention_width=8)
@@ -73,6 +76,67 @@ def test_reference_difference_sees_other_weights(checkpoint: Path) -> None:
 def test_wrong_images_are_refused(checkpoint: Path, images: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_engine(checkpoint)(images)
+
+
+class Refusing(CheckedEngine):
+    """Looks at the range on the host, as engines do that hand arrays over."""
+
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        raise AssertionError("was computed with")
+
+
+@pytest.mark.parametrize("value", [-0.25, 1.5, np.nan, np.inf, -np.inf])
+def test_one_wrong_value_is_refused_in_the_same_words_wherever_it_is_looked_for(checkpoint: Path, value: float) -> None:
+    images = _images(5)
+    images[tuple(np.random.default_rng().integers(0, images.shape))] = value
+    with np.errstate(invalid="ignore"):
+        expected = f"images: expected values in [0, 1], got [{images.min():g}, {images.max():g}]"
+    for engine in (load_engine(checkpoint, device="cpu"), Refusing(load_engine(checkpoint).spec, "cpu")):
+        with pytest.raises(ValueError) as caught:
+            engine(images)
+        assert str(caught.value) == expected
+    edges = np.zeros((2, 3, 64, 64), np.float32)
+    edges[1] = 1
+    assert load_engine(checkpoint, device="cpu")(edges).logits.shape == (2, 2)
+
+
+def test_faces_are_cut_out_of_frames_where_the_engine_runs(checkpoint: Path) -> None:
+    engine = load_engine(checkpoint, device="cpu")
+    assert isinstance(engine, TorchEngine)
+    rng = np.random.default_rng()
+    frames = rng.integers(0, 256, (3, 90, 120, 3), np.uint8)
+    corners = rng.uniform((0, 0), (70, 40), (4, 2))
+    found = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(corners, rng.uniform(12, 48, (4, 2)), strict=True)]
+    boxes = [found[:2], [], found[2:]]
+    inputs = [face_input(frame, box, 64) for frame, of_frame in zip(frames, boxes, strict=True) for box in of_frame]
+    expected, output = engine(np.stack(inputs)), engine.of_frames(torch.from_numpy(frames), boxes)
+    np.testing.assert_array_equal(output.logits, expected.logits)
+    np.testing.assert_array_equal(output.activation_map, expected.activation_map)
+    assert engine.of_frames(torch.from_numpy(frames), [[], [], []]).logits.shape == (0, 2)
+    with pytest.raises(ValueError, match=r"frames: expected uint8 \[N, H, W, 3\] on cpu, got float32 \[3, 90, 120, 3\] on cpu"):
+        engine.of_frames(torch.from_numpy(frames).float(), boxes)
+    with pytest.raises(ValueError, match="boxes: expected 3 lists, one per frame, got 2"):
+        engine.of_frames(torch.from_numpy(frames), boxes[:2])
+    with pytest.raises(ValueError, match="box: expected to meet the image"):
+        engine.of_frames(torch.from_numpy(frames), [[(500, 500, 520, 520)], [], []])
+    engine.spec = dataclasses.replace(engine.spec, crop="aligned")
+    with pytest.raises(ValueError, match="crop: expected a model with the rule evaluation, got aligned"):
+        engine.of_frames(torch.from_numpy(frames), boxes)
+
+
+@pytest.mark.cuda
+def test_a_gpu_cuts_and_looks_as_the_cpu_does(checkpoint: Path) -> None:
+    here, there = (load_engine(checkpoint, device=device) for device in ("cpu", "cuda"))
+    assert isinstance(there, TorchEngine)
+    frames = np.random.default_rng().integers(0, 256, (4, 270, 480, 3), np.uint8)
+    boxes = [[(100.0 + 9 * i, 40.0, 190.0 + 9 * i, 150.0)] for i in range(4)]
+    inputs = np.stack([face_input(frame, box, 64) for frame, (box,) in zip(frames, boxes, strict=True)])
+    output = there.of_frames(torch.from_numpy(frames).cuda(), boxes)
+    np.testing.assert_allclose(output.logits, here(inputs).logits, atol=5e-3)  # TF32
+    np.testing.assert_allclose(output.logits, there(inputs).logits, atol=1e-4)
+    inputs[2, 1, 5, 7] = np.nan
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], got \[nan, nan\]"):
+        there(inputs)
 
 
 def test_changed_file_is_refused_before_it_is_opened(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,8 +368,8 @@ def test_every_cell_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     code = evaluate.main(["m.xml", "--data", str(root), "--robustness", "all", "--json", str(out), "--report", str(page)])
     assert code == 0
     result = json.loads(out.read_text())["robustness"]
-    assert len(result["cells"]) == 55
-    assert [a["cells"] for a in result["averages"]] == [35, 55]
+    assert len(result["cells"]) == 70
+    assert [a["cells"] for a in result["averages"]] == [35, 70]
     assert result["sampled"] is None
     assert all(c["failed"] == 0 and c["scored"] + c["no_face"] == 4 for c in result["cells"])
     assert cell_of(result, "saturation", 1)["scored"] == 4
@@ -380,7 +380,7 @@ def test_every_cell_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     assert "robustness (published suite, 35 cells): mean AUC" in printed.out
     assert "Pixelation" in printed.out
     assert "without a face" in printed.err
-    assert len((tmp_path / "m.robustness.jsonl").read_text().splitlines()) == 1 + 4 * 55
+    assert len((tmp_path / "m.robustness.jsonl").read_text().splitlines()) == 1 + 4 * 70
 
 
 @pytest.mark.usefixtures("_stand_ins")

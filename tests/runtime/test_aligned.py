@@ -13,7 +13,8 @@ from judging import BrightnessEngine, check_page, lossless_video, save
 from fpg.common.crops import ALIGNED_POINTS, ALIGNED_SCALE
 from fpg.engines.base import EngineOutput
 from fpg.runtime.judgement import describe_model, describe_protocol
-from fpg.runtime.pipeline import choose_faces, judge
+from fpg.runtime.judging import choose_faces
+from fpg.runtime.pipeline import judge
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.video_overlay import write_overlay
 

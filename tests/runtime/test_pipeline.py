@@ -16,7 +16,8 @@ from fpg.common.errors import InputError, MissingDependencyError
 from fpg.data.video import probe
 from fpg.engines.base import EngineOutput
 from fpg.runtime.judgement import printable
-from fpg.runtime.pipeline import FrameFaces, judge, judge_frames, judge_many
+from fpg.runtime.judging import FrameFaces
+from fpg.runtime.pipeline import judge, judge_frames, judge_many
 
 
 def test_video_scores_are_the_mean_over_frames_with_a_face(tmp_path: Path) -> None:
@@ -168,8 +169,12 @@ def test_no_frame_at_all_is_an_error() -> None:
 def test_json_has_exactly_the_fields_of_the_contract(tmp_path: Path) -> None:
     value = judge(save(tmp_path / "a.png", face_image(204)), BrightnessEngine(), GreenAnalyzer()).to_json()
     json.dumps(value, allow_nan=False)
-    fields = ["input", "score", "verdict", "threshold", "frames", "tracks", "error", "error_code", "stream", "warnings"]
-    assert list(value) == fields
+    judged = ["input", "score", "verdict", "threshold", "finding", "conditions", "models"]
+    assert list(value) == [*judged, "frames", "tracks", "shots", "error", "error_code", "stream", "warnings"]
+    assert list(value["finding"]) == ["level", "words", "interval", "limits", "text"]
+    assert list(value["models"][0]) == ["name", "score", "verdict", "threshold", "level", "weight"]
+    assert list(value["tracks"][0]) == ["track", "score", "frames", "start_s", "end_s", "interval", "level", "segments"]
+    assert list(value["shots"][0]) == ["start_s", "end_s", "first_frame", "last_frame", "frames"]
     assert list(value["frames"][0]) == ["index", "time_s", "faces"]
     assert list(value["frames"][0]["faces"][0]) == ["box", "score", "track"]
     assert value["frames"][0]["faces"][0]["box"] == [16.0, 8.0, 48.0, 40.0]
@@ -210,6 +215,6 @@ def test_hidden_frames_do_not_fail_a_video_but_missing_ones_do(tmp_path: Path, m
     honest = probe(video)
     monkeypatch.setattr("fpg.runtime.inputs.probe", lambda path: replace(honest, frames=22))
     assert [f.index for f in judge(video, BrightnessEngine(), GreenAnalyzer(), frames=5).frames] == [0, 4, 9, 14, 19]
-    for module in ("inputs", "pipeline"):
+    for module in ("inputs", "judging"):
         monkeypatch.setattr(f"fpg.runtime.{module}.probe", lambda path: replace(honest, frames=40))
     assert judge(video, BrightnessEngine(), GreenAnalyzer(), frames=5).error == "is truncated or damaged: only 20 of 40 frames decode"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -22,12 +23,15 @@ from fpg.engines import load_engine
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.losses import LossConfig
 from fpg.pairs import AugmentConfig, Pairs
-from fpg.train.config import TrainConfig
+from fpg.train.config import OptimConfig, TrainConfig
+from fpg.train.distributed import ALONE
 from fpg.train.given import GivenDataset, GivenMaker
 from fpg.train.loop import train
 from fpg.train.methods import METHODS, PARTS, describe, resolve
-from fpg.train.pairs import Item, PairDataset, Unusable
+from fpg.train.pairs import Batch, Item, PairDataset, Unusable
 from fpg.train.sam import ascended
+from fpg.train.setup import build_learner
+from fpg.train.step import train_step
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -55,11 +59,11 @@ def test_every_name_is_a_method_and_resolves() -> None:
 def test_methods_switch_what_they_say() -> None:
     config = TrainConfig(out="run", data=["d"])
     assert resolve(config) == config
-    for name in ("sbi", "sbi-sam", "plain-sbi", "real-fake"):
+    for name in ("sbi", "sbi-sam", "plain-sbi", "sbi-published", "real-fake"):
         got = resolve(dataclasses.replace(config, method=name))
         assert not any((got.guidance.shape, got.guidance.magnitude, got.loss.similarity, got.loss.quality))
-        assert (got.model.heads == "plain") == (name == "plain-sbi")
-        assert got.optim.sam == (name == "sbi-sam")
+        assert (got.model.heads == "plain") == (name in ("plain-sbi", "sbi-published"))
+        assert got.optim.sam == (name in ("sbi-sam", "sbi-published"))
         assert (got.fakes == "given") == (name == "real-fake")
     shared = dataclasses.replace(config, method="sbi", loss=LossConfig(similarity=0.3), guidance=GuidanceConfig(threshold=0.5))
     assert resolve(shared).loss.similarity == 0.0
@@ -263,5 +267,32 @@ def test_from_training_to_comparison(
     assert (group["real"], group["fake"]) == (7, 7)
     assert group["rows"][0]["auc"] == 0.5  # every fake is its real video again: nothing to find
     assert group["rows"][1]["difference"] == 0
-    assert "no difference shown" in capsys.readouterr().out
+    assert "no difference that these" in capsys.readouterr().out
     assert "SBI, CVPR 2022" in page.read_text()
+
+
+def test_a_loss_over_all_images_counts_pairs_without_a_mask_and_sgd_moves_by_its_rule(tiny: Callable[..., TrainConfig]) -> None:
+    """One SGD step: the weights move by the learning rate times the gradient of the mean cross-entropy over all 8 images."""
+    model = dataclasses.replace(tiny().model, heads="plain", dropout=0.0, drop_connect=0.0)
+    optim = OptimConfig(name="sgd", lr=0.1, momentum=0.9, weight_decay=0.0)
+    config = resolve(tiny(method="plain-sbi", model=model, optim=optim, loss=LossConfig(0.0, 0.0, over="all")))
+    config.check()
+    learner = build_learner(config, torch.device("cpu"), ALONE)
+    real, source = torch.rand(2, 4, 3, 64, 64)
+    mask = torch.zeros(4, 1, 64, 64)
+    mask[:3, :, 8:56, 8:56] = 0.5  # the last pair has none
+    pairs = Pairs(mask * source + (1 - mask) * real, real, source, mask)
+    batch = Batch(list(range(4)), torch.zeros(4, 3), torch.full((4,), 90.0), [], pairs)
+    reference = copy.deepcopy(learner.model).train()
+    logits = reference(pairs.images()).logits
+    loss = torch.nn.functional.cross_entropy(logits, pairs.labels())
+    loss.backward()
+    before = {name: p.detach().clone() for name, p in learner.model.named_parameters()}
+    result = train_step(learner, None, batch, config, 0, 0, None)
+    assert result.losses["loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert result.selected == 4
+    for (name, p), theirs in zip(learner.model.named_parameters(), reference.parameters(), strict=True):
+        if theirs.grad is not None:
+            assert torch.allclose(p, before[name] - 0.1 * theirs.grad, atol=2e-5), name
+    with pytest.raises(UsageError, match=r"loss\.over: expected selected"):
+        tiny(loss=LossConfig(over="all")).check()

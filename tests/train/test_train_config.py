@@ -28,12 +28,6 @@ def test_defaults_are_the_published_recipe() -> None:
     assert (config.loss.similarity, config.loss.quality) == (0.075, 1.0)
 
 
-def test_paper_yaml_is_the_default() -> None:
-    written, _ = parse(["--config", str(CONFIGS / "paper.yaml"), "--data", "a", "--out", "r"])
-    default, _ = parse(["--data", "a", "--out", "r"])
-    assert written == default
-
-
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
 def test_examples_can_be_used(path: Path) -> None:
     parse(["--config", str(path), "--data", "a", "--out", "r"])[0].check()

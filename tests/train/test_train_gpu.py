@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from step import make_pairs
+from step_subject import make_pairs
 
 from fpg.guidance.config import GuidanceConfig
+from fpg.guidance.draws import draw_guidance
 from fpg.guidance.guide import Refined, refine
 from fpg.guidance.quality import AnalyticQuality
 from fpg.train import step as step_module
+from fpg.train.clock import Clock
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE
 from fpg.train.pairs import Batch
@@ -100,6 +102,34 @@ def test_captured_perception_takes_the_same_steps() -> None:
     plain, captured = (train(dataclasses.replace(CONFIG, cuda_graphs=graphs), "cuda", 5) for graphs in (False, True))
     for ours, theirs in zip(captured, plain, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+@pytest.fixture
+def waiting_is_an_error() -> Iterator[None]:
+    before = torch.cuda.get_sync_debug_mode()
+    yield
+    torch.cuda.set_sync_debug_mode(before)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_passes_of_a_step_do_not_wait_for_the_device(waiting_is_an_error: None, graphs: bool, precision: str) -> None:
+    """As `tests/guidance/test_no_waiting.py` says without a GPU; both sides of the coin are among the steps."""
+    config = dataclasses.replace(CONFIG, cuda_graphs=graphs, precision=precision)  # type: ignore[arg-type]
+    device = torch.device("cuda")
+    learner = build_learner(config, device, ALONE)
+    quality = AnalyticQuality()
+    coins = set()
+    for index in range(12):
+        [part] = step_module.parts(batch(index), config, device)
+        assert part is not None
+        coins.add(draw_guidance(config.seed, 0, index, part.samples, config.guidance).step_coin)
+        if index >= 8:  # by then shapes are captured, kernels loaded and algorithms chosen
+            torch.cuda.set_sync_debug_mode("error")
+        step_module._pass(learner, quality, part, config, 0, index, PAIRS, Clock(device, "guidance", "quality"))
+        torch.cuda.set_sync_debug_mode("default")
+    assert coins == {True, False}
 
 
 @pytest.mark.cuda

@@ -9,7 +9,7 @@ import cv2
 import matplotlib.cbook
 import numpy as np
 
-VECTORS = Path(__file__).parents[3] / "tests" / "data" / "vectors" / "hulls.npz"
+VECTORS = Path(__file__).parents[3] / "tests" / "vectors" / "data" / "hulls.npz"
 PORTRAIT = ("grace_hopper.jpg", (164.6, 161.1, 354.2, 333.0))
 """A photograph in matplotlib's sample data and the box of the 68 landmarks in it (public domain, US Navy)."""
 

@@ -47,6 +47,15 @@ class FPG_RUNTIME_API UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What a sidecar says of how far scores can be relied on (fpg/findings/strength.py).
+struct Reliability {
+  std::vector<std::pair<std::string, std::optional<double>>> bounds;   // level -> score; nothing: the level is not given
+  int64_t real = 0, fake = 0;                                          // videos that it was measured on
+  std::vector<std::pair<std::string, std::array<int64_t, 2>>> levels;  // level -> real, fake videos with such a score
+  std::vector<std::pair<std::string, double>> conditions;              // where those of nearly all these videos end
+  double weight = 1;                                                   // in a fusion
+};
+
 // What lies beside a model file as STEM.spec.json, checked: fpg/common/spec.py says what the fields mean.
 struct EngineSpec {
   std::string backend;     // openvino, tensorrt, tensorrt-rtx (onnx and torch: not with this runtime)
@@ -67,6 +76,8 @@ struct EngineSpec {
   std::string provenance;             // JSON
   std::string stated_rate;            // what share of real videos the threshold was set to call fake, in words; empty: not known
   std::vector<std::string> warnings;  // what whoever reads a score has to know
+  std::optional<Reliability> reliability;
+  std::string reliability_json = "null";
 };
 
 // The checked sidecar of a model file. Hashes are not compared. Throws InputError.
@@ -112,9 +123,12 @@ class FPG_RUNTIME_API Engine {
 FPG_RUNTIME_API std::unique_ptr<Engine> load_engine(const std::string& model, int threads = 0);
 
 struct FaceScore {
-  std::array<double, 4> box{};  // x0, y0, x1, y1 in pixels of the frame
-  double score = 0;             // probability of fake
-  int track = 0;                // the same face has the same number in every frame
+  std::array<double, 4> box{};   // x0, y0, x1, y1 in pixels of the frame
+  double score = 0;              // probability of fake; of several models their fusion
+  int track = 0;                 // the same face has the same number in every frame
+  std::vector<double> scores;    // of several models each one's, else empty
+  double sharpness = 0;          // of the first network's input: variance of the Laplacian
+  std::array<double, 2> pose{};  // yaw and pitch in degrees
 };
 
 // A face that counts and cannot be judged: too small, or not to be cut by the model's crop rule.
@@ -129,6 +143,19 @@ struct FrameScore {
   double time_s = 0;
   std::vector<FaceScore> faces;        // those that count
   std::vector<RejectedFace> rejected;  // those that count and cannot be judged
+  bool cut = false;                    // a cut lies between the frame looked at before and this one
+};
+
+// What follows says how strong the evidence is, when and who: docs/findings.md.
+using Interval = std::optional<std::array<double, 2>>;  // 95 %; nothing of a single frame
+
+// A suspicious part of a track; times and frames of its first and last frame looked at.
+struct Segment {
+  double start_s = 0, end_s = 0;
+  int64_t first_frame = 0, last_frame = 0, frames = 0;
+  double score = 0;
+  bool reaches_threshold = false;       // else it stands out from the rest of its track
+  std::optional<double> stands_out_by;  // mean log-odds over those of the rest; nothing of a whole track
 };
 
 struct TrackScore {
@@ -137,6 +164,51 @@ struct TrackScore {
   int64_t frames = 0;
   double start_s = 0;
   double end_s = 0;
+  Interval interval;
+  std::string level;
+  std::vector<Segment> segments;
+};
+
+struct Shot {
+  double start_s = 0, end_s = 0;
+  int64_t first_frame = 0, last_frame = 0, frames = 0;
+};
+
+// How an input was seen: medians over the judged faces.
+struct Conditions {
+  int64_t frames_with_face = 0;
+  double face_px = 0, sharpness = 0, yaw = 0, pitch = 0;
+  std::optional<double> bits_per_pixel;
+};
+
+// A model, and what it says of an input.
+struct ModelScore {
+  std::string name;
+  double score = 0;
+  double threshold = 0.5;
+  std::string level;
+  double weight = 1;
+};
+
+struct Limit {
+  std::string code;
+  double value = 0, bound = 0;
+  std::string text;
+};
+
+struct Finding {
+  std::string level;
+  std::string words;
+  Interval interval;
+  std::vector<Limit> limits;
+  std::string text;
+};
+
+// A model as a judgement knows it.
+struct JudgedBy {
+  std::string name;
+  double threshold = 0.5;
+  std::optional<Reliability> reliability;
 };
 
 // Which stream of a video was read, and how it was shown.
@@ -187,8 +259,15 @@ struct FPG_RUNTIME_API Judgement {
   std::vector<std::string> warnings;  // of the model, and what a person should know about how the input was read
   Exhibit exhibit;                    // the bytes that were examined
 
+  std::vector<JudgedBy> judged_by;  // several scores of a face are fused in their order
+  std::optional<double> bits_per_pixel;
+
   int64_t frames_with_face() const;
   std::vector<TrackScore> tracks() const;
+  std::vector<Shot> shots() const;
+  std::optional<Conditions> conditions() const;  // nothing without a face
+  std::vector<ModelScore> models() const;        // empty without a score
+  std::optional<Finding> finding() const;        // nothing without a score
 };
 
 struct Options {
@@ -222,11 +301,15 @@ class FPG_RUNTIME_API VideoDetector {
   // model: see resolve_model. Throws InputError when the model or the face models cannot be used.
   VideoDetector(const std::string& model, const Options& options);
   VideoDetector(std::unique_ptr<Engine> engine, const Options& options);
+  // Several models judge together; each has the name that judgements call it by (empty: that of its file).
+  VideoDetector(std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines, const Options& options);
   ~VideoDetector();
   VideoDetector(const VideoDetector&) = delete;
   VideoDetector& operator=(const VideoDetector&) = delete;
 
-  const EngineSpec& spec() const;
+  const EngineSpec& spec() const;  // of the first model
+  double threshold() const;        // from which a verdict is fake
+  std::vector<std::string> warnings() const;
 
   // Never throws for bad input: that is the judgement's `error`.
   Judgement judge(const std::string& path);
@@ -267,13 +350,19 @@ struct FPG_RUNTIME_API Walk {
 // Everything under a folder, in natural order. Links are followed, and no folder is entered twice. Throws InputError.
 FPG_RUNTIME_API Walk walk_folder(const std::string& root);
 
+// A model that judged in a run.
+struct UsedModel {
+  Model model;
+  EngineSpec spec;
+};
+
 // One run of a program, as it stands in every file that it writes: the twin of fpg/record/run.py.
 struct RunRecord {
   std::string program = "fpg-detect-cpp";
   std::vector<std::string> command;
   std::string started, ended;  // UTC; `ended` is empty until then
   std::optional<std::string> case_name, examiner;
-  Model model;
+  std::vector<UsedModel> models;  // one at least
 };
 
 // The time in UTC, as it stands in a record.
@@ -281,10 +370,9 @@ FPG_RUNTIME_API std::string now_utc();
 
 // The JSON of fpg-detect: one result; a line of --jsonl; the whole file.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
-FPG_RUNTIME_API std::string to_line(const Judgement& judgement, const EngineSpec& spec, const Options& options,
-                                    const RunRecord& record);
-FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const EngineSpec& spec, const Options& options,
-                                    const RunRecord& record, const std::vector<Skipped>& skipped = {});
+FPG_RUNTIME_API std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record);
+FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
+                                    const std::vector<Skipped>& skipped = {});
 
 // Writes a file that is whole or absent. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);

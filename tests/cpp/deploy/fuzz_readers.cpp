@@ -121,7 +121,9 @@ std::function<void(const std::string&)> reader_of(const std::string& name) {
       std::filesystem::copy_file(path, model.substr(0, model.size() - 4) + ".spec.json",
                                  std::filesystem::copy_options::overwrite_existing);
       const EngineSpec spec = read_spec(model);
-      to_json({}, spec, model, Options());
+      RunRecord record;
+      record.models = {{{model, model}, spec}};
+      to_json(std::vector<Judgement>{}, Options(), record);
     };
   }
   std::fprintf(stderr, "READER: expected sidecar, images, videos or needed, got %s\n", name.c_str());

@@ -1,0 +1,56 @@
+// From scores to a finding: the C++ twin of fpg/findings, with the words and constants of fpg/findings/tables.json.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fpg_runtime/runtime.h"
+#include "image.h"
+
+namespace fpg::runtime {
+
+const nlohmann::ordered_json& findings_tables();
+
+// "%.3g"
+std::string short_number(double value);
+
+// The level of a score: inconclusive where it would contradict the verdict, not calibrated without a card's word.
+std::string level_of(double score, double threshold, const std::optional<Reliability>& reliability);
+
+// What several models' levels say together.
+std::string together(const std::vector<std::string>& levels);
+
+// 95 % interval of the mean of frame scores in order of time (fpg/findings/intervals.py).
+Interval mean_interval(const std::vector<double>& scores);
+
+// ln(p / (1 - p)) within what float32 scores can tell.
+double log_odds(double score);
+
+// The mean of log-odds by weights, as a probability (fpg/findings/fusion.py).
+double fused(const std::vector<double>& scores, const std::vector<double>& weights);
+
+// The suspicious parts of a track (fpg/findings/segments.py).
+std::vector<Segment> find_segments(const std::vector<double>& scores, const std::vector<double>& times,
+                                   const std::vector<int64_t>& indices, double threshold);
+
+// Variance of the Laplacian of a network's input, float32 [3, size, size] in [0, 1], in grey (fpg/findings/limits.py).
+double sharpness_of(const float* input, int size);
+
+// Tells of every frame whether a cut lies before it (fpg/findings/shots.py).
+class CutFinder {
+ public:
+  bool operator()(const Image& image);
+
+ private:
+  struct Grid {
+    std::vector<int64_t> colours, brightness;
+  };
+  static Grid grid_of(const Image& image);
+  std::optional<Grid> before_;
+};
+
+}  // namespace fpg::runtime

@@ -1,0 +1,305 @@
+"""What the server does, behind its routes: takes jobs, tells of them, ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from fpg.serve.dispatcher import Dispatcher
+from fpg.serve.fetch import Fetcher
+from fpg.serve.hub import Hub
+from fpg.serve.job import CANCELLED, ENDED, FETCHING, RUNNING, WAITING, Wishes
+from fpg.serve.metrics import Metrics
+from fpg.serve.refusal import Refused
+from fpg.serve.settings import Settings
+from fpg.serve.spool import Spool, shown_name
+from fpg.serve.store import Job, Store
+from fpg.serve.uploads import Upload
+
+log = logging.getLogger("fpg.serve")
+HEARTBEAT_S = 10.0
+MAX_KEY = 200
+Receive = Callable[[Path, Callable[[int], None]], Awaitable[Upload]]
+"""Writes an upload into a folder, telling the bytes so far."""
+
+
+@dataclass
+class Service:
+    """One server's parts; made in its event loop."""
+
+    settings: Settings
+    store: Store
+    spool: Spool
+    hub: Hub
+    metrics: Metrics
+    dispatcher: Dispatcher
+    fetcher: Fetcher
+    stopping: bool = False
+    _uploads: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a job would be judged."""
+        return self.dispatcher.description is not None and not self.stopping
+
+    def recover(self) -> None:
+        """After a start: jobs that ran wait again, half-received files go, URLs are fetched again."""
+        again = self.store.recover()
+        self.spool.sweep(self.store.ids())
+        if again:
+            log.info("%d jobs that ran when the server ended begin again", again)
+        for job in self.store.in_state(FETCHING):
+            self._fetch(job)
+
+    async def take(self, receive: Receive, key: str | None, *, passing: bool = False) -> Job:
+        """Receive a file and promise a job.
+
+        Args:
+            receive: writes the file.
+            key: the request's Idempotency-Key; the same key is the same job.
+            passing: somebody waits for the answer on this connection.
+
+        Raises:
+            Refused: the queue or the spool is full, or the upload is not as it should be.
+        """
+        hashed = _hashed(key)
+        if known := await self._known(hashed):
+            return known
+        with self._uploading():
+            id = await run_in_threadpool(self.spool.make)
+            try:
+                upload: Upload = await receive(self.spool.path(id), functools.partial(self.spool.reserve, id))
+                wishes = Wishes.of(upload.fields)
+                if upload.file is None:
+                    raise Refused("invalid", "expected a file, in the field named file")
+                self.metrics.uploaded.inc(upload.size)
+                job = Job(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, wishes, time.time())
+                return await self._promise(job, hashed)
+            finally:
+                await run_in_threadpool(self._settle, id)
+
+    async def take_url(self, url: str, wishes: Wishes, key: str | None) -> Job:
+        """Promise a job whose file is fetched.
+
+        Raises:
+            Refused: URLs are not fetched here, this one cannot be, or the queue is full.
+        """
+        if not self.settings.urls:
+            raise Refused("forbidden", "URLs are not fetched here; upload the file")
+        self.fetcher.check(url)
+        hashed = _hashed(key)
+        if known := await self._known(hashed):
+            return known
+        self._not_full()
+        id = await run_in_threadpool(self.spool.make)
+        try:
+            name = shown_name(url.partition("?")[0])
+            job = await self._promise(Job(0, id, FETCHING, False, name, url, None, 0, wishes, time.time()), hashed)
+        finally:
+            await run_in_threadpool(self._settle, id)
+        if job.id == id:
+            self._fetch(job)
+        return job
+
+    def get(self, id: str) -> Job:
+        """A job.
+
+        Raises:
+            Refused: there is none of that id.
+        """
+        job = self.store.get(id)
+        if job is None:
+            raise Refused("not_found", "no such job, or it has expired")
+        return job
+
+    def describe(self, job: Job, *, result: bool = True) -> dict[str, Any]:
+        """A job as the API tells it."""
+        waits = job.state in (WAITING, FETCHING)
+        progress = self.hub.progress(job.id) if job.state == RUNNING else None
+        return {
+            "id": job.id,
+            "state": job.state,
+            "name": job.name,
+            "bytes": job.bytes,
+            "created": job.created,
+            "started": job.started,
+            "ended": job.ended,
+            "ahead": self.store.ahead(job) if waits else None,
+            "progress": progress,
+            "outputs": list(job.wishes.outputs),
+            "error": job.error,
+            "error_code": job.error_code,
+            "result": self.store.answer(job.id) if result and job.state in ENDED else None,
+        }
+
+    def cancel(self, job: Job) -> None:
+        """End a job that has not ended, and forget one that has."""
+        if job.state in ENDED:
+            self.store.forget([job.id])
+            self.spool.drop(job.id)
+        elif self.store.end(job.id, CANCELLED, None, "was cancelled", "cancelled"):
+            self.metrics.ended(CANCELLED, "cancelled", time.time() - job.created)
+            if job.state == RUNNING:
+                self.dispatcher.cancel(job.id)
+            else:
+                self.spool.drop_input(job.id, job.file)
+        self.hub.tell(job.id, None)
+
+    async def events(self, id: str) -> AsyncIterator[str]:
+        """Server-sent events of a job until it ends: `state` at once and at every change, `progress` in between."""
+        told: str | None = None
+        with self.hub.following(id) as news:
+            while not self.stopping:
+                news.clear()
+                job = self.store.get(id)
+                if job is None:
+                    return
+                ended = job.state in ENDED
+                value = self.describe(job, result=False)
+                if job.state != told:
+                    yield _event("end" if ended else "state", value)
+                    told = job.state
+                elif value["progress"]:
+                    yield _event("progress", value["progress"])
+                if ended:
+                    return
+                try:
+                    await asyncio.wait_for(news.wait(), HEARTBEAT_S)
+                except asyncio.TimeoutError:
+                    yield ": still here\n\n"
+
+    def dismiss(self, id: str) -> None:
+        """Nobody wants a job any more: end it, and forget it with everything made of it."""
+        job = self.store.get(id)
+        if job is None:
+            return
+        self.cancel(job)
+        if job.state not in ENDED:
+            self.store.forget([id])
+            if job.state != RUNNING:  # else the dispatcher drops its folder when its worker has let go of it
+                self.spool.drop(id)
+
+    async def ended(self, id: str, seconds: float, gone: Callable[[], Awaitable[bool]]) -> Job:
+        """Wait for a job's end.
+
+        Args:
+            id: of the job.
+            seconds: for how long.
+            gone: whether nobody waits any more.
+
+        Raises:
+            Refused: it takes longer, or the server ends.
+        """
+        until = time.monotonic() + seconds
+        with self.hub.following(id) as news:
+            while True:
+                news.clear()
+                job = self.get(id)
+                if job.state in ENDED:
+                    return job
+                if self.stopping:
+                    raise Refused("stopping", "the server ends; ask again", retry_s=5)
+                left = until - time.monotonic()
+                if left <= 0 or await gone():
+                    raise Refused("late", f"the answer took more than {seconds:g} s; submit a job instead")
+                try:
+                    await asyncio.wait_for(news.wait(), min(left, 1.0))
+                except asyncio.TimeoutError:
+                    continue
+
+    def stop(self) -> None:
+        """Take no more jobs, and let those go who wait for news."""
+        self.stopping = True
+        for task in self._tasks:
+            task.cancel()
+        self.hub.wake_all()
+
+    def retry_s(self) -> int:
+        """When there will be room in the queue, about."""
+        places = max(1, self.settings.workers * self.settings.slots)
+        return max(1, min(600, round(self.dispatcher.seconds_per_job / places)))
+
+    async def _known(self, key: str | None) -> Job | None:
+        if self.stopping:
+            raise Refused("stopping", "the server is about to end", retry_s=10)
+        return await run_in_threadpool(self.store.by_key, key) if key else None
+
+    def _not_full(self) -> None:
+        counts = self.store.counts()
+        waiting = counts.get(WAITING, 0) + counts.get(FETCHING, 0) + self._uploads
+        if waiting >= self.settings.queue:
+            raise Refused("queue_full", f"{waiting} jobs wait, as many as may", retry_s=self.retry_s())
+
+    @contextmanager
+    def _uploading(self) -> Iterator[None]:
+        if self._uploads >= self.settings.uploads:
+            raise Refused("queue_full", "too many files are being received", retry_s=self.retry_s())
+        self._not_full()
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+
+    async def _promise(self, job: Job, key: str | None) -> Job:
+        promised = await run_in_threadpool(self.store.add, job, key, self.settings.queue)
+        if promised is None:
+            raise Refused("queue_full", f"{self.settings.queue} jobs wait, as many as may", retry_s=self.retry_s())
+        self.dispatcher.wake()
+        return promised
+
+    def _settle(self, id: str) -> None:
+        """An upload is over: its bytes count, or are gone where no job came of it."""
+        self.spool.settle(id)
+        if self.store.get(id) is None:
+            self.spool.drop(id)
+
+    def _fetch(self, job: Job) -> None:
+        task = asyncio.get_running_loop().create_task(self._fetched(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetched(self, job: Job) -> None:
+        folder = self.spool.path(job.id)
+        try:
+            reserve = functools.partial(self.spool.reserve, job.id)
+            _, file, size = await run_in_threadpool(self.fetcher.fetch, job.url or "", folder, reserve)
+            if not await run_in_threadpool(self.store.fetched, job.id, file, size):
+                await run_in_threadpool(self.spool.drop_input, job.id, file)  # cancelled meanwhile
+            self.dispatcher.wake()
+        except Refused as error:
+            log.info("%s: %s", job.id, error)
+            await run_in_threadpool(self.store.end, job.id, "failed", None, error.reason, error.code)
+            self.metrics.ended("failed", error.code, time.time() - job.created)
+        finally:
+            self.spool.settle(job.id)
+        self.hub.tell(job.id, None)
+
+
+def _event(kind: str, value: dict[str, Any]) -> str:
+    return f"event: {kind}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _hashed(key: str | None) -> str | None:
+    """What is kept of an Idempotency-Key.
+
+    Raises:
+        Refused: it could be guessed, and with it somebody's job.
+    """
+    if key is None:
+        return None
+    if not 16 <= len(key) <= MAX_KEY:
+        raise Refused("invalid", f"Idempotency-Key: expected 16 to {MAX_KEY} random characters, got {len(key)}")
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
