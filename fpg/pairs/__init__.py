@@ -6,8 +6,9 @@ can be imported from here are loaded when they are first asked for, because most
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fpg.common.lazy import lazy
 
 if TYPE_CHECKING:
     from fpg.pairs.batch import PreparedBatch, PreparedPair, SelfBlend, collate_pairs, prepare_pair
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from fpg.pairs.draws import AugmentConfig, PairParams, draw_pair
     from fpg.pairs.opencv import make_pair
     from fpg.pairs.pairs import Pairs
-
-_MODULES = {
-    "batch": ("PreparedBatch", "PreparedPair", "SelfBlend", "collate_pairs", "prepare_pair"),
-    "dataset": ("Faces", "SelfBlendDataset"),
-    "draws": ("AugmentConfig", "PairParams", "draw_pair"),
-    "opencv": ("make_pair",),
-    "pairs": ("Pairs",),
-}
 
 __all__ = [
     "AugmentConfig",
@@ -39,13 +32,20 @@ __all__ = [
     "prepare_pair",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"fpg.pairs.{module}"), name)
-    raise AttributeError(f"module 'fpg.pairs' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "AugmentConfig": "draws",
+        "Faces": "dataset",
+        "PairParams": "draws",
+        "Pairs": "pairs",
+        "PreparedBatch": "batch",
+        "PreparedPair": "batch",
+        "SelfBlend": "batch",
+        "SelfBlendDataset": "dataset",
+        "collate_pairs": "batch",
+        "draw_pair": "draws",
+        "make_pair": "opencv",
+        "prepare_pair": "batch",
+    },
+)
