@@ -33,7 +33,7 @@ from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
-from fpg.record.run import RunRecord, command_line, now, record_model
+from fpg.record.run import RunRecord, card_of, command_line, now, record_model
 from fpg.record.schema import SCHEMA
 from fpg.record.spool import Spool, write_results
 from fpg.runtime.face_engines import engine_analyzer
@@ -124,7 +124,7 @@ class _Session:
 
     def _take(self, place: Place, name: Path | str | None, result: Judgement, extra: dict[str, Any] | None = None) -> None:
         """A result: drawn, kept, shown. What cannot be drawn is a failure of its own, beside the verdict."""
-        lost = self.overlays.draw(name, result) if self.overlays is not None and name is not None else []
+        lost = self.overlays.draw(name, result, self.screen.notice) if self.overlays is not None and name is not None else []
         self.results.add(place, result, extra)
         self.screen.result(result)
         for error in lost:
@@ -252,9 +252,10 @@ def _write(session: _Session, record: RunRecord) -> None:
     if arguments.report or arguments.pdf:
         details = results.with_pictures(session.detector.judge)
         threshold = session.detector.threshold
+        cards = [card_of(loaded.model.path) for loaded in session.models]
 
         def report(path: str | os.PathLike[str]) -> None:
-            write_detect_report(path, results, details, described, protocol, threshold, record.to_json())
+            write_detect_report(path, results, details, described, protocol, threshold, record.to_json(), cards)
 
         if arguments.report:
             report(arguments.report)
