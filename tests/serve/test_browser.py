@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,12 @@ from typing import Any
 import makers
 import pretending
 import pytest
+from browser import axe_script
+from browser import browser as find_chromium
 from serving import Running, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 PATIENCE_MS = 60_000
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
@@ -39,8 +36,9 @@ def pretending_limits() -> Any:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    installed = find_chromium()
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=installed, args=FLAGS)
         yield chromium
         chromium.close()
 
@@ -230,13 +228,10 @@ def test_with_a_token(browser: Any, tmp_path: Path) -> None:
         context.close()
 
 
-AXE = os.environ.get("FPG_AXE") or str(Path(__file__).parents[2] / "build/axe/package/axe.min.js")
-
-
-@pytest.mark.skipif(not Path(AXE).is_file(), reason="axe-core is not there: scripts/axe.sh fetches it (npm), or FPG_AXE names axe.min.js")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_nothing(browser: Any, server: Running, tmp_path: Path, scheme: str, width: int) -> None:
+    axe_script()  # or the test is skipped
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True)
     context.set_default_timeout(PATIENCE_MS)
     page = opened(context, server)
@@ -255,7 +250,7 @@ def test_axe_finds_nothing(browser: Any, server: Running, tmp_path: Path, scheme
 
 def violations(page: Any) -> list[str]:
     if not page.evaluate("'axe' in window"):
-        page.add_script_tag(path=AXE)
+        page.add_script_tag(content=axe_script())
     answer = page.evaluate("axe.run()")
     return [f"{rule['id']}: {rule['help']}: {node['html']}" for rule in answer["violations"] for node in rule["nodes"]]
 
