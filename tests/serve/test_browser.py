@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ def upload(page: Any, path: Path) -> None:
     page.locator("#file").set_input_files(str(path))
 
 
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression is true; asked from here, as the page may evaluate no text."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
 def title(page: Any, text: str) -> None:
     sync_api.expect(page.locator("#result-title")).to_contain_text(text, timeout=PATIENCE_MS)
 
@@ -87,7 +96,7 @@ def test_upload_progress_and_result(page: Any, server: Running, tmp_path: Path) 
     upload(page, clip(tmp_path))
     sync_api.expect(page.locator("#status")).to_contain_text(re.compile("frame [0-9]+ of 12.*score so far 0"))
     sync_api.expect(page.locator("#preview")).to_be_visible()
-    page.wait_for_function("document.getElementById('preview').currentTime > 0")
+    until(page, "document.getElementById('preview').currentTime > 0")
     title(page, "clip.mp4: Moderate evidence of manipulation")
     assert page.evaluate("document.activeElement.id") == "result-title"
     assert page.locator("#words").inner_text() == pretending.FINDING["text"]  # as text, not as markup
@@ -98,7 +107,7 @@ def test_upload_progress_and_result(page: Any, server: Running, tmp_path: Path) 
     sync_api.expect(page.locator("#frame-caption")).to_contain_text("Frame 4 at 0.4 s")
     before = page.evaluate("document.getElementById('frame').toDataURL()")
     page.locator("#show-map").uncheck()
-    page.wait_for_function(f"document.getElementById('frame').toDataURL() !== {json.dumps(before)}")
+    until(page, f"document.getElementById('frame').toDataURL() !== {json.dumps(before)}")
     assert page.locator("#faces li").count() == 1
     assert page.locator("#history li").count() == 1
 
