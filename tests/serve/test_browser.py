@@ -98,7 +98,7 @@ def test_upload_progress_and_result(page: Any, server: Running, tmp_path: Path) 
     sync_api.expect(page.locator("#preview")).to_be_visible()
     until(page, "document.getElementById('preview').currentTime > 0")
     title(page, "clip.mp4: Moderate evidence of manipulation")
-    assert page.evaluate("document.activeElement.id") == "result-title"
+    assert page.evaluate("[document.activeElement.id, document.activeElement.className]") == ["result-title", "fake"]
     assert page.locator("#words").inner_text() == pretending.FINDING["text"]  # as text, not as markup
     limits = page.locator("#limits li").all_inner_texts()
     assert limits == [pretending.FINDING["limits"][0]["text"]]
@@ -110,6 +110,13 @@ def test_upload_progress_and_result(page: Any, server: Running, tmp_path: Path) 
     until(page, f"document.getElementById('frame').toDataURL() !== {json.dumps(before)}")
     assert page.locator("#faces li").count() == 1
     assert page.locator("#history li").count() == 1
+
+
+def test_a_model_without_calibration_stamps_nothing(page: Any, tmp_path: Path) -> None:
+    upload(page, clip(tmp_path, b"uncalibrated"))
+    title(page, "clip.mp4: Judged fake: score 0.61")
+    sync_api.expect(page.locator("#faces li")).to_have_count(1)
+    assert page.locator("#result .real, #result .fake").count() == 0
 
 
 def test_downloads(page: Any, server: Running, tmp_path: Path) -> None:
