@@ -8,8 +8,8 @@ schedule that ends where they do. OUT/model.safetensors (16 bits, with its sidec
 OUT/train.csv has the steps. When time runs out all the same, the run ends as on SIGTERM: after a checkpoint.
 
 `--pairs gpu` (default) makes pairs on the training device, which leaves out what needs filters and encoders (`augment.donor`, `retexture`
-and `degrade`); `workers` keeps those but the video encoders where PyAV is not there. `--weights` are first weights of the backbone. No
-reader of videos or photographs is needed (PyAV, pillow-heif): crops are read by OpenCV.
+and `degrade`); `workers` keeps those but the video encoders where PyAV is not there. `--weights` are first weights of the backbone. With
+benchmarks/bare on PYTHONPATH no reader of videos or photographs is needed (PyAV, pillow-heif): crops are read by OpenCV.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import csv
 import dataclasses
-import importlib
 import itertools
 import json
 import math
@@ -36,34 +35,18 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import av
+import torch
 import yaml
 
-READERS = ("av", "av.container", "pillow_heif")
+from fpg.common.errors import FpgError, UsageError
+from fpg.models.detector import Detector, save_detector
+from fpg.train.config import TrainConfig
+from fpg.train.loop import train
+
 ROOT = Path(__file__).resolve().parents[1]
 LOSSES = ("loss", "classification", "similarity", "quality")
 FIELDS = ("step", "epoch", *LOSSES, "refined", "images_per_s", "data_wait", "pairs_share", "lr", "val_auc", "val_loss")
-
-
-def without_readers() -> bool:
-    """Let fpg be imported where packages are missing that it reads videos and photographs with; whether they are."""
-    try:
-        for name in READERS:
-            importlib.import_module(name)
-    except ImportError:
-        for name in READERS:
-            sys.modules[name] = MagicMock(name=name)
-        return True
-    return False
-
-
-NO_READERS = without_readers()
-
-import torch  # noqa: E402
-
-from fpg.common.errors import FpgError, UsageError  # noqa: E402
-from fpg.models.detector import Detector, save_detector  # noqa: E402
-from fpg.train.config import TrainConfig  # noqa: E402
-from fpg.train.loop import train  # noqa: E402
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -123,7 +106,7 @@ def configured(args: argparse.Namespace, data: Path, scratch: Path) -> TrainConf
     if args.pairs == "gpu":
         for name in ("donor", "retexture", "degrade"):
             augment[name] = {**augment.get(name, {}), "probability": 0.0}
-    elif NO_READERS:
+    elif isinstance(av, MagicMock):  # benchmarks/bare
         augment["degrade"] = {**augment.get("degrade", {}), "video_probability": 0.0}
     if args.weights:
         values.setdefault("model", {})["pretrained"] = str(args.weights)

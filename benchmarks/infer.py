@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, help="trained weights; default: random ones")
     parser.add_argument("--backbone", default="tf_efficientnet_b4", help="without --checkpoint")
     parser.add_argument("--size", type=int, default=380, help="without --checkpoint")
-    parser.add_argument("--batches", type=_numbers, help="default 1,8,32, on a GPU also 64")
+    parser.add_argument("--batches", type=lambda text: tuple(map(int, text.split(","))), help="default 1,8,32, on a GPU also 64")
     parser.add_argument("--rounds", type=int, help="default 5, on a GPU 30")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: torch's choice")
     parser.add_argument("--only", default="", help="engines whose name contains this, beside torch eager")
@@ -112,10 +112,6 @@ def main(argv: list[str] | None = None) -> int:
     else:
         show(cases, setting, left_out)
     return 0
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 def random_detector(folder: Path, backbone: str, size: int) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,9 +64,40 @@ def test_every_engine_of_the_cpu_is_compared(capsys: pytest.CaptureFixture[str],
         assert len(list(csv.DictReader(file))) == len(result["cases"])
 
 
+def test_frames_are_judged_where_the_engine_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    assert main(["--frames", "--only", "nothing", "--csv", str(rows), *SMALL]) == 0
+    with rows.open() as file:
+        names = [row["name"] for row in csv.DictReader(file)]
+    assert [name for name in names if "frames" in name] == [
+        f"frames cut on the device, torch fp32, batch {batch} vs cut on the host" for batch in (1, 3)
+    ]
+    assert main(["--json", "--seconds", "0", "--only", "nothing", *SMALL]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["cases"] == []
+    assert result["left_out"] == {f"torch eager fp32, batch {batch}": "no time was left for it" for batch in (1, 3)}
+
+
 def test_the_suite_refuses_parts_that_it_does_not_have(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", str(SUITE), "nonsense"], env={"PATH": "/usr/bin:/bin", "OUT": str(tmp_path)}, capture_output=True, text=True
     )
     assert done.returncode == 2
     assert "no part nonsense" in done.stderr
+
+
+def test_the_suite_says_what_there_is_no_time_or_nothing_for(tmp_path: Path) -> None:
+    environment = {**os.environ, "OUT": str(tmp_path), "PYTHON": sys.executable, "FPG_SUITE_DEVICE": "cpu", "FPG_SUITE_SECONDS": "3"}
+    for name in ("FPG_SUITE_FACES", "FPG_SUITE_CLIP"):
+        environment.pop(name, None)
+    done = subprocess.run(["bash", str(SUITE), "train", "measure"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (tmp_path / "suite.csv").open() as file:
+        rows = [(row["part"], row["step"], row["result"], row["detail"]) for row in csv.DictReader(file)]
+    late = "no time was left for it"
+    assert rows == [
+        ("train", "train", "not run", "FPG_SUITE_FACES names no faces"),
+        *(("measure", step, "not run", late) for step in ("step", "infer-b4", "infer-start")),
+        ("measure", "clip", "not run", "FPG_SUITE_CLIP names no folder of benchmarks/clip.py"),
+    ]
+    assert (tmp_path / "machine.txt").read_text().startswith("rehearsal on a CPU")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
-from step import PARTS, flops, main
+from flops import flops
+from step import PARTS, main
 from torch import nn
 
 SMALL = ["--backbone", "test_efficientnet", "--size", "64", "--batch", "4", "--rounds", "2", "--threads", "1"]
@@ -46,6 +50,24 @@ def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("fpg / plain, test_efficientnet at 64", "released / ours", "share of the step: perception", "coin on"):
         assert text in out
     assert "quality network" not in out
+
+
+@pytest.mark.parametrize(("options", "reason"), [(["--seconds", "0"], "no time was left for it"), ([], ".")])
+def test_a_way_that_cannot_be_gone_here_is_a_row_with_its_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], reason: str
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("graphs can be captured here")
+    rows = tmp_path / "step.csv"
+    assert main([*SMALL, "--no-quality", "--graphs", "--csv", str(rows), *options]) == 0
+    with rows.open() as file:
+        found = list(csv.DictReader(file))
+    names = ["fpg / plain", "released / ours", "fpg / plain"]
+    assert [row["name"].split(",")[0] for row in found] == names
+    assert found[2]["name"] == "fpg / plain, test_efficientnet at 64, perception as CUDA graphs"
+    assert [bool(row["left_out"]) for row in found] == [False, False, True]
+    assert re.search(reason, found[2]["left_out"])
+    assert "not measured: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("groups", [1, 4])

@@ -94,8 +94,14 @@ def test_a_recipe_is_filled_in_by_name() -> None:
         gpu_train.filled(TrainConfig(out=""), {"optim": {"speed": 1}}, "")
 
 
-def test_the_rehearsal_hides_what_a_bare_image_lacks() -> None:
-    folder = Path(gpu_train.__file__).parent / "rehearsal"
-    code = "import fpg.guidance.guide, fpg.engines.torch\ntry:\n import av\nexcept ImportError as error:\n print(error)"
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True)
-    assert "No module named 'av' (hidden by the rehearsal)" in done.stdout, done.stderr
+@pytest.mark.parametrize("hidden", ["", "1"])
+def test_a_bare_image_trains_and_a_rehearsal_looks_like_one(hidden: str) -> None:
+    folder = Path(gpu_train.__file__).parent / "bare"
+    code = "import gpu_train, av\ntry:\n import openvino\nexcept ImportError as error:\n print(error)\nprint(type(av).__name__)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)]), "FPG_HIDE_PACKAGES": hidden}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if hidden:
+        assert done.stdout.splitlines() == ["No module named 'openvino' (hidden by the rehearsal)", "MagicMock"]
+    else:
+        assert done.stdout.splitlines() == ["module"]
