@@ -39,6 +39,8 @@ MARGINS = 1.25
 """Width of the detection crop in widths of the face."""
 SAMPLE = 200
 """Crops by which a quality is judged."""
+MANIFEST_ROW = 800
+"""Bytes that a face takes in the manifest, at most: most of it are landmarks."""
 STEP = 16
 """Landmarks and boxes are kept in parts of a pixel of this size: that compresses."""
 
@@ -79,7 +81,8 @@ def pack(prepared: Path, tar: Path, size: int, frames: dict[str, int], limit: in
         raise InputError(prepared, "has no real faces in the splits train and val")
     sample = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int))]
     for quality in QUALITIES:
-        expected = sum(_in_tar(len(encoded(prepared, row, size, quality)[0])) for row in sample) / len(sample) * len(rows)
+        mean = sum(_in_tar(len(encoded(prepared, row, size, quality)[0])) for row in sample) / len(sample)
+        expected = len(rows) * (mean + MANIFEST_ROW)
         if expected > limit:
             continue
         written = write(prepared, tar, size, rows, quality)
