@@ -12,8 +12,22 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class JobOptions(TypedDict, total=False):
+    """What a job may ask for; see the server's `/openapi.json`."""
+
+    frames: int | str | None
+    """A number, or `all`."""
+    every: int | None
+    threshold: float | None
+    outputs: str | None
+    """Names with commas."""
 
 
 class ServerError(Exception):
@@ -41,9 +55,9 @@ class Client:
         """Wait until the server would judge a job."""
         self._try("GET", "/readyz")
 
-    def submit(self, path: str | os.PathLike[str], **options: Any) -> dict[str, Any]:
+    def submit(self, path: str | os.PathLike[str], **options: Unpack[JobOptions]) -> dict[str, Any]:
         """Submit a file; `options`: frames, every, threshold, outputs (names with commas). The job."""
-        return self._upload("/v1/jobs", path, options, {"Idempotency-Key": secrets.token_hex(16)})
+        return self._upload("/v1/jobs", path, dict(options), {"Idempotency-Key": secrets.token_hex(16)})
 
     def job(self, id: str) -> dict[str, Any]:
         """State, progress and result of a job."""
@@ -62,7 +76,7 @@ class Client:
             time.sleep(every_s)
         return job
 
-    def judge(self, path: str | os.PathLike[str], **options: Any) -> dict[str, Any]:
+    def judge(self, path: str | os.PathLike[str], **options: Unpack[JobOptions]) -> dict[str, Any]:
         """Submit a file and wait: the document that `fpg-detect --json` writes.
 
         Raises:

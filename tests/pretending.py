@@ -8,7 +8,7 @@ from typing import Any
 
 import makers
 import numpy as np
-from serving import RECORD
+from obedient import RECORD
 
 from fpg.common.errors import InputError
 from fpg.runtime.judgement import FaceScore, FrameScore, Judgement, conclude

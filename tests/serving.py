@@ -1,13 +1,10 @@
-"""A server in this process for tests, with a judge that does what a file's first line says, and requests as attackers write them."""
+"""A server in this process for tests, and requests as attackers write them."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import importlib.metadata
-import os
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,91 +14,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
+from obedient import DESCRIPTION, load
 
 from fpg.client import Client
-from fpg.data.encode import write_video
-from fpg.data.video import read_image
-from fpg.record.run import ModelRecord, RunRecord, source
 from fpg.serve.confine import Limits
-from fpg.serve.document import document
 from fpg.serve.fetch import Fetcher
 from fpg.serve.job import Task
 from fpg.serve.run import prepared, serve
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
-from fpg.serve.worker import Outcome, Tell
 from fpg.serve.workers import Event, Executor, Workers
 
-RECORD = RunRecord((ModelRecord("obedient", None, {}, None),), {}, ("fpg-serve",), folder="", fpg=source("fpg-serve")).to_json()
-DESCRIPTION: dict[str, Any] = {
-    "record": RECORD,
-    "model": {"file": "obedient", "warnings": []},
-    "protocol": {"unit": "video"},
-    "threshold": 0.5,
-}
 LIMITS = Limits(memory=4 * 2**30, cpu_s=60, file_bytes=2**20)
-
-
-class Obedient:
-    """A judge that obeys the input: `sleep SECONDS`, `die`, `die-once FILE`, `hang`, `allocate BYTES`, `spin SECONDS`, `connect HOST PORT`,
-    `execute`, `write BYTES`, `raise TEXT`; several with semicolons. The answer says what came of each."""
-
-    description = DESCRIPTION
-
-    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
-        said = []
-        orders = Path(task.path).read_bytes().split(b"\n")[0].decode("latin-1").split(";")
-        for number, order in enumerate(filter(str.strip, orders)):
-            tell({"stage": "judging", "frames": number, "total": len(orders), "score": None})
-            try:
-                said.append(_obey(order, task, cancelled))
-            except (OSError, MemoryError, subprocess.SubprocessError) as error:
-                said.append(f"{type(error).__name__}: {error}")
-        error = ("was cancelled", "cancelled") if cancelled.is_set() else (None, None)
-        result = {
-            "input": task.name,
-            "score": None if error[0] else 0.25,
-            "said": said,
-            "path": task.path,
-            "warnings": [],
-            "error": error[0],
-        }
-        return Outcome(document(RECORD, self.description["model"], self.description["protocol"], [result]), *error, {"network": (1, 0.01)})
-
-
-def _obey(order: str, task: Task, cancelled: threading.Event) -> str:
-    word, *rest = order.split()
-    if word == "sleep":
-        cancelled.wait(float(rest[0]))
-    elif word == "hang":
-        threading.Event().wait()
-    elif word == "die":
-        os._exit(3)
-    elif word == "die-once":
-        if not os.path.exists(rest[0]):
-            Path(rest[0]).touch()
-            os._exit(3)
-    elif word == "allocate":
-        return f"{len(bytearray(int(rest[0])))}"
-    elif word == "spin":
-        until = time.process_time() + float(rest[0])
-        while time.process_time() < until:
-            pass
-    elif word == "connect":
-        socket.create_connection((rest[0], int(rest[1])), timeout=5).close()
-    elif word == "execute":
-        subprocess.run(["true"], check=True)
-    elif word == "write":
-        (Path(task.folder) / "frames.json").write_bytes(bytes(int(rest[0])))
-    elif word == "raise":
-        raise ValueError(" ".join(rest))
-    return "done"
-
-
-def load() -> Obedient:
-    """A `fpg.serve.worker.Setup`."""
-    return Obedient()
 
 
 @dataclass
@@ -205,6 +129,11 @@ def serving(
 
 def face_clip(folder: Path) -> Path:
     """A short video of a face that scikit-image carries."""
+    import numpy as np
+
+    from fpg.data.encode import write_video
+    from fpg.data.video import read_image
+
     image = read_image(str(importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")))
     write_video(folder / "clip.mp4", (np.ascontiguousarray(image[i : i + 400, i : i + 400]) for i in range(12)), fps=25)
     return folder / "clip.mp4"

@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "export": {"common", "models", "engines"},
     "serve": {"common", "runtime", "engines", "faces", "data", "record"},
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"}
-    | {"record", "serve"},
+    | {"record", "serve", "findings"},
 }
 EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 

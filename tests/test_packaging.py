@@ -22,7 +22,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-SOURCES = [".py", ".md", ".txt", ".sh", ".toml", ".yaml", ".ipynb", ".cpp", ".h"]
+SOURCES = [".py", ".md", ".txt", ".toml", ".yaml", ".ipynb", ".cpp", ".h"]
 ADVICE = re.compile(r"pip(?:3)? (?:[-'\w=. ]*? )?install ([^`\n]*)")
 
 
@@ -89,6 +89,12 @@ def test_every_advice_installs_something_that_fpg_declares() -> None:
                 wrong += [f"{path.relative_to(ROOT)}:{number}: {fault}" for fault in faults(match.group(1))]
     assert wrong == []
     assert seen > 15
+
+
+def test_messages_work_outside_a_checkout() -> None:
+    for path in sorted((ROOT / "fpg").rglob("*.py")):
+        if path.name != "packages.py":
+            assert "install '.[" not in path.read_text(encoding="utf-8"), f"{path}: take fpg.common.packages.install_extra"
 
 
 @pytest.mark.parametrize(

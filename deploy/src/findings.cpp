@@ -113,6 +113,15 @@ void near_threshold(double score, const Interval& interval, double threshold, st
   found.push_back(limit_of("near_threshold", std::abs(score - threshold), reach));
 }
 
+void part_stands_out(double score, double threshold, const std::vector<TrackScore>& tracks, std::vector<Limit>& found) {
+  const double counts = std::log(findings_tables()["odds"]["moderate"].get<double>());
+  double most = 0;
+  for (const TrackScore& track : tracks) {
+    for (const Segment& part : track.segments) most = std::max(most, part.stands_out_by.value_or(0));
+  }
+  if (score < threshold && most >= counts) found.push_back(limit_of("part_stands_out", most, counts));
+}
+
 void tracks_disagree(const std::vector<TrackScore>& tracks, double threshold, std::vector<Limit>& found) {
   const TrackScore *low = nullptr, *high = nullptr;
   int known = 0;
@@ -244,7 +253,7 @@ std::vector<TrackScore> Judgement::tracks() const {
   std::vector<TrackScore> result;
   for (const auto& [number, track] : seen) {
     double sum = 0;
-    for (const double score : track.scores) sum += score;
+    for (const double one : track.scores) sum += one;
     TrackScore found;
     found.track = number;
     found.frames = static_cast<int64_t>(track.scores.size());
@@ -323,6 +332,7 @@ std::optional<Finding> Judgement::finding() const {
   found.interval = mean_interval(scores);
   condition_limits(*seen, judged_by, found.limits);
   near_threshold(*score, found.interval, threshold, found.limits);
+  part_stands_out(*score, threshold, faces, found.limits);
   tracks_disagree(faces, threshold, found.limits);
   const bool apart = models_disagree(by, found.limits);
   std::string remark;

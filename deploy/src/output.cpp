@@ -43,6 +43,11 @@ json stream_of(const Judgement& judgement) {
   return value;
 }
 
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json();
+}
+
 json interval_of(const Interval& interval) { return interval ? json(*interval) : json(); }
 
 json finding_of(const Judgement& judgement) {
@@ -97,6 +102,8 @@ json track_of(const TrackScore& track) {
   for (const Segment& segment : track.segments) {
     segments.push_back(part_of(segment));
     segments.back()["score"] = segment.score;
+    segments.back()["reaches_threshold"] = segment.reaches_threshold;
+    segments.back()["stands_out_by"] = or_null(segment.stands_out_by);
   }
   return {{"track", track.track},
           {"score", track.score},
@@ -106,11 +113,6 @@ json track_of(const TrackScore& track) {
           {"interval", interval_of(track.interval)},
           {"level", track.level},
           {"segments", segments}};
-}
-
-template <class T>
-json or_null(const std::optional<T>& value) {
-  return value ? json(*value) : json();
 }
 
 json media_of(const std::optional<MediaInfo>& media) {

@@ -107,6 +107,14 @@ void parts(const Values& values, const Values& times, size_t start, size_t end, 
   }
 }
 
+// How far the mean of a part lies above that of the rest; nothing without a rest.
+std::optional<double> stands_out_by(const Values& odds, const Range& part) {
+  Values rest(odds.begin(), odds.begin() + static_cast<std::ptrdiff_t>(part.first));
+  rest.insert(rest.end(), odds.begin() + static_cast<std::ptrdiff_t>(part.second), odds.end());
+  if (rest.empty()) return std::nullopt;
+  return block_mean(odds, part.first, part.second) - block_mean(rest, 0, rest.size());
+}
+
 }  // namespace
 
 Interval mean_interval(const std::vector<double>& scores) {
@@ -136,8 +144,10 @@ std::vector<Segment> find_segments(const std::vector<double>& scores, const std:
   for (const double score : scores) odds.push_back(log_odds(score));
   std::vector<Range> ranges, suspicious;
   parts(odds, times, 0, odds.size(), ranges);
+  const double counts = std::log(findings_tables()["odds"]["moderate"].get<double>());
   for (Range range : ranges) {
-    if (block_mean(scores, range.first, range.second) < threshold) continue;
+    const std::optional<double> apart = stands_out_by(odds, range);
+    if (block_mean(scores, range.first, range.second) < threshold && !(apart && *apart >= counts)) continue;
     if (!suspicious.empty() && suspicious.back().second == range.first) {
       range.first = suspicious.back().first;
       suspicious.pop_back();
@@ -146,7 +156,9 @@ std::vector<Segment> find_segments(const std::vector<double>& scores, const std:
   }
   std::vector<Segment> found;
   for (const auto& [a, b] : suspicious) {
-    found.push_back({times[a], times[b - 1], indices[a], indices[b - 1], static_cast<int64_t>(b - a), block_mean(scores, a, b)});
+    const double score = block_mean(scores, a, b);
+    found.push_back({times[a], times[b - 1], indices[a], indices[b - 1], static_cast<int64_t>(b - a), score, score >= threshold,
+                     stands_out_by(odds, {a, b})});
   }
   return found;
 }

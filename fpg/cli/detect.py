@@ -33,13 +33,12 @@ from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
-from fpg.findings.tables import TABLES
-from fpg.record.run import RunRecord, command_line, now, record_model
+from fpg.record.run import RunRecord, card_of, command_line, now, record_model
 from fpg.record.schema import SCHEMA
 from fpg.record.spool import Spool, write_results
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import is_url
-from fpg.runtime.judgement import FACES, Judgement, describe_model, describe_protocol, printable
+from fpg.runtime.judgement import Judgement, describe_judging, describe_model, printable
 from fpg.runtime.judging import Analyzer
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
@@ -125,7 +124,7 @@ class _Session:
 
     def _take(self, place: Place, name: Path | str | None, result: Judgement, extra: dict[str, Any] | None = None) -> None:
         """A result: drawn, kept, shown. What cannot be drawn is a failure of its own, beside the verdict."""
-        lost = self.overlays.draw(name, result) if self.overlays is not None and name is not None else []
+        lost = self.overlays.draw(name, result, self.screen.notice) if self.overlays is not None and name is not None else []
         self.results.add(place, result, extra)
         self.screen.result(result)
         for error in lost:
@@ -240,11 +239,8 @@ def _write(session: _Session, record: RunRecord) -> None:
     """The files that were asked for."""
     arguments, results, options = session.arguments, session.results, session.options
     described = [describe_model(loaded.engine.spec, loaded.model.name) for loaded in session.models]
-    protocol = describe_protocol(options["frames"], options["every"], options["decode"], session.models[0].engine.spec.crop)
-    protocol |= {"faces": FACES, "min_face": arguments.min_face}
-    protocol |= {name: TABLES[name]["text"] for name in ("segments", "intervals", "shots")}
-    if len(described) > 1:
-        protocol["fusion"] = TABLES["fusion"]["text"]
+    crop, count = session.models[0].engine.spec.crop, len(described)
+    protocol = describe_judging(options["frames"], options["every"], options["decode"], crop, min_face=arguments.min_face, models=count)
     if arguments.json:
         head: dict[str, Any] = {"schema": SCHEMA, "record": record.to_json(), "model": described[0]}
         head |= {"models": described} if len(described) > 1 else {}
@@ -256,9 +252,10 @@ def _write(session: _Session, record: RunRecord) -> None:
     if arguments.report or arguments.pdf:
         details = results.with_pictures(session.detector.judge)
         threshold = session.detector.threshold
+        cards = [card_of(loaded.model.path) for loaded in session.models]
 
         def report(path: str | os.PathLike[str]) -> None:
-            write_detect_report(path, results, details, described, protocol, threshold, record.to_json())
+            write_detect_report(path, results, details, described, protocol, threshold, record.to_json(), cards)
 
         if arguments.report:
             report(arguments.report)

@@ -119,7 +119,7 @@ def _add_looking(p: argparse.ArgumentParser) -> None:
         f"too (default there: {LIVE_S:g})",
     )
     p.add_argument("--watch", metavar="FOLDER", help="judge what is in a folder and what arrives in it, until Ctrl-C")
-    p.add_argument("--c2pa-anchors", metavar="PEM", help="certificates to trust in Content Credentials (pip install '.[c2pa]')")
+    p.add_argument("--c2pa-anchors", metavar="PEM", help="certificates to trust in Content Credentials (needs c2pa-python)")
 
 
 def check(arguments: argparse.Namespace) -> None:

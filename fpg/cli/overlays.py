@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fpg.common.errors import InputError, UsageError
@@ -50,11 +50,11 @@ class Overlays:
                 return candidate
         raise AssertionError("there is always a number more")
 
-    def draw(self, name: Path | str, result: Judgement) -> list[InputError]:
-        """Draw a judgement; what cannot be drawn is an error of its own, beside the verdict."""
+    def draw(self, name: Path | str, result: Judgement, tell: Callable[[str], object]) -> list[InputError]:
+        """Draw a judgement, telling of lost sound; what cannot be drawn is an error of its own, beside the verdict."""
         if result.frames:
             try:
-                write_overlay(self.path(name), result)
+                write_overlay(self.path(name), result, tell)
             except InputError as error:
                 return [error]
         return []

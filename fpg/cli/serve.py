@@ -14,6 +14,7 @@ from fpg.cli.model_option import add_model
 from fpg.cli.options import add_timeout
 from fpg.common.console import one_line
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
+from fpg.common.packages import install_extra
 from fpg.common.source import commit
 
 EXAMPLES = """examples:
@@ -128,7 +129,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         from fpg.serve.run import log_to_stderr, serve
         from fpg.serve.settings import Settings, default_spool
     except ImportError as error:
-        raise MissingDependencyError(f"fpg-serve needs FastAPI and others: pip install '.[serve]' ({error})") from error
+        raise MissingDependencyError(f"fpg-serve needs FastAPI and others: {install_extra('serve')} ({error})") from error
     from fpg.serve.confine import Limits
     from fpg.serve.judging import Loading
     from fpg.serve.ray_replicas import Cluster, RayReplicas

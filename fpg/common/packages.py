@@ -23,6 +23,7 @@ EXTRAS = {
     "tensorrt-rtx": "TensorRT for RTX GPUs",
     "gpu-video": "decoding on a GPU",
     "ray": "preparation on several machines",
+    "serve": "judging over HTTP (fpg-serve)",
     "c2pa": "reading Content Credentials",
     "wandb": "tracking runs with Weights & Biases",
     "docs": "building the documentation",

@@ -9,7 +9,7 @@ from typing import Any
 from fpg.findings.fusion import models_disagree
 from fpg.findings.intervals import Interval, mean_interval
 from fpg.findings.limits import HIGH, Conditions, Limit, condition_limits, near_threshold, tracks_disagree
-from fpg.findings.segments import Segment, find_segments
+from fpg.findings.segments import STANDS_OUT, Segment, find_segments
 from fpg.findings.strength import (
     INCONCLUSIVE,
     NOT_CALIBRATED,
@@ -146,6 +146,7 @@ def conclude_finding(
     """
     interval = mean_interval(frame_scores)
     limits = condition_limits(conditions, _usual(models)) + near_threshold(score, interval, threshold)
+    limits += part_stands_out(score, threshold, tracks)
     limits += tracks_disagree([(track.score, track.interval) for track in tracks], threshold)
     apart = models_disagree([model.score for model in models], [model.threshold for model in models])
     limits += apart
@@ -155,6 +156,13 @@ def conclude_finding(
     level = weakened(level, sum(limit.weakens for limit in limits))
     text = _paragraph(level, score, threshold, interval, limits, tracks, models, remark)
     return Finding(level, interval, tuple(limits), text)
+
+
+def part_stands_out(score: float, threshold: float, tracks: Sequence[Track]) -> list[Limit]:
+    """Whether an input below the threshold has a part of a track that stands out: nobody should call it unsuspicious."""
+    apart = [part.stands_out_by for track in tracks for part in track.segments if part.stands_out_by is not None]
+    most = max(apart, default=0.0)
+    return [Limit("part_stands_out", most, STANDS_OUT)] if score < threshold and most >= STANDS_OUT else []
 
 
 def _level(score: float, threshold: float, models: Sequence[Model]) -> tuple[str, str]:

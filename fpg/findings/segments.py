@@ -1,4 +1,4 @@
-"""When a face is suspicious: the parts of a track whose frame scores lie apart from the rest, and reach the threshold.
+"""When a face is suspicious: the parts of a track whose frame scores reach the threshold, or stand out from the rest.
 
 A place of change is looked for with a scan statistic: of all parts of the track (also those at its ends) the one whose mean log-odds
 differ most from the rest, in units of the deviation that is left. It counts beyond a bound that tracks without a change pass in 5 % of
@@ -23,6 +23,8 @@ SHORTEST: int = _T["shortest"]
 """Groups of frames that a part and the rest must have."""
 FEWEST: int = _T["fewest"]
 """Groups below which no change is looked for."""
+STANDS_OUT = math.log(TABLES["odds"]["moderate"])
+"""Log-odds by which a part stands out: the ratio that is called moderate evidence."""
 SECONDS: float = _T["seconds"]
 """Frames closer together than this are taken together."""
 MOST: int = _T["most"]
@@ -40,6 +42,10 @@ class Segment:
     frames: int
     score: float
     """Mean over its frames."""
+    reaches_threshold: bool
+    """Whether the score does; else the part stands out from the rest of its track."""
+    stands_out_by: float | None
+    """Mean log-odds of its frames over those of the rest; None of a whole track."""
 
 
 def find_segments(scores: Sequence[float], times: Sequence[float], indices: Sequence[int], threshold: float) -> tuple[Segment, ...]:
@@ -52,13 +58,28 @@ def find_segments(scores: Sequence[float], times: Sequence[float], indices: Sequ
         threshold: mean score from which a part is suspicious.
     """
     values = np.asarray(scores, np.float64)
+    odds = log_odds(values)
     found: list[tuple[int, int]] = []
     for start, end in parts(values, times):
-        if block_mean(values, start, end) >= threshold:
+        apart = stands_out_by(odds, start, end)
+        if block_mean(values, start, end) >= threshold or (apart is not None and apart >= STANDS_OUT):
             if found and found[-1][1] == start:
                 start = found.pop()[0]
             found.append((start, end))
-    return tuple(Segment(times[a], times[b - 1], indices[a], indices[b - 1], b - a, block_mean(values, a, b)) for a, b in found)
+    return tuple(_segment(values, odds, times, indices, part, threshold) for part in found)
+
+
+def _segment(
+    values: np.ndarray, odds: np.ndarray, times: Sequence[float], indices: Sequence[int], part: tuple[int, int], threshold: float
+) -> Segment:
+    (a, b), score = part, block_mean(values, *part)
+    return Segment(times[a], times[b - 1], indices[a], indices[b - 1], b - a, score, score >= threshold, stands_out_by(odds, a, b))
+
+
+def stands_out_by(odds: np.ndarray, start: int, end: int) -> float | None:
+    """How far the mean of `odds[start:end]` lies above that of the rest; None without a rest."""
+    rest = np.concatenate((odds[:start], odds[end:]))
+    return block_mean(odds, start, end) - block_mean(rest, 0, len(rest)) if len(rest) else None
 
 
 def parts(scores: np.ndarray, times: Sequence[float]) -> list[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """Content Credentials (C2PA): who signed a file, and what they say was done to it. A section of its own, no part of any score.
 
-Read by `c2pa-python`, an extra (`pip install '.[c2pa]'`), offline: no manifest, certificate status or list is fetched. Whom to trust is
+Read by `c2pa-python`, the extra `c2pa`, offline: no manifest, certificate status or list is fetched. Whom to trust is
 for the reader to say, by certificates given; without them a signature is checked, and its signer is a name that anybody may claim.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.common.errors import InputError, MissingDependencyError
+from fpg.common.packages import install_extra
 
 NOT_CHECKED, ABSENT, PRESENT, INVALID = "not_checked", "absent", "present", "invalid"
 NOTE = "Content Credentials are no part of the score. Their absence proves nothing: most files carry none, and they are easily removed."
@@ -87,7 +88,7 @@ def read_anchors(path: str | os.PathLike[str]) -> str:
     try:
         import c2pa
     except (ImportError, OSError, RuntimeError) as error:
-        raise MissingDependencyError(f"--c2pa-anchors needs c2pa-python: pip install '.[c2pa]' ({error})") from error
+        raise MissingDependencyError(f"--c2pa-anchors needs c2pa-python: {install_extra('c2pa')} ({error})") from error
     try:
         text = Path(path).read_text(encoding="ascii")
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from typing import Any
 import fpg
 from fpg.common.errors import InputError
 from fpg.common.files import sha256
-from fpg.common.models import CARD, read_card
+from fpg.common.models import CARD, Card, read_card
 from fpg.common.source import commit
 from fpg.common.spec import EngineSpec
 from fpg.record.schema import SCHEMA
@@ -51,37 +51,6 @@ def machine() -> dict[str, Any]:
     return {"system": platform.platform(), "processor": _processor(), "versions": versions}
 
 
-@dataclass(frozen=True)
-class RunRecord:
-    """One run of a program, as it stands in every file that it writes."""
-
-    models: tuple[ModelRecord, ...]
-    settings: Mapping[str, Any]
-    """What was asked for, by the options' names."""
-    command: tuple[str, ...]
-    case: str | None = None
-    """Given by the examiner."""
-    examiner: str | None = None
-    started: str = field(default_factory=lambda: now())
-    ended: str | None = None
-    """UTC, as `2026-11-29T01:42:31Z`."""
-    folder: str = field(default_factory=lambda: _text(os.getcwd()))
-    """In which the program ran: names of inputs may be relative to it."""
-    fpg: Mapping[str, str | None] = field(default_factory=lambda: source("fpg-detect"))
-    platform: Mapping[str, Any] = field(default_factory=lambda: dict(machine()))
-    schema: str = SCHEMA
-
-    def to_json(self) -> dict[str, Any]:
-        """`schema, fpg, platform, started, ended, command, folder, settings, models, case, examiner`."""
-        value = asdict(self)
-        order = ("schema", "fpg", "platform", "started", "ended", "command", "folder", "settings", "models", "case", "examiner")
-        return {key: list(value[key]) if isinstance(value[key], tuple) else value[key] for key in order}
-
-    def at(self, moment: str) -> RunRecord:
-        """The same, ended then."""
-        return replace(self, ended=moment)
-
-
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -101,6 +70,37 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of a program, as it stands in every file that it writes."""
+
+    models: tuple[ModelRecord, ...]
+    settings: Mapping[str, Any]
+    """What was asked for, by the options' names."""
+    command: tuple[str, ...]
+    case: str | None = None
+    """Given by the examiner."""
+    examiner: str | None = None
+    started: str = field(default_factory=now)
+    ended: str | None = None
+    """UTC, as `2026-11-29T01:42:31Z`."""
+    folder: str = field(default_factory=lambda: _text(os.getcwd()))
+    """In which the program ran: names of inputs may be relative to it."""
+    fpg: Mapping[str, str | None] = field(default_factory=lambda: source("fpg-detect"))
+    platform: Mapping[str, Any] = field(default_factory=lambda: dict(machine()))
+    schema: str = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """`schema, fpg, platform, started, ended, command, folder, settings, models, case, examiner`."""
+        value = asdict(self)
+        order = ("schema", "fpg", "platform", "started", "ended", "command", "folder", "settings", "models", "case", "examiner")
+        return {key: list(value[key]) if isinstance(value[key], tuple) else value[key] for key in order}
+
+    def at(self, moment: str) -> RunRecord:
+        """The same, ended then."""
+        return replace(self, ended=moment)
+
+
 def record_model(spec: EngineSpec, name: str | os.PathLike[str], path: str | os.PathLike[str]) -> ModelRecord:
     """What there is to say of a model.
 
@@ -109,15 +109,19 @@ def record_model(spec: EngineSpec, name: str | os.PathLike[str], path: str | os.
         name: as it was asked for.
         path: of the model file.
     """
-    folder, card = Path(path).parent, None
+    card, about = card_of(path), None
+    if card is not None:
+        stated = card.facts.get("license")
+        about = {"file": CARD, "sha256": sha256(card.path), "license": stated if isinstance(stated, str) else None}
+    return ModelRecord(_text(name), spec.files.get(spec.model_file), dict(spec.files), about)
+
+
+def card_of(path: str | os.PathLike[str]) -> Card | None:
+    """The card beside a model file; None without a readable one, whatever lies in its folder."""
     try:
-        read = read_card(folder)
-        if read is not None:
-            stated = read.facts.get("license")
-            card = {"file": CARD, "sha256": sha256(folder / CARD), "license": stated if isinstance(stated, str) else None}
-    except InputError:  # of a model that nobody packaged, whatever its folder holds
-        card = None
-    return ModelRecord(_text(name), spec.files.get(spec.model_file), dict(spec.files), card)
+        return read_card(Path(path).parent)
+    except InputError:
+        return None
 
 
 def command_line(argv: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from fpg.findings.limits import Conditions
 from fpg.findings.segments import Segment
 from fpg.findings.shots import Shot, shots
 from fpg.findings.strength import Reliability
+from fpg.findings.tables import TABLES
 from fpg.record.exhibit import Exhibit
 from fpg.runtime.scores import TEXT, frame_score, video_score
 
@@ -357,10 +358,6 @@ def introduce(spec: EngineSpec, name: str | os.PathLike[str], threshold: float |
     return [f"{what}: {says}", *(f"warning: {text}" for text in spec.warnings)]
 
 
-FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
-"""How faces are found, for JSON files and reports."""
-
-
 def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation") -> dict[str, Any]:
     """How a score came about, for JSON files and reports; `every` counts when `frames` is None, `decode` is named where not the default;
     `crop` is the rule of the model's sidecar."""
@@ -375,3 +372,21 @@ def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole",
         "aggregation": TEXT,
         "compression": "unknown",
     } | ({} if decode == "whole" else {"decode": decode})
+
+
+FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
+"""How faces are found, for JSON files and reports."""
+
+
+def describe_judging(
+    frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation", *, min_face: float, models: int = 1
+) -> dict[str, Any]:
+    """`describe_protocol`, with how faces were found and how a finding comes about.
+
+    Args:
+        frames, every, decode, crop: see `describe_protocol`.
+        min_face: smallest face that was judged, in pixels.
+        models: how many detectors judged.
+    """
+    protocol = describe_protocol(frames, every, decode, crop) | {"faces": FACES, "min_face": min_face}
+    return protocol | {name: TABLES[name]["text"] for name in ("segments", "intervals", "shots", *(["fusion"] if models > 1 else []))}

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fpg.common import html
+from fpg.common.models import Card, number_text
 from fpg.findings.strength import WORDS
 from fpg.runtime.judgement import Highlight, Judgement
 from fpg.runtime.overlay import map_scale, overlay
@@ -27,6 +28,7 @@ def write_detect_report(
     protocol: dict[str, Any],
     threshold: float,
     record: dict[str, Any],
+    cards: Sequence[Card | None] = (),
 ) -> None:
     """Write the report of one run of `fpg-detect`, atomically.
 
@@ -37,6 +39,7 @@ def write_detect_report(
         models, protocol: `describe_model` of each, and `describe_protocol`.
         threshold: probability from which the verdict is fake.
         record: of the run (`fpg.record.run.RunRecord.to_json`).
+        cards: of the models, in their order.
 
     Raises:
         InputError: the file cannot be written.
@@ -60,7 +63,18 @@ def write_detect_report(
         threshold=threshold,
         record=record,
         record_facts=record_facts(record),
+        known=[known for card in cards if card is not None and (known := card_facts(card))],
     )
+
+
+def card_facts(card: Card) -> dict[str, Any]:
+    """What a model's card says of its errors, and of what it cannot see; empty where it says nothing."""
+    own = card.own
+    lists = {key: [str(item) for item in own.get(key) or []] for key in ("blind_to", "intended_use", "misuse")}
+    numbers = [number_text(number) for number in own.get("numbers") or []]
+    if not numbers and not any(lists.values()):
+        return {}
+    return {"name": str(own.get("name") or card.path), "summary": str(own.get("summary") or ""), "numbers": numbers, **lists}
 
 
 def record_facts(record: dict[str, Any]) -> list[tuple[str, str]]:

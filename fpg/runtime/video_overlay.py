@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,12 +42,13 @@ class _Sight:
     face: FaceScore
 
 
-def write_overlay(path: str | os.PathLike[str], judgement: Judgement) -> int:
+def write_overlay(path: str | os.PathLike[str], judgement: Judgement, tell: Callable[[str], object] = lambda text: None) -> int:
     """Write what was judged as H.264 video, or as PNG where the input is an image; with the input's time stamps and sound.
 
     Args:
         path: of the result; `.mp4` for videos, `.png` for images.
         judgement: of a video or image file, with the activation maps of its faces (`Options.maps`).
+        tell: is told, in a line, of sound that could not be taken along.
 
     Returns:
         The number of frames written.
@@ -63,12 +65,15 @@ def write_overlay(path: str | os.PathLike[str], judgement: Judgement) -> int:
             file.write(encoded.tobytes())
         return 1
     info = probe(judgement.input)
-    return _encode(path, drawer, judgement.input, open_frames(judgement.input, None, info.frames)[1], info.fps)
+    count, lost = _encode(path, drawer, judgement.input, open_frames(judgement.input, None, info.frames)[1], info.fps)
+    if lost is not None:
+        tell(f"{judgement.input}: its sound is not whole in the drawn copy: {lost}")
+    return count
 
 
-def _encode(path: str | os.PathLike[str], drawer: _Drawer, source: str, frames: Frames, fps: float) -> int:
-    """All frames have the size of the first; those of another size are fitted into it."""
-    count, last = 0, -1
+def _encode(path: str | os.PathLike[str], drawer: _Drawer, source: str, frames: Frames, fps: float) -> tuple[int, str | None]:
+    """Frames written, and why sound is lost. All have the size of the first; those of another size are fitted into it."""
+    count, last, lost = 0, -1, None
     with atomic_write(path) as file:
         try:
             with av.open(file, "w", format="mp4") as container, contextlib.ExitStack() as stack:
@@ -90,9 +95,10 @@ def _encode(path: str | os.PathLike[str], drawer: _Drawer, source: str, frames: 
                 if stream is not None and sound is not None:
                     container.mux(stream.encode(None))
                     sound.until(None)
+                    lost = sound.lost
         except av.FFmpegError as error:
             raise InputError(path, f"cannot be written: {error.strerror or error}", "not_written") from error
-    return count
+    return count, lost
 
 
 def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -15,7 +15,7 @@ def document(
 
     Args:
         record: `RunRecord.to_json` of the run.
-        model, protocol: `describe_model` and `describe_protocol` of `fpg.runtime.judgement`.
+        model, protocol: `describe_model` and `describe_judging` of `fpg.runtime.judgement`.
         results: `Judgement.to_json` of its input.
         started: when the job was begun, where the record does not say.
     """

@@ -23,7 +23,7 @@ from fpg.engines.resolve import resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.record.run import RunRecord, now, record_model
-from fpg.runtime.judgement import FACES, FrameScore, Judgement, describe_model, describe_protocol
+from fpg.runtime.judgement import FrameScore, Judgement, describe_judging, describe_model
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.video_overlay import write_overlay
@@ -65,7 +65,7 @@ class Loading:
         else:
             engine = load_engine(model.path, device=self.device, threads=self.threads)
         # More than one job at a time, so that a batch takes the faces of several.
-        detector = VideoDetector(engine, default_analyzer, jobs=self.slots, batch=self.batch, highlights=0)
+        detector = VideoDetector(engine, default_analyzer, jobs=self.slots, batch=self.batch, highlights=0, names=[model.name])
         asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
         fpg = {"program": PROGRAM, "version": __version__, "commit": self.commit}
         record = RunRecord((record_model(engine.spec, model.name, model.path),), asked, (PROGRAM,), folder="", fpg=fpg)
@@ -128,7 +128,7 @@ class Judging:
 
     def _protocol(self, wishes: Wishes) -> dict[str, Any]:
         crop = self._detector.engine.spec.crop
-        return describe_protocol(wishes.frames, wishes.every, crop=crop) | {"faces": FACES, "min_face": MIN_FACE}
+        return describe_judging(wishes.frames, wishes.every, crop=crop, min_face=MIN_FACE)
 
     def _write(self, task: Task, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell) -> list[str]:
         """The outputs that were asked for; what cannot be written is a line, beside the verdict."""

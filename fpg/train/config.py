@@ -134,9 +134,9 @@ class TrainConfig:
     patience: int = 0
     """Epochs without a better validation AUC after which the run ends early; 0 never does."""
     keep: Literal["last", "best"] = "last"
-    """Which weights become `model.safetensors`: those of the last epoch, as the method has it, or of the best validation AUC."""
+    """Which weights become `model.safetensors`: those of the last epoch, or of the best validation AUC."""
     keep_top: int = 0
-    """Epochs of the best validation AUC whose weights are kept under `RUN/checkpoints/top`."""
+    """Epochs of the best validation AUC whose weights are kept under `RUN/checkpoints/top`; the release keeps 8, and no last one."""
     workers: int = 2
     """Processes, for each process that trains, that read faces and make pairs; 0 makes them in the training process."""
     threads: int = 0

@@ -29,7 +29,6 @@ from fpg.data.video import read_image
 from fpg.export.package import Number, package, read_facts
 from fpg.models.detector import DetectorConfig, load_detector, save_detector
 from fpg.runtime.judgement import introduce
-from fpg.runtime.video_overlay import _wrapped
 
 TINY = DetectorConfig(backbone="test_efficientnet", image_size=64, quality_width=16, attention_width=8)
 
@@ -146,7 +145,6 @@ def test_a_warning_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     rows = np.nonzero(np.abs(drawn[0].astype(int) - drawn[1]).sum((1, 2)))[0]
     assert len(rows) > 8
     assert rows.max() < len(drawn[0]) // 2
-    assert _wrapped("one two three four", 60, 0.4, 1) != ["one two three four"]
 
 
 def test_both_ways_to_name_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

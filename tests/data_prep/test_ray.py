@@ -135,11 +135,15 @@ def test_detect_gives_the_same_judgements_in_the_same_order(cluster: str, tmp_pa
     for name, red in (("b", 200), ("a", 30), ("d", 90)):
         judging.save(tmp_path / f"{name}.png", judging.face_image(red))
     (tmp_path / "c.png").write_bytes(b"no image")
-    results = []
-    for extra in ([], ["--ray", cluster]):
-        assert detect.main(["model.xml", "b.png", "a.png", "c.png", "d.png", "--json", "out.json", "--report", "out.html", *extra]) == 1
+    results, lines = [], []
+    files = ["--json", "out.json", "--jsonl", "out.jsonl", "--report", "out.html"]
+    for extra in ([], ["--jobs", "3"], ["--ray", cluster]):
+        assert detect.main(["model.xml", "b.png", "a.png", "c.png", "d.png", *files, *extra]) == 1
         results.append(json.loads((tmp_path / "out.json").read_text())["results"])
-    assert results[0] == results[1]
+        ended = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+        lines.append({line["input"]: {key: line[key] for key in line if key != "record"} for line in ended})
+    assert results[0] == results[1] == results[2]
+    assert lines[0] == lines[1] == lines[2]
     assert [r["input"] for r in results[0]] == ["b.png", "a.png", "c.png", "d.png"]
     assert [r["score"] is None for r in results[0]] == [False, False, True, False]
 

@@ -45,7 +45,7 @@ def test_levels_follow_the_bounds_of_the_card(score: float, level: str) -> None:
 def test_without_a_card_there_is_no_strength() -> None:
     found = finding(0.99, None)
     assert (found.level, found.words) == ("not_calibrated", "not calibrated")
-    assert "states no reliability" in found.text
+    assert "does not say how strong" in found.text
 
 
 def test_a_level_that_the_data_do_not_bear_out_is_not_given() -> None:
@@ -96,6 +96,16 @@ def test_faces_that_disagree_are_told_and_weaken_nothing() -> None:
     assert (limit.value, limit.bound, limit.weakens) == (pytest.approx(0.7), pytest.approx(0.15), False)
     assert tracks_disagree([(0.9, (0.2, 1.0)), (0.5, (0.1, 0.9))], 0.6) == []
     assert tracks_disagree([(0.9, (0.8, 1.0)), (0.7, (0.6, 0.8))], 0.6) == []
+
+
+def test_a_part_that_stands_out_keeps_an_input_from_being_unsuspicious() -> None:
+    scores = [0.02] * 12 + [0.3] * 6 + [0.02] * 12
+    track = judged_track(0, [(i, i / 2, s) for i, s in enumerate(scores)], 0.6, [RELIABILITY])
+    mean = float(np.mean(scores))
+    found = conclude_finding(mean, 0.6, scores, [track], GOOD, [Model("m", mean, 0.6, RELIABILITY)])
+    assert [(part.first_frame, part.last_frame) for part in track.segments] == [(12, 17)]
+    assert [limit.code for limit in found.limits] == ["part_stands_out"]
+    assert (track.level, found.level) == ("none", "little")
 
 
 def test_fusion_is_the_mean_of_log_odds() -> None:

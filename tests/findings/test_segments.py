@@ -48,6 +48,20 @@ def test_a_forged_part_is_found_where_it_is(first: int, last: int) -> None:
     assert found >= 17
 
 
+def test_a_part_that_stands_out_is_told_below_the_threshold() -> None:
+    rng = np.random.default_rng()
+    times, indices = (np.arange(32) / 3).tolist(), list(range(32))
+    for raised, count in ((3.0, 1), (0.8, 0)):
+        values = -3 + 0.2 * rng.standard_normal(32)
+        values[8:20] += raised
+        found = find_segments(probability(values).tolist(), times, indices, 0.8)
+        assert len(found) == count
+        for segment in found:
+            assert not segment.reaches_threshold
+            assert segment.stands_out_by == pytest.approx(raised, abs=0.4)
+            assert (abs(segment.first_frame - 8) <= 1, abs(segment.last_frame - 19) <= 1) == (True, True)
+
+
 def test_whole_tracks_are_one_segment_or_none() -> None:
     rng = np.random.default_rng()
     scores = rng.uniform(0.7, 0.8, 32)
@@ -55,6 +69,7 @@ def test_whole_tracks_are_one_segment_or_none() -> None:
     (whole,) = find_segments(scores.tolist(), times, indices, 0.6)
     assert (whole.first_frame, whole.last_frame, whole.frames) == (0, 31, 32)
     assert whole.score == pytest.approx(scores.mean())
+    assert (whole.reaches_threshold, whole.stands_out_by) == (True, None)
     assert find_segments(scores.tolist(), times, indices, 0.9) == ()
     assert find_segments([0.99], [0.0], [0], 0.5)[0].frames == 1
 

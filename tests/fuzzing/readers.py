@@ -126,6 +126,12 @@ def _scores(path: Path) -> None:
     read_scores(path, 0.5)
 
 
+def _attributes(path: Path) -> None:
+    from fpg.evaluate.attributes import read_attributes
+
+    read_attributes(path)
+
+
 READERS = {
     "sidecar": Reader(kept("sidecar"), _sidecar),
     "manifest": Reader(kept("manifest"), _manifest),
@@ -133,6 +139,7 @@ READERS = {
     "npy": Reader(kept("npy"), _npy),
     "lists": Reader(kept("lists"), _lists),
     "scores": Reader(kept("scores"), _scores),
+    "attributes": Reader(kept("attributes"), _attributes),
     "checkpoints": Reader(kept("checkpoints"), _checkpoints),
     "images": Reader(kept("images"), _images),
     "videos": Reader(kept("videos"), _videos),
@@ -200,6 +207,7 @@ def _files() -> list[tuple[str, bytes]]:
     files.append(("lists/list.csv", table.getvalue().encode()))
     frames = {"label": "CelebDFv2_fake", "frames": ["Celeb-DF-v2/frames/a/1.png", "Celeb-DF-v2/frames/a/2.png"]}
     files.append(("lists/benchmark.json", json.dumps({"Celeb-DF-v2": {"CelebDFv2_fake": {"test": {"a": frames}}}}).encode()))
+    files.append(("attributes/people.csv", b'video,sex,age\na/v1.mp4,f,"20, 30"\nv2,m,\n\n'))
     files.append(("scores/scores.csv", b"video,label,score,dataset,method,frame\na.mp4,0,0.25,d,,0\nb.mp4,fake,0.75,d,df,1\n"))
     files.append(("scores/benchmark.json", json.dumps({"image": ["d/a/1.png", "d/b/1.png"], "pred": [0.1, 0.9], "label": [0, 1]}).encode()))
     return files

@@ -52,7 +52,8 @@ def test_good_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "2 inputs: 1 judged fake, 1 judged real." in page.text
     assert {"clip.mkv", "photo.png"} <= set(page.text.split())
     assert page.tags.count("svg") == 1  # the image has no curve
-    assert len([r for r in page.references if r.startswith("data:image/jpeg")]) == 2 * (6 + 1)
+    pictures = [r for r in page.references if r.startswith("data:image/jpeg")]
+    assert len(pictures) == 2 * (6 + 1) + 1  # and the portrait of a face with a suspicious segment
     printed = capsys.readouterr().out
     assert "0.902  fake          1" in printed
     assert printed.startswith("judged by model.xml (brightness at 16 px): threshold 0.5, with no stated false positive rate\nscore ")
@@ -263,7 +264,8 @@ def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) ->
         pictured[0, i] = result
         let_go(pictured)
         assert len(pictured) < 2 * MAX_SECTIONS
-    protocol = {"frames": 32, "sampling": "", "faces": "", "crop": "", "aggregation": "", "compression": "unknown"}
+    named = ("sampling", "faces", "crop", "aggregation", "intervals", "segments", "shots")
+    protocol = {"frames": 32, "compression": "unknown", **dict.fromkeys(named, "")}
     model = {"file": "m", "sha256": None, "backbone": "b", "image_size": 8, "precision": "fp32", "backend": "onnx"}
     model |= {"threshold": 0.5, "temperature": 1.0, "warnings": ["A <demo>."], "provenance": {"seed": 3}}
     details = {i: result for (_, i), result in pictured.items()}

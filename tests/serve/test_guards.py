@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 import makers
 import pytest
-from serving import LIMITS, Running, form, load, serving
+from obedient import load
+from serving import LIMITS, Running, form, serving
 
 import fpg.data.containers
 import fpg.serve.confine

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import Running, form, load, serving
+from obedient import load
+from serving import Running, form, serving
 
 from fpg.client import Client, ServerError
 from fpg.common.errors import SetupError

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,27 +50,30 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def submitted(client: Client, folder: Path, rng: np.random.Generator) -> list[str]:
-    """Jobs of random length, tried again for as long as the server is away; their ids."""
+def submitted(client: Client, folder: Path, rng: np.random.Generator, turn: threading.Semaphore) -> list[str]:
+    """Jobs of random length, each in its turn, tried again for as long as the server is away; their ids."""
     ids = []
     for number in range(JOBS):
         path = folder / f"job-{number}.mp4"
-        path.write_bytes(f"sleep {rng.uniform(0.05, 0.6):.3f}\n".encode() + rng.bytes(int(rng.integers(10, 200_000))))
+        path.write_bytes(f"sleep {rng.uniform(0.1, 1.5):.3f}\n".encode() + rng.bytes(int(rng.integers(10, 200_000))))
+        turn.acquire()
         ids.append(client.submit(path)["id"])
-        time.sleep(rng.uniform(0, 1.0))
     return ids
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 def test_thirty_jobs_and_twenty_kills(tmp_path: Path, rng: np.random.Generator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     spool, mark = tmp_path / "spool", str(tmp_path)
     client = Client(f"http://127.0.0.1:{port}", patience_s=500)
+    turn = threading.Semaphore(0)
     with ThreadPoolExecutor(1) as pool:
-        ids: Future[list[str]] = pool.submit(submitted, client, tmp_path, np.random.default_rng(rng.integers(2**32)))
+        ids: Future[list[str]] = pool.submit(submitted, client, tmp_path, np.random.default_rng(rng.integers(2**32)), turn)
         for kill in range(KILLS):
+            turn.release(2 if kill < JOBS - KILLS else 1)
             with started(spool, port, mark):
                 if kill % 3:  # else while it starts
                     client.ready()

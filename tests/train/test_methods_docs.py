@@ -20,7 +20,7 @@ ELSEWHERE = {"--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"
 
 
 def test_flags_exist() -> None:
-    known = " ".join(p.format_help() for p in (build_parser(), evaluate.parser(), compare.parser(), prepare._parser()))
+    known = " ".join(p.format_help() for p in (build_parser(), evaluate.parser(), compare.parser(), prepare.parser()))
     flags = {flag.rstrip(".") for flag in re.findall(r"--[a-z][a-z_.-]*", TEXT)} - ELSEWHERE
     assert len(flags) > 20
     assert {flag for flag in flags if not re.search(rf"{re.escape(flag)}\b", known)} == set()

@@ -154,6 +154,8 @@ struct Segment {
   double start_s = 0, end_s = 0;
   int64_t first_frame = 0, last_frame = 0, frames = 0;
   double score = 0;
+  bool reaches_threshold = false;       // else it stands out from the rest of its track
+  std::optional<double> stands_out_by;  // mean log-odds over those of the rest; nothing of a whole track
 };
 
 struct TrackScore {
