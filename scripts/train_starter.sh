@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train the starter detector again from a folder of photographs of real faces, on a CPU or a GPU: photographs to frames of video, the full
-# FPG step in two runs, and temperature and threshold from clips of people it was not trained on.
+# FPG step, and temperature and threshold from clips of people it was not trained on.
 #   scripts/train_starter.sh PHOTOS OUT [fpg-train options]
 #   scripts/train_starter.sh faces.csv starter --nproc 2 --device cpu --threads 1        two CPU cores (a day for the shipped weights)
 #   scripts/train_starter.sh faces.csv starter --precision bf16 --workers 12             a GPU
@@ -15,15 +15,11 @@ repo=$(cd "$(dirname "$0")/.." && pwd)
 label=(--label real)
 case $photos in *.csv) label=() ;; esac
 fpg-prepare "$photos" "$out/faces" --as-video 4 "${label[@]}"
-train() {  # NAME [options]: one run, from where it was
-  local run=$out/$1; shift
-  if [ -f "$run/model.safetensors" ]; then return; fi
-  if [ -f "$run/config.yaml" ]; then fpg-train --out "$run" --resume; return; fi
-  fpg-train --config "$repo/configs/starter.yaml" --data "$out/faces" --out "$run" "$@"
-}
-train first "$@"
-# Again, with the running statistics of the first run, so that no face is judged next to its own forgery (docs/training.md).
-train run --batch_statistics frozen --model.pretrained "$out/first/model.safetensors" "$@"
+if [ ! -f "$out/run/model.safetensors" ]; then
+  if [ -f "$out/run/config.yaml" ]; then fpg-train --out "$out/run" --resume; else
+    fpg-train --config "$repo/configs/starter.yaml" --data "$out/faces" --out "$out/run" "$@"
+  fi
+fi
 [ -d "$out/clips/real" ] || { python -m fpg.data.calibration_clips "$out/faces" "$out/clips.part" --split test && mv "$out/clips.part" "$out/clips"; }
 fpg-eval "$out/run/model.safetensors" --data "$out/clips" --split all --calibrate --fpr 0.03 --out "$out/calibration"
 echo "The detector is $out/run/model.safetensors, its threshold in the .spec.json beside it. Measure it on other data than $out/clips."
