@@ -26,6 +26,7 @@ from fpg.common.codec import compress_jpeg
 from fpg.common.crops import network_input
 from fpg.common.rectangles import Crop
 from fpg.ops.backend import backend
+from fpg.ops.crop import crop_resize
 from fpg.ops.magnitude import magnitude_refinement, magnitude_step_reference, magnitude_vote, magnitude_vote_reference
 from fpg.ops.ragged import RaggedBatch
 from fpg.pairs import opencv
@@ -35,7 +36,6 @@ from fpg.pairs.operations import (
     blend,
     change_color,
     color_fields,
-    crop_resize,
     jpeg_round_trip,
     resample,
     resample_fields,

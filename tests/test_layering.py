@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "pairs", "_C"}
     | {"record", "serve", "findings"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models", "ops", "pairs"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
+EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",

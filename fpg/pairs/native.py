@@ -13,10 +13,11 @@ from torch import Tensor
 from fpg.common.rectangles import Crop
 from fpg.ops.backend import native, native_target
 from fpg.ops.checks import check_batch
+from fpg.ops.crop import crop_resize
 from fpg.ops.mask_table import MaskTable, mask_chain
 from fpg.ops.memory import recycled, to_device
 from fpg.ops.ragged import RaggedBatch
-from fpg.pairs.operations import RESAMPLE_FIELDS, blend, change_color, crop_resize, jpeg_round_trip, resample, soft_masks, warp
+from fpg.pairs.operations import RESAMPLE_FIELDS, blend, change_color, jpeg_round_trip, resample, soft_masks, warp
 from fpg.pairs.pairs import Pairs
 from fpg.pairs.records import PAIR_RECORD
 

@@ -10,8 +10,6 @@ Some look at neighbours, and know windows: an item may be a part of a larger ima
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,16 +25,6 @@ COLOR_FIELDS = 9
 RESAMPLE_FIELDS = 3
 RESAMPLE_HALO = 8
 """Pixels around the result that `resample` needs with factors 2 and 4 in images of at least 16 pixels per side; sharpening needs 1."""
-MAX_CROP_IMAGES = 4
-
-
-class Crops(NamedTuple):
-    """What the detector sees."""
-
-    images: tuple[Tensor, ...]
-    """float32 [B, 3, S, S] in [0, 1] each."""
-    masks: Tensor | None
-    """float32 [B, 1, S, S] in [0, 1]."""
 
 
 def color_fields(
@@ -257,47 +245,6 @@ def jpeg_round_trip(images: RaggedBatch, quality: Tensor) -> RaggedBatch:
         target=native_target(device),
     )
     return out
-
-
-def crop_resize(images: Sequence[RaggedBatch], masks: RaggedBatch | None, crops: Tensor, size: int) -> Crops:
-    """Cut the same rectangle out of every image and its mask and resize it to S x S.
-
-    Images: OpenCV's 8-bit bilinear resize, rounded to uint8, then / 255, as `fpg.common.crops.network_input`. Masks: bilinear in
-    float32, clipped to [0, 1].
-
-    Args:
-        images: 1 to 4 batches, uint8, 3 channels, of the same sizes (forgery, background, source).
-        masks: float32, 1 channel, of the same sizes; or None.
-        crops: int32 [B, 4], rows of `fpg.common.rectangles.Crop`, not empty and inside its item (what sticks out is cut off).
-        size: S, in pixels.
-
-    Raises:
-        ValueError: wrong number of images, dtype, number of channels, sizes, shape or device, or an empty item.
-    """
-    if not 1 <= len(images) <= MAX_CROP_IMAGES:
-        raise ValueError(f"images: expected 1 to {MAX_CROP_IMAGES} batches, got {len(images)}")
-    if size < 1:
-        raise ValueError(f"size: expected at least 1 pixel, got {size}")
-    first = images[0]
-    for batch in images:
-        check_batch("images", batch, torch.uint8, 3, first)
-    if any(0 in item for item in first.host_sizes):
-        raise ValueError(f"images: expected no empty item, got sizes {list(first.host_sizes)}")
-    if masks is not None:
-        check_batch("masks", masks, torch.float32, 1, first)
-    crops = check_rows("crops", crops, first, 4, torch.int32)
-    results = tuple(crops.new_empty((len(first), 3, size, size), dtype=torch.float32) for _ in images)
-    soft = None if masks is None else crops.new_empty((len(first), 1, size, size), dtype=torch.float32)
-    native.crop_resize(
-        images=[batch.native() for batch in images],
-        masks=None if masks is None else masks.native(),
-        crops=crops.data_ptr(),
-        out=[result.data_ptr() for result in results],
-        masks_out=0 if soft is None else soft.data_ptr(),
-        side=size,
-        target=native_target(crops.device),
-    )
-    return Crops(results, soft)
 
 
 def _laid_out_as(batch: RaggedBatch) -> RaggedBatch:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fpg.ops.crop import blend_taps, linear_taps
+
 
 def change_color(image: Tensor, fields: Sequence[float]) -> Tensor:
     """RGB shift, HSV shift, contrast; uint8 [H, W, 3] and a row of `fpg.pairs.operations.color_fields`."""
@@ -78,22 +80,6 @@ def _down_and_up(image: Tensor, window: Sequence[int], rows: Tensor, columns: Te
         second.append(pick[high])
         weights.append(weight)
     return blend_taps(lambda y, x: _look_up(image, window, y, x), first, second, weights)
-
-
-def linear_taps(pixels: Tensor, out_count: int, in_count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Both neighbours of each output pixel and the second one's weight of 2048, as OpenCV resizes: float32 positions."""
-    position = ((pixels.double() + 0.5) * (1 / (out_count / in_count)) - 0.5).float()
-    low = position.floor()
-    weight = ((position - low) * 2048).round().long()
-    low = low.long()
-    return low.clamp(0, in_count - 1), (low + 1).clamp(0, in_count - 1), weight
-
-
-def blend_taps(pixel_at, first: Sequence[Tensor], second: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:  # type: ignore[no-untyped-def]
-    """OpenCV's 8-bit bilinear: columns with 11-bit weights, 4 bits dropped, rows with 16 bits dropped from each product, rounded."""
-    wy, wx = weights[0][:, None, None], weights[1][None, :, None]
-    top, bottom = ((pixel_at(y, first[1]) * (2048 - wx) + pixel_at(y, second[1]) * wx) >> 4 for y in (first[0], second[0]))
-    return (((top * (2048 - wy) >> 16) + (bottom * wy >> 16) + 2) >> 2).to(torch.uint8)
 
 
 def _sharpen(image: Tensor, window: Sequence[int], rows: Tensor, columns: Tensor, side: float, centre: float) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from image_input import SIZES, cut, difference, random_batch, random_image
 from oracles import photometry as oracle
 
+from fpg.ops.crop import blend_taps, linear_taps
 from fpg.ops.ragged import RaggedBatch
 from fpg.pairs import opencv
 from fpg.pairs.draws import ColorParams, ResampleParams
@@ -202,9 +203,9 @@ def test_errors_say_what_was_expected(native: None, call: Callable[[RaggedBatch]
 def test_opencv_resizes_as_assumed(rng: np.random.Generator) -> None:
     """The reference itself: this OpenCV's 8-bit bilinear resize is the fixed-point one that the kernels reproduce."""
     image = random_image(rng, 23, 41)
-    taps = [oracle.linear_taps(torch.arange(n), n, m) for n, m in ((50, 23), (77, 41))]
+    taps = [linear_taps(torch.arange(n), n, m) for n, m in ((50, 23), (77, 41))]
     first, second, weights = ([t[i] for t in taps] for i in range(3))
-    ours = oracle.blend_taps(lambda y, x: torch.from_numpy(image).long()[y][:, x], first, second, weights)
+    ours = blend_taps(lambda y, x: torch.from_numpy(image).long()[y][:, x], first, second, weights)
     np.testing.assert_array_equal(ours.numpy(), cv2.resize(image, (77, 50), interpolation=cv2.INTER_LINEAR))
 
 

@@ -16,10 +16,12 @@ from torch import nn
 from fpg.cli.train import main
 from fpg.cli.train_options import in_words
 from fpg.guidance.config import GuidanceConfig
+from fpg.pairs import Pairs
 from fpg.train import step as step_module
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
 from fpg.train.loop import train
+from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
 
 Tiny = Callable[..., TrainConfig]
@@ -116,9 +118,9 @@ def test_the_average_of_the_weights_follows_the_statistics_of_all_processes(tiny
     real, source = torch.rand(2, 4, 3, 64, 64)
     mask = torch.zeros(4, 1, 64, 64)
     mask[:, :, 8:56, 8:56] = 0.5
-    batch = {"real": real, "source": source, "mask": mask, "fake": (real + source) / 2, "samples": [0, 1, 2, 3], "failures": []}
-    batch |= {"pose": torch.zeros(4, 3), "face_size": torch.full((4,), 90.0)}
-    step_module.train_step(learner, None, batch, config, 0, 0, None, Others())  # type: ignore[arg-type]
+    pairs = Pairs((real + source) / 2, real, source, mask)
+    batch = Batch([0, 1, 2, 3], torch.zeros(4, 3), torch.full((4,), 90.0), [], pairs)
+    step_module.train_step(learner, None, batch, config, 0, 0, None, Others())
     assert learner.ema is not None
     means = [x for name, x in learner.ema.model.state_dict().items() if name.endswith("running_mean") and "quality" not in name]
     weight = 1 - min(0.9, 2 / 11)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
@@ -12,8 +10,8 @@ from image_input import SIZES, random_batch
 
 from fpg.common.crops import network_input
 from fpg.common.rectangles import Crop
+from fpg.ops.crop import Crops, crop_resize
 from fpg.ops.ragged import RaggedBatch
-from fpg.pairs.operations import Crops, crop_resize
 
 
 def random_crops(rng: np.random.Generator, sizes: list[tuple[int, int]]) -> list[Crop]:
@@ -30,11 +28,11 @@ def random_masks(rng: np.random.Generator, sizes: list[tuple[int, int]]) -> tupl
 
 
 @pytest.mark.parametrize("size", [1, 12, 127, 130])
-def test_matches_network_input(operations: Any, rng: np.random.Generator, size: int) -> None:
+def test_matches_network_input(any_backend: str, rng: np.random.Generator, size: int) -> None:
     inputs = [random_batch(rng) for _ in range(3)]
     masks, mask_batch = random_masks(rng, SIZES)
     crops = random_crops(rng, SIZES)
-    result = operations.crop_resize([batch for _, batch in inputs], mask_batch, torch.tensor(crops, dtype=torch.int32), size)
+    result = crop_resize([batch for _, batch in inputs], mask_batch, torch.tensor(crops, dtype=torch.int32), size)
     assert result.masks is not None
     for item, crop in enumerate(crops):
         for (images, _), output in zip(inputs, result.images, strict=True):
@@ -44,20 +42,20 @@ def test_matches_network_input(operations: Any, rng: np.random.Generator, size: 
         np.testing.assert_allclose(result.masks[item, 0].numpy(), soft, atol=3e-5)
 
 
-def test_mask_is_clipped_and_optional(operations: Any, rng: np.random.Generator) -> None:
+def test_mask_is_clipped_and_optional(any_backend: str, rng: np.random.Generator) -> None:
     _, batch = random_batch(rng, [(4, 4)])
     crops = torch.tensor([[0, 4, 0, 4]], dtype=torch.int32)
-    high = operations.crop_resize([batch], RaggedBatch.from_list([np.full((4, 4), 1.5, np.float32)]), crops, 5)
+    high = crop_resize([batch], RaggedBatch.from_list([np.full((4, 4), 1.5, np.float32)]), crops, 5)
     assert high.masks is not None
     assert high.masks.unique().tolist() == [1.0]
-    assert operations.crop_resize([batch], None, crops, 5).masks is None
+    assert crop_resize([batch], None, crops, 5).masks is None
 
 
-def test_crops_that_stick_out_are_cut_off(operations: Any, rng: np.random.Generator) -> None:
+def test_crops_that_stick_out_are_cut_off(any_backend: str, rng: np.random.Generator) -> None:
     images, batch = random_batch(rng, [(9, 11)] * 4)
     crops = [(-5, 100, -3, 12), (4, 4, 5, 2), (-9, -4, 2, 9), (0, 9, 20, 30)]
     inside = [(0, 9, 0, 11), (4, 5, 5, 6), (0, 1, 2, 9), (0, 9, 10, 11)]
-    result = operations.crop_resize([batch], None, torch.tensor(crops, dtype=torch.int32), 13)
+    result = crop_resize([batch], None, torch.tensor(crops, dtype=torch.int32), 13)
     for index, crop in enumerate(inside):
         np.testing.assert_array_equal(result.images[0][index].numpy(), network_input(images[index], Crop(*crop), 13))
 
@@ -100,8 +98,8 @@ def test_errors_say_what_was_expected(native: None, rng: np.random.Generator) ->
         crop_resize([batch], None, crops, 0)
 
 
-def test_empty_batch(operations: Any) -> None:
-    empty = operations.crop_resize([RaggedBatch.empty([], 3)], None, torch.zeros(0, 4, dtype=torch.int32), 7)
+def test_empty_batch(any_backend: str) -> None:
+    empty = crop_resize([RaggedBatch.empty([], 3)], None, torch.zeros(0, 4, dtype=torch.int32), 7)
     assert empty.images[0].shape == (0, 3, 7, 7)
 
 
