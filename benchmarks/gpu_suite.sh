@@ -49,15 +49,19 @@ row() {
 
 # run STEP SECONDS COMMAND...: at most that long and no longer than the part may take; its log goes to OUT/PART.log, one line of it to the row.
 run() {
-  local step=$1 limit=$(($2 * slower)) start=$SECONDS code log="$LOGS/$1.log"
+  local step=$1 limit=$(($2 * slower)) start=$SECONDS code result log="$LOGS/$1.log"
   shift 2
   [ "$limit" -gt "$(left)" ] && limit=$(left)
   if [ "$limit" -lt 8 ]; then row "$step" 'not run' 0 'no time was left for it'; return; fi
   timeout --signal=TERM --kill-after=5 "$limit" "$@" >"$log" 2>&1
   code=$?
-  [ $code -eq 0 ] || { failed=1; echo "== $step failed with $code; the end of its log:"; tail -n 40 "$log"; }
+  case $code in
+    0) result=passed ;;
+    124) failed=1 result=stopped; echo "== $step was stopped at its limit; what it had written is kept" ;;
+    *) failed=1 result="failed $code"; echo "== $step failed with $code; the end of its log:"; tail -n 40 "$log" ;;
+  esac
   { echo "== $step: $*"; cat "$log"; } >>"$OUT/$part.log"
-  row "$step" "$([ $code -eq 0 ] && echo passed || echo "failed $code")" $((SECONDS - start)) \
+  row "$step" "$result" $((SECONDS - start)) \
     "$(grep -E '[0-9]+ (passed|failed|skipped|error)|ERROR SUMMARY|RACECHECK SUMMARY|pairs;' "$log" | tail -n 1)"
 }
 
@@ -125,7 +129,7 @@ train() {
     --set batch=16 --set keep_top=0 --set model.quality_width=16 --probe-steps 6)
   [ -n "${FPG_SUITE_WEIGHTS:-}" ] && weights=(--weights "$FPG_SUITE_WEIGHTS")
   # shellcheck disable=SC2086
-  run train 600 "$PYTHON" benchmarks/gpu_train.py --data "$FPG_SUITE_FACES" --out "$OUT" --device "$DEVICE" --seconds $(($(left) - 10)) \
+  run train 600 "$PYTHON" benchmarks/gpu_train.py --data "$FPG_SUITE_FACES" --out "$OUT" --device "$DEVICE" --seconds $(($(left) - 15)) \
     "${sizes[@]}" "${weights[@]}" ${FPG_SUITE_TRAIN:-}
 }
 

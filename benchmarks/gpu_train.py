@@ -49,8 +49,14 @@ LOSSES = ("loss", "classification", "similarity", "quality")
 FIELDS = ("step", "epoch", *LOSSES, "refined", "images_per_s", "data_wait", "pairs_share", "lr", "val_auc", "val_loss")
 
 
-def main(argv: list[str] | None = None) -> int:
-    began = time.monotonic()
+def started() -> float:
+    """When this process did, by `time.monotonic`: importing torch takes a while, and counts."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    began = time.monotonic() if began is None else began
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a prepared folder, or a tar of carry_crops.py")
     parser.add_argument("--out", type=Path, required=True)
@@ -261,4 +267,4 @@ def rows(log: Path, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(began=started()))
