@@ -1,10 +1,10 @@
-"""Making self-blended pairs end to end: `fpg.augment.SelfBlend` against the usual pipelines, one CPU thread each.
+"""Making self-blended pairs end to end: `fpg.pairs.SelfBlend` against the usual pipelines, one CPU thread each.
 
     python benchmarks/augment.py [--json] [--crops 460x576,300x360] [--pairs 16] [--rounds 15] [--rival albumentations|none]
 
 From uint8 context crops of the same faces (height x width), landmarks and boxes to forgery, real, source and mask, float32 380 x 380,
 draws included. `albumentations` is METHOD section 2 as published code has it (`alternatives/pairs/pipeline.py`), in a second environment
-with pinned versions that is made on the first run; `opencv` is `fpg.augment.make_pair`, face after face. With a GPU and kornia, `SelfBlend`
+with pinned versions that is made on the first run; `opencv` is `fpg.pairs.make_pair`, face after face. With a GPU and kornia, `SelfBlend`
 on the GPU is compared with `alternatives/pairs/kornia_pairs.py` there; otherwise that case is left out and the reason is given.
 
 Each round makes `--pairs` pairs one way and then the other. `ratio` is the alternative's time over ours, the median over rounds; `low`
@@ -36,10 +36,8 @@ import numpy as np
 import torch
 from alternatives.pairs.faces import Faces, faces
 
-from fpg.augment import SelfBlend
-from fpg.augment.params import draw_pair
-from fpg.augment.self_blend import make_pair
 from fpg.ops.backend import backend
+from fpg.pairs import SelfBlend, draw_pair, make_pair
 
 SIZE = 380
 BATCH = 16

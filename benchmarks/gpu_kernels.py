@@ -28,12 +28,10 @@ import numpy as np
 import torch
 from alternatives.pairs.faces import Faces, faces
 
-from fpg.augment import SelfBlend
-from fpg.augment.batch import PreparedBatch
-from fpg.augment.params import draw_pair
 from fpg.ops.backend import backend
-from fpg.ops.blend import magnitude_refinement, reblend
+from fpg.ops.magnitude import magnitude_refinement
 from fpg.ops.perception import perception_statistics
+from fpg.pairs import PreparedBatch, SelfBlend, draw_pair
 
 SIZE = 380
 Bytes = dict[str, float]
@@ -171,13 +169,12 @@ def pair_bytes(batch: PreparedBatch) -> Bytes:
     """Bytes that each kernel of a batch has to move, by the name of its functor."""
     records, count = batch.records, len(batch)
 
-    def area(parts: np.ndarray) -> np.ndarray:
-        return parts[:, 2].astype(np.float64) * parts[:, 3]
+    def area(crops: np.ndarray) -> np.ndarray:
+        y0, y1, x0, x1 = crops.astype(np.float64).T
+        return (y1 - y0) * (x1 - x0)
 
     window, coded = area(records["window"]), area(records["coded"])
     part = np.where(records["recolors_source"] != 0, area(records["warped"]), coded)
-    crops = records["crop"].astype(np.float64)
-    crop = (crops[:, 1] - crops[:, 0]) * (crops[:, 3] - crops[:, 2])
     jpeg = 3 * coded[records["quality"] != 0].sum()
     return {
         "ChangeColor": 6 * window.sum() + 18 * coded.sum(),
@@ -187,12 +184,12 @@ def pair_bytes(batch: PreparedBatch) -> Bytes:
         "color_kernel": 4.5 * jpeg,
         "code_kernel": 3 * jpeg,
         "decode_kernel": 4.5 * jpeg,
-        "CropResize": 13 * crop.sum() + 40 * SIZE * SIZE * count,
+        "CropResize": 13 * area(records["crop"]).sum() + 40 * SIZE * SIZE * count,
     }
 
 
 def guidance_kernels(count: int, rounds: int, bandwidth: float) -> list[dict[str, object]]:
-    """Perception statistics, re-blending and magnitude refinement of a batch."""
+    """Perception statistics and magnitude refinement of a batch."""
     maps, masks = torch.rand(count, SIZE, SIZE, device="cuda"), torch.rand(count, SIZE, SIZE, device="cuda") - 0.4
     images = [torch.rand(count, 3, SIZE, SIZE, device="cuda") for _ in range(4)]
     soft = masks[:, None].clamp(min=0)
@@ -200,7 +197,6 @@ def guidance_kernels(count: int, rounds: int, bandwidth: float) -> list[dict[str
     counted = {
         "PerceptionSum": plane,
         "PerceptionSplit": 2.25 * plane,
-        "Reblend": 10 * plane,
         "MagnitudeVote": 9 * plane,
         "MagnitudeUpdate": 13 * plane,
     }
@@ -208,7 +204,6 @@ def guidance_kernels(count: int, rounds: int, bandwidth: float) -> list[dict[str
 
     def call() -> None:
         perception_statistics(maps, masks)
-        reblend(source, background, soft)
         magnitude_refinement(source, background, fake, soft, gradient, 0.01)
 
     return profile(call, rounds, counted, bandwidth, "guidance")

@@ -22,20 +22,25 @@ import cv2
 import numpy as np
 import torch
 
-from fpg.augment.params import ColorParams, ResampleParams
-from fpg.augment.photometry import change_color as change_color_opencv
-from fpg.augment.photometry import compress_jpeg
-from fpg.augment.photometry import resample as resample_opencv
-from fpg.augment.self_blend import blend as blend_opencv
+from fpg.common.codec import compress_jpeg
 from fpg.common.crops import network_input
-from fpg.ops import reference_blend
+from fpg.common.rectangles import Crop
 from fpg.ops.backend import backend
-from fpg.ops.blend import blend, magnitude_refinement, magnitude_vote, reblend
-from fpg.ops.crop import crop_resize
-from fpg.ops.jpeg import jpeg_round_trip
-from fpg.ops.photometry import change_color, color_fields, resample, resample_fields
+from fpg.ops.magnitude import magnitude_refinement, magnitude_step_reference, magnitude_vote, magnitude_vote_reference
 from fpg.ops.ragged import RaggedBatch
-from fpg.ops.warp import affine_fields, warp
+from fpg.pairs import opencv
+from fpg.pairs.draws import ColorParams, GeometryParams, ResampleParams
+from fpg.pairs.geometry import affine_fields, affine_matrix
+from fpg.pairs.operations import (
+    blend,
+    change_color,
+    color_fields,
+    crop_resize,
+    jpeg_round_trip,
+    resample,
+    resample_fields,
+    warp,
+)
 
 
 @dataclass
@@ -61,7 +66,10 @@ def items(batch: RaggedBatch) -> list[np.ndarray]:
 
 
 def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) -> list[Case]:
-    window = height * 340 // 460 // 32 * 32, width * 310 // 576 // 32 * 32  # multiples of 32: see fpg/ops/photometry.py on OpenCV's HSV
+    window = (
+        height * 340 // 460 // 32 * 32,
+        width * 310 // 576 // 32 * 32,
+    )  # multiples of 32: see `change_color` on HSV
     images = [smooth_image(rng, *window) for _ in range(3)]
     batch, three = RaggedBatch.from_list(images[:1]), RaggedBatch.from_list(images)
     color = ColorParams((12, -7, 3), (-0.2, 0.1, -0.1), (1.07, -0.05))
@@ -70,13 +78,13 @@ def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) ->
         Case(
             "colour (RGB, HSV, contrast): opencv",
             lambda: items(change_color(batch, row)),
-            lambda: [change_color_opencv(images[0], color)],
+            lambda: [opencv.change_color(images[0], color)],
             2,
         ),
         Case(
             "colour of 3 images, contrast only: opencv",
             lambda: items(change_color(three, torch.tensor([color_fields(contrast=color.contrast)] * 3))),
-            lambda: [change_color_opencv(i, ColorParams(None, None, color.contrast)) for i in images],
+            lambda: [opencv.change_color(i, ColorParams(None, None, color.contrast)) for i in images],
             0,
         ),
     ]
@@ -90,13 +98,13 @@ def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) ->
             Case(
                 f"resample, {name}: opencv",
                 lambda fields=fields: items(resample(batch, fields)),
-                lambda change=change: [resample_opencv(images[0], change)],
+                lambda change=change: [opencv.resample(images[0], change)],
                 1,
             )
         )
-    sx, tx, sy, ty = affine_fields((1.03, 0.97), (0.02, -0.01), *window)
-    matrix = np.array([[sx, 0, tx], [0, sy, ty]])
-    affine = torch.tensor([[sx, tx, sy, ty]], dtype=torch.float64)
+    geometry = GeometryParams((1.03, 0.97), (0.02, -0.01), 0)
+    matrix = affine_matrix(geometry, *window)
+    affine = torch.tensor([affine_fields(geometry, *window)], dtype=torch.float64)
     cases.append(
         Case(
             "warp: opencv",
@@ -111,7 +119,7 @@ def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) ->
         Case(
             "blend: opencv and numpy",
             lambda: items(blend(batch, background, masks)),
-            lambda: [blend_opencv(images[0], images[1], mask)],
+            lambda: [opencv.blend(images[0], images[1], mask)],
             0,
         )
     )
@@ -124,7 +132,7 @@ def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) ->
             2,
         )
     )
-    crop = (13, window[0] - 11, 10, window[1] - 9)
+    crop = Crop(13, window[0] - 11, 10, window[1] - 9)
     rectangle = torch.tensor([crop], dtype=torch.int32)
     batches = [RaggedBatch.from_list([i]) for i in images]
 
@@ -134,7 +142,7 @@ def uint8_cases(rng: np.random.Generator, height: int, width: int, size: int) ->
         return [*(t[0].numpy() for t in result.images), result.masks[0, 0].numpy()]
 
     def other() -> list[np.ndarray]:
-        soft = cv2.resize(mask[crop[0] : crop[1], crop[2] : crop[3]], (size, size), interpolation=cv2.INTER_LINEAR)
+        soft = cv2.resize(mask[crop.slices], (size, size), interpolation=cv2.INTER_LINEAR)
         return [*(network_input(i, crop, size) for i in images), np.clip(soft, 0, 1)]
 
     cases.append(Case("crop and resize of 3 images and mask: opencv", ours, other, 1e-5))
@@ -149,23 +157,17 @@ def float_cases(batch: int, size: int) -> list[Case]:
     return (
         [
             Case(
-                "reblend: torch-eager",
-                lambda: [reblend(source, background, mask).numpy()],
-                lambda: [reference_blend.reblend(source, background, mask).numpy()],
-                1e-6,
-            ),
-            Case(
                 "magnitude vote: torch-eager",
                 lambda: [magnitude_vote(grad, source, background).numpy()],
-                lambda: [reference_blend.magnitude_vote(grad, source, background).numpy()],
+                lambda: [magnitude_vote_reference(grad, source, background).numpy()],
                 0,
             ),
             Case(
                 "magnitude refinement: torch-eager",
                 lambda: [magnitude_refinement(source, background, fake, mask, grad, 0.01)[0].numpy()],
                 lambda: [
-                    reference_blend.magnitude_step(
-                        source, background, fake, mask, reference_blend.magnitude_vote(grad, source, background), 0.01
+                    magnitude_step_reference(
+                        source, background, fake, mask, magnitude_vote_reference(grad, source, background), 0.01
                     ).numpy()
                 ],
                 1e-5,

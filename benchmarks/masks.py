@@ -1,8 +1,8 @@
-"""The mask chain on one CPU thread against OpenCV: from landmarks to the soft mask of a pair, and each operation alone.
+"""The mask chain on one CPU thread against OpenCV: from landmarks to the soft mask of a pair, and feathering alone.
 
     python benchmarks/masks.py [--json] [--height 576] [--width 460] [--batch 16] [--rounds 11]
 
-`opencv` is `fpg.augment`'s reference (OpenCV and NumPy, already limited to the surroundings of the mask); `opencv-scipy` is the chain as
+`opencv` is `fpg.pairs.opencv` (OpenCV and NumPy, already limited to the surroundings of the mask); `opencv-scipy` is the chain as
 published code has it: elastic field per pixel with SciPy's Gaussian. `ratio` is the alternative's time over ours, the median over
 rounds in which both run one after the other; `low` and `high` are the quartiles.
 """
@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from fpg.augment.feathering import feather
-from fpg.augment.hulls import face_mask
-from fpg.augment.params import PairParams, draw_pair
-from fpg.augment.warp import affine_matrix, deform_mask, warp_mask
-from fpg.ops import masks as ops
+from fpg.ops.feathering import feather, feather_masks
 from fpg.ops.mask_table import MaskTable
+from fpg.ops.ragged import RaggedBatch
+from fpg.pairs.draws import PairParams, draw_pair
+from fpg.pairs.geometry import affine_matrix
+from fpg.pairs.opencv import deform_mask, face_mask, warp_mask
+from fpg.pairs.operations import soft_masks
 
 VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "data" / "hulls.npz"
 
@@ -62,13 +63,11 @@ def main() -> int:
     geometry, draws = [p.geometry for p in params], [p.feather for p in params]
     table.set_warp([g.scale for g in geometry], [g.translate for g in geometry], [g.noise_key for g in geometry])
     table.set_feather([(f.height, f.width, f.k1, f.k2, f.sigma) for f in draws], [p.ratio for p in params])
-    hard = ops.face_masks(table)
-    warped = ops.warp_masks(table, hard)
     window = (args.height // 4, args.width // 8, args.height * 6 // 10, args.width * 3 // 4)
 
     def soft_window() -> object:
         table.set_windows([window] * args.batch)
-        result = ops.soft_masks(table)
+        result = soft_masks(table)
         table.set_windows([(0, 0, *size)] * args.batch)
         return result
 
@@ -84,18 +83,19 @@ def main() -> int:
     def deform(p: PairParams, mask: np.ndarray) -> np.ndarray:
         return deform_mask(mask, p.geometry.noise_key, 50, 7)
 
-    images = [(hard.item(i).numpy(), warped.item(i).numpy()) for i in range(args.batch)]
-    both = list(zip(params, images, strict=True))
+    warped = [deform(p, move(p, face(p))) for p in params]
+    batch = RaggedBatch.from_list(warped)
     calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "soft masks, window, vs opencv": (soft_window, lambda: [soften(p, deform(p, move(p, face(p)))) for p in params]),
         "soft masks, window, vs opencv-scipy": (
             soft_window,
             lambda: [soften(p, scipy_deform(move(p, face(p)), rng)) for p in params],
         ),
-        "soft masks, whole, vs opencv": (lambda: ops.soft_masks(table), lambda: [soften(p, deform(p, move(p, face(p)))) for p in params]),
-        "face masks vs opencv": (lambda: ops.face_masks(table), lambda: [face(p) for p in params]),
-        "warp vs opencv": (lambda: ops.warp_masks(table, hard), lambda: [deform(p, move(p, m)) for p, (m, _) in both]),
-        "feather vs opencv": (lambda: ops.feather_masks(table, warped), lambda: [soften(p, m) for p, (_, m) in both]),
+        "soft masks, whole, vs opencv": (lambda: soft_masks(table), lambda: [soften(p, deform(p, move(p, face(p)))) for p in params]),
+        "feather vs opencv": (
+            lambda: feather_masks(table, batch),
+            lambda: [soften(p, mask) for p, mask in zip(params, warped, strict=True)],
+        ),
     }
     cases = []
     for name, (ours, theirs) in calls.items():

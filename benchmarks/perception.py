@@ -31,9 +31,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from fpg.ops import reference
 from fpg.ops.backend import backend
-from fpg.ops.perception import perception_statistics
+from fpg.ops.perception import perception_statistics, perception_statistics_reference
 
 Statistics = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Decisions = tuple[np.ndarray, np.ndarray, np.ndarray, Any]
@@ -152,7 +151,7 @@ def main() -> int:
     maps, masks = make_input(args.batch, args.size)
     maps_np, masks_np = maps.numpy(), masks.numpy()
     alternatives: dict[str, Callable[[], tuple]] = {
-        "torch-reference": lambda: reference.perception_statistics(maps, masks),
+        "torch-reference": lambda: perception_statistics_reference(maps, masks),
         "numpy-tight": lambda: numpy_tight(maps_np, masks_np),
     }
     ours = tuple(np.asarray(t) for t in perception_statistics(maps, masks))

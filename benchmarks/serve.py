@@ -101,7 +101,8 @@ class Server:
         tree, total = [self._process.pid], 0
         for pid in tree:
             try:
-                tree += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                for children in Path(f"/proc/{pid}/task").glob("*/children"):  # by the thread that started them
+                    tree += map(int, children.read_text().split())
                 total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
             except OSError:
                 continue

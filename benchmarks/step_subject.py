@@ -15,11 +15,12 @@ from torch import Tensor
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws, draw_guidance
-from fpg.guidance.guide import Pairs, Refined, refine
+from fpg.guidance.guide import Refined, refine
 from fpg.guidance.losses import LossConfig, loss_sums
 from fpg.guidance.perception import Perception
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
+from fpg.pairs import Pairs
 from fpg.train.sam import ascended
 
 SAM_RHO = 0.05
@@ -91,7 +92,7 @@ def make_pairs(count: int, size: int) -> Pairs:
     radius = torch.rand(count, 1, 1, 1) * 0.3 + 0.5
     mask = (8 * (1 - (x**2 + y**2).sqrt() / radius)).clamp(0, 1)
     fake = (mask * source + (1 - mask) * real + 0.01 * torch.randn_like(real)).clamp(0, 1)
-    return Pairs(real, fake, source, mask)
+    return Pairs(fake, real, source, mask)
 
 
 def make_subject(backbone: str, size: int, batch: int, device: torch.device, precision: str) -> Subject:
@@ -101,7 +102,7 @@ def make_subject(backbone: str, size: int, batch: int, device: torch.device, pre
     pairs = make_pairs(count, size)
     model = Detector(DetectorConfig(backbone=backbone, image_size=size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    pairs = Pairs(*(x.to(device, memory_format=layout) for x in (pairs.real, pairs.fake, pairs.source, pairs.mask)))
+    pairs = pairs.map(lambda tensor: tensor.to(device, memory_format=layout))
     _settle(model, pairs.images())
     fused = device.type == "cuda" or None
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2, fused=fused)

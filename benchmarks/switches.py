@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from step_subject import make_pairs
@@ -52,9 +52,8 @@ def make_batch(count: int, size: int, device: torch.device) -> Batch:
     """Random pairs as the loop gets them."""
     torch.manual_seed(0)
     pairs = make_pairs(count, size)
-    images = {name: getattr(pairs, name).to(device) for name in ("real", "fake", "source", "mask")}
-    known = {"pose": torch.zeros(count, 3), "face_size": torch.full((count,), 200.0)}
-    return cast(Batch, {**images, **known, "samples": list(range(count)), "failures": []})
+    images = pairs.map(lambda tensor: tensor.to(device))
+    return Batch(list(range(count)), torch.zeros(count, 3), torch.full((count,), 200.0), [], images)
 
 
 def coins(config: TrainConfig) -> dict[bool, int]:

@@ -12,8 +12,8 @@ from fpg.common.lazy import lazy
 
 if TYPE_CHECKING:
     from fpg import evaluate, export, train
-    from fpg.augment import SelfBlend
     from fpg.models import load_detector
+    from fpg.pairs import SelfBlend
     from fpg.runtime import VideoDetector
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ __all__ = ["SelfBlend", "VideoDetector", "__version__", "evaluate", "export", "l
 __getattr__, _names = lazy(
     __name__,
     {
-        "SelfBlend": "augment",
+        "SelfBlend": "pairs",
         "VideoDetector": "runtime",
         "evaluate": "evaluate",
         "export": "export",

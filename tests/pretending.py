@@ -29,7 +29,8 @@ FINDING = {
 
 
 class Pretending:
-    """See the module. A file that begins with `none` has no face, one that begins with `slow` takes half a second a frame."""
+    """See the module. A file that begins with `none` has no face, one with `slow` takes half a second a frame, one with `uncalibrated`
+    has a finding of no stated strength."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -54,8 +55,10 @@ class Pretending:
             judged = Judgement(task.name, None, None, 0.5, error=error.reason, error_code=error.code)
         follower.finish()
         (Path(task.folder) / REPORT).write_text("<!doctype html><title>report</title><p>pretended")
-        result = judged.to_json() | ({"finding": FINDING} if judged.score is not None else {})
+        level = {"level": "not_calibrated"} if start.startswith(b"uncalibrated") else {}
+        result = judged.to_json() | ({"finding": FINDING | level} if judged.score is not None else {})
         for track in result["tracks"]:
+            track |= level
             track["segments"] = [{"start_s": 0.4, "end_s": 0.8, "first_frame": 4, "last_frame": 8, "frames": 5, "score": 0.9}]
         answer = document(RECORD, self.description["model"], self.description["protocol"], [result])
         return Outcome(answer, judged.error, judged.error_code, {})

@@ -18,20 +18,20 @@ ARROWS: dict[str, set[str]] = {
     "faces": {"common"},
     "findings": {"common"},
     "data": {"common", "faces"},
-    "augment": {"common", "ops"},
+    "pairs": {"common", "ops"},
     "models": {"common"},
-    "guidance": {"common", "ops", "augment"},
-    "train": {"common", "guidance", "augment", "models", "data"},
+    "guidance": {"common", "ops", "pairs"},
+    "train": {"common", "guidance", "pairs", "models", "data"},
     "engines": {"common"},
     "record": {"common", "data"},
     "runtime": {"common", "engines", "faces", "findings", "data", "record"},
     "evaluate": {"common", "runtime", "engines", "faces", "findings", "data"},
     "export": {"common", "models", "engines"},
     "serve": {"common", "runtime", "engines", "faces", "data", "record"},
-    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "augment", "_C"}
+    "cli": {"common", "ops", "faces", "data", "models", "train", "engines", "runtime", "evaluate", "export", "guidance", "pairs", "_C"}
     | {"record", "serve", "findings"},
 }
-EXTRA = {"fpg/engines/torch.py": {"models", "ops"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
+EXTRA = {"fpg/engines/torch.py": {"models", "ops", "pairs"}, "fpg/engines/resolve.py": {"models"}}  # the latter to fetch from the Hub
 
 TORCH_FREE = [
     "fpg.common.crops",
@@ -128,35 +128,42 @@ def test_only_the_torch_engine_imports_torch() -> None:
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 FOREIGN = ("torch/", "ATen/", "c10/", "pybind11/", "Python.h", "opencv")
 DEPLOY_ONLY = ("NvInfer", "libav", "openvino/")
-CPP_ARROWS = {
-    "include": ("fpg/",),
-    "math": ("math/", "fpg/"),
-    "cpu": ("cpu/", "math/", "fpg/", "backends"),
-    "cuda": ("cuda/", "math/", "fpg/", "backends"),
-    "python": ("bind", "fpg/"),
-}
-"""Folder of csrc -> beginnings of what it may include of ours; the files beside them (dispatch) may include anything but `python/`."""
+CPP_ARROWS = {"self_blend": ("color", "resample", "warp", "blend", "crop", "jpeg", "masks")}
+"""Folder of an operation in csrc -> those of others that it may include. Every operation may include its own and common/."""
 
 
-def forbidden_includes(part: str, text: str) -> list[str]:
-    """What a source in csrc/`part` includes and must not."""
+def forbidden_includes(path: str, text: str) -> list[str]:
+    """What a source in csrc/`path` includes and must not: only bindings see Python, only .cu files CUDA, only .cpp files threads."""
+    folder, name = path.split("/")[0], path.split("/")[-1]
     names = INCLUDE.findall(text)
-    foreign = [name for _, name in names if part != "python" and name.startswith(FOREIGN)]
-    quoted = [name for quote, name in names if quote == '"']
-    allowed = CPP_ARROWS.get(part)
-    ours = [name for name in quoted if (not name.startswith(allowed) if allowed else name.startswith("python/"))]
-    return foreign + ours + [name for _, name in names if name.startswith(DEPLOY_ONLY)]
+    python = name == "bind.cpp" or "/python/" in path or path == "masks/chain.h"
+    foreign = [include for _, include in names if not python and include.startswith(FOREIGN)]
+    quoted = [include for quote, include in names if quote == '"']
+    allowed = {"common", folder, *CPP_ARROWS.get(folder, ())}
+    bad = [include for include in quoted if include.split("/")[0] not in allowed]
+    for part, ending in (("common/cpu/", ".cpp"), ("common/cuda/", ".cu"), ("common/python/", "")):
+        inside = path.startswith(part) or (python if part == "common/python/" else name.endswith(ending))
+        bad += [include for include in quoted if include.startswith(part) and not inside and include != "common/cpu/hot.h"]
+    return foreign + bad + [include for _, include in names if include.startswith(DEPLOY_ONLY)]
 
 
 @pytest.mark.parametrize(
-    "path", sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"}), ids=lambda p: str(p.name)
+    "path",
+    sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"}),
+    ids=lambda p: p.relative_to(ROOT / "csrc").as_posix(),
 )
 def test_cpp_arrows(path: Path) -> None:
-    assert forbidden_includes(path.relative_to(ROOT / "csrc").parts[0], path.read_text()) == []
+    assert forbidden_includes(path.relative_to(ROOT / "csrc").as_posix(), path.read_text()) == []
 
 
 def test_the_check_sees_a_forbidden_include() -> None:
-    assert forbidden_includes("cpu", '#include "cuda/launch.h"\n#include <vector>\n') == ["cuda/launch.h"]
-    assert forbidden_includes("python", '#include "math/jpeg.h"\n#include <pybind11/pybind11.h>\n') == ["math/jpeg.h"]
-    assert forbidden_includes("math", "#include <torch/torch.h>\n") == ["torch/torch.h"]
-    assert forbidden_includes("dispatch.cpp", '#include "python/bindings.h"\n#include <NvInfer.h>\n') == ["python/bindings.h", "NvInfer.h"]
+    assert forbidden_includes("warp/cpu.cpp", '#include "common/cuda/launch.h"\n#include <vector>\n') == ["common/cuda/launch.h"]
+    assert forbidden_includes("warp/bind.cpp", '#include "jpeg/math.h"\n#include <pybind11/pybind11.h>\n') == ["jpeg/math.h"]
+    assert forbidden_includes("warp/math.h", '#include "common/cpu/parallel.h"\n#include <torch/torch.h>\n') == [
+        "torch/torch.h",
+        "common/cpu/parallel.h",
+    ]
+    assert forbidden_includes("warp/cpu.cpp", '#include "common/python/bindings.h"\n#include <NvInfer.h>\n') == [
+        "common/python/bindings.h",
+        "NvInfer.h",
+    ]

@@ -13,6 +13,7 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 
 import fpg
+from fpg.cli.entry import run
 from fpg.common import packages
 
 try:
@@ -172,3 +173,15 @@ def test_configurations_and_pins_ship_with_the_package() -> None:
         assert (ROOT / link).resolve() == (package / folder).resolve()
     for name in ("models", "samples", "modelopt", "triton"):
         assert (ROOT / f"requirements-{name}.txt").read_text() == (package / "requirements" / f"{name}.txt").read_text()
+
+
+def test_a_program_that_lacks_a_package_says_which_in_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> int:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(packages, "installed_version", lambda project: None)
+    assert run(lambda: fail("torch.nn")) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"error: \S+ needs torch\.nn, which is not installed: pip install 'torch>=[\d.]+' torchvision .*\n", said), said
+    with pytest.raises(ModuleNotFoundError):  # a bug of ours is no missing package
+        run(lambda: fail("fpg.surely_absent"))

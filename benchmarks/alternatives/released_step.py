@@ -7,7 +7,6 @@ network, the draws and OpenCV's feathering, so the tests take it as the independ
 
 from __future__ import annotations
 
-import dataclasses
 from typing import NamedTuple
 
 import cv2
@@ -16,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpg.augment.feathering import refeather
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws
-from fpg.guidance.guide import Pairs
 from fpg.guidance.losses import LossConfig
 from fpg.models.detector import Detector, DetectorOutput
+from fpg.ops.feathering import refeather_reference
+from fpg.pairs import Pairs
 
 
 class Plain(NamedTuple):
@@ -78,7 +77,7 @@ def refined_shapes(
         flags.append(bool(share < config.threshold and score > config.certainty and inside.sum() > 1 and draws.refine_u[i] < score))
         if flags[-1]:
             rest = (inside - dominant).astype(np.float32)
-            soft = refeather(rest, **dataclasses.asdict(draws.refeather[i]), erosion=config.erosion)
+            soft = refeather_reference(rest, **draws.refeather[i]._asdict(), erosion=config.erosion)
             if not (soft > 0).any():
                 flags[-1] = False
                 continue

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include "fpg/crop.h"
+#include "crop/crop.h"
 
 namespace fpg::runtime {
 namespace {
@@ -17,31 +17,29 @@ constexpr double kSmallest = 48;  // side in pixels below which an aligned crop 
 constexpr const char* kNames[] = {"the left eye", "the right eye", "the nose", "the left corner of the mouth",
                                   "the right corner of the mouth"};
 
-// Margins of an eighth of the box on each side, as (y0, y1, x0, x1).
-std::array<int32_t, 4> detection_crop(const Box& box, int height, int width) {
+// Margins of an eighth of the box on each side.
+Crop detection_crop(const Box& box, int height, int width) {
   const double w = box[2] - box[0], h = box[3] - box[1];
   for (const double value : box) {
     if (!std::isfinite(value) || !(w > 0 && h > 0)) throw std::runtime_error("box: expected finite x0 < x1 and y0 < y1");
   }
   const auto low = [](double value) { return static_cast<int32_t>(std::max(0.0, std::trunc(value))); };
   const auto high = [](double value, int limit) { return static_cast<int32_t>(std::min<double>(limit, std::trunc(value) + 1)); };
-  const std::array<int32_t, 4> crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8),
-                                       high(box[2] + w / 8, width)};
-  if (crop[0] >= crop[1] || crop[2] >= crop[3]) throw std::runtime_error("box: expected to meet the image");
+  const Crop crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8), high(box[2] + w / 8, width)};
+  if (crop.empty()) throw std::runtime_error("box: expected to meet the image");
   return crop;
 }
 
 void cut_box(const Image& image, const Box& box, int size, float* out) {
-  const std::array<int32_t, 4> crop = detection_crop(box, image.height, image.width);
+  const Crop crop = detection_crop(box, image.height, image.width);
   const int64_t offset = 0;
   const std::array<int32_t, 2> sizes = {image.height, image.width};
-  CropInput input;
-  input.images[0] = {image.data.data(), &offset, sizes.data(), 1, 3, image.height, image.width, {}};
-  input.count = 1;
-  input.crops = crop.data();
-  CropOutput output;
-  output.images[0] = {out, {1, 3, size, size}, {}};
-  crop_resize(input, output);
+  CropArguments arguments;
+  arguments.images[0] = {image.data.data(), &offset, sizes.data(), 1, 3, image.height, image.width, {}};
+  arguments.count = 1;
+  arguments.crops = &crop;
+  arguments.out[0] = {out, {1, 3, size, size}, {}};
+  crop_resize(arguments);
 }
 
 }  // namespace

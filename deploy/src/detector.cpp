@@ -14,6 +14,7 @@
 #include "faces.h"
 #include "findings.h"
 #include "fpg_runtime/runtime.h"
+#include "media.h"
 #include "show.h"
 #include "tracker.h"
 #include "video.h"
@@ -382,6 +383,8 @@ struct VideoDetector::Impl {
     result.stream = std::move(notes.stream);
     result.bits_per_pixel = notes.bits_per_pixel;
     result.warnings.insert(result.warnings.end(), notes.warnings.begin(), notes.warnings.end());
+    if (changed_since(path, result.exhibit))
+      result.warnings.push_back("was changed while it was judged: its hash and its score may be of different bytes");
     return result;
   }
 

@@ -26,7 +26,9 @@ Exhibit folder(const std::string& path) {
   Exhibit found;
   std::string lines;
   int64_t bytes = 0;
-  for (const std::string& frame : frame_files(path)) {
+  const std::vector<std::string> frames = frame_files(path);
+  if (frames.empty()) return found;
+  for (const std::string& frame : frames) {
     lines += sha256_of_file(frame) + "  " + std::filesystem::path(frame).filename().string() + "\n";
     bytes += static_cast<int64_t>(std::filesystem::file_size(frame));
   }
@@ -52,6 +54,12 @@ Exhibit examine(const std::string& path) {
     return {};
   }
   return found;
+}
+
+bool changed_since(const std::string& path, const Exhibit& exhibit) {
+  if (!exhibit.modified) return false;
+  struct stat status{};
+  return stat(path.c_str(), &status) != 0 || status.st_size != exhibit.bytes || utc(status.st_mtim) != exhibit.modified;
 }
 
 }  // namespace fpg::runtime

@@ -33,6 +33,7 @@ from fpg.engines import Engine, load_engine
 from fpg.engines.resolve import Model, resolve
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
+from fpg.record.exhibit import examine
 from fpg.record.run import RunRecord, card_of, command_line, now, record_model
 from fpg.record.schema import SCHEMA
 from fpg.record.spool import Spool, write_results
@@ -98,7 +99,7 @@ class _Session:
             self._take((FILES, number), files[number], result)
         for number, error in enumerate(self.inputs.errors):
             if not self.results.take_known((LOST, number), error.path):
-                self._take((LOST, number), None, self.detector.failed(error.path, error))
+                self._take((LOST, number), None, self._failed(error.path, error))
         if endless:
             self._live(endless)
         if self.arguments.watch is not None:
@@ -119,7 +120,7 @@ class _Session:
         with contextlib.closing(run_on_ray(tasks, work, arguments.ray, gpus=gpus)) as outcomes:
             for at, outcome in outcomes:
                 if isinstance(outcome, WorkerDied):
-                    outcome = self.detector.failed(files[at], InputError(files[at], outcome.reason, "worker"))
+                    outcome = self._failed(files[at], InputError(files[at], outcome.reason, "worker"))
                 yield todo[at], replace(outcome, input=printable(files[at]))
 
     def _take(self, place: Place, name: Path | str | None, result: Judgement, extra: dict[str, Any] | None = None) -> None:
@@ -129,6 +130,10 @@ class _Session:
         self.screen.result(result)
         for error in lost:
             self._take(self.results.next(LOST), None, self.detector.failed(error.path, error))
+
+    def _failed(self, path: Path | str, error: InputError) -> Judgement:
+        """What became of an input that was not looked at, with what can be said of it."""
+        return replace(self.detector.failed(path, error), exhibit=examine(path, self.options["anchors"]))
 
     def _watch(self) -> None:
         given: list[Path] = []
@@ -161,7 +166,7 @@ def detect(arguments: argparse.Namespace, models: list[Loaded]) -> int:
     if arguments.pdf:
         find_browser()  # complain before anything is judged
     inputs = expand(arguments.inputs)
-    overlays = Overlays(arguments.overlay, inputs.files) if arguments.overlay else None
+    overlays = Overlays(arguments.overlay, inputs.files, arguments.watch) if arguments.overlay else None
     if arguments.decode == "cuda":
         check_device("cuda")
     finder = _finder(arguments, arguments.min_face)

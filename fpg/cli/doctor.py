@@ -192,13 +192,13 @@ def examine_kernels(broken: dict[str, str], problems: list[Problem]) -> tuple[di
     build = None
     if "torch" in broken:
         if importlib.util.find_spec("fpg._C") is not None and not import_failure("fpg._C"):
-            build = dict(importlib.import_module("fpg._C").build_info())
+            build = importlib.import_module("fpg._C").build_info().as_dict()
         return build, "none"
-    from fpg.ops.backend import backend, native_built, native_module  # imports torch
+    from fpg.ops.backend import backend, native, native_built  # imports torch
 
     try:
         if native_built():
-            build = dict(native_module().build_info())
+            build = native.build_info().as_dict()
         else:
             problems.append(Problem("the compiled kernels are not built: operations run as pure torch", BUILD_COMMAND, False))
         return build, backend("cpu")

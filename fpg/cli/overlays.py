@@ -21,12 +21,13 @@ class Overlays:
     Args:
         out: file or folder, as `--overlay` names it.
         files: the inputs, as far as they are known.
+        watched: a folder from which more will come.
 
     Raises:
         UsageError: one file for several inputs, or a copy that would take its input's place.
     """
 
-    def __init__(self, out: str, files: Sequence[Path | str]) -> None:
+    def __init__(self, out: str, files: Sequence[Path | str], watched: str | None = None) -> None:
         self._out, self._one = Path(out), bool(os.path.splitext(out)[1])
         if self._one and len(files) > 1:
             raise UsageError(f"--overlay: {out} is one file, for {len(files)} inputs: name a folder")
@@ -34,6 +35,7 @@ class Overlays:
         if self._one and os.path.realpath(out) in self._inputs:
             raise UsageError(f"--overlay: {out} is an input and would be lost: name another file")
         folders = [os.path.dirname(os.path.abspath(name)) for name in files if not is_url(name)]
+        folders += [os.path.abspath(watched)] if watched is not None else []
         self._root = os.path.commonpath(folders) if folders else os.getcwd()
         self._taken: dict[str, str] = {}
         for name in files:  # in their order, so that names do not depend on which ends first

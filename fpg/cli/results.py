@@ -40,6 +40,7 @@ class Results:
         """The most suspicious ones, with their pictures."""
         self.failed = False
         self._again: dict[Place, Path | str] = {}
+        self._free: dict[int, int] = {}
 
     def take_known(self, place: Place, name: Path | str) -> bool:
         """Whether the run that is resumed has judged an input, which has not changed since: its result then gets that place."""
@@ -72,7 +73,7 @@ class Results:
 
     def next(self, group: int) -> Place:
         """A free place at the end of a group."""
-        return group, 1 + max((number for other, number in self._lines if other == group), default=-1)
+        return group, self._free.get(group, 0)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -87,7 +88,9 @@ class Results:
         return sorted(self._lines)
 
     def _keep(self, place: Place, line: Line) -> None:
+        group, number = place
         self._lines[place] = line
+        self._free[group] = max(self._free.get(group, 0), number + 1)
         self.failed = self.failed or line.failed
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fpg.cli.entry import run
+from fpg.cli.entry import add_version, run
 from fpg.cli.model_option import add_model
 from fpg.cli.options import add_timeout
 from fpg.common.console import one_line
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model(p)
+    add_version(p)
     p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)")
     p.add_argument("--port", type=_port, default=8000, help="(default: %(default)s; 0: a free one)")
     p.add_argument("--token-file", metavar="FILE", help="requests must bring this file's first line (`Authorization: Bearer ...`)")

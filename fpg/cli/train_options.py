@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import jsonargparse
 
+import fpg
 from fpg import __version__
 from fpg.common.errors import UsageError
 from fpg.train.config import TrainConfig
+
+CONFIGS = Path(fpg.__file__).parent / "configs"
+SHIPPED = tuple(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+"""Configurations that `--config` takes by name."""
 
 _DESCRIPTION = """Train a detector from the real faces of folders prepared by fpg-prepare. Every face is paired with a forgery made
 from itself, and forgery perception guidance (ACM MM 2024) refines the forgery while the detector learns.
@@ -90,7 +96,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", action="config", help="YAML file with any of the fields below; see configs/.")
+    parser.add_argument("--config", action="config", help=f"YAML file with any of the fields below, or one that ships: {_or(SHIPPED)}.")
     parser.add_argument(
         "--resume", action="store_true", help="Go on from RUN/checkpoints/last.pt; fields not given are those of RUN/config.yaml."
     )
@@ -153,13 +159,30 @@ def parse_options(argv: list[str] | None) -> tuple[TrainConfig, Any]:
             raise UsageError(f"--resume: {known.out} holds no run (no config.yaml)")
         parser.default_config_files = [str(written)]
     try:
-        values = parser.instantiate(parser.parse_args(argv))
+        values = parser.instantiate(parser.parse_args(with_shipped(sys.argv[1:] if argv is None else argv)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise UsageError(explained(parser, " ".join(str(error).split()))) from error
     fields = {name: value for name, value in values.as_dict().items() if name in TrainConfig.__dataclass_fields__}
     if not 0 <= values.profile <= 10_000:
         raise UsageError(f"--profile: expected a number of steps in 0..10000, got {values.profile}")
     return TrainConfig(**fields), values
+
+
+def with_shipped(argv: Sequence[str]) -> list[str]:
+    """A command line whose `--config NAME` (or `configs/NAME.yaml`) is the file that ships with fpg, where there is none of that name."""
+
+    def path(value: str) -> str:
+        name = value.removeprefix("configs/").removesuffix(".yaml")
+        return str(CONFIGS / f"{name}.yaml") if name in SHIPPED and not Path(value).is_file() else value
+
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--config":
+            word = path(word)
+        elif word.startswith("--config="):
+            word = "--config=" + path(word.removeprefix("--config="))
+        words.append(word)
+    return words
 
 
 def explained(parser: jsonargparse.ArgumentParser, message: str) -> str:

@@ -19,7 +19,7 @@ from fpg.engines import Engine
 from fpg.engines.resolve import resolve
 from fpg.record.compare import Comparison, compare_results
 from fpg.record.read import Recorded, read_record
-from fpg.record.run import ModelRecord, machine, now, record_model, source
+from fpg.record.run import machine, now, record_model, source
 from fpg.record.schema import VERIFICATION
 from fpg.runtime.inputs import DECODERS
 from fpg.runtime.judgement import printable
@@ -59,47 +59,82 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
     """
     recorded = read_record(arguments.verify)
     settings = _settings(recorded, arguments.verify)
-    if len(recorded.record["models"]) != 1:
-        raise InputError(arguments.verify, "was judged by several detectors: judge again with each", "unsupported")
-    was = recorded.record["models"][0]
     print(one_line(f"{arguments.verify}: {len(recorded.results)} results, recorded {recorded.record.get('ended')}"), flush=True)
-    if len(arguments.model) > 1:
-        raise UsageError("--verify: name one --model, where it lies now")
-    with needed():
-        model = resolve(arguments.model[0] if arguments.model else was["name"], device=arguments.device)
-    results: list[Verified] = []
-    found: ModelRecord | None = None
-    try:
-        engine = load(model.path, device=arguments.device, threads=settings["threads"])
-    except InputError as error:  # its files are not those that its sidecar describes
-        problems, same_model = [str(error)], False
-    else:
-        found = record_model(engine.spec, model.name, model.path)
-        same_model = found.sha256 == was.get("sha256") and dict(found.files) == was.get("files", dict(found.files))
-        problems = _changed_since(recorded)
-    hashes = _hashes(found.sha256 if found else None, was.get("sha256"))
-    print(one_line(f"model   {'same' if same_model else 'CHANGED'}  {model.name}: {hashes}"), flush=True)
+    models = _models(arguments, recorded, load, settings["threads"])
+    problems = [text for model in models for text in model.problems] or _changed_since(recorded)
     for problem in problems:
         print(one_line(f"note    {problem}"), flush=True)
-    if found is not None:
-        exact = not problems and settings["jobs"] == 1 and same_model
+    results: list[Verified] = []
+    engines = [model.engine for model in models if model.engine is not None]
+    if len(engines) == len(models):
+        exact = not problems and settings["jobs"] == 1 and all(model.same for model in models)
         options = {key: settings[key] for key in ("frames", "every", "decode", "min_face", "batch", "threshold")}
-        patience = arguments.timeout or None
-        names = [was["name"]]  # as results call it, wherever it lies now
-        with VideoDetector(engine, finder(settings["min_face"]), names=names, **options, timeout=patience, highlights=0) as detector:
+        options |= {"timeout": arguments.timeout or None, "highlights": 0}
+        names = [model.name for model in models]  # as results call them, wherever they lie now
+        with VideoDetector(engines, finder(settings["min_face"]), names=names, **options) as detector:
             for result, path in _located(recorded, arguments):
                 results.append(_verified(result, path, detector, exact))
                 _tell(results[-1], result)
-    same = same_model and all(result.same for result in results)
+    same = all(model.same for model in models) and all(result.same for result in results)
     print("the same: input, model and scores" if same else "NOT the same", flush=True)
     if arguments.json:
-        state = "same" if same_model else "changed"
-        about = {"name": printable(model.name), "state": state, "recorded": was.get("sha256"), "found": found.sha256 if found else None}
-        value = {"schema": VERIFICATION, "record": printable(arguments.verify), "fpg": source("fpg-detect"), "verified": now()}
-        write_json(
-            arguments.json, {**value, "same": same, "model": about, "results": [asdict(result) for result in results], "problems": problems}
-        )
+        value = {
+            "schema": VERIFICATION,
+            "record": printable(arguments.verify),
+            "fpg": source("fpg-detect"),
+            "verified": now(),
+            "same": same,
+        }
+        parts = {"models": [model.to_json() for model in models], "results": [asdict(r) for r in results], "problems": problems}
+        write_json(arguments.json, value | parts)
     return 0 if same else 1
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A model of a record, as it is now."""
+
+    name: str
+    """In the record."""
+    recorded: str | None
+    found: str | None
+    """SHA-256 of its file."""
+    same: bool
+    engine: Engine | None
+    """None where its files are not those that its sidecar describes."""
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """`name, state, recorded, found`."""
+        return {"name": self.name, "state": "same" if self.same else "changed", "recorded": self.recorded, "found": self.found}
+
+
+def _models(arguments: argparse.Namespace, recorded: Recorded, load: Load, threads: int | None) -> list[_Found]:
+    """The models of a record, loaded, and told.
+
+    Raises:
+        UsageError: as many `--model` as the record has, or none, are expected.
+        SetupError: there is no such model.
+    """
+    wanted = recorded.record["models"]
+    if arguments.model and len(arguments.model) != len(wanted):
+        raise UsageError(f"--verify: expected {len(wanted)} --model, in the order of the record, got {len(arguments.model)}")
+    models = []
+    for was, name in zip(wanted, arguments.model or [model["name"] for model in wanted], strict=True):
+        with needed():
+            model = resolve(name, device=arguments.device)
+        try:
+            engine = load(model.path, device=arguments.device, threads=threads)
+        except InputError as error:
+            now_there = _Found(was["name"], was.get("sha256"), None, False, None, (str(error),))
+        else:
+            found = record_model(engine.spec, model.name, model.path)
+            same = found.sha256 == was.get("sha256") and dict(found.files) == was.get("files", dict(found.files))
+            now_there = _Found(was["name"], was.get("sha256"), found.sha256, same, engine)
+        models.append(now_there)
+        hashes = _hashes(now_there.found, now_there.recorded)
+        print(one_line(f"model   {'same' if now_there.same else 'CHANGED'}  {model.name}: {hashes}"), flush=True)
+    return models
 
 
 def _settings(recorded: Recorded, path: str) -> dict[str, Any]:

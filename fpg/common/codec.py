@@ -1,4 +1,4 @@
-"""A few frames through a video encoder and back, in memory: what H.264 or H.265 leaves of them."""
+"""A few frames through a video encoder and back, in memory: what H.264 or H.265 leaves of them; and pictures through JPEG."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, cast
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer, OutputContainer
 
@@ -64,3 +65,17 @@ def through_encoder(codec: str, crf: int, frames: Iterable[np.ndarray], keep: Se
         opened.streams.video[0].codec_context.thread_count = 1
         wanted = {index: frame.to_ndarray(format="rgb24") for index, frame in enumerate(opened.decode(video=0)) if index in keep}
     return [wanted[index] for index in keep]
+
+
+def compress_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """uint8 [H, W, 3], RGB, through a baseline JPEG file at `quality` (0..100) and back, chroma subsampled 4:2:0.
+
+    Raises:
+        ValueError: an image that no JPEG file can hold.
+    """
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
+    if decoded is None:
+        raise ValueError(f"image: cannot be compressed as JPEG, got {list(image.shape)}")
+    return np.ascontiguousarray(decoded[..., ::-1])

@@ -3,8 +3,7 @@
 A model's sidecar names its rule (`fpg.common.spec.CROPS`): `evaluation` is fpg's own; `aligned` is that of detectors trained on faces
 turned upright by five points.
 
-Boxes are (x0, y0, x1, y1) in pixels, x to the right, y down. A crop is (y0, y1, x0, x1), half open, ready for
-slicing `image[y0:y1, x0:x1]`. Pixel bounds are `max(0, int(lo))` and `min(size, int(hi) + 1)` as released.
+Boxes and crops have the order of `fpg.common.rectangles`. Pixel bounds are `max(0, int(lo))` and `min(size, int(hi) + 1)` as released.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fpg.common.rectangles import Crop
 from fpg.common.upright import Roi, crop_upright
-
-Crop = tuple[int, int, int, int]
 
 EVALUATION_DRAW = (0.5, 0.5, 0.5, 0.5)
 """The margin draws of evaluation and deployment: factor 0.6 x 0.5 + 0.2 = 0.5 on every side."""
@@ -38,8 +36,8 @@ class FaceRejected(ValueError):
 
 
 def _bounds(x0: float, y0: float, x1: float, y1: float, height: int, width: int) -> Crop:
-    crop = (max(0, int(y0)), min(height, int(y1) + 1), max(0, int(x0)), min(width, int(x1) + 1))
-    if crop[0] >= crop[1] or crop[2] >= crop[3]:
+    crop = Crop(max(0, int(y0)), min(height, int(y1) + 1), max(0, int(x0)), min(width, int(x1) + 1))
+    if crop.height <= 0 or crop.width <= 0:
         raise ValueError(f"box: expected to meet the image of {height} x {width}, got ({x0:.1f}, {y0:.1f}, {x1:.1f}, {y1:.1f})")
     return crop
 
@@ -178,8 +176,7 @@ def cut_face(
 
 def network_input(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """Cut `crop` out of uint8 [H, W, 3], resize (bilinear) and scale: float32 [3, size, size] in [0, 1], contiguous."""
-    y0, y1, x0, x1 = crop
-    return _scaled(cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR))
+    return _scaled(cv2.resize(image[crop.slices], (size, size), interpolation=cv2.INTER_LINEAR))
 
 
 def _scaled(image: np.ndarray) -> np.ndarray:

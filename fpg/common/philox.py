@@ -1,6 +1,6 @@
 """Philox-4x32-10, the counter-based generator behind random fields: any part of a field can be made anywhere, in any order.
 
-Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. `csrc/math/rng.h` is the same generator.
+Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. `csrc/masks/rng.h` is the same generator.
 """
 
 from __future__ import annotations

@@ -19,3 +19,8 @@ def stream(seed: int, *keys: int | str) -> np.random.Generator:
     """
     words = [zlib.crc32(key.encode()) if isinstance(key, str) else int(key) for key in keys]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([int(seed), *words])))
+
+
+def odd_integer(rng: np.random.Generator, low: int, high: int) -> int:
+    """A uniform draw from low, low + 2, ..., high."""
+    return low + 2 * int(rng.integers((high - low) // 2 + 1))

@@ -63,7 +63,7 @@ class Faces:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Image, landmarks and box of a face, as `fpg.augment.SelfBlendDataset` wants them; errors as `image`."""
+        """Image, landmarks and box of a face, as `fpg.pairs.SelfBlendDataset` wants them; errors as `image`."""
         return self.image(index), self.entries[index].row.landmarks, self.entries[index].row.box
 
     def landmarks(self, index: int) -> np.ndarray:

@@ -46,7 +46,7 @@ def read_needed_frames(path: str | os.PathLike[str], indices: Sequence[int], *, 
         InputError, FrameCountError: as there.
     """
     wanted = _checked(indices)
-    yield from _or_whole(path, wanted, _stretches(path, wanted, threads, notes), notes)
+    yield from _or_whole(path, wanted, _stretches(path, wanted, threads, notes), notes, threads)
 
 
 def read_frames_torchcodec(
@@ -78,14 +78,14 @@ def _checked(indices: Sequence[int]) -> list[int]:
     return wanted
 
 
-def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames, notes: Notes | None) -> Frames:
+def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames, notes: Notes | None, threads: int = 0) -> Frames:
     given = 0
     try:
         for frame in frames:
             yield frame
             given += 1
     except _Stumbled:
-        yield from read_frames(path, wanted[given:], notes=notes)
+        yield from read_frames(path, wanted[given:], threads=threads, notes=notes)
 
 
 def check_device(device: str) -> None:

@@ -13,9 +13,9 @@ from fpg.common.crops import detection_crop
 from fpg.common.spec import EngineSpec
 from fpg.engines.base import CheckedEngine, EngineOutput, check_range, choose_device
 from fpg.models.detector import Detector, ExportModule, load_detector
-from fpg.ops.crop import crop_resize
 from fpg.ops.memory import to_device
 from fpg.ops.ragged import RaggedBatch
+from fpg.pairs.operations import crop_resize
 
 
 class TorchEngine(CheckedEngine):

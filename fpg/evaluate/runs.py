@@ -156,7 +156,7 @@ def _with_families(runs: Sequence[EvaluatedRun], given: Sequence[str | None]) ->
     for members in alike.values():
         if len(members) > 1 and len({runs[i].seed for i in members}) == len(members):
             family = _shared([runs[i].name for i in members])
-            if family not in named:
+            if set(named.get(family, ())) <= set(members):  # no other run is called so
                 for i in members:
                     found[i] = replace(found[i], family=family)
     return found

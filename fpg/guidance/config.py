@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fpg.augment.feathering import REFEATHER_EROSION, REFEATHER_KERNEL, REFEATHER_SIGMA, SIZE, Erosion
 from fpg.common.errors import UsageError
+from fpg.pairs.draws import FEATHER_SIZE
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class GuidanceConfig:
     shape: bool = True
     """Shape refinement: take away the forged region that the detector already finds too easily."""
     threshold: float = 0.2
-    """t: a forgery is a candidate while the dominant region covers less than this share of its mask."""
+    """t: a forgery is a candidate while the dominant region covers less than this fraction of its mask."""
     certainty: float = 0.5
     """A forgery is a candidate only when its probability of fake is above this."""
-    erosion: Erosion = "released"
+    erosion: Literal["released", "intended"] = "released"
     """How feather' erodes: `released` (one row goes, as in the released code) or `intended` (k x k, an ablation)."""
-    erosion_kernel: tuple[int, int] = REFEATHER_EROSION
+    erosion_kernel: tuple[int, int] = (10, 14)
     """Smallest and largest k of the intended erosion, even, pixels."""
-    feather_size: tuple[int, int] = SIZE
+    feather_size: tuple[int, int] = FEATHER_SIZE
     """Smallest and largest height and width at which feather' blurs, pixels."""
-    feather_kernel: tuple[int, int] = REFEATHER_KERNEL
+    feather_kernel: tuple[int, int] = (17, 25)
     """Smallest and largest blur kernel of feather', odd."""
-    feather_sigma: tuple[int, int] = REFEATHER_SIGMA
-    """Smallest and largest deviation of the second blur of feather', integer pixels at the blurred size."""
+    feather_sigma: tuple[int, int] = (15, 45)
+    """Smallest and largest standard deviation of the second blur of feather', integer pixels at the blurred size."""
     magnitude: bool = True
     """Magnitude refinement: make the blend a little stronger or weaker, in the direction that raises the loss."""
     eps: float = 0.01

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from fpg.augment.feathering import RefeatherParams, draw_refeather
-from fpg.common.rng import stream
+from fpg.common.rng import odd_integer, stream
 from fpg.guidance.config import GuidanceConfig
+
+
+class RefeatherParams(NamedTuple):
+    """The draws of one feather' (METHOD 4.2), in the order in which `fpg.ops.feathering` takes them."""
+
+    k_erode: int
+    """Side of the erosion kernel in pixels; only `erosion="intended"` looks at it."""
+    height: int
+    width: int
+    """Size at which the mask is blurred."""
+    k1: int
+    k2: int
+    """Odd sides of the two blur kernels."""
+    sigma: int
+    """Standard deviation of the second blur, in pixels of the blurred size."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +54,22 @@ def draw_guidance(
     """
     config = config or GuidanceConfig()
     coin = bool(stream(seed, "magnitude", epoch, step).random() < config.step_probability)
-    ranges = {
-        "size": config.feather_size,
-        "kernel": config.feather_kernel,
-        "sigma": config.feather_sigma,
-        "erosion": config.erosion_kernel,
-    }
     uniforms, feathers = np.empty(len(sample_ids)), []
     for index, sample in enumerate(sample_ids):
         rng = stream(seed, "shape", epoch, int(sample))
         uniforms[index] = rng.random()
-        feathers.append(draw_refeather(rng, **ranges))
+        feathers.append(draw_refeather(rng, config))
     return GuidanceDraws(coin, uniforms, tuple(feathers))
+
+
+def draw_refeather(rng: np.random.Generator, config: GuidanceConfig | None = None) -> RefeatherParams:
+    """Draw the parameters of one feather' (six draws, always) from the ranges of `config`, which include both ends."""
+    c = config or GuidanceConfig()
+    return RefeatherParams(
+        k_erode=odd_integer(rng, *c.erosion_kernel),
+        height=int(rng.integers(c.feather_size[0], c.feather_size[1] + 1)),
+        width=int(rng.integers(c.feather_size[0], c.feather_size[1] + 1)),
+        k1=odd_integer(rng, *c.feather_kernel),
+        k2=odd_integer(rng, *c.feather_kernel),
+        sigma=int(rng.integers(c.feather_sigma[0], c.feather_sigma[1] + 1)),
+    )

@@ -7,7 +7,7 @@ input). Against 3 F of the training step itself that makes 4 F on average.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -21,41 +21,7 @@ from fpg.guidance.response_map import Perceiver
 from fpg.guidance.shape import Feathering, kernel_feathering, opencv_feathering, shape_refinement
 from fpg.ops.backend import backend
 from fpg.ops.memory import to_device
-
-
-@dataclass
-class Pairs:
-    """N real faces and the forgeries made from them; all float32 in [0, 1], on one device."""
-
-    real: Tensor
-    """b, the background: the real face as the detector sees it, [N, 3, S, S]."""
-    fake: Tensor
-    """f, the forgery, [N, 3, S, S]."""
-    source: Tensor
-    """s, the warped copy that was blended in, [N, 3, S, S]."""
-    mask: Tensor
-    """m, the soft mask of both halves of a pair, [N, 1, S, S]."""
-
-    def __post_init__(self) -> None:
-        if self.real.ndim != 4 or self.real.shape[1] != 3:
-            raise ValueError(f"real: expected [N, 3, S, S], got {list(self.real.shape)}")
-        n, _, height, width = self.real.shape
-        for name, channels in (("real", 3), ("fake", 3), ("source", 3), ("mask", 1)):
-            tensor, shape = getattr(self, name), [n, channels, height, width]
-            if list(tensor.shape) != shape or tensor.dtype != torch.float32:
-                got = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
-                raise ValueError(f"{name}: expected float32 {shape}, got {got}")
-
-    def __len__(self) -> int:
-        return len(self.real)
-
-    def images(self) -> Tensor:
-        """The batch [2N, 3, S, S]: the reals, then their forgeries in the same order."""
-        return torch.cat([self.real, self.fake])
-
-    def labels(self) -> Tensor:
-        """int64 [2N]: 0 real, 1 fake."""
-        return torch.arange(2, device=self.real.device).repeat_interleave(len(self))
+from fpg.pairs.pairs import Pairs
 
 
 class Refined(NamedTuple):

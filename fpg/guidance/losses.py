@@ -77,37 +77,23 @@ class LossSums(NamedTuple):
         return Losses(total, classification.detach(), similarity.detach(), quality.detach(), self.selected)
 
 
-class Similarity(NamedTuple):
-    """Result of `similarity_loss` for N pairs."""
+def loss_sums(output: Output, mask: Tensor, quality_target: Tensor, class_weights: tuple[float, float] = (1.0, 1.0)) -> LossSums:
+    """Sums of the three losses over the selected pairs, those whose mask is not empty on the grid of the features.
 
-    loss: Tensor
-    """Mean over the selected pairs; 0 if there is none."""
-    selected: Tensor
-    """bool [N]: the mask of the pair is not empty on the grid of the features."""
-    pooled: Tensor
-    """u: masked means, L2-normalised, [2N, C]; zeros for pairs that are not selected."""
-
-
-def similarity_loss(features: Tensor, mask: Tensor) -> Similarity:
-    """L_sim: mean over the selected pairs of (u_real . u_fake + 1) / 2, with u the normalised mean of A where the mask is.
+    L_sim of a pair is (u_real . u_fake + 1) / 2, with u the normalised mean of A where the mask is. Class weights are scaled to a mean of
+    1: every selected pair has an image of each class, so that means stay weighted means. Nothing waits for the device.
 
     Args:
-        features: A, [2N, C, h, w]: N reals, then their forgeries; half precision is computed in float32.
-        mask: [N, 1, H, W], or [2N, 1, H, W] with the masks of both halves; what is > 0 counts, nearest-resized to h x w.
+        output: of the detector in training mode for N reals, then their N forgeries; half precision is computed in float32.
+        mask: soft masks after refinement, [N, 1, H, W] or [2N, 1, H, W] with the masks of both halves; what is > 0 counts,
+            nearest-resized to the grid of the features.
+        quality_target: [2N], about 0 to 2; no gradient goes there.
+        class_weights: of real and fake images.
 
     Raises:
         ValueError: shapes that do not fit.
     """
-    selected, pooled = _pool(features, mask)
-    return Similarity(_similarities(selected, pooled).sum() / selected.sum().clamp(min=1), selected, pooled)
-
-
-def loss_sums(output: Output, mask: Tensor, quality_target: Tensor, class_weights: tuple[float, float] = (1.0, 1.0)) -> LossSums:
-    """The sums behind `fpg_loss`, with the same arguments; no synchronisation with the device.
-
-    Class weights are scaled to a mean of 1: every selected pair has an image of each class, so that means stay weighted means.
-    """
-    selected, pooled = _pool(output.features, mask)
+    selected, pooled = pool_features(output.features, mask)
     n = len(selected)
     for name, tensor, shape in (
         ("logits", output.logits, (2 * n, 2)),
@@ -127,27 +113,16 @@ def loss_sums(output: Output, mask: Tensor, quality_target: Tensor, class_weight
     return LossSums(classification.sum(), _similarities(selected, pooled).sum(), error.sum(), selected)
 
 
-def fpg_loss(output: Output, mask: Tensor, quality_target: Tensor, config: LossConfig | None = None) -> Losses:
-    """L_cls + 0.075 L_sim + L_q, each a mean over the selected samples only.
+def pool_features(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the features where the mask is, L2-normalised.
 
     Args:
-        output: of the detector in training mode for N reals, then their N forgeries.
-        mask: soft masks after refinement, [N, 1, H, W] or [2N, 1, H, W].
-        quality_target: [2N], about 0 to 2; no gradient goes there.
-        config: weights; the released ones by default.
+        features: A, [2N, C, h, w]: N reals, then their forgeries.
+        mask: as `loss_sums`.
 
     Returns:
-        Losses; `total` is None if no pair is selected. A total that is not finite is for the caller to act on.
-
-    Raises:
-        ValueError: shapes that do not fit.
+        selected, bool [N]: the mask of the pair is not empty on the grid of the features; and u, [2N, C], zeros for pairs that are not.
     """
-    config = config or LossConfig()
-    return loss_sums(output, mask, quality_target, config.class_weights).means(config)
-
-
-def _pool(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """(selected [N], u [2N, C])."""
     if features.ndim != 4 or len(features) % 2 or len(features) == 0:
         raise ValueError(f"features: expected [2N, C, h, w], got {list(features.shape)}")
     n = len(features) // 2

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fpg.guidance.response_map import FAKE, Perceiver, perception_mode
-from fpg.ops import blend
+from fpg.ops import magnitude
 
 FLOAT16_SCALE = 2.0**12
 """Under float16 autocast the loss is multiplied by it on the way back: the gradient of a detector that is sure would underflow to 0."""
@@ -72,4 +72,4 @@ def magnitude_refinement(source: Tensor, background: Tensor, fake: Tensor, mask:
     if mask.shape != (n, 1, height, width):
         raise ValueError(f"mask: expected {[n, 1, height, width]}, got {list(mask.shape)}")
 
-    return MagnitudeRefinement(*blend.magnitude_refinement(source, background, fake, mask, grad, eps))
+    return MagnitudeRefinement(*magnitude.magnitude_refinement(source, background, fake, mask, grad, eps))

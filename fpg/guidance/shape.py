@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpg.augment.feathering import Erosion, RefeatherParams, refeather
-from fpg.ops.masks import refeather as refeather_batch
+from fpg.guidance.draws import RefeatherParams
+from fpg.ops.feathering import Erosion, refeather, refeather_reference
 from fpg.ops.perception import perception_statistics
 
 Feathering = Callable[[Tensor, Tensor], Tensor]
@@ -29,7 +29,7 @@ class ShapeRefinement(NamedTuple):
     """bool [N]."""
     emptied: Tensor
     """bool [N]: would have been refined, but nothing was left of the mask after feathering; kept as it was."""
-    share: Tensor
+    fraction: Tensor
     """r = |D| / (|{m > 0}| + 1e-12), float64 [N]: how much of the mask the dominant region D covers."""
 
 
@@ -68,8 +68,8 @@ def shape_refinement(
     _check_shapes(background, fake, mask, maps, probability, refine_u)
     peaks = maps.amax(dim=(1, 2), keepdim=True)
     statistics = perception_statistics(maps / torch.where(peaks > 0, peaks, 1), mask)
-    share = statistics.dominant.double() / (statistics.masked.double() + 1e-12)
-    candidate = (share < threshold) & (probability > certainty) & (statistics.masked > 1)
+    fraction = statistics.dominant.double() / (statistics.masked.double() + 1e-12)
+    candidate = (fraction < threshold) & (probability > certainty) & (statistics.masked > 1)
     chosen = candidate & (refine_u.to(probability.device) < probability)
 
     soft = feathering(statistics.remaining, chosen).to(mask)
@@ -78,7 +78,7 @@ def shape_refinement(
     where = refined.view(-1, 1, 1, 1)
     fake = torch.where(where, (1 - soft) * background + soft * fake, fake)
     mask = torch.where(where, soft, mask)
-    return ShapeRefinement(fake, mask, refined, emptied, share)
+    return ShapeRefinement(fake, mask, refined, emptied, fraction)
 
 
 def opencv_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "released") -> Feathering:
@@ -93,14 +93,14 @@ def opencv_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "rel
         soft = np.zeros((len(regions), 1, *regions.shape[1:]), np.float32)
         for index in wanted.nonzero()[:, 0].tolist():
             hard = regions[index].cpu().numpy().astype(np.float32)
-            soft[index, 0] = refeather(hard, *_draws(params[index]), erosion=erosion)
+            soft[index, 0] = refeather_reference(hard, **params[index]._asdict(), erosion=erosion)
         return torch.from_numpy(soft).to(regions.device)
 
     return feathering
 
 
 def kernel_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "released", *, only_wanted: bool = True) -> Feathering:
-    """feather' with the compiled kernels on the device of the regions; `opencv_feathering` is its yardstick.
+    """feather' with the compiled kernels on the device of the regions; `opencv_feathering` is their reference.
 
     Args:
         params: one set of draws for every sample of the batch.
@@ -111,18 +111,14 @@ def kernel_feathering(params: Sequence[RefeatherParams], erosion: Erosion = "rel
 
     def feathering(regions: Tensor, wanted: Tensor) -> Tensor:
         if not only_wanted:
-            return refeather_batch(regions, [_draws(p) for p in params], erosion)
+            return refeather(regions, params, erosion)
         rows = wanted.nonzero()[:, 0]
         soft = regions.new_zeros(len(regions), 1, *regions.shape[1:], dtype=torch.float32)
         if len(rows):
-            soft[rows] = refeather_batch(regions[rows], [_draws(params[index]) for index in rows.tolist()], erosion)
+            soft[rows] = refeather(regions[rows], [params[index] for index in rows.tolist()], erosion)
         return soft
 
     return feathering
-
-
-def _draws(p: RefeatherParams) -> tuple[int, int, int, int, int, int]:
-    return p.k_erode, p.height, p.width, p.k1, p.k2, p.sigma
 
 
 def _check_shapes(background: Tensor, fake: Tensor, mask: Tensor, maps: Tensor, probability: Tensor, refine_u: Tensor) -> None:

@@ -1,4 +1,5 @@
-"""Operations: thin Python over the compiled kernels, each beside a pure-torch reference.
+"""The compiled kernels that guidance calls, each next to its reference, and what all calls of kernels share.
 
-`fpg.ops.perception` is one operation per file; `fpg.ops.backend` chooses between kernel and reference.
+`perception`, `magnitude` and `feathering` are the operations; `backend` chooses between kernels and references. Kernels of pairs
+are called by `fpg.pairs.operations`.
 """

@@ -7,12 +7,14 @@ this build has them. The choice is a decision made before the call and logged on
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import logging
 import os
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -21,8 +23,8 @@ from fpg.common.packages import BUILD_COMMAND
 
 VARIABLE = "FPG_BACKEND"
 CHOICES = ("auto", "native", "reference")
-INTERFACE = 2
-"""Of the compiled module that this code calls; the same number is in `csrc/python/module.cpp`."""
+STUB = Path(__file__).parents[1] / "_C.pyi"
+"""Names and arguments of the compiled module; the build puts the SHA-256 of this file into it."""
 
 Backend = Literal["native", "reference"]
 
@@ -30,7 +32,7 @@ _log = logging.getLogger("fpg.ops")
 
 
 def native_built() -> bool:
-    """Whether the compiled module lies beside the package (it is not imported)."""
+    """Whether the compiled module lies next to the package (it is not imported)."""
     return importlib.util.find_spec("fpg._C") is not None
 
 
@@ -48,13 +50,25 @@ def native_module() -> ModuleType:
         module = importlib.import_module("fpg._C")
     except ImportError as error:
         raise MissingDependencyError(f"fpg._C does not load ({error}): run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference") from error
-    built = getattr(module, "INTERFACE", 1)
-    if built != INTERFACE:
+    if getattr(module, "INTERFACE", None) != hashlib.sha256(STUB.read_bytes()).hexdigest():
         raise MissingDependencyError(
-            f"fpg._C was built from other sources (interface {built}, expected {INTERFACE}): "
+            f"fpg._C was built from other sources (its interface is not that of {STUB.name}): "
             f"run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference"
         )
     return module
+
+
+class _Native:
+    """`fpg._C`, loaded when something of it is first used; raises as `native_module`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(native_module(), name)
+
+
+if TYPE_CHECKING:
+    from fpg import _C as native
+else:
+    native = _Native()
 
 
 def backend(device_type: str = "cpu") -> Backend:
@@ -91,8 +105,7 @@ def _too_old(device_type: str) -> str:
     """Why the kernels that were compiled do not run on this GPU, where it is older than all they were compiled for; else empty."""
     if device_type != "cuda" or not torch.cuda.is_available():
         return ""
-    built: Any = native_module().build_info()
-    names = built["cuda_architectures"] if isinstance(built, dict) else built.cuda_architectures
+    names = native.build_info().cuda_architectures
     numbers = [int(digits) for name in names if (digits := "".join(c for c in str(name) if c.isdigit()))]
     major, minor = torch.cuda.get_device_capability()
     if not numbers or 10 * major + minor >= min(numbers):
@@ -110,11 +123,11 @@ def _unsupported(device_type: str) -> str:
         return ""
     if device_type != "cuda":
         return f"fpg has no kernels for {device_type}"
-    return "" if native_module().build_info()["cuda"] else "fpg._C was built without CUDA (install it with nvcc on PATH)"
+    return "" if native.build_info().cuda else "fpg._C was built without CUDA (install it with nvcc on PATH)"
 
 
-def native_target(device: torch.device) -> Any:
+def native_target(device: torch.device) -> native.Target:
     """Device, current stream and thread number as the compiled module takes them."""
     on_gpu = device.type == "cuda"
     stream = torch.cuda.current_stream(device).cuda_stream if on_gpu else 0
-    return native_module().Target(device.index if on_gpu else -1, stream, torch.get_num_threads())
+    return native.Target(device.index if on_gpu else -1, stream, torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""What the mask operations need to know about each item, in the record that the kernels read (`MaskItem`, csrc/include/fpg/masks.h)."""
+"""What the mask operations need to know about each item, in the record that the kernels read (`MaskItem`, csrc/masks/masks.h)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpg.common.landmarks import COORDINATE_LIMIT
-
-FAMILIES = ("facehull", "dfl_full", "components", "extended")
-"""Hull families in the kernels' order; METHOD 2.3 (SBI, CVPR 2022)."""
+from fpg.common.landmarks import COORDINATE_LIMIT, HULL_FAMILIES
+from fpg.ops.backend import native
+from fpg.ops.memory import to_device
 
 FEATHER_RADIUS = 32
 """Largest radius of a feathering kernel, pixels."""
+ELASTIC_RADIUS = 64
+"""Largest radius of the elastic field's Gaussian, in grid steps of 2 pixels: sigma up to 32 pixels."""
 
 _ITEM = np.dtype(
     [
@@ -45,7 +46,7 @@ _SMALL_KERNELS[9] = (0.234375, 0.19921875, 0.1171875, 0.05078125, 0.015625)
 def gaussian_weights(side: int, sigma: float) -> np.ndarray:
     """Half of a Gaussian kernel from the middle outwards: float32 [side // 2 + 1], the whole sums to 1.
 
-    With `sigma` 0 the deviation follows from the side as OpenCV derives it, 0.3 ((side - 1) / 2 - 1) + 0.8, and sides up to 9 have
+    With `sigma` 0 the standard deviation follows from the side as OpenCV derives it, 0.3 ((side - 1) / 2 - 1) + 0.8, and sides up to 9 have
     OpenCV's binary fractions.
     """
     if not sigma > 0 and side in _SMALL_KERNELS:
@@ -58,7 +59,7 @@ def gaussian_weights(side: int, sigma: float) -> np.ndarray:
 class MaskTable:
     """Parameters of a batch of masks, one record per item. Made on the CPU, checked as they are set, sent to a GPU in one copy.
 
-    An operation reads its own part: `face_masks` the hulls, `warp_masks` the warp, `feather_masks` the feathering, `soft_masks` all.
+    An operation reads its own part: `fpg.ops.feathering.feather_masks` the feathering, `fpg.pairs.operations.soft_masks` all of it.
     """
 
     def __init__(self, sizes: Sequence[tuple[int, int]]) -> None:
@@ -90,7 +91,7 @@ class MaskTable:
 
         Args:
             landmarks: [68 or 81, 2] each, (x, y) in pixels of the full image; may lie outside.
-            families: of `FAMILIES`.
+            families: of `HULL_FAMILIES`.
             points: 81 to use the forehead where there is one, 68 to leave it out.
 
         Raises:
@@ -103,13 +104,13 @@ class MaskTable:
                 raise ValueError(f"landmarks of item {index}: expected [68 or 81, 2], got {list(marks.shape)}")
             if not (np.abs(marks) <= COORDINATE_LIMIT).all():
                 raise ValueError(f"landmarks of item {index}: expected finite coordinates within +-{COORDINATE_LIMIT} pixels")
-            if family not in FAMILIES:
-                raise ValueError(f"family of item {index}: expected one of {', '.join(FAMILIES)}, got {family}")
+            if family not in HULL_FAMILIES:
+                raise ValueError(f"family of item {index}: expected one of {', '.join(HULL_FAMILIES)}, got {family}")
             if count not in (68, 81):
                 raise ValueError(f"points of item {index}: expected 68 or 81, got {count}")
             row = self._rows[index : index + 1]
             row["landmarks"][0, : len(marks)] = np.trunc(marks)  # before float32 can round a coordinate up
-            row["family"] = FAMILIES.index(family)
+            row["family"] = HULL_FAMILIES.index(family)
             row["points"] = min(count, len(marks))
 
     def set_warp(self, scale: Any, translate: Any, noise_keys: Sequence[int]) -> None:
@@ -117,7 +118,7 @@ class MaskTable:
 
         Args:
             scale: [B, 2], S for x and y, more than 0.
-            translate: [B, 2], t for x and y as a share of width and height.
+            translate: [B, 2], t for x and y as a fraction of width and height.
             noise_keys: 64 bits each.
 
         Raises:
@@ -139,7 +140,7 @@ class MaskTable:
 
         Args:
             draws: [B, 5] = (height, width, k1, k2, sigma): the size at which it blurs; odd kernel sides up to 65, the first with OpenCV's
-                deviation, the second with `sigma`, all in pixels.
+                standard deviation, the second with `sigma`, all in pixels.
             ratio: [B] or a number in [0, 1] that the result is multiplied by.
 
         Raises:
@@ -217,3 +218,53 @@ class MaskTable:
 def record_dtype() -> np.dtype:
     """The NumPy type of one record of `MaskTable.records`."""
     return _ITEM
+
+
+def mask_chain(
+    table: MaskTable, device: torch.device | str, alpha: float = 0.0, sigma: float = 0.5, *, scratch: bool = True
+) -> tuple[native.MaskChain, tuple[Tensor, ...]]:
+    """A table and the elastic field as the kernels take them, and the memory behind their addresses: keep it as long as the call runs.
+
+    Args:
+        table: parameters.
+        device: of the operation.
+        alpha: strength of the elastic field, pixels.
+        sigma: its standard deviation, pixels, at most 32.
+        scratch: False for an operation that has scratch memory of its own.
+
+    Raises:
+        ValueError: alpha or sigma out of range.
+        MissingDependencyError: no compiled module.
+    """
+    weights = elastic_weights(alpha, sigma)
+    records, limits = to_device(table.records(), device), table.limits()
+    if records.shape[1] != native.MASK_ITEM_BYTES:
+        raise RuntimeError(f"fpg._C: expected records of {native.MASK_ITEM_BYTES} bytes, got {records.shape[1]}; build it again")
+    slots = 0 if not scratch else len(table) if records.is_cuda else min(len(table), torch.get_num_threads())
+    size = slots * native.mask_scratch_bytes(limits, alpha / 2, weights) if slots else 0
+    memory = torch.empty(size, dtype=torch.uint8, device=records.device)
+    chain = native.MaskChain(records.data_ptr(), len(table), limits, alpha / 2, weights, memory.data_ptr() if slots else 0, slots)
+    return chain, (records, memory)
+
+
+def elastic_weights(alpha: float, sigma: float) -> list[float]:
+    """The Gaussian that gives the elastic field its standard deviation, from the middle outwards (`elastic_blur`).
+
+    Raises:
+        ValueError: alpha or sigma out of range.
+    """
+    grid_sigma, radius = elastic_blur(sigma)
+    if not (sigma > 0 and radius <= ELASTIC_RADIUS):
+        raise ValueError(f"sigma: expected more than 0 and at most 32 pixels, got {sigma}")
+    if not 0 <= alpha <= 2**15:
+        raise ValueError(f"alpha: expected 0 to {2**15} pixels, got {alpha}")
+    return [1.0] if radius == 0 else [float(w) for w in gaussian_weights(2 * radius + 1, grid_sigma)]
+
+
+def elastic_blur(sigma: float) -> tuple[float, int]:
+    """Standard deviation and radius, in grid steps of 2 pixels, of the Gaussian that gives a field of standard deviation `sigma` pixels.
+
+    Interpolation between grid points is a blur of its own, of variance 3/16 (weights 1/4 and 3/4 at every pixel); it is taken off.
+    """
+    grid_sigma = float(np.sqrt(max(0.0, (sigma / 2) ** 2 - 3 / 16)))
+    return grid_sigma, int(4 * grid_sigma + 0.5)

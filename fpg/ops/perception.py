@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fpg.ops import reference
-from fpg.ops.backend import backend, native_module, native_target
+from fpg.ops.backend import backend, native, native_target
+from fpg.ops.checks import describe
 
 
 class PerceptionStatistics(NamedTuple):
@@ -52,50 +52,53 @@ def perception_statistics(maps: Tensor, masks: Tensor) -> PerceptionStatistics:
         raise ValueError(f"masks: expected device {maps.device}, got {masks.device}")
     if h * w >= 2**27:
         raise ValueError(f"maps: expected H * W < 2^27, got {list(maps.shape)}")
-    return PerceptionStatistics(*_operation(maps.detach(), masks.detach().reshape(b, h, w)))
+    maps, masks = maps.detach(), masks.detach().reshape(b, h, w)
+    if backend(maps.device.type) == "reference":
+        return perception_statistics_reference(maps, masks)
+    return _native(maps.contiguous(), masks.contiguous())
+
+
+def perception_statistics_reference(maps: Tensor, masks: Tensor) -> PerceptionStatistics:
+    """The same in pure torch, in double precision: what the kernels are compared with, and what runs where they are not built.
+
+    Args:
+        maps, masks: float32 [B, H, W]; written from the equations, nothing here is shared with `csrc/`.
+    """
+    positive = maps > 0
+    values = torch.where(positive, maps, torch.zeros_like(maps)).double().clamp(max=1.0)
+    total = values.flatten(1).sum(1)
+    count = positive.flatten(1).sum(1)
+    threshold = torch.where(count > 0, total / count.clamp(min=1), torch.zeros_like(total)).float()
+    above = maps > threshold[:, None, None]
+    inside = masks > 0
+    dominant = (above & inside).flatten(1).sum(1)
+    return PerceptionStatistics(threshold, dominant, inside.flatten(1).sum(1), (inside & ~above).to(torch.uint8))
 
 
 def _check(name: str, tensor: Tensor, shape: str, shape_fits: bool) -> None:
     if tensor.dtype != torch.float32 or not shape_fits:
-        came = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
-        raise ValueError(f"{name}: expected float32 {shape}, got {came}")
+        raise ValueError(f"{name}: expected float32 {shape}, got {describe(tensor)}")
 
 
-@torch.library.custom_op("fpg::perception_statistics", mutates_args=())
-def _operation(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    if backend(maps.device.type) == "reference":
-        return reference.perception_statistics(maps, masks)
-    return _native(maps.contiguous(), masks.contiguous())
-
-
-@_operation.register_fake
-def _(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _outputs(maps)
-
-
-def _outputs(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    batch = maps.shape[0]
-    return (
-        maps.new_empty(batch),
-        maps.new_empty(batch, dtype=torch.int64),
-        maps.new_empty(batch, dtype=torch.int64),
-        torch.empty(maps.shape, dtype=torch.uint8, device=maps.device),
+def _native(maps: Tensor, masks: Tensor) -> PerceptionStatistics:
+    batch = len(maps)
+    outputs = PerceptionStatistics(
+        threshold=maps.new_empty(batch),
+        dominant=maps.new_empty(batch, dtype=torch.int64),
+        masked=maps.new_empty(batch, dtype=torch.int64),
+        remaining=torch.empty(maps.shape, dtype=torch.uint8, device=maps.device),
     )
-
-
-def _native(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    threshold, dominant, masked, remaining = outputs = _outputs(maps)
-    totals = maps.new_empty((2, maps.shape[0]), dtype=torch.int64)  # the fixed-point sums and the positive counts
-    native_module().perception_statistics(
+    totals = maps.new_empty((2, batch), dtype=torch.int64)  # the fixed-point sums and the positive counts
+    native.perception_statistics(
         maps=maps.data_ptr(),
         masks=masks.data_ptr(),
-        batch=maps.shape[0],
+        batch=batch,
         height=maps.shape[1],
         width=maps.shape[2],
-        threshold=threshold.data_ptr(),
-        dominant=dominant.data_ptr(),
-        masked=masked.data_ptr(),
-        remaining=remaining.data_ptr(),
+        threshold=outputs.threshold.data_ptr(),
+        dominant=outputs.dominant.data_ptr(),
+        masked=outputs.masked.data_ptr(),
+        remaining=outputs.remaining.data_ptr(),
         sum=totals[0].data_ptr(),
         positive=totals[1].data_ptr(),
         target=native_target(maps.device),

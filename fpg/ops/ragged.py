@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fpg.ops.backend import native_module
+from fpg.ops.backend import native
 from fpg.ops.memory import recycled, to_device
 
 
@@ -73,10 +72,6 @@ class RaggedBatch:
             flat[offset : offset + image.size] = image.reshape(-1)
         return batch
 
-    def like(self, channels: int | None = None, dtype: torch.dtype | None = None) -> RaggedBatch:
-        """An uninitialised batch of the same sizes on the same device."""
-        return RaggedBatch.empty(self.host_sizes, channels or self.channels, dtype or self.data.dtype, self.data.device)
-
     def to(self, device: torch.device | str) -> RaggedBatch:
         """The same batch on another device."""
         move = {name: to_device(getattr(self, name), device) for name in ("data", "offsets", "sizes")}
@@ -89,8 +84,8 @@ class RaggedBatch:
         view = self.data[start : start + height * width * self.channels]
         return view.view(height, width) if self.channels == 1 else view.view(height, width, self.channels)
 
-    def native(self) -> Any:
+    def native(self) -> native.Ragged:
         """The batch as the compiled module takes it: addresses and sizes."""
         height, width = self.max_size
         pointers = self.data.data_ptr(), self.offsets.data_ptr(), self.sizes.data_ptr()
-        return native_module().Ragged(*pointers, len(self), self.channels, height, width)
+        return native.Ragged(*pointers, len(self), self.channels, height, width)

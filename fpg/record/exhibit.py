@@ -57,8 +57,24 @@ def examine(path: str | os.PathLike[str], anchors: str | None = None, frames: Se
     return Exhibit(digest, status.st_size, utc(status.st_mtime_ns), describe_media(path), credentials.to_json())
 
 
+CHANGED = "was changed while it was judged: its hash and its score may be of different bytes"
+
+
+def changed_since(path: str | os.PathLike[str], exhibit: Exhibit) -> bool:
+    """Whether a file is another than when it was examined, by its size and time."""
+    if exhibit.modified is None:
+        return False
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return True
+    return (status.st_size, utc(status.st_mtime_ns)) != (exhibit.bytes, exhibit.modified)
+
+
 def _folder(path: str | os.PathLike[str], frames: Sequence[str | os.PathLike[str]] | None) -> Exhibit:
     names = [Path(name) for name in (frame_files(Path(path)) if frames is None else frames)]
+    if not names:
+        return Exhibit()
     lines = "".join(f"{sha256(name)}  {os.fsencode(name.name).decode('utf-8', 'replace')}\n" for name in names)
     return Exhibit(hashlib.sha256(lines.encode()).hexdigest(), sum(name.stat().st_size for name in names))
 

@@ -47,22 +47,30 @@ class Spool:
         self.path, self.record = path, record
         self.known: dict[str, Line] = {}
         """Lines that were there when a run was resumed, by the input's name; None in place of a name that several inputs have."""
+        self._stream: IO[bytes] | None = None
+        """A pipe or device, which takes lines and gives none."""
         try:
-            if path is None:
-                self._file: IO[bytes] = tempfile.TemporaryFile(prefix="fpg-")  # noqa: SIM115
+            if path is not None and os.path.exists(path) and not os.path.isfile(path):
+                if resume:
+                    raise UsageError(f"--resume: {path} is no file, and keeps no lines")
+                self._stream = open(path, "wb", buffering=0)  # noqa: SIM115
+            if path is None or self._stream is not None:
+                self._file: IO[bytes] = tempfile.TemporaryFile(prefix="fpg-", buffering=0)  # noqa: SIM115
             else:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 self._file = open(path, "r+b" if resume and os.path.exists(path) else "w+b", buffering=0)  # noqa: SIM115
             if resume and path is not None:
                 self._take_up()
         except OSError as error:
-            raise InputError(path or "temporary file", f"cannot be written: {error.strerror or error}", "not_written") from error
+            raise self._refused(error) from error
 
     def __enter__(self) -> Spool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def add(self, result: dict[str, Any], ended: str) -> Line:
         """Write a result behind the others; when this returns, the end of the program does not take it away.
@@ -78,18 +86,26 @@ class Spool:
         data = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
         try:
             start = self._file.seek(0, os.SEEK_END)
-            self._file.write(data)
-            self._file.flush()
+            for file in (self._file, self._stream):
+                rest = memoryview(data)
+                while file is not None and rest:
+                    rest = rest[file.write(rest) :]
         except OSError as error:
-            raise InputError(self.path or "temporary file", f"cannot be written: {error.strerror or error}", "not_written") from error
+            raise self._refused(error) from error
         return _line(start, len(data), result)
 
     def read(self, line: Line) -> dict[str, Any]:
         """A result, as it was added."""
         self._file.seek(line.start)
-        value: dict[str, Any] = json.loads(self._file.read(line.length))
+        data = b""
+        while len(data) < line.length and (more := self._file.read(line.length - len(data))):
+            data += more
+        value: dict[str, Any] = json.loads(data)
         del value["schema"], value["record"]
         return value
+
+    def _refused(self, error: OSError) -> InputError:
+        return InputError(self.path or "temporary file", f"cannot be written: {error.strerror or error}", "not_written")
 
     def _take_up(self) -> None:
         """Note the whole lines that are there, and cut off what a kill left of the last one."""

@@ -25,7 +25,7 @@ from fpg.findings.finding import weight_of
 from fpg.findings.fusion import fused
 from fpg.findings.limits import sharpness_of
 from fpg.findings.shots import CutFinder
-from fpg.record.exhibit import Exhibit, examine
+from fpg.record.exhibit import CHANGED, Exhibit, changed_since, examine
 from fpg.runtime.highlights import HighlightKeeper
 from fpg.runtime.in_memory import MemoryReader, Source, opened
 from fpg.runtime.inputs import Frames
@@ -239,7 +239,8 @@ class Judging:
             if self.options.reader is None and reader is None:  # frames that come from elsewhere are not what the file holds
                 exhibit = examine(path, self.options.anchors)
             with finder() as analyzer:
-                return replace(self._judge(path, analyzer, given_up, reader), exhibit=exhibit)
+                result = replace(self._judge(path, analyzer, given_up, reader), exhibit=exhibit)
+            return replace(result, warnings=(*result.warnings, CHANGED)) if changed_since(path, exhibit) else result
 
         if self.options.timeout is None:
             return work()

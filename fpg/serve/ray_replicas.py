@@ -29,6 +29,8 @@ from fpg.serve.workers import Event, Executor, Workers
 
 APPLICATION = "fpg"
 _TICK_S = 0.5
+_END_S = 60.0
+"""How long the end of the application may take."""
 _ENDS = ("done", "lost", "late", "gone")
 
 
@@ -140,10 +142,9 @@ class RayReplicas(Executor):
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._running: dict[str, Any] = {}
         self._handle: Any = None
-        self._stack = contextlib.ExitStack()
-        self._closed = False
-        arguments = (pickle.dumps(setup), slots, limits, timeout)
-        threading.Thread(target=self._begin, args=arguments, daemon=True).start()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._live, args=(pickle.dumps(setup), slots, limits, timeout), daemon=True)
+        self._thread.start()
 
     def room(self, alone: bool = False) -> bool:
         """See `Executor`. Ray holds what its replicas have no slot for, and makes more of them for it."""
@@ -178,38 +179,39 @@ class RayReplicas(Executor):
         self._events.put(None)
 
     def close(self) -> None:
-        """See `Executor`: the application ends, the cluster goes on."""
-        self._closed = True
-        if self._handle is not None:
-            from ray import serve
+        """See `Executor`: the application ends, a cluster that was there goes on."""
+        self._closing.set()
+        self._thread.join(_END_S)
 
-            with contextlib.suppress(Exception):
-                serve.delete(APPLICATION)
-        self._stack.close()
-
-    def _begin(self, setup: bytes, slots: int, limits: Limits, timeout: float) -> None:
+    def _live(self, *arguments: Any) -> None:
+        """From begin to end in one thread: the processes of a `local` cluster end with the thread that started them."""
         try:
             try:
                 from ray import serve
             except ImportError as error:
                 raise MissingDependencyError(f"--ray needs Ray Serve: {install_extra('ray')} ({error})") from error
-            self._stack.enter_context(connected(self._cluster.address))
-            scaling = {"min_replicas": self._cluster.least, "max_replicas": self._cluster.most, "target_ongoing_requests": slots}
-            deployment: Any = serve.deployment(
-                Replica,
-                name="judge",
-                autoscaling_config=scaling | {"upscale_delay_s": 2, "downscale_delay_s": 60},
-                max_ongoing_requests=slots,
-                ray_actor_options={"num_cpus": self._cluster.cpus, "num_gpus": self._cluster.gpus},
-                health_check_period_s=5,
-            )
-            serve.start(proxy_location="Disabled")
-            handle = serve.run(deployment.bind(setup, slots, limits, timeout), name=APPLICATION, route_prefix=None)
-            description = handle.describe.remote().result()
-            self._handle = handle
-            self._events.put(Event("ready", None, description))
+            with connected(self._cluster.address):
+                serve.start(proxy_location="Disabled")
+                handle = serve.run(self._deployment(serve).bind(*arguments), name=APPLICATION, route_prefix=None)
+                description = handle.describe.remote().result()
+                self._handle = handle
+                self._events.put(Event("ready", None, description))
+                self._closing.wait()
+                serve.delete(APPLICATION, _blocking=False)
         except Exception as error:
             self._events.put(Event("broken", None, error if isinstance(error, FpgError) else FpgError(f"--ray: {_line(error)}")))
+
+    def _deployment(self, serve: Any) -> Any:
+        cluster = self._cluster
+        scaling = {"min_replicas": cluster.least, "max_replicas": cluster.most, "target_ongoing_requests": self._slots}
+        return serve.deployment(
+            Replica,
+            name="judge",
+            autoscaling_config=scaling | {"upscale_delay_s": 2, "downscale_delay_s": 60},
+            max_ongoing_requests=self._slots,
+            ray_actor_options={"num_cpus": cluster.cpus, "num_gpus": cluster.gpus},
+            health_check_period_s=5,
+        )
 
     def _listen(self, task: Task, alone: bool) -> None:
         try:

@@ -11,10 +11,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fpg.augment.params import AugmentConfig
 from fpg.common.errors import UsageError
 from fpg.guidance.config import GuidanceConfig, LossConfig
 from fpg.models.config import DetectorConfig
+from fpg.pairs.draws import AugmentConfig
 
 
 @dataclass(frozen=True)

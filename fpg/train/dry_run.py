@@ -20,6 +20,7 @@ from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.inputs import Inputs
 from fpg.train.learner import Learner
+from fpg.train.pairs import Batch
 from fpg.train.quality import quality_target
 from fpg.train.setup import build_learner, choose_device
 from fpg.train.step import train_step
@@ -149,16 +150,15 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
     )
 
 
-def _one_batch(inputs: Inputs, device: torch.device) -> tuple[Any, float, float]:
+def _one_batch(inputs: Inputs, device: torch.device) -> tuple[Batch, float, float]:
     """This process's part of the first batch; the seconds of reading it in one process, and of making its pairs afterwards."""
     keys = inputs.world.share(inputs.schedule((0, 0)).batch(0, 0))
     dataset = inputs.dataset(inputs.faces, "pair")
     started = time.perf_counter()
     read = inputs.maker.collate([dataset[key] for key in keys])
     reading = time.perf_counter() - started
-    if not read["samples"]:
-        raise FpgError(f"not one face of the first batch could be used; the first: {read['failures'][0]}")
-    making, batch = math.inf, read
+    if not len(read):
+        raise FpgError(f"not one face of the first batch could be used; the first: {read.failures[0]}")
     for _ in range(2):
         started = time.perf_counter()
         batch = inputs.maker.finish(read)
@@ -171,7 +171,7 @@ def _with_coin(config: TrainConfig, side: bool) -> TrainConfig:
     return dataclasses.replace(config, guidance=dataclasses.replace(config.guidance, step_probability=float(side)))
 
 
-def _seconds(learner: Learner, quality: QualityTarget | None, batch: Any, config: TrainConfig, device: torch.device) -> float:
+def _seconds(learner: Learner, quality: QualityTarget | None, batch: Batch, config: TrainConfig, device: torch.device) -> float:
     """Of a step, after one that is not counted."""
     seconds = math.inf
     for step in range(2):
@@ -188,13 +188,13 @@ def _since(started: float, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _validation(learner: Learner, inputs: Inputs, batch: Any, config: TrainConfig, device: torch.device, processes: int) -> float:
+def _validation(learner: Learner, inputs: Inputs, batch: Batch, config: TrainConfig, device: torch.device, processes: int) -> float:
     """Seconds of a validation, from one over the training batch."""
     if not inputs.val_faces.entries:
         return 0.0
     started = time.perf_counter()
-    validate(learner.judged, Remembered([batch], lambda made: made, 0), device, config)
-    per_pair = (time.perf_counter() - started) / len(batch["samples"])
+    validate(learner.judged, Remembered([batch], inputs.maker.finish, 0), device, config)
+    per_pair = (time.perf_counter() - started) / len(batch)
     return per_pair * math.ceil(len(inputs.val_faces) / processes)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
 import torch
 from torch.utils.data import Dataset
 
-from fpg.augment import AugmentConfig, collate_pairs
 from fpg.common.rng import stream
 from fpg.data.dataset import Faces
-from fpg.train.pairs import Key, PairDataset, PairMaker
+from fpg.pairs import AugmentConfig, Pairs, PreparedBatch, collate_pairs
+from fpg.train.pairs import Item, Key, PairDataset, PairMaker, Unusable
 
 
-class GivenDataset(Dataset[dict[str, Any]]):
+class GivenDataset(Dataset[Item | Unusable]):
     """Items like those of `PairDataset`, with a fake that preparation found: for each real face one, drawn evenly.
 
     Args:
@@ -26,12 +26,13 @@ class GivenDataset(Dataset[dict[str, Any]]):
         self.real = PairDataset(faces, config, seed, purpose)
         self.fake = PairDataset(fakes, config, seed, purpose, stream_name=f"{purpose} given")
 
-    def __getitem__(self, key: Key) -> dict[str, Any]:
+    def __getitem__(self, key: Key) -> Item | Unusable:
         epoch, sample = key
         chosen = int(stream(self.seed, self.purpose, "which fake", epoch, sample).integers(self.number))
         real, fake = self.real[key], self.fake[epoch, sample * self.number + chosen]
-        failed = next((item for item in (real, fake) if "failure" in item), None)
-        return failed or {**real, "prepared_fake": fake["prepared"]}
+        if isinstance(real, Unusable):
+            return real
+        return fake if isinstance(fake, Unusable) else dataclasses.replace(real, fake=fake.prepared)
 
 
 class GivenMaker(PairMaker):
@@ -45,13 +46,12 @@ class GivenMaker(PairMaker):
         """A real face and a fake one."""
         return 2 * super().item_bytes(faces)
 
-    def _collated(self, items: list[dict[str, Any]]) -> Any:
-        if "prepared_fake" not in items[0]:
-            return super()._collated(items)
-        return super()._collated(items), collate_pairs([item["prepared_fake"] for item in items])
+    def _collate_fakes(self, items: list[Item]) -> PreparedBatch | None:
+        fakes = [item.fake for item in items if item.fake is not None]
+        return collate_pairs(fakes) if fakes else None
 
-    def _images(self, prepared: Any) -> dict[str, torch.Tensor]:
-        if not isinstance(prepared, tuple | list):
-            return super()._images(prepared)
-        real, fake = (super(GivenMaker, self)._images(half)["real"] for half in prepared)
-        return {"real": real, "fake": fake, "source": fake, "mask": torch.ones_like(real[:, :1])}
+    def _pairs(self, prepared: PreparedBatch, fakes: PreparedBatch | None) -> Pairs:
+        if fakes is None:
+            return super()._pairs(prepared, None)
+        real, fake = (self._blend(half).real for half in (prepared, fakes))
+        return Pairs(fake=fake, real=real, source=fake, mask=torch.ones_like(real[:, :1]))

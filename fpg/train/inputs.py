@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class Inputs:
         config = self.config
         return Schedule(len(self.faces) * config.repeat, self.pairs, config.epochs, config.seed, start)
 
-    def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[dict[str, Any]]:
+    def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[Any]:
         """This process's part of the batches of a schedule, for `maker.finish`."""
         return loader(self.dataset(self.faces, "pair"), self.maker, Shares(schedule, self.world), self.workers, pin=pin)
 
@@ -106,9 +106,7 @@ class Inputs:
         dataset = self.dataset(faces, "picture")
         chosen = np.unique(np.linspace(0, len(faces) - 1, self.config.pictures).astype(int))
         batch = self.maker.finish(self.maker.collate([dataset[0, int(sample)] for sample in chosen]))
-        if not batch["samples"]:
-            return None
-        return cast(Batch, batch), [faces.entries[sample].name for sample in batch["samples"]]
+        return (batch, [faces.entries[sample].name for sample in batch.samples]) if len(batch) else None
 
     def describe(self) -> dict[str, Any]:
         """For the record of the run."""

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 import torch
@@ -31,7 +30,7 @@ from fpg.train.keep import TopFolder, few_people, ranked, waited_enough
 from fpg.train.memory import keep_freed_memory
 from fpg.train.meter import Meter
 from fpg.train.methods import resolve
-from fpg.train.pairs import Batch, open_batches
+from fpg.train.pairs import Batch, Loaded, open_batches
 from fpg.train.pictures import picture_grid
 from fpg.train.profiler import StepProfile
 from fpg.train.quality import quality_target
@@ -144,21 +143,21 @@ class Run:
             self._finish()
         return self.out / MODEL
 
-    def _epoch(self, batches: Iterator[Any], bar: Progress, task: TaskID) -> None:
+    def _epoch(self, batches: Iterator[Loaded], bar: Progress, task: TaskID) -> None:
         position, config = self.position, self.config
         meter = Meter()
         rate = 0.0
         while position.step_in_epoch < self.schedule.steps:
             started = time.perf_counter()
-            batch = next(batches)
+            read = next(batches)
             waited = time.perf_counter() - started
             clock = Clock(self.device, "pairs")
             with clock.lap("pairs"):
-                batch = self.inputs.maker.finish(batch)
+                batch = self.inputs.maker.finish(read)
             rate = learning_rate(config.optim, position.epoch, config.epochs, position.step_in_epoch, self.schedule.steps)
             set_learning_rate(self.learner.optimizer, rate)
             result = self._step(batch)
-            stop = self._news(batch["failures"])
+            stop = self._news(batch.failures)
             meter.add(result, time.perf_counter() - started, waited, sum(clock.seconds()))
             if position.step % config.log_steps == 0:
                 self.report.step(result, rate, meter)
@@ -181,10 +180,10 @@ class Run:
                 self.report.unreadable(failure)
         return next((number for number, _ in told if number is not None), None)
 
-    def _step(self, batch: dict[str, Any]) -> StepResult | None:
+    def _step(self, batch: Batch) -> StepResult | None:
         counts, position = self.position.counts, self.position
         dump = self.out / "nonfinite_batch.safetensors"
-        args = (self.learner, self.quality, cast(Batch, batch), self.config, position.epoch, position.step, dump, self.world)
+        args = (self.learner, self.quality, batch, self.config, position.epoch, position.step, dump, self.world)
         result = train_step(*args)
         if not result.pairs:
             counts["skipped_batches"] += 1

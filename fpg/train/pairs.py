@@ -7,44 +7,98 @@ A batch is asked for by (epoch, sample) keys; sample k is face k modulo the numb
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypedDict
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fpg.augment import AugmentConfig, SelfBlend, SelfBlendDataset, collate_pairs
 from fpg.common.console import console
 from fpg.common.errors import InputError
 from fpg.common.rng import stream
 from fpg.data.dataset import Faces
+from fpg.pairs import AugmentConfig, Pairs, PreparedBatch, PreparedPair, SelfBlend, SelfBlendDataset, collate_pairs
 
 Key = tuple[int, int]
+"""(epoch, sample)."""
+_T = TypeVar("_T")
 
 
-class Batch(TypedDict):
-    """N pairs (fewer than asked for when a face could not be used)."""
+@dataclass(frozen=True)
+class Item:
+    """One face, read and prepared by a worker."""
 
-    real: torch.Tensor
-    """float32 [N, 3, S, S] in [0, 1]; `fake` and `source` alike, `mask` [N, 1, S, S]."""
-    fake: torch.Tensor
-    source: torch.Tensor
-    mask: torch.Tensor
+    sample: int
+    prepared: PreparedPair
+    pose: torch.Tensor
+    """float32 [3]: yaw, pitch, roll in degrees, NaN when unknown."""
+    face_size: torch.Tensor
+    """float32 scalar: sqrt(width x height) of the face box, in pixels of the original."""
+    fake: PreparedPair | None = None
+    """A given fake, where pairs are not self-blended (`fpg.train.given`)."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A face that cannot be used; it never comes back as another face."""
+
+    reason: str
+    """One line, `path: reason`."""
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """What is known of the faces of a batch besides their images; of N faces, or fewer than asked for when some could not be used."""
+
     samples: list[int]
     """Sample of each pair."""
     pose: torch.Tensor
-    """float32 [N, 3]: yaw, pitch, roll in degrees, NaN when unknown."""
+    """float32 [N, 3], as of `Item`."""
     face_size: torch.Tensor
-    """float32 [N]: sqrt(width x height) of the face box, in pixels of the original."""
+    """float32 [N], as of `Item`."""
     failures: list[str]
     """One line `path: reason` for each face that could not be used."""
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class Batch(FaceData):
+    """N pairs to learn from, and their faces."""
+
+    pairs: Pairs
+
+    def pin_memory(self) -> Batch:
+        """The same in page-locked memory (a DataLoader calls this)."""
+        return dataclasses.replace(self, pairs=self.pairs.map(torch.Tensor.pin_memory))
+
+
+@dataclass(frozen=True)
+class ReadBatch(FaceData):
+    """Faces whose pairs the training process makes, in `PairMaker.finish`."""
+
+    prepared: PreparedBatch | None
+    """None where not one face could be used."""
+    fakes: PreparedBatch | None = None
+    """Given fakes, as many."""
+
+    def pin_memory(self) -> ReadBatch:
+        """The same with its pixels in page-locked memory (a DataLoader calls this)."""
+        prepared, fakes = (None if x is None else x.pin_memory() for x in (self.prepared, self.fakes))
+        return dataclasses.replace(self, prepared=prepared, fakes=fakes)
+
+
+Loaded = Batch | ReadBatch
+"""What a loader's worker hands over."""
 
 
 class PairMaker:
@@ -65,18 +119,25 @@ class PairMaker:
         if not self.at_training:
             self._blend = SelfBlend(config, size)
 
-    def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """A batch of what could be used, in a worker; without any usable face only `samples` (empty) and `failures` are there."""
-        good = [item for item in items if "failure" not in item]
-        batch: dict[str, Any] = {"samples": [item["sample"] for item in good], "failures": [i["failure"] for i in items if "failure" in i]}
-        if good:
-            batch |= {name: torch.stack([item[name] for item in good]) for name in ("pose", "face_size")}
-            batch["prepared"] = self._collated(good)
-        return batch if self.at_training else self._make(batch)
+    def collate(self, items: list[Item | Unusable]) -> Loaded:
+        """A batch of what could be used, in a worker."""
+        good = [item for item in items if isinstance(item, Item)]
+        read = ReadBatch(
+            samples=[item.sample for item in good],
+            pose=torch.stack([item.pose for item in good]) if good else torch.empty(0, 3),
+            face_size=torch.stack([item.face_size for item in good]) if good else torch.empty(0),
+            failures=[item.reason for item in items if isinstance(item, Unusable)],
+            prepared=collate_pairs([item.prepared for item in good]) if good else None,
+            fakes=self._collate_fakes(good),
+        )
+        return read if self.at_training else self.finish(read)
 
-    def finish(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A `Batch` from what the loader gave, in the training process."""
-        return self._make(batch) if "prepared" in batch else batch
+    def finish(self, batch: Loaded) -> Batch:
+        """The pairs of what the loader gave, in the training process."""
+        if isinstance(batch, Batch):
+            return batch
+        pairs = Pairs.empty(self.size) if batch.prepared is None else self._pairs(batch.prepared, batch.fakes)
+        return Batch(batch.samples, batch.pose, batch.face_size, batch.failures, pairs)
 
     def item_bytes(self, faces: Faces) -> int:
         """The most that one face takes on its way from a worker to the training process."""
@@ -84,19 +145,15 @@ class PairMaker:
             return 10 * self.size * self.size * 4
         return max((3 * height * width for height, width in (entry.row.size for entry in faces.entries)), default=0)
 
-    def _make(self, batch: dict[str, Any]) -> dict[str, Any]:
-        rest = {name: value for name, value in batch.items() if name != "prepared"}
-        return rest | self._images(batch["prepared"]) if "prepared" in batch else rest
+    def _collate_fakes(self, items: list[Item]) -> PreparedBatch | None:
+        return None
 
-    def _collated(self, items: list[dict[str, Any]]) -> Any:
-        return collate_pairs([item["prepared"] for item in items])
-
-    def _images(self, prepared: Any) -> dict[str, torch.Tensor]:
-        return self._blend(prepared)._asdict()
+    def _pairs(self, prepared: PreparedBatch, fakes: PreparedBatch | None) -> Pairs:
+        return self._blend(prepared)
 
 
-class PairDataset(Dataset[dict[str, Any]]):
-    """Prepared pairs by key (epoch, sample); a face that cannot be used comes back as `{"failure": "path: reason"}`, never as another face.
+class PairDataset(Dataset[Item | Unusable]):
+    """Prepared pairs by key (epoch, sample).
 
     Args:
         faces: where the pairs come from.
@@ -110,22 +167,18 @@ class PairDataset(Dataset[dict[str, Any]]):
         self.faces = faces
         self.prepared = SelfBlendDataset(faces, config, seed=seed, purpose=stream_name or purpose, training=purpose == "pair")
 
-    def __getitem__(self, key: Key) -> dict[str, Any]:
+    def __getitem__(self, key: Key) -> Item | Unusable:
         sample = key[1]
         entry = self.faces.entries[sample % len(self.faces)]
         try:
             prepared = self.prepared[key]
         except InputError as error:
-            return {"failure": str(error)}
+            return Unusable(str(error))
         except ValueError as error:
-            return {"failure": str(InputError(entry.path, str(error.__cause__ or error)))}
+            return Unusable(str(InputError(entry.path, str(error.__cause__ or error))))
         x0, y0, x1, y1 = (float(v) for v in entry.row.box)
-        return {
-            "sample": sample,
-            "prepared": prepared,
-            "pose": torch.tensor(entry.row.pose if entry.row.pose is not None else (np.nan,) * 3, dtype=torch.float32),
-            "face_size": torch.tensor(((x1 - x0) * (y1 - y0)) ** 0.5, dtype=torch.float32),
-        }
+        pose = torch.tensor(entry.row.pose if entry.row.pose is not None else (np.nan,) * 3, dtype=torch.float32)
+        return Item(sample, prepared, pose, torch.tensor(((x1 - x0) * (y1 - y0)) ** 0.5, dtype=torch.float32))
 
 
 @dataclass(frozen=True)
@@ -168,9 +221,9 @@ class Schedule:
 
 
 def loader(
-    dataset: Dataset[dict[str, Any]], maker: PairMaker, batches: Any, workers: int, *, pin: bool = False
-) -> DataLoader[dict[str, Any]]:
-    """A DataLoader over batches of keys; iterate over it with `open_batches`, and give what comes to `maker.finish`."""
+    dataset: Dataset[Item | Unusable], maker: PairMaker, batches: Iterable[list[Key]], workers: int, *, pin: bool = False
+) -> DataLoader[Any]:
+    """A DataLoader that gives `Loaded` for batches of keys; iterate over it with `open_batches`, and give what comes to `maker.finish`."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
@@ -196,7 +249,7 @@ def usable_workers(workers: int, batch_bytes: int) -> int:
 
 
 @contextlib.contextmanager
-def open_batches(batches: Iterable[Any]) -> Iterator[Iterator[Any]]:
+def open_batches(batches: Iterable[_T]) -> Iterator[Iterator[_T]]:
     """Iterate over a loader and end its workers at the end, whatever happens.
 
     An exception keeps its frames alive, in them the iterator, and in that the workers, which the interpreter would wait for.

@@ -32,12 +32,12 @@ def picture_grid(model: Detector, batch: Batch, names: Sequence[str], config: Tr
     The draws are fixed: the magnitude step is always taken, and a forgery is refined in shape whenever it is a candidate.
     """
     pairs = to_pairs(batch, config, device)
-    draws = draw_guidance(config.seed, 0, 0, batch["samples"], config.guidance)
+    draws = draw_guidance(config.seed, 0, 0, batch.samples, config.guidance)
     draws = replace(draws, step_coin=True, refine_u=np.zeros_like(draws.refine_u))
     refined = refine(model, pairs, draws, config.guidance)
     maps, probability = response_map(model, pairs.fake)
     rows = []
-    for i in range(len(batch["samples"])):
+    for i in range(len(batch.samples)):
         real, source, fake = (_image(x[i]) for x in (pairs.real, pairs.source, pairs.fake))
         after = _image(refined.pairs.fake[i])
         change = np.clip(128 + 8 * (after.astype(np.int16) - fake), 0, 255).astype(np.uint8)

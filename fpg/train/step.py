@@ -23,9 +23,10 @@ from fpg.common.errors import FpgError, InputError
 from fpg.common.files import atomic_write
 from fpg.common.rng import stream
 from fpg.guidance.draws import draw_guidance
-from fpg.guidance.guide import Pairs, refine
+from fpg.guidance.guide import refine
 from fpg.guidance.losses import loss_sums
 from fpg.guidance.quality import QualityTarget
+from fpg.pairs import Pairs
 from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
@@ -70,7 +71,7 @@ def to_pairs(batch: Batch, config: TrainConfig, device: torch.device, part: slic
     def move(x: Tensor) -> Tensor:
         return x[part].to(device, non_blocking=True).contiguous(memory_format=memory_format(config))
 
-    return Pairs(real=move(batch["real"]), fake=move(batch["fake"]), source=move(batch["source"]), mask=move(batch["mask"]))
+    return batch.pairs.map(move)
 
 
 class Part(NamedTuple):
@@ -86,14 +87,14 @@ class Part(NamedTuple):
 
 def parts(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[Part | None]:
     """The batch in `config.accumulate` parts, None for those that stay empty."""
-    for indices in np.array_split(np.arange(len(batch["samples"])), config.accumulate):
+    for indices in np.array_split(np.arange(len(batch)), config.accumulate):
         if not len(indices):
             yield None
             continue
         part = slice(int(indices[0]), int(indices[-1]) + 1)
         pairs = to_pairs(batch, config, device, part)
-        known = (batch[name][part].to(device, non_blocking=True) for name in ("pose", "face_size"))
-        yield Part(pairs, batch["samples"][part], *known)
+        known = (value[part].to(device, non_blocking=True) for value in (batch.pose, batch.face_size))
+        yield Part(pairs, batch.samples[part], *known)
 
 
 class Seen(NamedTuple):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ from fpg.models.detector import Detector
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import autocast, memory_format
-from fpg.train.pairs import open_batches
+from fpg.train.pairs import Batch, Loaded, open_batches
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,11 @@ class Remembered:
         limit_bytes: that may be kept.
     """
 
-    def __init__(
-        self, loader: Iterable[Any], finish: Callable[[dict[str, Any]], dict[str, Any]], size_bytes: int, limit_bytes: int = 1 << 28
-    ) -> None:
+    def __init__(self, loader: Iterable[Loaded], finish: Callable[[Loaded], Batch], size_bytes: int, limit_bytes: int = 1 << 28) -> None:
         self.loader, self.finish, self.keep = loader, finish, size_bytes <= limit_bytes
-        self.batches: list[Any] | None = None
+        self.batches: list[Loaded] | None = None
 
-    def __iter__(self) -> Generator[Any, None, None]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         if self.batches is not None:
             yield from map(self.finish, self.batches)
             return
@@ -80,12 +77,12 @@ def validate(model: Detector, batches: Remembered, device: torch.device, config:
     model.eval()
     with torch.inference_mode(), autocast(config.precision, device), closing(iter(batches)) as opened:
         for batch in opened:
-            failures += batch["failures"]
-            if not batch["samples"]:
+            failures += batch.failures
+            if not len(batch):
                 continue
-            images = torch.cat([batch["real"], batch["fake"]]).to(device).contiguous(memory_format=memory_format(config))
+            images = batch.pairs.images().to(device).contiguous(memory_format=memory_format(config))
             logits.append(model(images).logits.float().cpu())
-            labels.append(torch.arange(2).repeat_interleave(len(batch["samples"])))
+            labels.append(torch.arange(2).repeat_interleave(len(batch)))
     gathered = world.gather((logits, labels, failures))
     logits, labels, failures = (list(chain(*parts)) for parts in zip(*gathered, strict=True))
     if not logits:

@@ -10,7 +10,7 @@ import pytest
 
 from fpg.cli import launch
 
-PROGRAMS = ("prepare", "train", "evaluate", "export", "detect", "doctor", "compare", "import_weights", "models")
+PROGRAMS = ("prepare", "train", "evaluate", "export", "detect", "doctor", "compare", "import_weights", "models", "serve")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -7,18 +7,21 @@
 #include <numeric>
 #include <string>
 
+#include "blend/blend.h"
 #include "check.h"
-#include "fpg/blend.h"
-#include "fpg/crop.h"
-#include "fpg/jpeg.h"
-#include "fpg/photometry.h"
-#include "fpg/self_blend.h"
-#include "fpg/warp.h"
+#include "color/color.h"
+#include "crop/crop.h"
+#include "jpeg/jpeg.h"
+#include "magnitude/magnitude.h"
+#include "perception/perception.h"
 #include "random_inputs.h"
+#include "resample/resample.h"
+#include "self_blend/self_blend.h"
+#include "warp/warp.h"
 
 namespace {
 
-using fpg::Region;
+using fpg::Crop;
 using inputs::Images;
 using inputs::Random;
 
@@ -82,15 +85,15 @@ void fuzz_images(unsigned seed) {
   for (const int threads : {1, 3}) {
     const fpg::Execution execution{threads, nullptr};
     std::vector<uint8_t> colored(images.data.size());
-    fpg::change_color(images.view<const uint8_t>(), colors.data(), colored.data(), execution);
+    fpg::change_color({images.view<const uint8_t>(), colors.data(), colored.data()}, execution);
     results[0].push_back(colored);
-    fpg::resample(images.view<const uint8_t>(), windows.data(), outs.view<uint8_t>(), out_windows.data(), changes.data(),
+    fpg::resample({images.view<const uint8_t>(), windows.data(), outs.view<uint8_t>(), out_windows.data(), changes.data()},
                   execution);
     results[1].push_back(outs.data);
-    fpg::warp(images.view<const uint8_t>(), windows.data(), outs.view<uint8_t>(), out_windows.data(), affine.data(), execution);
+    fpg::warp({images.view<const uint8_t>(), windows.data(), outs.view<uint8_t>(), out_windows.data(), affine.data()}, execution);
     results[2].push_back(outs.data);
     Images<uint8_t> coded = images;
-    fpg::jpeg_round_trip({coded.view<uint8_t>(), {quality.data(), {count}, {}}}, {planes.data(), planes_at.data()}, execution);
+    fpg::jpeg_round_trip({coded.view<uint8_t>(), {quality.data(), {count}, {}}, planes.data(), planes_at.data()}, execution);
     results[3].push_back(coded.data);
     if (std::accumulate(quality.begin(), quality.end(), 0) == 0) CHECK(coded.data == images.data, context + ": no quality");
   }
@@ -108,7 +111,7 @@ void fuzz_blend(unsigned seed) {
   std::vector<uint8_t> out(source.data.size());
   const auto blend_with = [&](float value) {
     std::fill(masks.data.begin(), masks.data.end(), value);
-    fpg::blend(source.view<const uint8_t>(), background.view<const uint8_t>(), masks.view<const float>(), out.data());
+    fpg::blend({source.view<const uint8_t>(), background.view<const uint8_t>(), masks.view<const float>(), out.data()});
   };
   blend_with(0.0f);
   CHECK(out == background.data, context + ": 0");
@@ -118,16 +121,18 @@ void fuzz_blend(unsigned seed) {
   CHECK(out == source.data, context + ": 1");
 
   for (auto& value : masks.data) value = random.chance(0.05) ? kNan : static_cast<float>(random.uniform(-0.5, 1.5));
-  std::vector<int32_t> crops;
-  for (int i = 0; i < 4 * count; ++i) crops.push_back(random.integer(-50, 120));
+  std::vector<Crop> crops;
+  for (int i = 0; i < count; ++i) {
+    const int32_t y0 = random.integer(-50, 120), y1 = random.integer(-50, 120), x0 = random.integer(-50, 120);
+    crops.push_back({y0, y1, x0, random.integer(-50, 120)});
+  }
   const int64_t side = random.chance(0.1) ? 401 : random.integer(1, 60), plane = side * side;
   std::vector<float> resized(static_cast<size_t>(count * 3 * plane), -1.0f), soft(static_cast<size_t>(count * plane), -1.0f);
-  fpg::CropInput input;
-  fpg::CropOutput output;
-  input.count = 1, input.images[0] = source.view<const uint8_t>();
-  input.masks = masks.view<const float>(), input.crops = crops.data();
-  output.images[0] = {resized.data(), {count, 3, side, side}, {}}, output.masks = {soft.data(), {count, 1, side, side}, {}};
-  fpg::crop_resize(input, output, {random.integer(1, 3), nullptr});
+  fpg::CropArguments crop;
+  crop.count = 1, crop.images[0] = source.view<const uint8_t>();
+  crop.masks = masks.view<const float>(), crop.crops = crops.data();
+  crop.out[0] = {resized.data(), {count, 3, side, side}, {}}, crop.masks_out = {soft.data(), {count, 1, side, side}, {}};
+  fpg::crop_resize(crop, {random.integer(1, 3), nullptr});
   bool inside = true;
   for (const float value : resized) inside = inside && value >= 0 && value <= 1;
   for (const float value : soft) inside = inside && !(value < 0) && !(value > 1);
@@ -146,21 +151,19 @@ void fuzz_guidance(unsigned seed) {
   };
   const int64_t pixels = batch * height * width, elements = pixels * channels;
   std::vector<float> s = values(elements), b = values(elements), f = values(elements), g = values(elements), m = values(pixels);
-  std::vector<float> out(s.size()), gs(s.size()), gb(s.size()), gm(m.size());
+  std::vector<float> out(s.size());
   std::vector<int64_t> votes(static_cast<size_t>(batch));
   const fpg::Execution execution{random.integer(1, 3), nullptr};
-  fpg::reblend({s.data(), shape, {}}, {b.data(), shape, {}}, {m.data(), mask_shape, {}}, {out.data(), shape, {}}, execution);
-  fpg::reblend_backward({g.data(), shape, {}}, {s.data(), shape, {}}, {b.data(), shape, {}}, {m.data(), mask_shape, {}},
-                        {{gs.data(), shape, {}}, {gb.data(), shape, {}}, {gm.data(), mask_shape, {}}}, execution);
-  fpg::magnitude_vote({g.data(), shape, {}}, {s.data(), shape, {}}, {b.data(), shape, {}}, {votes.data(), {batch}, {}},
+  fpg::magnitude_vote({{g.data(), shape, {}}, {s.data(), shape, {}}, {b.data(), shape, {}}, {votes.data(), {batch}, {}}},
                       execution);
   fpg::magnitude_step({{s.data(), shape, {}},
                        {b.data(), shape, {}},
                        {f.data(), shape, {}},
                        {m.data(), mask_shape, {}},
                        {votes.data(), {batch}, {}},
-                       0.1f},
-                      {out.data(), shape, {}}, execution);
+                       0.1f,
+                       {out.data(), shape, {}}},
+                      execution);
   bool inside = true;
   for (const float value : out) inside = inside && value >= 0 && value <= 1;
   CHECK(inside, context + ": step in [0, 1]");
@@ -171,8 +174,9 @@ void fuzz_guidance(unsigned seed) {
   if (random.chance(0.3)) maps[0] = kNan;
   std::vector<int64_t> dominant(votes), masked(votes), sum(votes), positive(votes);
   std::vector<uint8_t> remaining(m.size());
-  fpg::perception_statistics({{maps.data(), {batch, height, width}, {}}, {m.data(), {batch, height, width}, {}}},
-                             {{threshold.data(), {batch}, {}},
+  fpg::perception_statistics({{maps.data(), {batch, height, width}, {}},
+                              {m.data(), {batch, height, width}, {}},
+                              {threshold.data(), {batch}, {}},
                               {dominant.data(), {batch}, {}},
                               {masked.data(), {batch}, {}},
                               {remaining.data(), {batch, height, width}, {}},
@@ -186,9 +190,10 @@ void fuzz_guidance(unsigned seed) {
 }
 
 // A part of another, or of an image.
-Region part_of(Random& random, const Region& whole) {
-  const int32_t y0 = random.integer(0, whole.height - 1), x0 = random.integer(0, whole.width - 1);
-  return {whole.y0 + y0, whole.x0 + x0, random.integer(1, whole.height - y0), random.integer(1, whole.width - x0)};
+Crop part_of(Random& random, const Crop& whole) {
+  const int32_t y0 = random.integer(whole.y0, whole.y1 - 1), x0 = random.integer(whole.x0, whole.x1 - 1);
+  const int32_t y1 = random.integer(y0 + 1, whole.y1);
+  return {y0, y1, x0, random.integer(x0 + 1, whole.x1)};
 }
 
 void fuzz_pairs(unsigned seed) {
@@ -203,13 +208,13 @@ void fuzz_pairs(unsigned seed) {
   for (int64_t i = 0; i < count; ++i) {
     fpg::SelfBlendItem item{};
     item.height = side_of(random), item.width = side_of(random);
-    item.window = part_of(random, {0, 0, item.height, item.width});
+    item.window = part_of(random, {0, item.height, 0, item.width});
     item.warped = part_of(random, item.window), item.coded = part_of(random, item.window);
     item.affine[0] = random.uniform(0.5, 2), item.affine[1] = random.uniform(-20, 20);
     item.affine[2] = random.uniform(0.5, 2), item.affine[3] = random.uniform(-20, 20);
     item.pixels = in.bytes;
-    in.bytes += int64_t{3} * item.window.height * item.window.width;
-    for (int32_t& edge : item.crop) edge = random.integer(-9, 80);
+    in.bytes += int64_t{3} * item.window.height() * item.window.width();
+    for (int32_t* edge : {&item.crop.y0, &item.crop.y1, &item.crop.x0, &item.crop.x1}) *edge = random.integer(-9, 80);
     item.recolors_source = random.integer(0, 1);
     item.quality = random.chance(0.5) ? random.integer(1, 100) : 0;
     fill_color(random, item.color);
@@ -220,7 +225,7 @@ void fuzz_pairs(unsigned seed) {
     mask.y0 = item.coded.y0, mask.x0 = item.coded.x0;
     grow(limits.height, mask.height), grow(limits.width, mask.width);
     grow(limits.small_height, mask.small_height), grow(limits.small_width, mask.small_width);
-    grow(limits.out_height, item.coded.height), grow(limits.out_width, item.coded.width);
+    grow(limits.out_height, item.coded.height()), grow(limits.out_width, item.coded.width());
     masks.push_back(mask);
   }
   std::vector<uint8_t> pixels(static_cast<size_t>(in.bytes));
@@ -243,8 +248,8 @@ void fuzz_pairs(unsigned seed) {
     const auto image = [&](size_t k) {
       return fpg::TensorView<float, 4>{out.data() + 3 * k * elements, {count, 3, side, side}, {}};
     };
-    fpg::self_blend(in, {image(0), image(1), image(2), {out.data() + 9 * elements, {count, 1, side, side}, {}}}, {start, threads},
-                    {threads, nullptr});
+    const fpg::TensorView<float, 4> mask{out.data() + 9 * elements, {count, 1, side, side}, {}};
+    fpg::self_blend({in, image(0), image(1), image(2), mask, start, threads}, {threads, nullptr});
     results.push_back(out);
   }
   CHECK(results[0] == results[1], context + ": threads");

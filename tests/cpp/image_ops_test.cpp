@@ -5,12 +5,14 @@
 #include <random>
 #include <vector>
 
+#include "blend/blend.h"
 #include "check.h"
-#include "fpg/blend.h"
-#include "fpg/crop.h"
-#include "fpg/error.h"
-#include "fpg/photometry.h"
-#include "fpg/warp.h"
+#include "color/color.h"
+#include "common/error.h"
+#include "crop/crop.h"
+#include "magnitude/magnitude.h"
+#include "resample/resample.h"
+#include "warp/warp.h"
 
 namespace {
 
@@ -60,7 +62,7 @@ void run(unsigned seed, int threads) {
   std::vector<float> colors, resampling;
   std::vector<double> affine;
   std::vector<fpg::Window> windows, out_windows;
-  std::vector<int32_t> crops;
+  std::vector<fpg::Crop> crops;
   for (size_t i = 0; i < items; ++i) {
     colors.insert(colors.end(), {5, -9, 20, 1, 179, -1, 0, 1.1f, -13});
     const auto kind = generator() % 4;
@@ -68,37 +70,36 @@ void run(unsigned seed, int threads) {
     affine.insert(affine.end(), {0.97, place(generator) / 9.0, 1.04, place(generator) / 9.0});
     windows.push_back({place(generator), place(generator), 1 + std::abs(place(generator)), 1 + std::abs(place(generator))});
     out_windows.push_back({place(generator), place(generator), windows.back().full_height, windows.back().full_width});
-    for (int k = 0; k < 4; ++k) crops.push_back(place(generator));
+    crops.push_back({place(generator), place(generator), place(generator), place(generator)});
   }
   affine[1] = std::numeric_limits<double>::quiet_NaN();
   affine[4] = 0;
 
-  fpg::change_color(images.view<const uint8_t>(), colors.data(), out.data.data(), execution);
-  fpg::resample(images.view<const uint8_t>(), windows.data(), out.view<uint8_t>(), out_windows.data(), resampling.data(),
+  fpg::change_color({images.view<const uint8_t>(), colors.data(), out.data.data()}, execution);
+  fpg::resample({images.view<const uint8_t>(), windows.data(), out.view<uint8_t>(), out_windows.data(), resampling.data()},
                 execution);
-  fpg::warp(images.view<const uint8_t>(), windows.data(), out.view<uint8_t>(), out_windows.data(), affine.data(), execution);
+  fpg::warp({images.view<const uint8_t>(), windows.data(), out.view<uint8_t>(), out_windows.data(), affine.data()}, execution);
 
   Batch<float> masks(kShapes, 1);
   std::uniform_real_distribution<float> uniform(-0.5f, 1.5f);
   for (auto& v : masks.data) v = uniform(generator);
   masks.data[0] = std::numeric_limits<float>::quiet_NaN();
-  fpg::blend(images.view<const uint8_t>(), other.view<const uint8_t>(), masks.view<const float>(), out.data.data(), execution);
+  fpg::blend({images.view<const uint8_t>(), other.view<const uint8_t>(), masks.view<const float>(), out.data.data()}, execution);
   CHECK(out.data[0] == other.data[0], context + ": NaN blends nothing in");
 
   constexpr int64_t kSide = 131;
   std::vector<float> first(items * 3 * kSide * kSide, -1.0f), second = first, soft(items * kSide * kSide, -1.0f);
-  fpg::CropInput input;
-  fpg::CropOutput output;
-  input.count = 2;
-  input.images[0] = images.view<const uint8_t>();
-  input.images[1] = other.view<const uint8_t>();
-  input.masks = masks.view<const float>();
-  input.crops = crops.data();
+  fpg::CropArguments crop;
+  crop.count = 2;
+  crop.images[0] = images.view<const uint8_t>();
+  crop.images[1] = other.view<const uint8_t>();
+  crop.masks = masks.view<const float>();
+  crop.crops = crops.data();
   const auto n = static_cast<int64_t>(items);
-  output.images[0] = {first.data(), {n, 3, kSide, kSide}, {}};
-  output.images[1] = {second.data(), {n, 3, kSide, kSide}, {}};
-  output.masks = {soft.data(), {n, 1, kSide, kSide}, {}};
-  fpg::crop_resize(input, output, execution);
+  crop.out[0] = {first.data(), {n, 3, kSide, kSide}, {}};
+  crop.out[1] = {second.data(), {n, 3, kSide, kSide}, {}};
+  crop.masks_out = {soft.data(), {n, 1, kSide, kSide}, {}};
+  fpg::crop_resize(crop, execution);
   bool inside = true;
   for (const float v : first) inside = inside && v >= 0 && v <= 1;
   for (const float v : second) inside = inside && v >= 0 && v <= 1;
@@ -110,30 +111,38 @@ void magnitude() {
   std::vector<float> s(210, 0.75f), b(210, 0.25f), f(210, 0.5f), g(210, 1.0f), m(70, 0.5f), out(210);
   for (size_t i = 105; i < 210; ++i) g[i] = -1.0f;
   std::vector<int64_t> votes(2);
-  fpg::magnitude_vote({g.data(), shape, {}}, {s.data(), shape, {}}, {b.data(), shape, {}}, {votes.data(), {2}, {}});
+  fpg::magnitude_vote({{g.data(), shape, {}}, {s.data(), shape, {}}, {b.data(), shape, {}}, {votes.data(), {2}, {}}});
   CHECK(votes[0] == 105 && votes[1] == -105, "votes");
   fpg::magnitude_step({{s.data(), shape, {}},
                        {b.data(), shape, {}},
                        {f.data(), shape, {}},
                        {m.data(), mask_shape, {}},
                        {votes.data(), {2}, {}},
-                       0.1f},
-                      {out.data(), shape, {}});
+                       0.1f,
+                       {out.data(), shape, {}}});
   CHECK(std::fabs(out[0] - 0.525f) < 1e-6f && std::fabs(out[209] - 0.475f) < 1e-6f, "step");
 }
 
 void errors() {
   Batch<uint8_t> images(kShapes, 3), grey(kShapes, 1);
   const auto message = [](const auto& call) { return check::message<fpg::InvalidArgument>(call); };
-  CHECK(message([&] { fpg::change_color(grey.view<const uint8_t>(), nullptr, nullptr); }) == "images: expected 3 channels, got 1",
-        "channels");
-  CHECK(message([&] { fpg::change_color(images.view<const uint8_t>(), nullptr, images.data.data()); }) ==
+  CHECK(message([&] { fpg::change_color({grey.view<const uint8_t>()}); }) == "images: expected 3 channels, got 1", "channels");
+  CHECK(message([&] { fpg::change_color({images.view<const uint8_t>(), nullptr, images.data.data()}); }) ==
             "changes: expected data, got a null pointer",
         "null");
-  CHECK(message([&] { fpg::change_color(images.view<const uint8_t>(), nullptr, nullptr, {0, nullptr}); }) ==
-            "threads: expected at least 1, got 0",
-        "threads");
-  CHECK(message([&] { fpg::crop_resize({}, {}); }) == "images: expected 1 to 4, got 0", "count");
+  CHECK(
+      message([&] { fpg::change_color({images.view<const uint8_t>()}, {0, nullptr}); }) == "threads: expected at least 1, got 0",
+      "threads");
+  CHECK(message([&] { fpg::crop_resize({}); }) == "images: expected 1 to 4, got 0", "count");
+  if (!fpg::build_info().cuda) {  // says so itself, and what to do
+    auto on_gpu = images.view<const uint8_t>();
+    on_gpu.device = {fpg::DeviceType::cuda, 0};
+    const std::vector<float> changes(kShapes.size() * fpg::kColorFields);
+    CHECK(check::message<fpg::DeviceError>([&] {
+            fpg::change_color({on_gpu, changes.data(), images.data.data()});
+          }).rfind("fpg was built without CUDA", 0) == 0,
+          "without CUDA");
+  }
 }
 
 }  // namespace

@@ -1,14 +1,14 @@
 // What a GPU computes in 16-byte accesses, on the CPU: groups of pixels cover every pixel once and start where they must, and
 // functors give the same with four neighbours at a time as one by one.
-#include "math/lanes.h"
+#include "common/lanes.h"
 
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "check.h"
-#include "math/blend.h"
-#include "math/perception.h"
+#include "magnitude/math.h"
+#include "perception/math.h"
 #include "random_inputs.h"
 
 namespace {
@@ -64,16 +64,14 @@ void both_ways(const Functor& functor, int64_t indices, const std::vector<Plane*
 
 void test_functors() {
   inputs::Random random(2);
-  Plane s{}, b{}, f{}, g{}, m{}, out{}, second{}, third{};
-  for (Plane* plane : {&s, &b, &f, &g, &m, &out, &second, &third})
+  Plane s{}, b{}, f{}, g{}, m{}, out{};
+  for (Plane* plane : {&s, &b, &f, &g, &m, &out})
     for (float& value : plane->values) value = static_cast<float>(random.uniform(-0.2, 1.2));
   const int64_t votes[kItems] = {3, -4};
-  both_ways(fpg::Reblend{s.values, b.values, m.values, out.values, kChannels}, kItems * kChannels, {&out}, "reblend");
-  both_ways(fpg::ReblendBackward{g.values, s.values, b.values, m.values, out.values, second.values, third.values, kChannels},
-            kItems, {&out, &second, &third}, "gradient of reblend");
   both_ways(fpg::MagnitudeUpdate{s.values, b.values, f.values, m.values, votes, out.values, 0.1f, kChannels}, kItems * kChannels,
             {&out}, "step");
-  CHECK(!(fpg::Reblend{s.values + 1, b.values, m.values, out.values, kChannels}.wide()), "one float on");
+  CHECK(!(fpg::MagnitudeUpdate{s.values + 1, b.values, f.values, m.values, votes, out.values, 0.1f, kChannels}.wide()),
+        "one float on");
 
   const fpg::MagnitudeVote vote{g.values, s.values, b.values, nullptr};
   int64_t four = 0, one = 0;

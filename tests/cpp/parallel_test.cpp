@@ -1,5 +1,5 @@
 // Every index once, whatever the number of threads; an exception of the body reaches the caller.
-#include "cpu/parallel.h"
+#include "common/cpu/parallel.h"
 
 #include <atomic>
 #include <stdexcept>

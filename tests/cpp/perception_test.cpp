@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "check.h"
-#include "fpg/error.h"
-#include "fpg/ops.h"
+#include "common/error.h"
+#include "perception/perception.h"
 
 namespace {
 
@@ -39,8 +39,9 @@ Result run(const Batch& batch, int threads) {
            std::vector<int64_t>(items, -1),  std::vector<int64_t>(items, -1), std::vector<uint8_t>(batch.maps.size(), 9)};
   const std::array<int64_t, 3> shape{batch.items, batch.height, batch.width};
   const std::array<int64_t, 1> flat{batch.items};
-  fpg::perception_statistics({{batch.maps.data(), shape, {}}, {batch.masks.data(), shape, {}}},
-                             {{r.threshold.data(), flat, {}},
+  fpg::perception_statistics({{batch.maps.data(), shape, {}},
+                              {batch.masks.data(), shape, {}},
+                              {r.threshold.data(), flat, {}},
                               {r.dominant.data(), flat, {}},
                               {r.masked.data(), flat, {}},
                               {r.remaining.data(), shape, {}},
@@ -113,8 +114,9 @@ void test_errors() {
     std::vector<uint8_t> remaining(8);
     const std::array<int64_t, 1> flat{a.shape[0]};
     return check::message<fpg::InvalidArgument>([&] {
-      fpg::perception_statistics({a, b},
-                                 {{threshold.data(), flat, a.device},
+      fpg::perception_statistics({a,
+                                  b,
+                                  {threshold.data(), flat, a.device},
                                   {counts.data(), flat, a.device},
                                   {counts.data() + 2, flat, a.device},
                                   {remaining.data(), a.shape, a.device},

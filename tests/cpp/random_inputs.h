@@ -6,8 +6,8 @@
 #include <random>
 #include <vector>
 
-#include "fpg/masks.h"
-#include "fpg/ragged.h"
+#include "common/ragged.h"
+#include "masks/masks.h"
 
 namespace inputs {
 

@@ -74,6 +74,12 @@ def test_seeds_stand_in_one_line_with_mean_and_deviation(runs: dict[str, list[Pa
     assert not any("differ in seed" in note for note in result.notes)
 
 
+def test_the_first_seed_may_have_the_name_of_the_method(runs: dict[str, list[Path]]) -> None:
+    first = runs["fpg"][0].rename(runs["fpg"][0].with_name("fpg"))
+    result = compare(read_runs([str(first), *map(str, runs["fpg"][1:])]), resamples=100)
+    assert [(f.name, f.seeds) for f in result.families] == [("fpg", (0, 1, 2))]
+
+
 def test_runs_that_differ_in_more_than_their_seed_are_no_seeds(runs: dict[str, list[Path]]) -> None:
     (runs["fpg"][1] / "config.yaml").write_text(yaml.safe_dump({"seed": 1, "epochs": 2}))
     names = [family.name for family in compare(read_runs(every(runs)), resamples=100).families]

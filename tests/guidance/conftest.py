@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fpg.guidance.guide import Pairs
+from fpg.pairs import Pairs
 
 
 class Output(NamedTuple):
@@ -81,6 +81,6 @@ def make_pairs() -> Callable[..., Pairs]:
         radius = size * (0.25 + 0.2 * torch.rand(n, generator=rng)).view(n, 1, 1, 1)
         mask = ((radius - distance) / 4).clamp(0, 1) * (0.3 + 0.7 * torch.rand(n, 1, 1, 1, generator=rng))
         noise = 0.02 * torch.randn(n, 3, size, size, generator=rng)  # as JPEG leaves behind
-        return Pairs(real, (mask * source + (1 - mask) * real + noise).clamp(0, 1), source, mask)
+        return Pairs((mask * source + (1 - mask) * real + noise).clamp(0, 1), real, source, mask)
 
     return make

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fpg.augment.feathering import RefeatherParams
 from fpg.common.errors import UsageError
+from fpg.common.rng import stream
 from fpg.guidance.config import GuidanceConfig
-from fpg.guidance.draws import draw_guidance
+from fpg.guidance.draws import RefeatherParams, draw_guidance, draw_refeather
 
 
 def test_repeatable() -> None:
@@ -68,3 +68,13 @@ def test_ranges_come_from_the_config() -> None:
 def test_config_refuses(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=f"guidance.{next(iter(wrong))}: expected"):
         GuidanceConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_draws_of_feathering_cover_their_ranges() -> None:
+    draws = [draw_refeather(stream(1, "refeather", i)) for i in range(600)]
+    assert {d.k_erode for d in draws} == {10, 12, 14}
+    assert {d.k1 for d in draws} == {d.k2 for d in draws} == {17, 19, 21, 23, 25}
+    assert {d.sigma for d in draws} == set(range(15, 46))
+    assert {d.height for d in draws} | {d.width for d in draws} == set(range(192, 257))
+    assert draw_refeather(stream(1, "refeather", 3)) == draws[3]
+    assert isinstance(draws[0], RefeatherParams)

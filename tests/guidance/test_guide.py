@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpg.augment.feathering import refeather
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws, draw_guidance
-from fpg.guidance.guide import Pairs, Refined, refine
+from fpg.guidance.guide import Refined, refine
+from fpg.ops.feathering import refeather_reference as refeather
+from fpg.pairs import Pairs
 
 MakePairs = Callable[..., Pairs]
 
@@ -45,7 +46,7 @@ def plain_refine(model: Any, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
         share, p = dominant.sum() / (inside.sum() + 1e-12), float(scores[n + i])
         refined.append(bool(share < config.threshold and p > 0.5 and inside.sum() > 1 and draws.refine_u[i] < p))
         if refined[-1]:
-            soft = refeather((inside & ~dominant).astype(np.float32), **dataclasses.asdict(draws.refeather[i]))
+            soft = refeather((inside & ~dominant).astype(np.float32), **draws.refeather[i]._asdict())
             masks[i, 0] = soft
             fakes[i] = (1 - soft) * pairs.real[i].numpy() + soft * fakes[i]
 
@@ -193,7 +194,7 @@ def test_one_pair(tiny: Any, make_pairs: MakePairs) -> None:
     config = GuidanceConfig()
     whole = refine(tiny, pairs, dataclasses.replace(draws, step_coin=True), config)
     for i in range(5):
-        one = Pairs(*(getattr(pairs, name)[i : i + 1] for name in ("real", "fake", "source", "mask")))
+        one = pairs[i : i + 1]
         alone = refine(tiny, one, GuidanceDraws(True, draws.refine_u[i : i + 1], draws.refeather[i : i + 1]), config)
         assert alone.refined.tolist() == [whole.refined[i]]
         torch.testing.assert_close(alone.pairs.fake[0], whole.pairs.fake[i], atol=1e-4, rtol=0)
@@ -203,8 +204,8 @@ def test_modes_return_when_guidance_fails(tiny: Any, make_pairs: MakePairs, monk
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("feathering failed")
 
-    monkeypatch.setattr("fpg.guidance.shape.refeather", fail)  # OpenCV
-    monkeypatch.setattr("fpg.guidance.shape.refeather_batch", fail)  # kernels
+    monkeypatch.setattr("fpg.guidance.shape.refeather_reference", fail)  # OpenCV
+    monkeypatch.setattr("fpg.guidance.shape.refeather", fail)  # kernels
     with pytest.raises(RuntimeError, match="feathering failed"):
         refine(tiny, make_pairs(3), draws_with(True, 3), GuidanceConfig(threshold=1.0))
     assert all(module.training for module in tiny.modules())

@@ -15,16 +15,18 @@ import pytest
 import torch
 from alternatives.released_step import released_step
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
+from whole_loss import fpg_loss
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import GuidanceDraws, draw_guidance
-from fpg.guidance.guide import Pairs, refine
-from fpg.guidance.losses import LossConfig, fpg_loss
+from fpg.guidance.guide import refine
+from fpg.guidance.losses import LossConfig
 from fpg.guidance.shape import Feathering, kernel_feathering
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
-from fpg.ops.backend import native_built
+from fpg.ops.mask_table import record_dtype
+from fpg.pairs import Pairs
 
 MakePairs = Callable[..., Pairs]
 BACKBONES = [("test_efficientnet", 64), ("convnext_atto", 64), ("test_vit", 64)]
@@ -96,9 +98,15 @@ def test_equals_the_released_step(backbone: str, size: int, coin: bool, make_pai
 
 @pytest.mark.parametrize("coin", [True, False], ids=["step", "no step"])
 def test_nothing_waits_for_the_device(coin: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native_built():
-        pytest.skip("fpg._C is not built")
-    monkeypatch.setenv("FPG_BACKEND", "native")
+    """On tensors without values: whoever looks at one, and so waits for the GPU, fails. The kernels are called and do nothing."""
+    called: list[str] = []
+    for module in ("perception", "magnitude", "feathering", "mask_table", "ragged", "backend"):
+        monkeypatch.setattr(f"fpg.ops.{module}.native", Recorded(called))
+    monkeypatch.setattr(FakeTensor, "data_ptr", lambda tensor: 0)
+    monkeypatch.setattr("fpg.guidance.guide.backend", lambda device: "native")
+    for module in ("perception", "magnitude"):
+        monkeypatch.setattr(f"fpg.ops.{module}.backend", lambda device: "native")
+    monkeypatch.setattr("fpg.ops.feathering.check_batch", lambda *args: None)  # looks at offsets on the CPU alone
     monkeypatch.setattr("fpg.guidance.guide.kernel_feathering", kernel_feathering_on_a_gpu)
     n, size = 3, 64
     draws = dataclasses.replace(draw_guidance(0, 0, 0, range(n)), step_coin=coin)
@@ -109,6 +117,24 @@ def test_nothing_waits_for_the_device(coin: bool, monkeypatch: pytest.MonkeyPatc
         assert refined.pairs.fake.shape == (n, 3, size, size)
         with pytest.raises(DataDependentOutputException):
             int(refined.kept_unrefined)  # so would any look at a value inside
+    assert {"perception_statistics", "feather_masks"} <= set(called)
+    assert coin == ("magnitude_step" in called)
+
+
+class Recorded:
+    """In place of the compiled module: notes what is called, and computes nothing."""
+
+    MASK_ITEM_BYTES = record_dtype().itemsize
+
+    def __init__(self, called: list[str]) -> None:
+        self.called = called
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **options: Any) -> int:
+            self.called.append(name)
+            return 1
+
+        return call
 
 
 def kernel_feathering_on_a_gpu(params: Any, erosion: Any, *, only_wanted: bool) -> Feathering:

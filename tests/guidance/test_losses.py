@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from whole_loss import fpg_loss, similarity_loss
 
 from fpg.common.errors import UsageError
-from fpg.guidance.losses import LossConfig, LossSums, fpg_loss, loss_sums, similarity_loss
+from fpg.guidance.losses import LossConfig, LossSums, loss_sums
 
 
 class Output(NamedTuple):

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpg.guidance.guide import Pairs
 from fpg.guidance.magnitude import input_gradient, magnitude_refinement
+from fpg.pairs import Pairs
 
 
 @pytest.mark.parametrize("eps", [0.01, 0.3, 0.0])

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from fpg.guidance.draws import draw_guidance
-from fpg.guidance.guide import Pairs, refine
+from fpg.guidance.guide import refine
 from fpg.guidance.magnitude import input_gradient
 from fpg.guidance.perception import SHAPES, GraphedPerception
 from fpg.guidance.response_map import response_map
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
+from fpg.pairs import Pairs
 
 SIZE = 64
 
@@ -93,7 +94,7 @@ def test_guidance_with_captured_passes() -> None:
     model, generator = detector(), torch.Generator().manual_seed(1)
     real, source = torch.rand(2, 4, 3, SIZE, SIZE, generator=generator)
     mask = torch.rand(4, 1, SIZE, SIZE, generator=generator)
-    pairs = Pairs(real, mask * source + (1 - mask) * real, source, mask)
+    pairs = Pairs(mask * source + (1 - mask) * real, real, source, mask)
     seen: list[str] = []
     perception = GraphedPerception(model, lambda function: (seen.append("captured"), on_paper(function))[1])
     draws = next(d for step in range(50) if (d := draw_guidance(0, 0, step, range(4))).step_coin)

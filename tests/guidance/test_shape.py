@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fpg.augment.feathering import RefeatherParams, refeather
+from fpg.guidance.draws import RefeatherParams
 from fpg.guidance.shape import kernel_feathering, opencv_feathering, shape_refinement
 from fpg.ops.backend import native_built
+from fpg.ops.feathering import refeather_reference as refeather
 
 H, W = 40, 52
 

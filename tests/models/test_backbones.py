@@ -17,15 +17,16 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from whole_loss import fpg_loss
 
 from fpg.common.errors import InputError, UsageError
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import draw_guidance
-from fpg.guidance.guide import Pairs, refine
-from fpg.guidance.losses import fpg_loss
+from fpg.guidance.guide import refine
 from fpg.guidance.response_map import response_map
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector, build_detector
+from fpg.pairs import Pairs
 
 SMALL = DetectorConfig(quality_width=16, attention_width=8)
 FAMILIES = [
@@ -50,7 +51,7 @@ def make_pairs(n: int, size: int) -> Pairs:
     axis = torch.linspace(-1, 1, size)
     mask = (4 * (0.7 - (axis[:, None].square() + axis.square()).sqrt())).clamp(0, 1).expand(n, 1, size, size).contiguous()
     source = real + 0.2
-    return Pairs(real, mask * source + (1 - mask) * real, source, mask)
+    return Pairs(mask * source + (1 - mask) * real, real, source, mask)
 
 
 @pytest.mark.parametrize(("backbone", "size"), FAMILIES, ids=[f[0] for f in FAMILIES])

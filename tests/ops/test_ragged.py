@@ -28,12 +28,10 @@ def test_items_lie_where_the_offsets_say() -> None:
     batch = RaggedBatch(torch.arange(24, dtype=torch.uint8), offsets, sizes, 1, ((2, 2), (1, 3), (2, 5)))
     assert [batch.item(i).flatten().tolist() for i in range(3)] == [[20, 21, 22, 23], [0, 1, 2], list(range(7, 17))]
     assert batch.item(-1).shape == (2, 5)
-    assert batch.like().item(1).shape == (1, 3)
 
 
-def test_like_and_empty() -> None:
-    batch = RaggedBatch.from_list([np.zeros((2, 3, 3), np.uint8), np.zeros((4, 1, 3), np.uint8)])
-    mask = batch.like(channels=1, dtype=torch.float32)
+def test_empty() -> None:
+    mask = RaggedBatch.empty([(2, 3), (4, 1)], 1, torch.float32)
     assert mask.data.dtype == torch.float32
     assert mask.offsets.tolist() == [0, 6]
     assert len(RaggedBatch.empty([], 3)) == 0

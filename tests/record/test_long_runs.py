@@ -27,15 +27,22 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(detect, "load_engine", lambda path, **options: BrightnessEngine())
     monkeypatch.setattr(detect, "default_analyzer", GreenAnalyzer)
+    yield
+    while STARTED:  # whatever the test came to
+        STARTED.pop().kill()
+
+
+STARTED: list[subprocess.Popen[str]] = []
 
 
 def start(*arguments: object, slow_s: float = 0) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "FPG_SLOW_S": str(slow_s)}
     command = [sys.executable, str(TESTS / "detect_process.py"), "m.xml", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    STARTED.append(subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    return STARTED[-1]
 
 
 def until_lines(path: Path, count: int, process: subprocess.Popen[str], patience_s: float = 120) -> None:
@@ -127,6 +134,20 @@ def test_a_resumed_report_has_its_pictures(tmp_path: Path) -> None:
     assert detect.main(["m.xml", str(folder), "--jsonl", str(lines), "--report", str(tmp_path / "b.html"), "--resume"]) == 0
     pictures = [(tmp_path / f"{name}.html").read_text().count("data:image/jpeg") for name in "ab"]
     assert pictures[0] == pictures[1] == 6
+
+
+def test_lines_go_through_a_pipe_and_a_full_disk_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "in" / "a.png", face_image(230))
+    (tmp_path / "in" / "raw.nef").write_bytes(b"not read")
+    process = start(tmp_path / "in", "--jsonl", "/dev/stderr", "--json", tmp_path / "o.json")
+    _, errors = process.communicate(timeout=120)
+    lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    assert [Path(line["input"]).name for line in lines] == ["a.png", "raw.nef"]
+    assert lines[1]["sha256"] is not None
+    assert [r["input"] for r in json.loads((tmp_path / "o.json").read_text())["results"]] == [line["input"] for line in lines]
+    if os.path.exists("/dev/full"):
+        assert detect.main(["m.xml", str(tmp_path / "in"), "--jsonl", "/dev/full"]) == 1
+        assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
 
 
 def test_lines_come_as_inputs_end(tmp_path: Path) -> None:

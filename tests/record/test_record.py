@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import av
 import jsonschema
 import numpy as np
 import pytest
-from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lossless_video, save
+from judging import Box, BrightnessEngine, GreenAnalyzer, empty_image, face_image, lossless_video, save
 from PIL import Image
 from schemas import check_output, strict
 
@@ -166,3 +167,17 @@ def test_recording_needs_no_c2pa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = examine(save(tmp_path / "a.png", face_image(1))).to_json()
     assert found["c2pa"]["state"] == "not_checked"
     assert "not installed" in found["c2pa"]["problems"][0]
+
+
+def test_a_file_that_changes_meanwhile_is_told(tmp_path: Path) -> None:
+    path = lossless_video(tmp_path / "a.mkv", [face_image(20 * i) for i in range(4)])
+
+    class Writer(GreenAnalyzer):
+        def __call__(self, image: np.ndarray) -> list[Box]:
+            os.utime(path, ns=(1, 1))
+            return super().__call__(image)
+
+    with VideoDetector(BrightnessEngine(), Writer) as detector:
+        assert any("changed while it was judged" in warning for warning in detector.judge(path).warnings)
+    with VideoDetector(BrightnessEngine(), GreenAnalyzer) as detector:
+        assert detector.judge(path).warnings == ()

@@ -47,6 +47,15 @@ def test_axe_finds_nothing_serious(report: Path, tmp_path: Path, width: int, dar
     assert serious == []
 
 
+def test_axe_sees_a_planted_fault(tmp_path: Path) -> None:
+    browser()
+    page = tmp_path / "bad.html"
+    page.write_text(
+        '<!DOCTYPE html><html lang="en"><title>x</title><body><main><h1>x</h1><img src="data:image/gif;base64,R0"></main></body></html>'
+    )
+    assert [v["id"] for v in axe_findings(page, tmp_path, 390)] == ["image-alt"]
+
+
 @pytest.mark.slow
 def test_a_pdf(report: Path, tmp_path: Path) -> None:
     browser()

@@ -30,7 +30,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(wanted: Path, **options: Any) -> BrightnessEngine:
         found = read_spec(wanted)
         found.verify(Path(wanted).parent)
-        return BrightnessEngine(backend="openvino", model_file="m.xml", files=dict(found.files))
+        return BrightnessEngine(backend="openvino", model_file=found.model_file, files=dict(found.files))
 
     monkeypatch.setattr(detect, "load_engine", load)
     monkeypatch.setattr(detect, "default_analyzer", GreenAnalyzer)
@@ -63,7 +63,7 @@ def verified(record: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
 def test_the_same_is_the_same(record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (record, tmp_path / "o.jsonl"):
         code, value = verified(path)
-        assert (code, value["same"], value["model"]["state"]) == (0, True, "same")
+        assert (code, value["same"], value["models"][0]["state"]) == (0, True, "same")
         scores = {Path(r["input"]).name: r["scores"] for r in value["results"]}
         assert scores == {
             "clip.mkv": "same",
@@ -88,12 +88,12 @@ def test_a_changed_byte_of_the_input(record: Path, tmp_path: Path, rng: np.rando
 def test_a_changed_byte_of_the_model(record: Path, model: Path) -> None:
     model.write_bytes(model.read_bytes()[:-1] + b"!")
     code, value = verified(record)
-    assert (code, value["model"]["state"]) == (1, "changed")
+    assert (code, value["models"][0]["state"]) == (1, "changed")
     assert "does not match its sidecar" in value["problems"][0]
     own = spec(backend="openvino", model_file="m.xml", files={"m.xml": sha256(model)})
     own.write(model.with_name("m.spec.json"))  # with a sidecar that fits
     code, value = verified(record)
-    assert (code, value["model"]["state"], value["model"]["found"]) == (1, "changed", sha256(model))
+    assert (code, value["models"][0]["state"], value["models"][0]["found"]) == (1, "changed", sha256(model))
 
 
 def test_a_changed_digit_of_any_score(record: Path, rng: np.random.Generator) -> None:
@@ -173,3 +173,21 @@ def test_comparing_looks_at_everything(rng: np.random.Generator) -> None:
     assert compare_results(one, other, exact=True).differences == ("frames[0].faces[0].box[0]: 1 recorded, 1.5 now",)
     other["segments"] = [{}]
     assert compare_results(one, other, exact=False).state == "changed"
+
+
+def test_several_models_are_verified_together(record: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "two.json"
+    other = model.with_name("n.xml")
+    other.write_bytes(b"other weights")
+    spec(backend="openvino", model_file="n.xml", files={"n.xml": sha256(other)}).write(model.with_name("n.spec.json"))
+    both = ["--model", str(model), "--model", str(other)]
+    assert detect.main([*both, str(tmp_path / "in" / "photo.png"), "--json", str(out)]) == 0
+    value = json.loads(out.read_text())
+    check_output(value)
+    assert len(value["models"]) == len(value["record"]["models"]) == 2
+    code, found = verified(out)
+    assert (code, [m["state"] for m in found["models"]]) == (0, ["same", "same"])
+    other.write_bytes(b"changed weights")
+    code, found = verified(out)
+    assert (code, [m["state"] for m in found["models"]]) == (1, ["same", "changed"])
+    assert detect.main(["--verify", str(out), "--model", str(model)]) == 2

@@ -12,6 +12,7 @@ from judging import BrightnessEngine, check_page, lossless_video, save
 
 from fpg.common.crops import ALIGNED_POINTS, ALIGNED_SCALE
 from fpg.engines.base import EngineOutput
+from fpg.record.run import ModelRecord, RunRecord
 from fpg.runtime.judgement import describe_model, describe_protocol
 from fpg.runtime.judging import choose_faces
 from fpg.runtime.pipeline import judge
@@ -95,7 +96,8 @@ def test_reports_without_a_map(tmp_path: Path) -> None:
     assert all(h.activation_map is None for h in judged.highlights)
     protocol = {**describe_protocol(32, crop="aligned"), "faces": "given"}
     assert "upright" in protocol["crop"]
-    write_detect_report(tmp_path / "r.html", [judged], describe_model(engine.spec, "m"), protocol, 0.5)
+    record = RunRecord((ModelRecord("m", None, {}, None),), {}, ("fpg-detect",)).to_json()
+    write_detect_report(tmp_path / "r.html", [judged.to_json()], {0: judged}, [describe_model(engine.spec, "m")], protocol, 0.5, record)
     page = check_page(tmp_path / "r.html")
-    assert page.tags.count("img") == len(judged.highlights)
+    assert page.tags.count("img") == len(judged.highlights) + len(judged.portraits)
     assert write_overlay(tmp_path / "o.mp4", judged) == 3

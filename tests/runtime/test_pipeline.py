@@ -170,7 +170,8 @@ def test_json_has_exactly_the_fields_of_the_contract(tmp_path: Path) -> None:
     value = judge(save(tmp_path / "a.png", face_image(204)), BrightnessEngine(), GreenAnalyzer()).to_json()
     json.dumps(value, allow_nan=False)
     judged = ["input", "score", "verdict", "threshold", "finding", "conditions", "models"]
-    assert list(value) == [*judged, "frames", "tracks", "shots", "error", "error_code", "stream", "warnings"]
+    file = ["sha256", "bytes", "modified", "media", "c2pa"]
+    assert list(value) == [*judged, "frames", "tracks", "shots", "error", "error_code", "stream", "warnings", *file]
     assert list(value["finding"]) == ["level", "words", "interval", "limits", "text"]
     assert list(value["models"][0]) == ["name", "score", "verdict", "threshold", "level", "weight"]
     assert list(value["tracks"][0]) == ["track", "score", "frames", "start_s", "end_s", "interval", "level", "segments"]

@@ -79,7 +79,7 @@ def test_running_statistics(tiny: Tiny, statistics: str, moves: bool) -> None:
     norms = [module for module in learner.model.modules() if isinstance(module, _BatchNorm)]
     assert norms
     before = [(norm.running_mean.clone(), norm.weight.detach().clone()) for norm in norms]  # type: ignore[union-attr]
-    train_step(learner, AnalyticQuality(), noise_batch(4, 7), config, 0, 0, Path("unused"))  # type: ignore[arg-type]
+    train_step(learner, AnalyticQuality(), noise_batch(4, 7), config, 0, 0, Path("unused"))
     for norm, (mean, weight) in zip(norms, before, strict=True):
         assert torch.equal(norm.running_mean, mean) != moves  # type: ignore[arg-type]
         assert not torch.equal(norm.weight, weight)

@@ -14,7 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fpg.augment.params import AugmentConfig
 from fpg.cli import compare, evaluate
 from fpg.cli.train import parse
 from fpg.common.errors import InputError, UsageError
@@ -23,12 +22,13 @@ from fpg.data.manifest import FaceRow
 from fpg.engines import load_engine
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.losses import LossConfig
+from fpg.pairs import AugmentConfig, Pairs
 from fpg.train.config import OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE
 from fpg.train.given import GivenDataset, GivenMaker
 from fpg.train.loop import train
 from fpg.train.methods import METHODS, PARTS, describe, resolve
-from fpg.train.pairs import PairDataset
+from fpg.train.pairs import Batch, Item, PairDataset, Unusable
 from fpg.train.sam import ascended
 from fpg.train.setup import build_learner
 from fpg.train.step import train_step
@@ -184,21 +184,22 @@ def test_given_fakes_are_paired_with_every_real_face(prepare: Callable[..., Path
     dataset = GivenDataset(faces, fakes, AugmentConfig(), 7)
     maker = GivenMaker(AugmentConfig(), 32, torch.device("cpu"))
 
-    def made(items: list[dict[str, Any]]) -> dict[str, Any]:
-        return maker.finish(maker.collate(items))
+    def made(items: list[Item | Unusable]) -> Pairs:
+        return maker.finish(maker.collate(items)).pairs
 
-    batch = made([dataset[0, sample] for sample in range(24)])
-    assert batch["samples"] == list(range(24))
-    assert batch["real"].shape == batch["fake"].shape == (24, 3, 32, 32)
-    assert (batch["mask"] == 1).all()
-    assert torch.equal(batch["fake"], batch["source"])
+    items = [dataset[0, sample] for sample in range(24)]
+    assert maker.collate(items).samples == list(range(24))
+    pairs = made(items)
+    assert pairs.real.shape == pairs.fake.shape == (24, 3, 32, 32)
+    assert (pairs.mask == 1).all()
+    assert torch.equal(pairs.fake, pairs.source)
     again = made([GivenDataset(faces, fakes, AugmentConfig(), 7)[0, 5]])
-    assert torch.equal(again["fake"][0], batch["fake"][5])
-    assert not torch.equal(made([dataset[1, 5]])["real"][0], batch["real"][5])
-    assert not torch.equal(batch["real"], batch["fake"])
+    assert torch.equal(again.fake[0], pairs.fake[5])
+    assert not torch.equal(made([dataset[1, 5]]).real[0], pairs.real[5])
+    assert not torch.equal(pairs.real, pairs.fake)
     blended = made([PairDataset(faces, AugmentConfig(), 7)[0, sample] for sample in range(24)])
-    assert torch.equal(blended["real"], batch["real"])  # the real half is that of all other methods
-    assert blended["mask"].min() == 0
+    assert torch.equal(blended.real, pairs.real)  # the real half is that of all other methods
+    assert blended.mask.min() == 0
 
 
 def test_an_unreadable_fake_is_named_and_left_out(prepare: Callable[..., Path]) -> None:
@@ -208,8 +209,8 @@ def test_an_unreadable_fake_is_named_and_left_out(prepare: Callable[..., Path]) 
     root = prepare(change=change)
     dataset = GivenDataset(RealFaces([root], "train"), FakeFaces([root], "train"), AugmentConfig(), 7)
     item = dataset[0, 3]
-    assert set(item) == {"failure"}
-    assert "as in the manifest" in item["failure"]
+    assert isinstance(item, Unusable)
+    assert "as in the manifest" in item.reason
 
 
 def test_real_fake_trains_on_given_fakes(prepare: Callable[..., Path], tiny: Callable[..., TrainConfig]) -> None:
@@ -280,21 +281,14 @@ def test_a_loss_over_all_images_counts_pairs_without_a_mask_and_sgd_moves_by_its
     real, source = torch.rand(2, 4, 3, 64, 64)
     mask = torch.zeros(4, 1, 64, 64)
     mask[:3, :, 8:56, 8:56] = 0.5  # the last pair has none
-    batch = {
-        "real": real,
-        "source": source,
-        "mask": mask,
-        "fake": mask * source + (1 - mask) * real,
-        "samples": list(range(4)),
-        "failures": [],
-    }
-    batch |= {"pose": torch.zeros(4, 3), "face_size": torch.full((4,), 90.0)}
+    pairs = Pairs(mask * source + (1 - mask) * real, real, source, mask)
+    batch = Batch(list(range(4)), torch.zeros(4, 3), torch.full((4,), 90.0), [], pairs)
     reference = copy.deepcopy(learner.model).train()
-    logits = reference(torch.cat([batch["real"], batch["fake"]])).logits
-    loss = torch.nn.functional.cross_entropy(logits, torch.arange(2).repeat_interleave(4))
+    logits = reference(pairs.images()).logits
+    loss = torch.nn.functional.cross_entropy(logits, pairs.labels())
     loss.backward()
     before = {name: p.detach().clone() for name, p in learner.model.named_parameters()}
-    result = train_step(learner, None, batch, config, 0, 0, None)  # type: ignore[arg-type]
+    result = train_step(learner, None, batch, config, 0, 0, None)
     assert result.losses["loss"] == pytest.approx(float(loss), rel=1e-5)
     assert result.selected == 4
     for (name, p), theirs in zip(learner.model.named_parameters(), reference.parameters(), strict=True):

@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from train_processes import in_world, run_processes
 
+from fpg.pairs import Pairs
 from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner
 from fpg.train.methods import resolve
+from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
 from fpg.train.step import NonFiniteLoss, train_step
 
@@ -34,12 +36,11 @@ def sam_config(tiny: Callable[..., TrainConfig], **changes: Any) -> TrainConfig:
     return resolve(dataclasses.replace(config, **changes))
 
 
-def batch(seed: int, chosen: list[int]) -> dict[str, Any]:
+def batch(seed: int, chosen: list[int]) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    value: dict[str, Any] = {name: torch.rand(PAIRS, 3, SIZE, SIZE, generator=generator) for name in ("real", "fake", "source")}
-    value["mask"] = torch.ones(PAIRS, 1, SIZE, SIZE)
-    value |= {"pose": torch.zeros(PAIRS, 3), "face_size": torch.ones(PAIRS)}
-    return {**{name: tensor[chosen] for name, tensor in value.items()}, "samples": chosen, "failures": []}
+    real, fake, source = (torch.rand(PAIRS, 3, SIZE, SIZE, generator=generator) for _ in range(3))
+    pairs = Pairs(fake, real, source, torch.ones(PAIRS, 1, SIZE, SIZE)).map(lambda tensor: tensor[chosen])
+    return Batch(chosen, torch.zeros(len(chosen), 3), torch.ones(len(chosen)), [], pairs)
 
 
 def one_step(world: World, config: TrainConfig, seed: int) -> dict[str, Tensor]:
@@ -56,7 +57,7 @@ def one_step(world: World, config: TrainConfig, seed: int) -> dict[str, Tensor]:
     step_module._update = keep
     try:
         chosen = world.share(list(range(PAIRS)))
-        train_step(learner, None, batch(seed, chosen), config, 0, 0, Path("unused"), world)  # type: ignore[arg-type]
+        train_step(learner, None, batch(seed, chosen), config, 0, 0, Path("unused"), world)
     finally:
         step_module._update = update
     return found
@@ -76,7 +77,7 @@ def test_the_gradient_is_that_of_the_definition(tiny: Callable[..., TrainConfig]
     model.quality_features[2] = nn.Identity()
     model.train()
     values = batch(seed, list(range(PAIRS)))
-    images, labels = torch.cat([values["real"], values["fake"]]), torch.arange(2).repeat_interleave(PAIRS)
+    images, labels = values.pairs.images(), values.pairs.labels()
     parameters = [p for name, p in model.named_parameters() if not name.startswith("quality.")]
     first = torch.autograd.grad(F.cross_entropy(model(images).logits, labels), parameters)
     norm = torch.cat([g.flatten() for g in first]).norm()

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
+from whole_loss import fpg_loss
 
 from fpg.cli.train import parse
 from fpg.common.errors import UsageError
-from fpg.guidance.losses import LossConfig, fpg_loss
+from fpg.guidance.losses import LossConfig
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector, DetectorOutput
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig

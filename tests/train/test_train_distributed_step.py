@@ -5,23 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from train_processes import in_world, run_processes
+from whole_loss import fpg_loss
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import draw_guidance
-from fpg.guidance.guide import Pairs, refine
-from fpg.guidance.losses import fpg_loss
+from fpg.guidance.guide import refine
 from fpg.guidance.quality import AnalyticQuality
+from fpg.pairs import Pairs
 from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner
+from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
 from fpg.train.step import StepResult, train_step
 
@@ -41,17 +42,18 @@ def learner(config: TrainConfig, world: World = ALONE) -> Learner:
     return made
 
 
-def batch(seed: int, empty: tuple[int, ...] = (), samples: tuple[int, ...] = tuple(range(PAIRS))) -> dict[str, Any]:
+def batch(seed: int, empty: tuple[int, ...] = (), samples: tuple[int, ...] = tuple(range(PAIRS))) -> Batch:
     """Pairs of noise with masks in the middle; those of `empty` have no mask at all. `samples` chooses some of the batch."""
     generator = torch.Generator().manual_seed(seed)
     images = {name: torch.rand(PAIRS, 3, SIZE, SIZE, generator=generator) for name in ("real", "source")}
     mask = torch.zeros(PAIRS, 1, SIZE, SIZE)
     mask[:, :, 10:50, 16:56] = torch.rand(PAIRS, 1, 40, 40, generator=generator).clamp(min=0.1)
     mask[list(empty)] = 0
-    value: dict[str, Any] = {**images, "mask": mask, "fake": mask * images["source"] + (1 - mask) * images["real"]}
-    value |= {"pose": torch.full((PAIRS, 3), torch.nan), "face_size": torch.rand(PAIRS, generator=generator) * 200}
-    chosen = {name: tensor[list(samples)] for name, tensor in value.items()}
-    return {**chosen, "samples": [100 + sample for sample in samples], "failures": []}
+    whole = Pairs(**images, mask=mask, fake=mask * images["source"] + (1 - mask) * images["real"])
+    rows = list(samples)
+    sizes = torch.rand(PAIRS, generator=generator) * 200
+    pairs = whole.map(lambda tensor: tensor[rows])
+    return Batch([100 + sample for sample in samples], torch.full((len(rows), 3), torch.nan), sizes[rows], [], pairs)
 
 
 def one_step(world: World, config: TrainConfig, seed: int, empty: tuple[int, ...], division: str) -> tuple[StepResult, dict[str, Tensor]]:
@@ -67,7 +69,7 @@ def one_step(world: World, config: TrainConfig, seed: int, empty: tuple[int, ...
 
     step_module._update = keep
     try:
-        result = train_step(made, AnalyticQuality(), batch(seed, empty, mine), config, 2, 9, Path("unused"), world)  # type: ignore[arg-type]
+        result = train_step(made, AnalyticQuality(), batch(seed, empty, mine), config, 2, 9, Path("unused"), world)
     finally:
         step_module._update = update
     return result, {**found, **{f"after {name}": value for name, value in made.model.state_dict().items()}}
@@ -91,9 +93,8 @@ def test_one_process_takes_means_over_the_selected_pairs(tiny: Tiny, empty: tupl
     config = tiny(batch=2 * PAIRS, model=NO_BATCH_STATISTICS, guidance=GuidanceConfig(shape=False))
     result, found = one_step(ALONE, config, seed, empty, "even")
     model, value = learner(config).model, batch(seed, empty)
-    pairs = Pairs(real=value["real"], fake=value["fake"], source=value["source"], mask=value["mask"])
-    refined = refine(model, pairs, draw_guidance(config.seed, 2, 9, value["samples"], config.guidance), config.guidance).pairs
-    target = AnalyticQuality()(refined.images(), value["pose"].repeat(2, 1), value["face_size"].repeat(2))
+    refined = refine(model, value.pairs, draw_guidance(config.seed, 2, 9, value.samples, config.guidance), config.guidance).pairs
+    target = AnalyticQuality()(refined.images(), value.pose.repeat(2, 1), value.face_size.repeat(2))
     model.train()
     losses = fpg_loss(model(refined.images()), refined.mask, target, config.loss)
     assert losses.total is not None
@@ -141,7 +142,7 @@ def test_accumulated_passes_in_two_processes_are_those_of_one(tiny: Tiny) -> Non
 def step_with_batch_statistics(world: World, config: TrainConfig, samples: tuple[tuple[int, ...], ...]) -> dict[str, Tensor]:
     made = build_learner(config, torch.device("cpu"), world)
     value = batch(5, samples=samples[world.rank])
-    train_step(made, AnalyticQuality(), value, config, 0, 0, Path("unused"), world)  # type: ignore[arg-type]
+    train_step(made, AnalyticQuality(), value, config, 0, 0, Path("unused"), world)
     return {name: x.clone() for name, x in made.model.state_dict().items() if "num_batches" not in name}
 
 

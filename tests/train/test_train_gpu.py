@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from step_subject import make_pairs
 
 from fpg.guidance.config import GuidanceConfig
 from fpg.guidance.draws import draw_guidance
-from fpg.guidance.guide import Pairs, Refined, refine
+from fpg.guidance.guide import Refined, refine
 from fpg.guidance.quality import AnalyticQuality
 from fpg.train import step as step_module
 from fpg.train.clock import Clock
@@ -39,9 +39,7 @@ def _float32_means_float32() -> Iterator[None]:
 def batch(index: int, pairs: int = PAIRS, size: int = SIZE) -> Batch:
     torch.manual_seed(1000 + index)
     made = make_pairs(pairs, size)
-    images = {name: getattr(made, name) for name in ("real", "fake", "source", "mask")}
-    known = {"pose": torch.zeros(pairs, 3), "face_size": torch.full((pairs,), 150.0)}
-    return cast(Batch, {**images, **known, "samples": list(range(index * pairs, (index + 1) * pairs)), "failures": []})
+    return Batch(list(range(index * pairs, (index + 1) * pairs)), torch.zeros(pairs, 3), torch.full((pairs,), 150.0), [], made)
 
 
 def train(config: TrainConfig, device: str, steps: int, **shape: int) -> list[dict[str, float]]:
@@ -52,7 +50,7 @@ def train(config: TrainConfig, device: str, steps: int, **shape: int) -> list[di
 
 
 def moved(refined: Refined, device: str) -> Refined:
-    pairs = Pairs(**{f.name: getattr(refined.pairs, f.name).to(device) for f in dataclasses.fields(Pairs)})
+    pairs = refined.pairs.map(lambda tensor: tensor.to(device))
     rest = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in refined._asdict().items()}
     return Refined(**{**rest, "pairs": pairs})
 

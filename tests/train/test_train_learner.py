@@ -24,6 +24,7 @@ from fpg.train.distributed import ALONE
 from fpg.train.ema import Ema
 from fpg.train.learner import Learner
 from fpg.train.loop import Run, train
+from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner, compile_parts
 from fpg.train.step import StepResult, train_step
 
@@ -41,8 +42,8 @@ def _global_switches() -> Iterator[None]:
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before[1:]
 
 
-def step(learner: Learner, config: TrainConfig, batch: dict[str, Any], number: int = 0) -> StepResult:
-    return train_step(learner, AnalyticQuality(), batch, config, 0, number, Path("unused"))  # type: ignore[arg-type]
+def step(learner: Learner, config: TrainConfig, batch: Batch, number: int = 0) -> StepResult:
+    return train_step(learner, AnalyticQuality(), batch, config, 0, number, Path("unused"))
 
 
 def weights(learner: Learner) -> dict[str, Tensor]:
@@ -53,7 +54,7 @@ def weights(learner: Learner) -> dict[str, Tensor]:
 def test_accumulated_passes_are_the_larger_batch(tiny: Tiny, accumulate: int) -> None:
     """7 pairs in 1, 2, 3 and 9 passes, without batch statistics: gradients to 2e-4 of their largest element, losses to 1e-6."""
     batch = noise_batch(7, int(np.random.default_rng(20261123).integers(1 << 30)))
-    batch["mask"][3] = 0
+    batch.pairs.mask[3] = 0
     found = []
     for passes in (1, accumulate):
         config = tiny(batch=16, model=PLAIN, accumulate=passes)
@@ -100,7 +101,7 @@ def test_running_statistics_follow_a_step_without_a_selected_pair_and_weights_do
     learner = build_learner(config, CPU, ALONE)
     before = weights(learner)
     batch = noise_batch(4, 6)
-    batch["mask"].zero_()
+    batch.pairs.mask.zero_()
     result = step(learner, config, batch)
     assert (result.updated, result.selected, result.losses) == (False, 0, {})
     assert all(torch.equal(p, before[name]) for name, p in learner.model.named_parameters())
@@ -219,7 +220,7 @@ def test_a_process_without_a_pair_can_take_part_in_a_pass(tiny: Tiny, monkeypatc
     passes: list[torch.Size] = []
     learner.model.register_forward_pre_hook(lambda module, args: passes.append(args[0].shape))
     monkeypatch.setattr(Learner, "synchronised", True)
-    result = step(learner, config, {**noise_batch(0, 1), "samples": []})
+    result = step(learner, config, noise_batch(0, 1))
     assert passes == [(0, 3, 64, 64)] * 2
     assert (result.pairs, result.updated) == (0, False)
     assert all(p.grad is not None and not p.grad.any() for p in learner.model.parameters())

@@ -5,21 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fpg.augment import AugmentConfig
 from fpg.common.crops import EVALUATION_DRAW
 from fpg.common.errors import InputError
 from fpg.data.dataset import RealFaces, fingerprint
 from fpg.data.manifest import FaceRow
-from fpg.train.pairs import PairDataset, PairMaker, Schedule, loader, usable_workers
+from fpg.pairs import AugmentConfig
+from fpg.train.pairs import Batch, PairDataset, PairMaker, ReadBatch, Schedule, loader, usable_workers
 
 
-def pairs(dataset: PairDataset, keys: list[tuple[int, int]], size: int = 64) -> dict[str, Any]:
+def pairs(dataset: PairDataset, keys: list[tuple[int, int]], size: int = 64) -> Batch:
     maker = PairMaker(AugmentConfig(), size, torch.device("cpu"))
     return maker.finish(maker.collate([dataset[key] for key in keys]))
 
@@ -63,26 +62,26 @@ def test_pairs_depend_on_seed_epoch_and_sample_alone(prepared: Path) -> None:
     one, other = (PairDataset(faces, AugmentConfig(), seed) for seed in (3, 4))
     again = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 3)
     for name in ("real", "fake", "source", "mask"):
-        first = pairs(one, [(0, 5)])[name]
+        first = getattr(pairs(one, [(0, 5)]).pairs, name)
         assert first.dtype == torch.float32
         assert first.shape == (1, (1 if name == "mask" else 3), 64, 64)
-        assert torch.equal(first, pairs(again, [(0, 5)])[name])
-        assert torch.equal(first[0], pairs(one, [(0, 1), (0, 5)])[name][1])
-    fake = pairs(one, [(0, 5)])["fake"]
-    assert not torch.equal(fake, pairs(one, [(1, 5)])["fake"])
-    assert not torch.equal(fake, pairs(other, [(0, 5)])["fake"])
-    assert not torch.equal(fake, pairs(one, [(0, 5 + len(faces))])["fake"])
+        assert torch.equal(first, getattr(pairs(again, [(0, 5)]).pairs, name))
+        assert torch.equal(first[0], getattr(pairs(one, [(0, 1), (0, 5)]).pairs, name)[1])
+    fake = pairs(one, [(0, 5)]).pairs.fake
+    assert not torch.equal(fake, pairs(one, [(1, 5)]).pairs.fake)
+    assert not torch.equal(fake, pairs(other, [(0, 5)]).pairs.fake)
+    assert not torch.equal(fake, pairs(one, [(0, 5 + len(faces))]).pairs.fake)
 
 
 def test_validation_pairs_use_the_evaluation_crop(prepared: Path) -> None:
     faces = RealFaces([prepared], "val")
     dataset = PairDataset(faces, dataclasses.replace(AugmentConfig(), mirror_probability=1.0), 3, "val")
     batch = pairs(dataset, [(0, sample) for sample in range(6)])
-    assert len({float(mask.gt(0).float().mean()) for mask in batch["mask"]}) > 1
-    assert batch["pose"][0].tolist() == [10.0, 0.0, 5.0]
-    assert batch["pose"][3].isnan().all()
-    assert not any(dataset[0, sample]["prepared"].plan.params.mirror for sample in range(6))
-    assert {dataset[0, sample]["prepared"].plan.params.crop for sample in range(6)} == {EVALUATION_DRAW}
+    assert len({float(mask.gt(0).float().mean()) for mask in batch.pairs.mask}) > 1
+    assert batch.pose[0].tolist() == [10.0, 0.0, 5.0]
+    assert batch.pose[3].isnan().all()
+    assert not any(dataset[0, sample].prepared.plan.params.mirror for sample in range(6))
+    assert {dataset[0, sample].prepared.plan.params.crop for sample in range(6)} == {EVALUATION_DRAW}
 
 
 def test_every_sample_once_per_epoch_in_another_order() -> None:
@@ -110,11 +109,11 @@ def test_unusable_faces_are_named_and_left_out(prepare: Callable[..., Path]) -> 
     (root / "crops/train/0_1.png").write_bytes(b"")
     faces = RealFaces([root], "train")
     batch = pairs(PairDataset(faces, AugmentConfig(), 0), [(0, sample) for sample in range(6)], 32)
-    assert batch["samples"] == [4, 5]
-    assert batch["real"].shape == (2, 3, 32, 32)
-    assert [failure.split(": ")[0] for failure in batch["failures"]] == [str(entry.path) for entry in faces.entries[:4]]
-    assert "expected finite" in batch["failures"][2]
-    assert "expected 9 x 9" in batch["failures"][3]
+    assert batch.samples == [4, 5]
+    assert batch.pairs.real.shape == (2, 3, 32, 32)
+    assert [failure.split(": ")[0] for failure in batch.failures] == [str(entry.path) for entry in faces.entries[:4]]
+    assert "expected finite" in batch.failures[2]
+    assert "expected 9 x 9" in batch.failures[3]
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])
@@ -126,20 +125,18 @@ def test_workers_make_the_same_batches(prepared: Path, monkeypatch: pytest.Monke
     schedule = Schedule(samples=12, pairs=4, epochs=1, seed=7)
     expected = [maker.finish(batch) for batch in loader(dataset, maker, schedule, 0)]
     for batch, wanted in zip(loader(dataset, maker, schedule, 2), expected, strict=True):
-        assert ("prepared" in batch) == maker.at_training
+        assert isinstance(batch, ReadBatch) == maker.at_training
         got = maker.finish(batch)
-        assert got["samples"] == wanted["samples"]
-        assert all(torch.equal(got[name], wanted[name]) for name in ("real", "fake", "source", "mask"))
+        assert got.samples == wanted.samples
+        assert all(torch.equal(x, y) for x, y in zip(got.pairs, wanted.pairs, strict=True))
 
 
 def test_what_a_face_takes_in_shared_memory(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = RealFaces([prepared], "train")
     maker = PairMaker(AugmentConfig(), 64, torch.device("cpu"))
     batch = maker.collate([PairDataset(faces, AugmentConfig(), 7)[0, sample] for sample in range(6)])
-    sent = (
-        batch["prepared"].windows.data if maker.at_training else torch.cat([batch[n].view(-1) for n in ("real", "fake", "source", "mask")])
-    )
-    assert sent.nbytes <= 6 * maker.item_bytes(faces)
+    sent = [batch.prepared.windows.data] if isinstance(batch, ReadBatch) and batch.prepared else list(maker.finish(batch).pairs)
+    assert sum(tensor.nbytes for tensor in sent) <= 6 * maker.item_bytes(faces)
     monkeypatch.setenv("FPG_BACKEND", "reference")
     assert PairMaker(AugmentConfig(), 64, torch.device("cpu")).item_bytes(faces) == 4 * 10 * 64 * 64
 

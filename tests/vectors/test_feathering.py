@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fpg.augment.feathering import feather, refeather
+from fpg.ops.feathering import feather
+from fpg.ops.feathering import refeather_reference as refeather
 
 
 def unpack(bits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fpg.augment.hulls import FAMILIES, face_mask
+from fpg.common.landmarks import HULL_FAMILIES
+from fpg.pairs.opencv import face_mask
 
 
 @pytest.mark.parametrize("points", [81, 68])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HULL_FAMILIES)
 def test_hulls(vectors: Path, family: str, points: int) -> None:
     data = np.load(vectors / "hulls.npz")
     cases = sorted(int(name[2:]) for name in data.files if name.startswith("lm"))

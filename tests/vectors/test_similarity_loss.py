@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from fpg.guidance.losses import similarity_loss
+from whole_loss import similarity_loss
 
 
 @pytest.mark.parametrize("halves", ["both", "one"])

@@ -66,7 +66,7 @@ function heat(context, face, zoom) {
   context.drawImage(small, x0, y0, x1 - x0, y1 - y0);
 }
 
-export async function faces(result) {
+export async function faces(result, colour) {
   const shown = [];
   for (const track of (result.tracks ?? []).slice(0, 12)) {
     const of = (frame) => frame.faces.find((face) => face.track === track.track);
@@ -79,9 +79,9 @@ export async function faces(result) {
     canvas.setAttribute("aria-label", `Face ${track.track + 1}`);
     const side = Math.max(x1 - x0, y1 - y0);
     canvas.getContext("2d").drawImage(image, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side, 0, 0, 160, 160);
-    const verdict = track.score >= result.threshold ? "fake" : "real";
+    const className = colour(track.level, track.score >= result.threshold ? "fake" : "real");
     const says = `score ${track.score.toFixed(3)}${track.interval ? ` (${track.interval.map((v) => v.toFixed(2)).join(" to ")})` : ""}, ${track.frames} frames`;
-    shown.push(element("li", {}, canvas, element("div", { className: verdict, textContent: `Face ${track.track + 1}` }), element("div", { textContent: says })));
+    shown.push(element("li", {}, canvas, element("div", { className, textContent: `Face ${track.track + 1}` }), element("div", { textContent: says })));
   }
   $("faces").replaceChildren(...shown);
   $("faces-box").hidden = shown.length === 0;

@@ -12,9 +12,13 @@ export function headline(job) {
   const result = job.result?.results?.[0];
   if (job.state === "cancelled") return "Cancelled";
   if (!result || result.score === null || result.score === undefined) return `Not judged: ${job.error ?? result?.error ?? job.state}`;
-  if (result.finding?.words) return capital(result.finding.words);
+  if (result.finding && result.finding.level !== "not_calibrated") return capital(result.finding.words);
   return `Judged ${result.verdict}: score ${result.score.toFixed(2)}`;
 }
+
+// Colour is for those whose strength of evidence is known: a model without calibration stamps nothing.
+export const colour = (level, verdict) =>
+  ({ strong: "fake", moderate: "fake", little: "real", none: "real", inconclusive: "", not_calibrated: "" })[level] ?? (level ? "" : verdict ?? "");
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -30,7 +34,7 @@ export async function show(job) {
   const result = job.result?.results?.[0];
   const title = $("result-title");
   title.textContent = `${job.name}: ${headline(job)}`;
-  title.className = result?.verdict ?? "";
+  title.className = colour(result?.finding?.level, result?.verdict);
   $("words").textContent = result && typeof result.score === "number" ? words(result) : help(job.error_code);
   const limits = [...(result?.finding?.limits ?? []).map((limit) => limit.text), ...(result?.warnings ?? [])];
   $("limits").replaceChildren(...limits.map((text) => element("li", { textContent: text })));
@@ -43,7 +47,7 @@ export async function show(job) {
   if (job.outputs.includes("frames")) await frames.load(job.id, result.threshold);
   else await frames.load("", result.threshold);
   draw(result, frames.show);
-  await frames.faces(result);
+  await frames.faces(result, colour);
 }
 
 // A value of JSON as a line of text.

@@ -1,0 +1,23 @@
+// What fpg-detect-cpp shows and writes for people: lines on the terminal, CSV.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "fpg_runtime/runtime.h"
+
+namespace fpg::runtime {
+
+// Text that may hold a file name, for the terminal.
+std::string one_line(const std::string& text);
+
+// A result on the standard output; a failure on the standard error, too.
+void show(const Judgement& judgement);
+
+// What --stats prints.
+void show_stats(const std::vector<Judgement>& results, const std::vector<StageTime>& times, double seconds);
+
+// A line per judged face, and one with the reason per input that could not be judged.
+std::string csv_of(const std::vector<Judgement>& results);
+
+}  // namespace fpg::runtime
