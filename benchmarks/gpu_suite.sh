@@ -119,7 +119,8 @@ infer() {
 
 clip() {
   if [ ! -e "${FPG_SUITE_CLIP:-/nowhere}/clip.json" ]; then row clip 'not run' 0 'FPG_SUITE_CLIP names no folder of benchmarks/clip.py'; return; fi
-  run clip 40 "$PYTHON" benchmarks/clip.py measure "$FPG_SUITE_CLIP" --device "$DEVICE" --csv "$OUT/clip.csv"
+  run clip 40 "$PYTHON" benchmarks/clip.py measure "$FPG_SUITE_CLIP" --device "$DEVICE" --rounds "$([ "$DEVICE" = cpu ] && echo 1 || echo 5)" \
+    --csv "$OUT/clip.csv"
 }
 
 train() {
