@@ -28,7 +28,7 @@ FPG_BINDINGS(masks) {
   module.attr("MASK_ITEM_BYTES") = sizeof(MaskItem);
   module.def("mask_scratch_bytes", &scratch_bytes, py::arg("limits"), py::arg("amplitude"), py::arg("weights"),
              "Bytes of one slot of scratch memory; see csrc/masks/masks.h.");
-  py::class_<Chain>(module, "MaskChain", "The arguments that the mask operations share, memory as addresses.")
+  py::class_<Chain>(module, "MaskChain", py::module_local(), "The arguments that the mask operations share, memory as addresses.")
       .def(py::init<Address, int64_t, std::array<int32_t, 6>, float, std::vector<float>, Address, int64_t>(), py::arg("items"),
            py::arg("count"), py::arg("limits"), py::arg("amplitude"), py::arg("weights"), py::arg("scratch"), py::arg("slots"));
   module.def("feather_masks", &feather_masks, py::kw_only(), py::arg("chain"), py::arg("masks"), py::arg("out"),

@@ -16,9 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fpg.guidance import guide
 from fpg.guidance.draws import draw_guidance
 from fpg.guidance.quality import AnalyticQuality
+from fpg.ops import backend, feathering, magnitude, mask_table, perception, ragged
+from fpg.pairs import Pairs
 from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE
+from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
 from fpg.train.step import Part
 
@@ -46,10 +49,23 @@ class Copies(TorchDispatchMode):
         return result
 
 
+class Kernels:
+    """The compiled module, whose kernels do nothing: they are given addresses of nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(backend.native, name)
+        if not callable(value):
+            return value
+        return lambda *args, **options: None if "target" in options else value(*args, **options)
+
+
 @pytest.fixture
 def valueless(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a GPU with compiled kernels were there."""
     monkeypatch.setattr(guide, "backend", lambda kind: "native")
+    for operations in (feathering, magnitude, mask_table, perception, ragged):
+        if hasattr(operations, "native"):
+            monkeypatch.setattr(operations, "native", Kernels())
     monkeypatch.setattr(step_module, "autocast", lambda *args: contextlib.nullcontext())
     enabled = torch.is_autocast_enabled
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != "meta" and enabled(kind))
@@ -58,7 +74,7 @@ def valueless(monkeypatch: pytest.MonkeyPatch) -> None:
 def part() -> Part:
     """A batch as it comes from a loader, in page-locked memory, that has been moved."""
     images = {name: torch.rand(PAIRS, channels, SIZE, SIZE) for name, channels in (("real", 3), ("fake", 3), ("source", 3), ("mask", 1))}
-    batch: Any = {**images, "pose": torch.zeros(PAIRS, 3), "face_size": torch.full((PAIRS,), 150.0), "samples": list(range(PAIRS))}
+    batch = Batch(list(range(PAIRS)), torch.zeros(PAIRS, 3), torch.full((PAIRS,), 150.0), [], Pairs(**images))
     found = next(iter(step_module.parts(batch, CONFIG, GPU)))
     assert found is not None
     return found

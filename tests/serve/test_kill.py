@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -50,6 +51,14 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+def wait_for_running(path: Path) -> None:
+    """Until a job is being judged, or for 20 s."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not db.execute("SELECT 1 FROM jobs WHERE state = 'running'").fetchone():
+            time.sleep(0.01)
+
+
 def submitted(client: Client, folder: Path, rng: np.random.Generator, turn: threading.Semaphore) -> list[str]:
     """Jobs of random length, each in its turn, tried again for as long as the server is away; their ids."""
     ids = []
@@ -77,7 +86,10 @@ def test_thirty_jobs_and_twenty_kills(tmp_path: Path, rng: np.random.Generator) 
             with started(spool, port, mark):
                 if kill % 3:  # else while it starts
                     client.ready()
-                time.sleep(rng.uniform(0, 1.5))
+                if kill % 3 == 2:
+                    wait_for_running(spool / "jobs.sqlite")
+                else:
+                    time.sleep(rng.uniform(0, 1.5))
         with started(spool, port, mark):
             jobs = {id: client.wait(id, 300, 0.1) for id in ids.result()}
     assert len(jobs) == JOBS

@@ -61,7 +61,7 @@ PYBIND11_MODULE(_C, module) {
   using fpg::BuildInfo;
   module.doc() = "fpg's kernels; call them through fpg.ops and fpg.pairs, which check what comes in.";
   module.attr("INTERFACE") = FPG_INTERFACE;
-  py::class_<BuildInfo>(module, "BuildInfo", "What was built.")
+  py::class_<BuildInfo>(module, "BuildInfo", py::module_local(), "What was built.")
       .def_readonly("version", &BuildInfo::version)
       .def_readonly("compiler", &BuildInfo::compiler)
       .def_readonly("build_type", &BuildInfo::build_type)
@@ -71,10 +71,10 @@ PYBIND11_MODULE(_C, module) {
       .def("as_dict", &as_dict, "All of it, by name.");
   module.def("build_info", &fpg::build_info, "What was built.");
   module.def("cuda_status", &status, "(number of usable GPUs, the reason when there is none).");
-  py::class_<Ragged>(module, "Ragged", "A ragged batch as addresses (see csrc/common/ragged.h).")
+  py::class_<Ragged>(module, "Ragged", py::module_local(), "A ragged batch as addresses (see csrc/common/ragged.h).")
       .def(py::init<Address, Address, Address, int64_t, int, int32_t, int32_t>(), py::arg("data"), py::arg("offsets"),
            py::arg("sizes"), py::arg("items"), py::arg("channels"), py::arg("max_height"), py::arg("max_width"));
-  py::class_<Target>(module, "Target", "Device, stream and threads of a call; cuda_device -1 is the CPU.")
+  py::class_<Target>(module, "Target", py::module_local(), "Device, stream and threads of a call; cuda_device -1 is the CPU.")
       .def(py::init(&make_target), py::arg("cuda_device"), py::arg("stream"), py::arg("threads"));
   Bindings::run(module);
 }
