@@ -120,7 +120,7 @@ def one_by_one(material: Faces) -> Chunk:
     rng = np.random.default_rng(2)
     people = list(zip(*material, strict=True))
     checked = [make_pair(*face, draw_pair(rng), size=SIZE) for face in people[:8]]
-    check("opencv", [np.stack([getattr(pair, name) for pair in checked]) for name in ("fake", "real", "source", "mask")])
+    check("opencv", [torch.cat([getattr(pair, name) for pair in checked]).numpy() for name in ("fake", "real", "source", "mask")])
 
     def chunk(pairs: int) -> float:
         start = time.perf_counter()
