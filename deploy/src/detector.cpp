@@ -563,8 +563,9 @@ void VideoDetector::judge_many(const std::vector<std::string>& paths, const std:
   const auto jobs = static_cast<size_t>(impl_->options.jobs);
   if (jobs == 1) {
     for (const std::string& path : paths) {
+      Judgement judgement = judge(path);
       if (cancelled()) return;
-      done(judge(path));
+      done(std::move(judgement));
     }
     return;
   }

@@ -43,8 +43,8 @@ def changing(portrait: np.ndarray, path: Path, rng: np.random.Generator) -> Path
     small = cv2.resize(portrait, (256, 256), interpolation=cv2.INTER_AREA)
     frames = [np.roll(small, int(rng.integers(-4, 5)), 1) for _ in range(48)]
     frames[20:40] = [cv2.GaussianBlur(frame, (0, 0), 4) for frame in frames[20:40]]
-    other = np.full_like(small, 235)
-    other[:, 128:] = small[:, 64:192]
+    other = np.full_like(small, (10, 60, 140))
+    other[:, 128:] = small[:, 64:192, ::-1]
     write_video(path, frames + [other] * 16, fps=8, crf=16)
     return path
 

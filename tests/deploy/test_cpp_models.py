@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import csv
 import json
 import shutil
 import subprocess
@@ -56,9 +57,10 @@ def test_the_same_models_judge_alike(
         for ours_, theirs in zip(values[1]["results"], values[0]["results"], strict=True):
             assert ours_["warnings"] == theirs["warnings"] == values[0]["warnings"]
             assert ours_["score"] == pytest.approx(theirs["score"], abs=1e-5)
-        head = "input,frame,time_s,x0,y0,x1,y1,score,track,error,error_code,warnings"
-        assert [b.read_text().splitlines()[0] for _, b in outputs] == [head] * 2
-        last = [b.read_text().splitlines()[-1].split(",,")[-1] for _, b in outputs]
+        head = ["input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings"]
+        rows = [list(csv.reader(b.open(newline=""))) for _, b in outputs]
+        assert [row[0] for row in rows] == [head] * 2
+        last = [row[-1][-1] for row in rows]
         assert last[0] == last[1] != ""
 
 
