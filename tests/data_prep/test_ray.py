@@ -151,5 +151,5 @@ def test_detect_gives_the_same_judgements_in_the_same_order(cluster: str, tmp_pa
 def test_without_ray_the_way_to_get_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     makers.write_video(tmp_path / "a.mp4", 2)
-    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[ray\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'ray\[data"):
         prepare(tmp_path / "a.mp4", tmp_path / "out", label=0, analyzer=makers.ColourAnalyzer, ray="auto", quiet=True)

@@ -440,7 +440,7 @@ def test_seeking_without_torchcodec_or_a_gpu(tmp_path: Path, monkeypatch: pytest
         return real(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(MissingDependencyError, match=r"needs torchcodec \(No module named 'torchcodec'\): pip install '\.\[gpu-video\]'"):
+    with pytest.raises(MissingDependencyError, match=r"needs torchcodec \(No module named 'torchcodec'\): pip install 'torch>="):
         list(read_frames_torchcodec(path, [0]))
 
 
