@@ -99,7 +99,7 @@ def test_a_picture_under_a_videos_name_is_named(tmp_path: Path) -> None:
 
 def test_heic_without_what_reads_it_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(InputError, match="is a HEIC picture, which takes pillow-heif to read"):
+    with pytest.raises(InputError, match="is a HEIC picture, and reading one needs pillow-heif"):
         read_image(Path(__file__).parents[1] / "data" / "inputs" / "grid.heic")
 
 
