@@ -163,7 +163,7 @@ def test_judging_needs_no_torch() -> None:
 def test_the_version_stands_in_one_place() -> None:
     module = pytest.importorskip("fpg._C")
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert importlib.metadata.version(packages.DISTRIBUTION) == fpg.__version__ == module.build_info()["version"] == citation["version"]
+    assert importlib.metadata.version(packages.DISTRIBUTION) == fpg.__version__ == module.build_info().version == citation["version"]
     assert "version" in PROJECT["dynamic"]
 
 

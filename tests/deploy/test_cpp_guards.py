@@ -115,4 +115,4 @@ def test_cells_of_a_csv_are_no_formulas(
     cpp(program, face_models, engine, "=1.png", "--csv", "cpp.csv")
     detect.main([str(engine), "=1.png", "--csv", "python.csv"])
     assert Path("cpp.csv").read_text() == Path("python.csv").read_text()
-    assert Path("cpp.csv").read_text().splitlines()[1].startswith("\"'=1.png\",")
+    assert Path("cpp.csv").read_text().splitlines()[1].startswith('"\'=1.png",')

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import csv
+import ctypes
 import json
 import shutil
 import subprocess
