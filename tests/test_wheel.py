@@ -132,7 +132,7 @@ def test_it_judges_without_torch(judging: Path, tmp_path: Path) -> None:
             call(python, "-c", f"import importlib.util as u; print(u.find_spec('{absent}'))", cwd=tmp_path, env=environment()).stdout
             == "None\n"
         )
-    call(python, "-c", "import fpg._C; assert fpg._C.build_info()['version']", cwd=tmp_path, env=environment())
+    call(python, "-c", "import fpg._C; assert fpg._C.build_info().version", cwd=tmp_path, env=environment())
     portrait = Path(pytest.importorskip("skimage").__file__).parent / "data" / "astronaut.png"
     image = np.ascontiguousarray(read_image(portrait)[0:320, 60:360])
     write_video(tmp_path / "clip.mp4", [image[i : i + 300, i : i + 280] for i in range(4)], fps=10)

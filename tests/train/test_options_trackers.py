@@ -118,7 +118,7 @@ def test_wandb_takes_its_own_variables(tmp_path: Path, wandb: FakeWandb, monkeyp
 def test_without_wandb_nothing_is_written(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     config = tiny(tracker="wandb")
-    with pytest.raises(MissingDependencyError, match=r"tracker: wandb is not installed .*pip install wandb"):
+    with pytest.raises(MissingDependencyError, match=r"tracker: wandb is not installed .*pip install 'wandb"):
         train(config)
     assert not Path(config.out).exists()
 
