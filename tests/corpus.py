@@ -76,8 +76,10 @@ def picture(mode: str = "RGB", orientation: int = 1, **options: Any) -> Callable
             import pillow_heif
 
             pillow_heif.register_heif_opener()
-        more = [Image.fromarray(255 - image).convert(mode)] if options.pop("several", False) else []
-        stored.save(path, **({"save_all": True, "append_images": more} if more else {}), **options)
+        given = {name: value for name, value in options.items() if name != "several"}
+        if options.get("several"):
+            given |= {"save_all": True, "append_images": [Image.fromarray(255 - image).convert(mode)]}
+        stored.save(path, **given)
 
     return write
 
