@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from fpg.data.sample import PEOPLE, locate
+from fpg.data.sample import PEOPLE, packaged_file
 from fpg.data.video import IMAGE_SUFFIXES, read_image
 from fpg.faces import Face, FaceAnalyzer, default_analyzer
 from fpg.faces.geometry import iou
@@ -120,7 +120,7 @@ def found(boxes: Sequence[np.ndarray], faces: Sequence[Face]) -> tuple[int, int]
 def portraits(folder: Path | None, most: int = 200) -> list[Portrait]:
     """The sample set's people in photographs, and those of a folder's pictures with one face of at least 100 pixels."""
     analyzer = default_analyzer()
-    paths = [locate(person) for person in PEOPLE if not person.file.endswith(".mp4")]
+    paths = [packaged_file(person) for person in PEOPLE if not person.file.endswith(".mp4")]
     paths += sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)[: 20 * most : 20] if folder else []
     known = []
     for path in paths[: most + len(PEOPLE)]:

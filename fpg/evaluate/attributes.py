@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fpg.common.errors import InputError
 from fpg.data.layouts.base import read_text
-from fpg.evaluate.foreign import common_end, told_parts
+from fpg.evaluate.foreign import common_end, identifying_parts
 from fpg.evaluate.protocol import Result
 
 KEYS = ("video", "path", "filename", "file")
@@ -61,7 +61,7 @@ def read_attributes(path: str | os.PathLike[str]) -> Attributes:
     for number, cells in lines[1:]:
         if len(cells) != len(heading):
             raise InputError(path, f"line {number}: expected {len(heading)} cells, got {len(cells)}")
-        parts = tuple(part.lower() for part in told_parts(cells[key].strip()))
+        parts = tuple(part.lower() for part in identifying_parts(cells[key].strip()))
         if not parts:
             raise InputError(path, f"line {number}: names no video")
         if parts in rows:
@@ -98,7 +98,7 @@ def attach(results: Sequence[Result], found: Attributes) -> tuple[list[Result], 
         by_name.setdefault(parts[-1], []).append((parts, row))
     known, missing = [], []
     for result in results:
-        tails = [told_parts(result.judgement.input), told_parts(f"{result.dataset}/{result.method}/{result.video}")]
+        tails = [identifying_parts(result.judgement.input), identifying_parts(f"{result.dataset}/{result.method}/{result.video}")]
         tails = [tuple(part.lower() for part in tail) for tail in tails]
         ranked = [(max(common_end(parts, tail) for tail in tails), parts, row) for parts, row in by_name.get(tails[1][-1], [])]
         ranked = [entry for entry in ranked if entry[0] == max(length for length, _, _ in ranked)]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fpg.evaluate.metrics import checked, require_both
+from fpg.evaluate.metrics import check_arrays, require_both
 
 BINS = 15
 """As in Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
@@ -51,9 +51,9 @@ def reliability(
         kind: `mass`: as many inputs in each as equal scores allow (they are never parted); `width`: equal parts of [0, 1].
 
     Raises:
-        ValueError: as `fpg.evaluate.metrics.checked`, or a score outside [0, 1].
+        ValueError: as `fpg.evaluate.metrics.check_arrays`, or a score outside [0, 1].
     """
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     if not len(y):
         return []
     if s.min() < 0 or s.max() > 1:
@@ -82,9 +82,9 @@ def log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(-np.mean(np.where(labels == 1, np.log(s), np.log1p(-s))))
 
 
-def summary(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> dict[str, Any]:
+def calibration_summary(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> dict[str, Any]:
     """Calibration of one set of scores, for JSON: errors, log loss and the bins of the diagram."""
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     mass, width = reliability(y, s, kind="mass"), reliability(y, s, kind="width")
     return {
         "ece": calibration_error(mass),
@@ -113,7 +113,7 @@ def rescaled(scores: np.ndarray, ratio: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Fit:
+class TemperatureFit:
     """A temperature and what it does to the data it was fitted on."""
 
     ratio: float
@@ -123,7 +123,7 @@ class Fit:
     after: float
 
 
-def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) -> Fit:
+def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) -> TemperatureFit:
     """The temperature with the least log loss of the *videos'* scores (temperature scaling, Guo et al., ICML 2017).
 
     A video's score is the mean over its frames; the temperature acts on the logits of the frames, as in `EngineSpec`.
@@ -152,7 +152,7 @@ def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) 
         what = "separate real from fake perfectly" if best == 0 else "do not tell real from fake"
         raise ValueError(f"no temperature fits best: these scores {what}; calibrate on more videos, or on harder ones")
     x = _golden(loss, float(grid[best - 1]), float(grid[best + 1]))
-    return Fit(math.exp(x), loss(0.0), loss(x))
+    return TemperatureFit(math.exp(x), loss(0.0), loss(x))
 
 
 def _golden(function: Any, low: float, high: float, rounds: int = 40) -> float:
@@ -183,7 +183,7 @@ def threshold_at(labels: np.ndarray, scores: np.ndarray, rate: float) -> float:
     Raises:
         ValueError: no real ones, or so many of them score 1 that no threshold does it.
     """
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     real = np.sort(s[y == 0])[::-1]
     if not len(real):
         raise ValueError("no real videos: a false positive rate is a share of them")

@@ -175,6 +175,6 @@ def apply_steps(steps: tuple[Step, ...], level: int, image: np.ndarray, seed: in
     return image
 
 
-def words(steps: tuple[Step, ...]) -> str:
+def describe_steps(steps: tuple[Step, ...]) -> str:
     """The chain in a line: `fit (longest side 1280 960 848 640 480), H.264 (CRF 26 ...), ...`."""
     return ", ".join(f"{step.name} ({step.meaning} {' '.join(f'{value:g}' for value in step.levels)})" for step in steps)

@@ -50,14 +50,14 @@ def points(value: float) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
-def number(value: float | None) -> str:
+def percentage(value: float | None) -> str:
     """A share in percent, without the sign."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 
 def spread(row: MethodRow) -> str:
     """`93.1 ± 0.4`, or `93.1` with one seed."""
-    return number(row.auc) if row.auc_std is None else f"{number(row.auc)} ± {100 * row.auc_std:.1f}"
+    return percentage(row.auc) if row.auc_std is None else f"{percentage(row.auc)} ± {100 * row.auc_std:.1f}"
 
 
 def _bounds(bounds: Interval | None) -> str:
@@ -82,7 +82,7 @@ def text_lines(comparison: Comparison) -> Iterator[str]:
     for block in blocks(comparison):
         yield from wrapped(f"{block.name}: {block.protocol}")
         rows = [
-            [_titled(row), spread(row) + _bounds(row.auc_interval), number(row.ap), number(row.eer), difference(row), _p(row.p)]
+            [_titled(row), spread(row) + _bounds(row.auc_interval), percentage(row.ap), percentage(row.eer), difference(row), _p(row.p)]
             for row in block.rows
         ]
         yield from aligned(head if comparison.seeded else head[:-1], [row if comparison.seeded else row[:-1] for row in rows])
@@ -195,7 +195,7 @@ def latex(comparison: Comparison, command: str) -> str:
 
 
 def _tex_cell(row: MethodRow, best: bool) -> str:
-    value = f"\\textbf{{{number(row.auc)}}}" if best else number(row.auc)
+    value = f"\\textbf{{{percentage(row.auc)}}}" if best else percentage(row.auc)
     deviation = "" if row.auc_std is None else f" {{\\scriptsize $\\pm$ {100 * row.auc_std:.1f}}}"
     return value + deviation + ("$^{\\ast}$" if row.verdict in (BETTER, WORSE) else "")
 

@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 """Videos without a value of an attribute form this group, which takes no part in gaps."""
 
 
-class _Known(Protocol):
+class _KnownVideo(Protocol):
     """What a group needs to know about a video."""
 
     @property
@@ -60,7 +60,7 @@ def rate_difference(first: tuple[int, int], second: tuple[int, int], z: float) -
     )
 
 
-def by_attribute(results: Sequence[_Known], threshold: float, resamples: int, seed: int) -> list[dict[str, Any]]:
+def by_attribute(results: Sequence[_KnownVideo], threshold: float, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Every attribute that some video has: its groups, and the largest gaps between them.
 
     Args:
@@ -73,8 +73,8 @@ def by_attribute(results: Sequence[_Known], threshold: float, resamples: int, se
     return [_attribute(name, results, threshold, resamples, seed) for name in names]
 
 
-def _attribute(name: str, results: Sequence[_Known], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
-    members: dict[str, list[_Known]] = {}
+def _attribute(name: str, results: Sequence[_KnownVideo], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
+    members: dict[str, list[_KnownVideo]] = {}
     for result in results:
         members.setdefault(result.attributes.get(name) or UNKNOWN, []).append(result)
     values = sorted(members, key=lambda value: (value == UNKNOWN, value))
@@ -95,7 +95,7 @@ def _attribute(name: str, results: Sequence[_Known], threshold: float, resamples
 
 
 def _group(
-    name: str, value: str, members: Sequence[_Known], threshold: float, resamples: int, seed: int
+    name: str, value: str, members: Sequence[_KnownVideo], threshold: float, resamples: int, seed: int
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """A group, and the bootstrapped AUC [resamples] where there is one."""
     scored = [(m.label, m.score) for m in members if m.score is not None]

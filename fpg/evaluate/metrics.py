@@ -15,7 +15,7 @@ import numpy as np
 LOW_RATES = (0.01, 0.001)
 """False positive rates at which the true positive rate is reported."""
 NAMES = ("auc", "ap", "eer", "accuracy", "balanced_accuracy", "tpr_at_fpr_1", "tpr_at_fpr_01", "brier")
-"""Metrics that get intervals, in the order of `Levels.all`."""
+"""Metrics that get intervals, in the order of `ScoreLevels.all`."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Metrics:
         return asdict(self)
 
 
-class Levels:
+class ScoreLevels:
     """Distinct scores, highest first, and how many real and fake inputs stand at each.
 
     Args:
@@ -131,11 +131,11 @@ def compute(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.nda
     Raises:
         ValueError: lengths differ, a label is neither 0 nor 1, or a score is not finite.
     """
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     fake = int(y.sum())
     real = len(y) - fake
     if real and fake:
-        levels = Levels(y, s)
+        levels = ScoreLevels(y, s)
         values = levels.all(*levels.counts(np.ones((1, len(y)))), threshold)[0].tolist()
         return Metrics(**dict(zip(NAMES, values, strict=True)), threshold=threshold, real=real, fake=fake)
     accuracy = float(np.mean((s >= threshold) == (y == 1))) if len(y) else None
@@ -144,7 +144,7 @@ def compute(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.nda
     return Metrics(None, None, None, accuracy, None, None, None, brier, threshold, real, fake, missing)
 
 
-def checked(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_arrays(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels as int64 [N] and scores as float64 [N].
 
     Raises:
@@ -171,8 +171,8 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
         ValueError: one class is missing, or the lengths differ.
     """
     require_both(np.asarray(labels))
-    y, s = checked(labels, scores)
-    levels = Levels(y, s)
+    y, s = check_arrays(labels, scores)
+    levels = ScoreLevels(y, s)
     return float(levels.auc(*levels.counts(np.ones((1, len(y)))))[0])
 
 

@@ -131,7 +131,7 @@ def _folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return fold
 
 
-def sentences(found: Reliability) -> list[str]:
+def describe_reliability(found: Reliability) -> list[str]:
     """For people: the bounds and what was measured of them."""
     words = {STRONG: "from", MODERATE: "from", LITTLE: "below", NONE: "below"}
     bounds = [f"{name} {how} {found.bounds[name]:.4g}" for name, how in words.items() if found.bounds[name] is not None]

@@ -102,7 +102,7 @@ class FaceParity:
         return ", ".join(f"{name} differ by {value:.2e} (allowed {self.allowed:g})" for name, value in self.differences.items())
 
 
-def compare(
+def compare_outputs(
     reference: Engine,
     engine: Engine,
     images: np.ndarray,

@@ -141,7 +141,7 @@ def pretrained_cfg(name: str) -> Any:
     return cfg
 
 
-def resolve(config: DetectorConfig) -> DetectorConfig:
+def resolve_config(config: DetectorConfig) -> DetectorConfig:
     """The config with `normalization="auto"` replaced by what it means for the backbone.
 
     Raises:

@@ -19,7 +19,7 @@ from fpg.common.files import atomic_write, sha256
 from fpg.models.detector import Detector, DetectorConfig, save_detector
 from fpg.models.efficientnet_keys import foreign_names
 from fpg.models.fiqa import Fiqa
-from fpg.models.weights import KeyReport, KeysError, compare, read_state
+from fpg.models.weights import KeyReport, KeysError, compare_keys, read_state
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _COUNTER = "num_batches_tracked"
@@ -133,7 +133,7 @@ def import_checkpoint(
         UsageError: no such kind.
     """
     state = read_state(path)
-    return fit(identify(state, path, kind), state, path, allow_missing=allow_missing)
+    return load_tensors(identify(state, path, kind), state, path, allow_missing=allow_missing)
 
 
 def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: str | None = None) -> CheckpointFormat:
@@ -156,14 +156,14 @@ def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: st
     raise InputError(path, f"holds none of the published networks {', '.join(map(str.upper, KINDS))} (first keys: {first})")
 
 
-def fit(
+def load_tensors(
     layout: CheckpointFormat, state: Mapping[str, Tensor], path: str | os.PathLike[str], *, allow_missing: bool = False
 ) -> tuple[Detector | Fiqa, KeyReport]:
     """Put a file's tensors into its network; arguments, results and errors as in `import_checkpoint`."""
     model = layout.build()
     names = layout.names(model)
     own = model.state_dict()
-    report = compare({theirs: own[ours] for theirs, ours in names.items()}, state)
+    report = compare_keys({theirs: own[ours] for theirs, ours in names.items()}, state)
     vital = [name for name in report.missing if not name.endswith(_COUNTER)]
     if report.mismatched or (vital and not allow_missing):
         raise KeysError(path, f"does not fit the network of {layout.title}: {report}", report.lines())
@@ -176,7 +176,7 @@ def fit(
 def save_imported(
     out: str | os.PathLike[str], model: Detector | Fiqa, layout: CheckpointFormat, report: KeyReport, source: str | os.PathLike[str]
 ) -> None:
-    """Write what `fit` made as `STEM.safetensors`, a detector with its sidecar (see `save_detector`), each file atomically.
+    """Write what `load_tensors` made as `STEM.safetensors`, a detector with its sidecar (see `save_detector`), each file atomically.
 
     Raises:
         InputError: it cannot be written, or the network answers with NaN or infinity.

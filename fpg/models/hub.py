@@ -76,7 +76,7 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Detector:
         from fpg.models.detector import load_detector  # which needs this module for its base class
 
-        return load_detector(locate(model_id) if os.path.exists(model_id) else fetch(model_id, **options))[0]
+        return load_detector(find_weights(model_id) if os.path.exists(model_id) else fetch(model_id, **options))[0]
 
     def _save_pretrained(self: Any, save_directory: Path) -> None:
         from fpg.models.detector import KEPT, save_detector
@@ -121,7 +121,7 @@ def push_to_hub(
     """
     from fpg.models.detector import load_detector
 
-    model, spec = load_detector(locate(path) if os.path.isdir(path) else path)
+    model, spec = load_detector(find_weights(path) if os.path.isdir(path) else path)
     evaluation = _read_metrics(metrics, spec) if metrics is not None else None
     card = {"metrics": evaluation, "license": license, "repo_id": repo_id}
     with _explained(repo_id):
@@ -154,7 +154,7 @@ def _without_paths(value: Any) -> Any:
     return os.path.basename(os.path.normpath(value)) if isinstance(value, str) and os.path.isabs(value) else value
 
 
-def locate(path: str | os.PathLike[str]) -> Path:
+def find_weights(path: str | os.PathLike[str]) -> Path:
     """The weights in a folder (`fpg.common.models.find_model`); a file is returned as it is.
 
     Raises:

@@ -34,7 +34,7 @@ _SHARE = 1 / 3
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def contrast(one: Colour, other: Colour) -> float:
+def contrast_ratio(one: Colour, other: Colour) -> float:
     """The contrast of two colours, from 1 to 21 (WCAG 2.1, relative luminance of sRGB)."""
 
     def luminance(colour: Colour) -> float:

@@ -39,7 +39,7 @@ class Learner:
             self._frozen += [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
 
     @property
-    def judged(self) -> Detector:
+    def eval_model(self) -> Detector:
         """What is validated and saved: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.model
 

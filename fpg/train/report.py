@@ -19,7 +19,7 @@ from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.log import NoLog, RunLog, environment
 from fpg.train.meter import Meter
-from fpg.train.methods import describe
+from fpg.train.methods import describe_method
 from fpg.train.pictures import save_picture
 from fpg.train.state import Position
 from fpg.train.step import StepResult
@@ -149,7 +149,7 @@ def describe_run(
         **environment(device),
         "processes": world.size,
         "seed": config.seed,
-        "method": describe(config),
+        "method": describe_method(config),
         "quality": {"name": "none", "description": "no quality loss"}
         if quality is None
         else {"name": quality.name, "description": quality.description},

@@ -50,7 +50,7 @@ def claim(out: Path, resume: bool) -> int | None:
     return descriptor
 
 
-def choose_device(name: str) -> torch.device:
+def choose_training_device(name: str) -> torch.device:
     """`auto` is a GPU when there is one.
 
     Raises:

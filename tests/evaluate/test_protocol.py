@@ -14,7 +14,7 @@ from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lo
 
 from fpg.common.errors import InputError, UsageError
 from fpg.data.manifest import FaceRow, VideoRecord, read_manifest, write_manifest
-from fpg.evaluate.protocol import Result, Worst, plan, score
+from fpg.evaluate.protocol import Result, WorstFaces, plan, score
 from fpg.evaluate.summary import summarise
 
 
@@ -210,7 +210,7 @@ def test_methods_are_taken_with_the_reals_of_their_data_set(tmp_path: Path) -> N
 
 def test_worst_keeps_pictures_of_the_furthest_from_their_label(tmp_path: Path) -> None:
     results, _ = run(prepared(tmp_path, GOOD))
-    worst = Worst(2)
+    worst = WorstFaces(2)
     for result in results:
         worst.offer(result)
     assert [r.video for r, _ in worst.kept] == ["b", "d"]

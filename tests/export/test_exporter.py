@@ -258,11 +258,11 @@ def test_comparison_sees_nan_and_frozen_batches(checkpoint: Path) -> None:
                 output.logits[3, 1] = np.nan
             return output
 
-    outcome = parity.compare(reference, Broken(), images, "random images")
+    outcome = parity.compare_outputs(reference, Broken(), images, "random images")
     assert seen == [1, 2, 5]
     assert np.isnan(outcome.probability)
     assert not outcome.passed
-    assert parity.compare(reference, reference, images, "random images").passed
+    assert parity.compare_outputs(reference, reference, images, "random images").passed
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def batch(seed: int, empty: tuple[int, ...] = (), samples: tuple[int, ...] = tup
 
 def one_step(world: World, config: TrainConfig, seed: int, empty: tuple[int, ...], division: str) -> tuple[StepResult, dict[str, Tensor]]:
     everything = tuple(range(PAIRS))
-    mine = tuple(world.share(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
+    mine = tuple(world.shard(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
     made = learner(config, world)
     found: dict[str, Tensor] = {}
     update = step_module._update

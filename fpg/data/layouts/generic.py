@@ -24,7 +24,7 @@ from fpg.data.layouts.base import (
     media,
     text_of,
 )
-from fpg.data.layouts.pictures import Taken, note_readings, read_as
+from fpg.data.layouts.pictures import FolderReading, note_readings, read_as
 from fpg.data.manifest import REAL
 from fpg.data.video import VIDEO_SUFFIXES
 
@@ -193,7 +193,7 @@ class _Pictures:
 
     def __init__(self, asked: str) -> None:
         self.asked = asked
-        self.taken: list[Taken] = []
+        self.taken: list[FolderReading] = []
 
     def __call__(self, folder: Path, images: list[Path]) -> bool:
         """Whether they are the frames of one video."""
