@@ -35,7 +35,7 @@ _BLENDS: tuple[Blend, ...] = ("feather", "poisson")
 
 
 @dataclass(frozen=True)
-class Person:
+class Photograph:
     """A photograph with its largest face, which has 81 landmarks."""
 
     name: str
@@ -71,7 +71,7 @@ def make_clips(prepared: Path, out: Path, split: str, *, frames: int = FRAMES, s
     return len(people)
 
 
-def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int | None = None) -> list[Person]:
+def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int | None = None) -> list[Photograph]:
     """The photographs of real faces of a split, as `make_clips` reads them.
 
     Args:
@@ -89,7 +89,7 @@ def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int |
         image = read_image(path)
         faces = analyzer(image)
         if faces and faces[0].landmarks is not None:
-            people.append(Person(path.stem, image, faces[0]))
+            people.append(Photograph(path.stem, image, faces[0]))
         if len(people) == most:
             break
     if len(people) < 2:
@@ -97,7 +97,7 @@ def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int |
     return people
 
 
-def _write(person: Person, other: Person, blend: Blend, out: Path, frames: int, seed: int, analyzer: FaceAnalyzer) -> None:
+def _write(person: Photograph, other: Photograph, blend: Blend, out: Path, frames: int, seed: int, analyzer: FaceAnalyzer) -> None:
     params = draw_clip(stream(seed, "calibration", person.name), VideoConfig(length=frames))
     width = float(person.face.box[2] - person.face.box[0])
     real = list(moving(shrunk(person.image, width, params), params, frames))
