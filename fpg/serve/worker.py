@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
 from fpg.common.errors import FpgError
+from fpg.common.memory import return_freed_memory
 from fpg.data.pool import follow_parent, portable
 from fpg.serve.confine import Limits, allow_cpu, confine
 from fpg.serve.job import JudgeTask
@@ -70,6 +71,7 @@ class _JobWorker:
             outcome = portable(error)
         self.cancels.pop(task.id, None)
         self.say("done", task.id, outcome)
+        return_freed_memory()
 
 
 def work(link: Connection, setup: bytes, limits: Limits, slots: int) -> None:

@@ -21,13 +21,13 @@ from safetensors.torch import save as tensors_to_bytes
 from fpg.common.console import progress
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import atomic_write
+from fpg.common.memory import keep_freed_memory
 from fpg.models.detector import save_detector
 from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World, join
 from fpg.train.inputs import TrainingData
 from fpg.train.keep import TopFolder, few_people, patience_exhausted, ranked
-from fpg.train.memory import keep_freed_memory
 from fpg.train.meter import Meter
 from fpg.train.methods import resolve_method
 from fpg.train.pairs import Batch, Loaded, open_batches
