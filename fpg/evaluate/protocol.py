@@ -21,6 +21,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, 
 from fpg.data.sources import HASH, SAID, VideoSource, split_of, survey
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.judgement import Highlight, Judgement, failure, printable
 from fpg.runtime.judging import Analyzer, FrameFaces, choose_faces
 from fpg.runtime.options import OptionFields
@@ -161,6 +162,7 @@ def plan(
     threshold: float | None = None,
     highlights: int = 2,
     timeout: float | None = None,
+    min_face: float | None = None,
 ) -> Plan:
     """Find the labelled videos of prepared folders (they hold a manifest) and raw ones (videos, frames, images).
 
@@ -174,6 +176,8 @@ def plan(
         images: how folders of pictures in raw folders are read, see `fpg.data.sources.survey`.
         frames: per raw video; a prepared folder has its own number.
         batch, threshold, highlights, timeout: as in `fpg.runtime.options.Options`.
+        min_face: smallest face that is judged, in pixels; None is `MIN_FACE` in raw folders, and all that was prepared in others. The
+            analyzer has its own, down to which it looks for faces.
 
     Raises:
         InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.
@@ -188,6 +192,7 @@ def plan(
         "highlights": highlights,
         "measure": sharpness,
         "timeout": timeout,
+        "min_face": MIN_FACE if min_face is None else min_face,
     }
     items: list[EvaluationItem] = []
     notes: list[str] = []
@@ -207,11 +212,12 @@ def plan(
         if not os.path.exists(path):
             raise InputError(path, "no such folder")
         if path.name == NAME or (path / NAME).is_file():
-            found, note = _prepared(path, engine, split or "test", options, findings)
+            found, note = _prepared(path, engine, split or "test", options, findings, min_face or 0)
         else:
             found, note = _raw(path, judged, split, frames, {"layout": layout, "images": images}, findings)
         items += found
-        notes.append(note)
+        smallest = f", faces of at least {min_face:g} px" if min_face is not None else ""
+        notes.append(note + smallest)
     seen = Counter((item.source, item.dataset, item.method, item.video) for item in items)
     twice = [key[0] for key, count in seen.items() if count > 1]
     if twice:
@@ -219,7 +225,9 @@ def plan(
     return Plan(items, notes, [f"{finding.path}: {finding.text}" for finding in findings.items])
 
 
-def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, findings: Diagnostics) -> tuple[list[EvaluationItem], str]:
+def _prepared(
+    path: Path, engine: Engine, split: str, options: OptionFields, findings: Diagnostics, min_face: float
+) -> tuple[list[EvaluationItem], str]:
     whole = read_manifest(path)
     compare_manifest(whole, findings)
     manifest = whole if split == "all" else whole.select(split=split)
@@ -236,7 +244,7 @@ def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, fin
         rows = faces.get(record.key, [])
 
         def run() -> Judgement:
-            return _judge_record(manifest, record, rows, engine, options)
+            return _judge_record(manifest, record, rows, engine, options, min_face)
 
         return EvaluationItem(*record.key, record.label, record.source, run, record.frames, record.compression, record.attributes)
 
@@ -245,7 +253,9 @@ def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, fin
     return [item(v) for v in manifest.videos], f"{printable(path)}: prepared, {split} split, {span} frames per video as prepared"
 
 
-def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: OptionFields) -> Judgement:
+def _judge_record(
+    manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: OptionFields, min_face: float
+) -> Judgement:
     threshold = options["threshold"]
     if record.status == "failed":
         error = InputError(record.source, f"failed in preparation: {record.reason}", record.error_code or None)
@@ -256,16 +266,16 @@ def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], 
         return Judgement(record.source, None, None, limit, error=reason, error_code="no_face")
     try:
         frames = [list(group) for _, group in groupby(sorted(rows, key=lambda r: (r.frame, r.face)), key=lambda r: r.frame)]
-        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec), engine, **options)
+        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec, min_face), engine, **options)
     except InputError as error:
         return failure(record.source, error, engine, threshold)
 
 
-def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec) -> Iterator[FrameFaces]:
+def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec, min_face: float) -> Iterator[FrameFaces]:
     """Prepared frames as the pipeline wants them; boxes are given in pixels of the whole frame."""
     for rows in frames:
         try:
-            chosen = [(row.origin, choose_faces(read_crop(root, row), [row], spec)) for row in counting(rows)]
+            chosen = [(row.origin, choose_faces(read_crop(root, row), [row], spec, min_face)) for row in counting(rows)]
         except ValueError as error:
             raise InputError(root / NAME, f"frame {rows[0].frame} does not fit its crops: {error}") from error
         boxes = tuple(_shift(box, origin) for origin, faces in chosen for box in faces.boxes)

@@ -29,9 +29,11 @@ from fpg.evaluate.perturbations import ALL, ATTACK, LEVELS, Cell, Perturbation, 
 from fpg.evaluate.protocol import EvaluationItem, Result
 from fpg.evaluate.robustness_log import CLEAN, Log, PerturbedOutcome
 from fpg.evaluate.summary import RELEASED_SCORE
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import printable
 from fpg.runtime.judging import Analyzer
+from fpg.runtime.options import OptionFields
 from fpg.runtime.pipeline import judge
 
 QUICK_VIDEOS = 25
@@ -54,6 +56,7 @@ class Suite:
         seed: of everything that is drawn.
         log: file to go on from, see `Log`; None for none.
         most: videos of each class, drawn by `sample`; None for all.
+        min_face: smallest face that is judged, in pixels.
     """
 
     engine: Engine
@@ -64,6 +67,7 @@ class Suite:
     seed: int = 0
     log: str | os.PathLike[str] | None = None
     most: int | None = None
+    min_face: float = MIN_FACE
     _log: Log = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,12 +76,8 @@ class Suite:
         if any(c.perturbation.attack for c in self.cells):
             require_gradients(self.engine)
         spec = self.engine.spec
-        header = {
-            "model": spec.files.get(spec.model_file),
-            "temperature": spec.temperature,
-            "frames": self.frames,
-            "seed": self.seed,
-        }
+        header = {"model": spec.files.get(spec.model_file), "temperature": spec.temperature, "frames": self.frames, "seed": self.seed}
+        header |= {} if self.min_face == MIN_FACE else {"min_face": self.min_face}
         self._log = Log(self.log, header)
         self._analyzer = cache(self.analyzer)
 
@@ -142,8 +142,8 @@ class Suite:
             if cell is not None and cell.perturbation.attack:
                 engine, cell = AttackedEngine(self.engine, item.label, cell.parameter / 255), None
             with reader.through(cell) as reading:
-                kept = (item.source, engine, self._analyzer())
-                judgement = judge(*kept, frames=self.frames, batch=self.batch, highlights=0, reader=reading.open)
+                how: OptionFields = {"frames": self.frames, "batch": self.batch, "min_face": self.min_face, "highlights": 0}
+                judgement = judge(item.source, engine, self._analyzer(), reader=reading.open, **how)
             outcome = PerturbedOutcome.of(judgement, reading.unchanged)
             self._log.add(key, stamp, outcome)
         return outcome
