@@ -185,7 +185,7 @@ def lines(log: Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def watched(watch: Any) -> Iterator[None]:
-    """A function in a thread beside the block, with an event that says when to end. It may send SIGTERM, which ends a run in order."""
+    """Run a function in a thread during the block, with an event that tells it to end. It may send SIGTERM, which ends a run in order."""
     stop = threading.Event()
     thread = threading.Thread(target=watch, args=(stop,), daemon=True)
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # where none is under way any more

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batches", type=lambda text: tuple(map(int, text.split(","))), help="default 1,8,32, on a GPU also 64")
     parser.add_argument("--rounds", type=int, help="default 5, on a GPU 30")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: torch's choice")
-    parser.add_argument("--only", default="", help="engines whose name contains this, beside torch eager")
+    parser.add_argument("--only", default="", help="engines whose name contains this, in addition to torch eager")
     parser.add_argument("--frames", action="store_true", help="also from decoded frames where the engine runs")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which nothing further is begun")
     parser.add_argument("--peak", type=float, default=0, help="TFLOP/s that the device can do, for shares")

@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--robustness-log",
         metavar="FILE",
-        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: beside the JSON file)",
+        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: next to the JSON file)",
     )
     add_shared(p)
     return p

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         help="a .tar, .pth, .pt or .safetensors file, a folder with config.json and model.safetensors, or hf:OWNER/NAME[@REVISION]",
     )
-    p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: beside it)")
+    p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: next to it)")
     p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: told by the names in them)")
     p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and say so in the result")
     p.add_argument("--license", metavar="NAME", help="of the weights in a folder or repository whose card states none")

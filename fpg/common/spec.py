@@ -1,4 +1,4 @@
-"""EngineSpec: the JSON beside every model file that says what it is and how to use it, checked before anything loads.
+"""EngineSpec: the JSON file next to every model file that says what it is and how to use it, checked before anything loads.
 
 One format for trained weights (`.safetensors`) and for exported engines (`.onnx`, `.xml`, `.engine`). The sidecar of
 `STEM.ext` is `STEM.spec.json`.
@@ -52,7 +52,7 @@ class EngineSpec:
     backend: str
     """One of `BACKENDS`."""
     model_file: str
-    """Name of the file that is opened, beside the sidecar."""
+    """Name of the file that is opened, next to the sidecar."""
     files: dict[str, str]
     """SHA-256 of every file of the model by name (`.xml` and `.bin`, external ONNX data too)."""
     detector: dict[str, Any]
@@ -130,7 +130,7 @@ def reference_input(seed: int, batch: int, size: int) -> np.ndarray:
 
 
 def sidecar(path: str | os.PathLike[str]) -> Path:
-    """Path of the sidecar of a model file: `STEM.spec.json` beside it."""
+    """Path of the sidecar of a model file: `STEM.spec.json` next to it."""
     path = Path(path)
     return path.with_name(path.stem + ".spec.json")
 

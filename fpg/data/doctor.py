@@ -76,7 +76,7 @@ class ProbeResult:
     seconds: float = 0.0
     error: str = ""
     faces: str = ""
-    """What is wrong with the face files beside it."""
+    """What is wrong with the face files next to it."""
 
 
 @dataclass(frozen=True)
@@ -372,10 +372,10 @@ def _earlier(root: Path, present: list[VideoSource], deep: bool, findings: Diagn
 
 
 def _prepared_from(root: Path) -> Iterable[Path]:
-    """Folders beside `root` that fpg-prepare made from it."""
-    beside = root.resolve().parent
+    """Folders next to `root` that fpg-prepare made from it."""
+    parent = root.resolve().parent
     try:
-        neighbours = sorted(p for p in beside.iterdir() if p.is_dir())
+        neighbours = sorted(p for p in parent.iterdir() if p.is_dir())
     except OSError:
         return
     for folder in neighbours:

@@ -27,7 +27,7 @@ _SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav
 _REORDERING = frozenset(["h264", "hevc", "mpeg2video"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
-"""Containers that say where their frames are; in others torchcodec may land beside the wanted frame."""
+"""Containers that say where their frames are; in others torchcodec may land next to the wanted frame."""
 
 
 class SeekFailed(Exception):

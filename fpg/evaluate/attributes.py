@@ -1,7 +1,7 @@
 """Attributes of videos that somebody annotated (sex, age group, skin tone, camera ...), from the columns of a CSV. None is guessed.
 
-A CSV of videos (`path,label,...`) may have more columns, and any CSV keyed by video can be given beside other data. A cell that is empty is
-unknown. A column with very many values (a name, an exact age) is no group, and is said to be none.
+A CSV of videos (`path,label,...`) may have more columns, and any CSV keyed by video can be given in addition to other data. An empty cell
+means unknown. A column with very many values (a name, an exact age) does not make groups, and this is reported.
 """
 
 from __future__ import annotations

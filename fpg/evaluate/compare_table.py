@@ -1,4 +1,4 @@
-"""The table of a comparison by method, for a terminal of 80 columns, as Markdown, LaTeX and CSV; the protocol stands beside the numbers.
+"""The table of a comparison by method, for a terminal of 80 columns, as Markdown, LaTeX and CSV; the protocol stands next to the numbers.
 
 One line per method (its seeds averaged), one column or block per data set. A deviation is the standard deviation over seeds, an interval
 in brackets is over videos and seeds, over videos alone where there is one seed.

@@ -1,7 +1,7 @@
 """From results to `metrics.json`: metrics with intervals, calibration, breakdown, the number as released, every video by name.
 
 The metrics are over the videos that have a score. The number as the method was released, where a video without a score counts
-as 0.5, stands beside them.
+as 0.5, stands next to them.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def export_detector(
 
 
 def described(spec: EngineSpec, draft: Path, to: str, precision: str, build: dict[str, Any] | None) -> EngineSpec:
-    """A spec with what is known of a model file that was just written, and of the files beside it."""
+    """A spec with what is known of a model file that was just written, and of the files next to it."""
     return dataclasses.replace(
         spec,
         backend=to,

@@ -151,7 +151,7 @@ def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: st
         if all(mark in state for mark in layout.marks):
             return layout
     if "classifier.weight" in state and any(name.startswith("backbone.net.") for name in state):
-        raise InputError(path, "holds a detector of fpg already: use its .safetensors file with the .spec.json beside it as it is")
+        raise InputError(path, "holds a detector of fpg already: use its .safetensors file with the .spec.json next to it as it is")
     first = ", ".join(list(state)[:3])
     raise InputError(path, f"holds none of the published networks {', '.join(map(str.upper, KINDS))} (first keys: {first})")
 

@@ -218,7 +218,7 @@ def save_detector(
     Args:
         path: must end in `.safetensors`.
         model: on any device, in any mode (evaluation mode is used for the reference, then the mode is restored).
-        provenance: JSON values to keep beside it (run, seed, commit, data, quality model).
+        provenance: JSON values to keep with it (run, seed, commit, data, quality model).
         threshold, temperature: how to read the logits.
         crop: how faces are cut for it, one of `fpg.common.spec.CROPS`.
         warnings: what whoever reads a score has to know.
@@ -268,7 +268,7 @@ def load_detector(path: str | os.PathLike[str], *, verify: bool = True) -> tuple
     """The detector that `save_detector` wrote, on the CPU in evaluation mode, and its spec.
 
     Args:
-        path: `STEM.safetensors` with its sidecar beside it.
+        path: `STEM.safetensors` with its sidecar next to it.
         verify: compare the hash before reading.
 
     Raises:

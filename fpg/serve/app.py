@@ -30,7 +30,7 @@ from fpg.serve.workers import Executor
 
 PAGE = Path(__file__).with_name("page")
 ABOUT = """Judges whether faces in videos and pictures were forged. A score is no proof: it is the probability that one detector gives,
-under the protocol that stands beside it."""
+under the protocol that stands next to it."""
 
 
 @dataclass(frozen=True)

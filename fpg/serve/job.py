@@ -12,7 +12,7 @@ WAITING, FETCHING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "fetching", "ru
 ENDED = (DONE, FAILED, CANCELLED)
 """States that a job does not leave. `failed` is a job without a score: its answer says why."""
 OUTPUTS = ("report", "overlay", "frames")
-"""What may be made beside the answer: a page, a drawn copy, the frames that were judged with their maps."""
+"""What may be made in addition to the answer: a page, a drawn copy, the frames that were judged with their maps."""
 MAX_FRAMES = 10_000
 
 

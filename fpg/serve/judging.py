@@ -133,7 +133,7 @@ class JobJudge:
     def _write(
         self, task: JudgeTask, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell
     ) -> list[str]:
-        """The outputs that were asked for; what cannot be written is a line, beside the verdict."""
+        """The outputs that were asked for; what cannot be written is a warning in addition to the verdict."""
         folder, request, warnings = Path(task.folder), task.request, []
         if "frames" in request.outputs:
             follower.finish()

@@ -1,6 +1,6 @@
 """What a training run is: commented dataclasses, every constant of the method a field. The resolved config is saved as `RUN/config.yaml`.
 
-The constants of the pair (METHOD 2), of the guidance and of the losses (METHOD 4) live beside the code that uses them
+The constants of the pair (METHOD 2), of the guidance and of the losses (METHOD 4) live next to the code that uses them
 (`AugmentConfig`, `GuidanceConfig`, `LossConfig`, `DetectorConfig`); this file adds what belongs to training.
 Source of the recipe: FPG (ACM MM 2024), training details.
 """

@@ -60,7 +60,7 @@ class RunEstimate:
     weights: int
     """Bytes of one file of weights."""
     disk: int
-    """Bytes of all that the run keeps, and of the checkpoint being written beside the last one."""
+    """Bytes of all that the run keeps, and of the checkpoint being written next to the last one."""
     disk_free: int
     trained: int
     """Parameters that are trained ..."""

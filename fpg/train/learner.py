@@ -53,7 +53,7 @@ class Learner:
         """A training pass over N real faces, then their N forgeries.
 
         With unpaired statistics these are two passes of N images: the first half of the faces with the forgeries of the second half, and
-        the other way round, so that batch normalisation never sees a face beside its own forgery.
+        the other way round, so that batch normalisation never sees a face together with its own forgery.
 
         Args:
             images: float32 [2N, 3, S, S].

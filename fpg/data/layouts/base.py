@@ -23,7 +23,7 @@ Split = Literal["train", "val", "test"]
 LABEL_WORDS = {"real": REAL, "fake": FAKE, "0": REAL, "1": FAKE}
 SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 BESIDE_VIDEOS = ("frames", "landmarks", "retina", "masks")
-"""Folders that preparation by SBI, FPG or DeepfakeBench leaves beside the videos; none of them holds videos."""
+"""Folders that preparation by SBI, FPG or DeepfakeBench leaves next to the videos; none of them holds videos."""
 SPLIT_CODES = frozenset(["split_file_missing", "split_file_faulty", "split_conflict", "not_in_split"])
 """Findings that do not matter when the split is given from outside."""
 _BY_HASH = "by hash of its id: 80 % train, 10 % val, 10 % test"

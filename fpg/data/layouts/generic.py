@@ -145,7 +145,7 @@ class RealFake:
 
 
 class PreparedTree:
-    """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) beside them, as SBI and FPG prepare one class of videos."""
+    """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) next to them, as SBI and FPG prepare one class of videos."""
 
     name = "sbi-tree"
     title = "one class of videos as SBI and FPG prepare it: frames/, landmarks/, retina/ (and videos/); say --label"
