@@ -199,7 +199,7 @@ def watched(watch: Any) -> Iterator[None]:
 
 
 def plan(config: TrainConfig, pace: float, seconds: float, share: float = 0.9) -> TrainConfig:
-    """Epochs, at most six, that fill a share of the time: the rest is for validation, checkpoints and a slower hour."""
+    """Epochs, at most six, that fill a fraction of the time: the rest is for validation, checkpoints and a slower hour."""
     from fpg.data.dataset import RealFaces
 
     faces = len(RealFaces(config.data, "train", config.frames_per_video))

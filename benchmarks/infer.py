@@ -13,7 +13,7 @@ Each engine's answers are compared with torch's before it is timed. Images come 
 `in GPU memory`: there they stay where a pipeline that decodes on the GPU has them, and only the GPU's time counts. `--frames` begins with
 decoded frames of 1280 x 720 there, a face in each, and ends with the answers on the host; against it stands the host's way from the same
 frames. After `--seconds` nothing further is begun. `ratio` is torch eager's time over the engine's, the median over rounds. `share` is
-floating-point operations (counted: two for each multiplication of a convolution or matrix product) over time, as a share of `--peak`
+floating-point operations (counted: two for each multiplication of a convolution or matrix product) over time, as a fraction of `--peak`
 TFLOP/s.
 """
 

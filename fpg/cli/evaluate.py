@@ -102,7 +102,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--calibrate", action="store_true", help="fit the temperature on these videos and store it in the model's .spec.json")
     p.add_argument(
-        "--fpr", type=rate, metavar="RATE", help="with --calibrate: store the threshold that calls at most this share of real videos fake"
+        "--fpr",
+        type=rate,
+        metavar="RATE",
+        help="with --calibrate: store the threshold that calls at most this fraction of real videos fake",
     )
     p.add_argument(
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, else 0.5)"

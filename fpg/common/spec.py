@@ -97,7 +97,7 @@ class EngineSpec:
 
     @property
     def stated_rate(self) -> str | None:
-        """In words: what share of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
+        """In words: what fraction of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
         `provenance["calibration"]`; None when that is not known."""
         fitted = self.provenance.get("calibration")
         if not isinstance(fitted, dict) or not isinstance(rate := fitted.get("wanted_fpr"), int | float):

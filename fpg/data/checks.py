@@ -23,7 +23,7 @@ _APART = 0.95
 _MARKED = 1.2
 """And by how much the medians have to differ for it: identical files differ a little, too."""
 _NO_FACE = 0.1
-"""Share of a class without a face that is said."""
+"""Fraction of a class without a face that is said."""
 _WORDS = {REAL: "real", FAKE: "fake"}
 
 
@@ -93,10 +93,10 @@ def compare_traits(traits: Sequence[FileTraits], findings: Diagnostics) -> None:
     ):
         if min(map(len, values.values())) < _FEWEST:
             continue
-        share = _auc(np.array(values[REAL]), np.array(values[FAKE]))
+        fraction = _auc(np.array(values[REAL]), np.array(values[FAKE]))
         real, fake = (float(np.median(values[label])) for label in (REAL, FAKE))
-        if share >= _APART and max(real, fake) >= _MARKED * min(real, fake):
-            text = f"{what} alone tells the classes apart (AUC {share:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
+        if fraction >= _APART and max(real, fake) >= _MARKED * min(real, fake):
+            text = f"{what} alone tells the classes apart (AUC {fraction:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
             findings.warning(f"classes_differ_by_{code}", "classes", text)
 
 

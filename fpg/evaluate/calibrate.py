@@ -33,7 +33,7 @@ class Calibration:
     real: int
     fake: int
     wanted_fpr: float | None
-    """Share of real videos that the threshold may call fake; None when it was not asked for."""
+    """Fraction of real videos that the threshold may call fake; None when it was not asked for."""
     log_loss: tuple[float, float]
     """Per video in nats, before and after."""
     ece: tuple[float, float]
@@ -59,7 +59,7 @@ def calibrate(
     Args:
         results: scored with `spec`; those without a score are left out.
         spec: of the model.
-        wanted_fpr: share of real videos that may be called fake, in [0, 1); the threshold is chosen for it.
+        wanted_fpr: fraction of real videos that may be called fake, in [0, 1); the threshold is chosen for it.
         data: where the videos came from, to be remembered.
 
     Raises:

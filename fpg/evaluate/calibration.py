@@ -1,7 +1,7 @@
 """Are the probabilities right? Expected calibration error, reliability, temperature scaling, a threshold for a wanted error rate.
 
 What is calibrated is the probability of fake itself: among inputs with a score of 0.8, 80 % should be fake. That depends on the
-share of fakes in the data; no calibration carries over to a population with another share.
+fraction of fakes in the data; no calibration carries over to a population with another fraction.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Bin:
     score: float
     """Their mean score."""
     fake: float
-    """The share of fakes among them."""
+    """The fraction of fakes among them."""
 
 
 def reliability(
@@ -70,7 +70,7 @@ def reliability(
 
 
 def calibration_error(found: Sequence[Bin]) -> float | None:
-    """Expected calibration error of binned scores: mean over inputs of |mean score - share of fakes| of their bin; None without any."""
+    """Expected calibration error of binned scores: mean over inputs of |mean score - fraction of fakes| of their bin; None without any."""
     total = sum(b.count for b in found)
     return sum(b.count * abs(b.score - b.fake) for b in found) / total if total else None
 
@@ -186,7 +186,7 @@ def threshold_at(labels: np.ndarray, scores: np.ndarray, rate: float) -> float:
     y, s = check_arrays(labels, scores)
     real = np.sort(s[y == 0])[::-1]
     if not len(real):
-        raise ValueError("no real videos: a false positive rate is a share of them")
+        raise ValueError("no real videos: a false positive rate is a fraction of them")
     highest = float(real[math.floor(rate * len(real) + 1e-9)])  # the first real one that must not be called fake
     above = s[s > highest]
     if not len(above) and highest >= 1:

@@ -45,13 +45,13 @@ def blocks(comparison: Comparison) -> list[Block]:
 
 
 def points(value: float) -> str:
-    """A difference of shares in percentage points, signed: `+3.2`."""
+    """A difference of fractions in percentage points, signed: `+3.2`."""
     text = f"{100 * value:+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def percentage(value: float | None) -> str:
-    """A share in percent, without the sign."""
+    """A fraction in percent, without the sign."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 
@@ -207,7 +207,7 @@ CSV_COLUMNS = (
 
 
 def csv_text(comparison: Comparison) -> str:
-    """One line per method and data set, every number as it is (shares in [0, 1]), empty where undefined."""
+    """One line per method and data set, every number as it is (fractions in [0, 1]), empty where undefined."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

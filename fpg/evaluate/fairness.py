@@ -40,17 +40,17 @@ class _KnownVideo(Protocol):
 
 
 def wilson(hits: int, number: int, z: float) -> tuple[float, float]:
-    """Wilson's score interval of a share, `hits` of `number`; (0, 1) of none."""
+    """Wilson's score interval of a fraction, `hits` of `number`; (0, 1) of none."""
     if not number:
         return 0.0, 1.0
-    share, scale = hits / number, 1 + z * z / number
-    centre = (share + z * z / (2 * number)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
+    fraction, scale = hits / number, 1 + z * z / number
+    centre = (fraction + z * z / (2 * number)) / scale
+    half = z / scale * math.sqrt(fraction * (1 - fraction) / number + z * z / (4 * number * number))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def rate_difference(first: tuple[int, int], second: tuple[int, int], z: float) -> tuple[float, float]:
-    """Newcombe's interval of the difference of two independent shares, each (hits, number)."""
+    """Newcombe's interval of the difference of two independent fractions, each (hits, number)."""
     (a, n), (b, m) = first, second
     (low_a, high_a), (low_b, high_b) = wilson(a, n, z), wilson(b, m, z)
     p, q = a / n, b / m

@@ -29,11 +29,11 @@ class Metrics:
     eer: float | None
     """Error rate where as many real ones are called fake as fake ones real, interpolated along the ROC curve."""
     accuracy: float | None
-    """Share of right verdicts at `threshold` (fake when score >= threshold)."""
+    """Fraction of right verdicts at `threshold` (fake when score >= threshold)."""
     balanced_accuracy: float | None
-    """Mean of the shares of right verdicts among real ones and among fake ones, at `threshold`."""
+    """Mean of the fractions of right verdicts among real ones and among fake ones, at `threshold`."""
     tpr_at_fpr_1: float | None
-    """Largest share of fakes found by a threshold that calls at most 1 % of the real ones fake; no interpolation."""
+    """Largest fraction of fakes found by a threshold that calls at most 1 % of the real ones fake; no interpolation."""
     tpr_at_fpr_01: float | None
     """The same at 0.1 %; with fewer than 1000 real ones that means none of them."""
     brier: float | None
@@ -111,8 +111,8 @@ def _crossing(false_positive: np.ndarray, true_positive: np.ndarray) -> np.ndarr
     gap = fpr - 1 + np.concatenate([zero, true_positive], axis=1)  # grows from -1 to 1 along the curve
     after = np.argmax(gap >= 0, axis=1)
     row = np.arange(len(fpr))
-    share = -gap[row, after - 1] / (gap[row, after] - gap[row, after - 1])
-    return np.asarray(fpr[row, after - 1] + share * (fpr[row, after] - fpr[row, after - 1]))
+    fraction = -gap[row, after - 1] / (gap[row, after] - gap[row, after - 1])
+    return np.asarray(fpr[row, after - 1] + fraction * (fpr[row, after] - fpr[row, after - 1]))
 
 
 def _found_at(alarms: np.ndarray, reals: np.ndarray, true_positive: np.ndarray, rate: float) -> np.ndarray:

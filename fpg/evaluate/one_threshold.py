@@ -29,7 +29,7 @@ from fpg.evaluate.metrics import ScoreLevels
 from fpg.evaluate.protocol import Result
 
 LEFT_OUT_FPR = 0.05
-"""The threshold of a set that is left out calls at most this share of the other sets' real videos fake."""
+"""The threshold of a set that is left out calls at most this fraction of the other sets' real videos fake."""
 _Z = 1.959963984540054
 """Of 95 %."""
 

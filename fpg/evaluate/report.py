@@ -36,14 +36,14 @@ TITLES = {
 }
 MEANINGS = {
     "auc": "chance that a fake scores above a real video",
-    "ap": "depends on the share of fakes",
+    "ap": "depends on the fraction of fakes",
     "eer": "where both kinds of error are as frequent; lower is better",
-    "accuracy": "right verdicts at the threshold; depends on the share of fakes",
+    "accuracy": "right verdicts at the threshold; depends on the fraction of fakes",
     "balanced_accuracy": "mean of the right verdicts on real and on fake",
     "tpr_at_fpr_1": "at most 1 in 100 real videos called fake",
     "tpr_at_fpr_01": "at most 1 in 1000 real videos called fake",
     "brier": "mean squared error of the score; lower is better",
-    "ece": "distance of scores from the share of fakes; lower is better",
+    "ece": "distance of scores from the fraction of fakes; lower is better",
 }
 KINDS = (
     ("by_dataset", "Data set", "dataset"),

@@ -121,5 +121,5 @@ def _two_sided(ratio: float, free: float) -> float:
 
 
 def clipped(bounds: Interval) -> Interval:
-    """An interval of a share, within 0 and 1."""
+    """An interval of a fraction, within 0 and 1."""
     return max(0.0, bounds[0]), min(1.0, bounds[1])

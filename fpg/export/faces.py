@@ -21,7 +21,7 @@ from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetw
 
 PRECISIONS = ("fp32", "fp16")
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
-"""Largest difference of an output from torch, as a share of its largest magnitude, by precision."""
+"""Largest difference of an output from torch, as a fraction of its largest magnitude, by precision."""
 MODULES = {"face-detector": FaceDetectorNetwork, "face-landmarks": FaceLandmarkNetwork}
 
 

@@ -27,7 +27,7 @@ from fpg.train.trackers import open_tracker
 from fpg.train.validate import Validation
 
 FEW_REFINED = 0.01
-"""Share of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
+"""Fraction of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
 
 
 class RunReport:
@@ -89,11 +89,11 @@ class RunReport:
         if result is None:
             self.log.line("step", position.step, epoch=position.epoch, updated=False, pairs=0)
             return
-        share = result.refined / result.pairs
+        fraction = result.refined / result.pairs
         values = {
             "lr": lr,
             **result.losses,
-            "refined": share,
+            "refined": fraction,
             "images_per_s": meter.rate,
             "data_wait": meter.wait,
             "pairs_share": meter.making,

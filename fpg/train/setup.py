@@ -71,8 +71,8 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     """The detector with its first weights, and what belongs to it.
 
     Raises:
-        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or together with `compile`; nothing that can be frozen, ordered
-            or checkpointed as asked for.
+        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or with `compile`; nothing that can be frozen, ordered or
+            checkpointed as asked for.
     """
     if config.cuda_graphs and device.type != "cuda":
         raise UsageError(f"cuda_graphs: need a CUDA GPU, and the network is on the {device.type}")

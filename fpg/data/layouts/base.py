@@ -75,8 +75,8 @@ def split_of(source: VideoSource) -> str:
     if source.split is not None:
         return source.split
     identity = source.target or source.video
-    share = int.from_bytes(hashlib.sha256(f"{source.dataset}\0{identity}".encode()).digest()[:4], "big") / 2**32
-    return "train" if share < 0.8 else "val" if share < 0.9 else "test"
+    fraction = int.from_bytes(hashlib.sha256(f"{source.dataset}\0{identity}".encode()).digest()[:4], "big") / 2**32
+    return "train" if fraction < 0.8 else "val" if fraction < 0.9 else "test"
 
 
 @dataclass(frozen=True)
