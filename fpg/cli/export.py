@@ -184,7 +184,7 @@ def _main(args: argparse.Namespace) -> int:
     except ExportRefused as error:
         for what, parity in error.tried:
             _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
-        raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error
+        raise InputError(error.path, f"export to {args.to} {args.precision} does not match torch's output; nothing was written") from error
     _tell(exported)
     if args.inspect and not exported.unproven:
         _inspect(exported.path)

@@ -58,7 +58,7 @@ class EngineSpec:
     detector: dict[str, Any]
     """`DetectorConfig` as a dict: backbone, image size, heads."""
     image_size: int
-    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or deviation outside the network."""
+    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or standard deviation outside the network."""
     map_size: tuple[int, int] | None
     """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]. None where the
     score is no mean over places, so that there is no such output (a linear layer on a class token, attention pooling)."""

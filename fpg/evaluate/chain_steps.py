@@ -102,8 +102,9 @@ def jpeg_step(image: np.ndarray, quality: float, _: VideoDraws, __: np.random.Ge
 
 
 def warp(image: np.ndarray, fraction: float, draws: VideoDraws, _: np.random.Generator) -> np.ndarray:
-    """A camera that is not quite in front of the screen: the corners of the frame (centres of its corner pixels) move by up to `fraction` of
-    width and height as drawn, and the picture between them follows in perspective; bilinear, the border mirrored without its edge pixel."""
+    """A camera that is not straight in front of the screen: the corners of the frame (centres of its corner pixels) move by up to
+    `fraction` of width and height as drawn, and the picture between them follows in perspective; bilinear, the border mirrored without its
+    edge pixel."""
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
     moved = corners + np.array(draws.corners, np.float32) * np.float32(fraction) * np.array([width, height], np.float32)
@@ -124,7 +125,7 @@ def moire(image: np.ndarray, amplitude: float, draws: VideoDraws, _: np.random.G
 
 
 def sensor_noise(image: np.ndarray, sigma: float, _: VideoDraws, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of this deviation in levels, apart for every pixel and channel; rounded, clipped."""
+    """Gaussian noise of this standard deviation in levels, apart for every pixel and channel; rounded, clipped."""
     noisy = image + np.float32(sigma) * rng.standard_normal(image.shape, np.float32)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
@@ -149,7 +150,7 @@ SCREENSHOT = (
 SCREEN_RECORDING = (
     Step("warp", "fraction of the sides", (0.005, 0.01, 0.015, 0.02, 0.03), warp),
     Step("moire", "amplitude", (0.02, 0.04, 0.06, 0.08, 0.12), moire),
-    Step("noise", "deviation", (1, 2, 3, 4, 6), sensor_noise),
+    Step("noise", "standard deviation", (1, 2, 3, 4, 6), sensor_noise),
     _encode(23, 26, 28, 30, 33),
 )
 """A screen filmed by hand."""

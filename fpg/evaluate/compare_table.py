@@ -1,6 +1,6 @@
 """The table of a comparison by method, for a terminal of 80 columns, as Markdown, LaTeX and CSV; the protocol stands next to the numbers.
 
-One line per method (its seeds averaged), one column or block per data set. A deviation is the standard deviation over seeds, an interval
+One line per method (its seeds averaged), one column or block per data set. Standard deviations are over seeds, an interval
 in brackets is over videos and seeds, over videos alone where there is one seed.
 """
 
@@ -111,7 +111,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def note_lines(comparison: Comparison) -> list[str]:
-    """How to read the table: what deviation, interval and p are of."""
+    """How to read the table: what standard deviation, interval and p are of."""
     found = [f"AUC, AP and EER in percent; differences in points, to {_base(comparison)}."]
     if comparison.seeded:
         found.append(
@@ -159,8 +159,8 @@ def tex(text: str) -> str:
 
 
 def latex(comparison: Comparison, command: str) -> str:
-    """The table as LaTeX (`booktabs`): mean AUC in percent with the deviation over seeds, the best bold, a star where the difference to the
-    baseline's method has an interval without 0; protocol and counts in the caption."""
+    """The table as LaTeX (`booktabs`): mean AUC in percent with the standard deviation over seeds, the best bold, a star where the
+    difference from the baseline's method has an interval without 0; protocol and counts in the caption."""
     parts, base = blocks(comparison), _base(comparison)
     best = [max((row.auc for row in b.rows if row.auc is not None), default=None) for b in parts]
     lines = []

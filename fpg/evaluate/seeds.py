@@ -1,4 +1,4 @@
-"""Several seeds of one method: means and deviations over seeds, differences with intervals over videos and seeds, paired tests.
+"""Several seeds of one method: means and standard deviations over seeds, differences with intervals over videos and seeds, paired tests.
 
 A number of one trained network moves with the choice of videos and with the luck of one training. Both are estimated apart, the first by
 the bootstrap over videos (`fpg.evaluate.bootstrap`) of the mean over seeds, the second by the variance between seeds, and their variances

@@ -118,7 +118,7 @@ def export_detector(
                 break
             refused.append((STEPS[step] if calibration is not None else "", parity))
         else:
-            raise ExportRefused(checkpoint, f"export to {to} {precision} does not answer as torch does", refused)
+            raise ExportRefused(checkpoint, f"export to {to} {precision} does not match torch's output", refused)
         origin = {"file": checkpoint.name, "sha256": trained.files[checkpoint.name]}
         proof = {**dataclasses.asdict(parity), "tolerance": parity.tolerance._asdict()}
         provenance = {**trained.provenance, "exported_from": origin, "parity": {"not_run": unproven, "onnx": proof} if unproven else proof}
@@ -178,7 +178,7 @@ def _reference(trained: EngineSpec, precision: str, engine: Engine) -> dict[str,
 
 
 def verify_engine(model: str | os.PathLike[str]) -> tuple[float, float]:
-    """Whether an engine answers on this machine as torch did when it was trained: the reference output in its sidecar.
+    """Whether an engine's output on this machine matches the one that torch gave after training: the reference output in its sidecar.
 
     Returns:
         (largest difference of probability, tolerance).

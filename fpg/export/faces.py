@@ -63,7 +63,7 @@ def export_faces(
             engine, unproven = load_exported(draft, spec)
             parity = _compare(network, engine, precision)
             if not parity.passed:
-                raise InputError(source, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
+                raise InputError(source, f"export to {to} {precision} does not match torch's output: {parity}; nothing was written")
             proof = {"not_run": unproven, "onnx": asdict(parity)} if unproven else asdict(parity)
             provenance = {"exported_from": {"file": Path(source).name, "sha256": sha256(source)}, "parity": proof}
             spec = replace(spec, provenance=provenance)

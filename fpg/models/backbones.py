@@ -176,7 +176,7 @@ def create_net(config: DetectorConfig, pretrained: bool = False) -> nn.Module:
 
 
 def _check_patches(net: Any, config: DetectorConfig) -> None:
-    """timm cuts off what does not fill a patch, without a word; here it is refused.
+    """timm silently cuts off what does not fill a patch; here it is refused.
 
     Raises:
         UsageError: naming the sizes that fit.

@@ -45,11 +45,11 @@ _HALF = (0.5, 0.5, 0.5)
 _DEEPFAKEBENCH = DetectorConfig(
     heads="plain", image_size=256, dropout=0.0, normalization="given", mean=_HALF, std=_HALF, padding="deepfakebench"
 )
-_AS_HERE = "RGB in [0, 1] at 380 px, no mean or deviation, cropped as fpg crops; it was published with the face boxes of RetinaFace"
+_AS_HERE = "RGB in [0, 1] at 380 px, no mean or standard deviation, cropped as fpg crops; published with the face boxes of RetinaFace"
 _ALIGNED = (
-    "mean and deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not say, and "
-    "others of its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the face box "
-    "without turning it: scores differ from those of DeepfakeBench's own pipeline"
+    "mean and standard deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not "
+    "say, and others of its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the "
+    "face box without turning it: scores differ from those of DeepfakeBench's own pipeline"
 )
 
 
@@ -98,7 +98,7 @@ LAYOUTS = (
         "a bare EfficientNet-B4 of efficientnet_pytorch, taken for one trained as SBI (CVPR 2022) was",
         ("_conv_stem.weight", "_fc.weight"),
         _PLAIN,
-        "RGB in [0, 1] at 380 px without mean or deviation is assumed: the file does not say",
+        "RGB in [0, 1] at 380 px without mean or standard deviation is assumed: the file does not say",
         heads=_classifier("_fc"),
     ),
     CheckpointFormat(

@@ -32,7 +32,7 @@ TIMEOUT = timedelta(minutes=15)
 
 
 class RemoteFailure(FpgError):
-    """The run ends because of an error that another process reports; `code` is the exit code to end with, without a word."""
+    """The run ends because of an error that another process reports; `code` is the exit code to end with; nothing more is printed."""
 
     def __init__(self, code: int = 1) -> None:
         self.code = code

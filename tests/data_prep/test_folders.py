@@ -1,4 +1,4 @@
-"""Nothing in a folder goes without a word: what is skipped is named, links are followed, stills and frames are told apart, and data that
+"""Nothing in a folder is skipped silently: what is skipped is named, links are followed, stills and frames are told apart, and data that
 contradict themselves say so."""
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def test_fp8_is_refused_without_a_gpu_where_three_bits_are_too_few(tmp_path: Pat
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     save_detector(tmp_path / "model.safetensors", lively_detector(CONFIG))
     options: dict[str, Any] = {"images": crops(8, 2), "calibration": CalibrationSet(crops(6, 1), "noise", "0" * 64)}
-    with pytest.raises(ExportRefused, match="export to tensorrt-rtx fp8 does not answer as torch does") as caught:
+    with pytest.raises(ExportRefused, match="export to tensorrt-rtx fp8 does not match torch's output") as caught:
         export_detector(tmp_path / "model.safetensors", "tensorrt-rtx", tmp_path, precision="fp8", **options)
     assert [what for what, _ in caught.value.tried] == [STEPS[1]]
     assert not (tmp_path / "model-tensorrt-rtx-fp8.engine").exists()
