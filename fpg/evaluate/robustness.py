@@ -33,7 +33,6 @@ from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import printable
 from fpg.runtime.judging import Analyzer
-from fpg.runtime.options import OptionFields
 from fpg.runtime.pipeline import judge
 
 QUICK_VIDEOS = 25
@@ -142,8 +141,16 @@ class Suite:
             if cell is not None and cell.perturbation.attack:
                 engine, cell = AttackedEngine(self.engine, item.label, cell.parameter / 255), None
             with reader.through(cell) as reading:
-                how: OptionFields = {"frames": self.frames, "batch": self.batch, "min_face": self.min_face, "highlights": 0}
-                judgement = judge(item.source, engine, self._analyzer(), reader=reading.open, **how)
+                judgement = judge(
+                    item.source,
+                    engine,
+                    self._analyzer(),
+                    frames=self.frames,
+                    batch=self.batch,
+                    min_face=self.min_face,
+                    highlights=0,
+                    reader=reading.open,
+                )
             outcome = PerturbedOutcome.of(judgement, reading.unchanged)
             self._log.add(key, stamp, outcome)
         return outcome

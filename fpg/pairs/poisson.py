@@ -90,7 +90,7 @@ def membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
         sums = cv2.resize(values * known[..., None], size, interpolation=cv2.INTER_AREA)
         coarse = membrane(sums / np.maximum(fraction, 1e-6)[..., None], fraction < 1e-3)
         guess = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    filled = np.where(inside[..., None], guess, values).astype(np.float32)
+    filled: np.ndarray = np.where(inside[..., None], guess, values).astype(np.float32)
     region = inside.astype(np.uint8)
     for _ in range(_SWEEPS):
         filled = cv2.copyTo(cv2.filter2D(filled, -1, _CROSS, borderType=cv2.BORDER_REPLICATE), region, filled)
