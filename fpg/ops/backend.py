@@ -81,11 +81,12 @@ def backend(device_type: str = "cpu") -> Backend:
     choice = os.environ.get(VARIABLE) or "auto"
     if choice not in CHOICES:
         raise UsageError(f"{VARIABLE}: expected one of {', '.join(CHOICES)}, got {choice!r}")
-    return _decide(choice, device_type)
+    return choose_backend(choice, device_type)
 
 
 @functools.cache
-def _decide(choice: str, device_type: str) -> Backend:
+def choose_backend(choice: str, device_type: str) -> Backend:
+    """The implementation for a value of `FPG_BACKEND` and a kind of device; decided and logged once per process. Raises as `backend`."""
     if choice == "reference":
         _log.info("operations on %s: pure torch (%s=reference)", device_type, VARIABLE)
         return "reference"
