@@ -16,7 +16,7 @@ from typing import Any
 from fpg.cli.detect_options import LIVE_S, check, is_live, options_of, parser, settings
 from fpg.cli.entry import Terminated, needed, run
 from fpg.cli.inputs import InputList, expand
-from fpg.cli.live import Live, together
+from fpg.cli.live import Live, merge_streams
 from fpg.cli.model_option import model_before, tell_model
 from fpg.cli.options import Default
 from fpg.cli.overlays import Overlays
@@ -30,7 +30,7 @@ from fpg.data.ray_pool import run_on_ray
 from fpg.data.seek import check_device
 from fpg.data.video import CAMERA
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import ResolvedModel, resolve
+from fpg.engines.resolve import ResolvedModel, resolve_model
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.record.exhibit import examine
@@ -152,7 +152,7 @@ class _Session:
         every, patience = self.options["every"], self.options["timeout"]
         seconds = self.arguments.live or LIVE_S
         sources = [Live(self.detector, name, seconds, every, frames, patience, self.screen.notice) for name in names]
-        for stretch in together(sources):
+        for stretch in merge_streams(sources):
             self._take(self.results.next(ARRIVED), None, stretch.result, {"live": stretch.live})
 
 
@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
         models = []
         for name in arguments.model or [None]:
             with needed():
-                model = resolve(name, device=arguments.device)
+                model = resolve_model(name, device=arguments.device)
                 engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
             models.append(Loaded(engine, model))
         for loaded in models:

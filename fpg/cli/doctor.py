@@ -116,7 +116,7 @@ class DoctorReport:
         return not any(problem.required for problem in self.problems)
 
 
-def examine() -> DoctorReport:
+def examine_installation() -> DoctorReport:
     """Look at this installation. Imports every engine, and torch where it is installed; takes a few seconds.
 
     Raises:
@@ -343,7 +343,7 @@ def _fit(package: Package) -> str:
 
 def installation(args: argparse.Namespace) -> int:
     """Examine the installation, print it, and say by the exit code whether it is fine."""
-    report = examine()
+    report = examine_installation()
     if args.json:
         print(as_json(report))
     else:

@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
         "--landmarks",
         choices=("models", "precomputed"),
         default="models",
-        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
+        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ next to the videos",
     )
     p.add_argument(
         "--as-video",

@@ -40,7 +40,7 @@ class CropTask:
     source: VideoSource
     label: int
     precomputed: bool = False
-    """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
+    """Take frames and faces from the files next to the video, see `fpg.data.face_files`."""
     as_video: VideoConfig | None = None
     """Take frames of clips that are made of a picture instead of the picture; videos and folders of frames are as they are."""
     min_face: float = MIN_FACE

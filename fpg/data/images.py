@@ -20,7 +20,7 @@ from fpg.common.kinds import SUFFIXES, foreign_kind
 from fpg.common.packages import install_extra
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.notes import Notes
-from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, checked, exif_orientation, undone, upright
+from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, exif_orientation, undone, upright, valid_orientation
 
 IMAGE_SUFFIXES = SUFFIXES["image"]
 
@@ -180,7 +180,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "AVIF":  # Pillow puts the container's there, whatever EXIF says
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))
-        return checked(exif.get(TAG))
+        return valid_orientation(exif.get(TAG))
     return exif_orientation(image.info.get("exif", b""))
 
 
@@ -188,7 +188,7 @@ def _tiff_turns(image: Any) -> list[int]:
     """What takes back how Pillow turns a TIFF on its own as it loads it, less strictly; what its tag says."""
     directory = image.tag_v2
     stated = directory.get(TAG) if directory.tagtype.get(TAG) in INTEGERS else None
-    return [undone(checked(image.getexif().get(TAG))), checked(stated)]
+    return [undone(valid_orientation(image.getexif().get(TAG))), valid_orientation(stated)]
 
 
 def _note(image: Image.Image, notes: Notes) -> None:

@@ -105,7 +105,7 @@ DETECT = "woman"
 """Whose clips, one after the other, are the videos in `detect`."""
 
 
-def locate(person: Person) -> Path:
+def packaged_file(person: Person) -> Path:
     """Where the package's file lies.
 
     Raises:
@@ -146,7 +146,7 @@ def build(
         MissingDependencyError: a package is missing.
         InputError: a picture without a face, or a file that cannot be written.
     """
-    paths = {person: locate(person) for person in people}  # all or nothing, before anything is written
+    paths = {person: packaged_file(person) for person in people}  # all or nothing, before anything is written
     analyzer = default_analyzer(threads)
     donors = {p.name: _donor(paths[p], analyzer) for p in people if p.name in dict(swaps)}
     kinds = [(f"{name}_{blend}", name, blend) for name, blend in swaps if name in donors]

@@ -1,4 +1,4 @@
-"""Which model is meant: `resolve(NAME | FILE | FOLDER | hf:OWNER/NAME)`, the one definition for every program. Without torch."""
+"""Which model is meant: `resolve_model(NAME | FILE | FOLDER | hf:OWNER/NAME)`, the one definition for every program. Without torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ResolvedModel(NamedTuple):
     """Of the model file."""
 
 
-def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = False, device: str = "auto") -> ResolvedModel:
+def resolve_model(reference: str | os.PathLike[str] | None = None, *, weights: bool = False, device: str = "auto") -> ResolvedModel:
     """Find a model.
 
     Args:

@@ -20,9 +20,9 @@ from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 from fpg.data.manifest import FAKE, REAL
 from fpg.engines.base import Engine
-from fpg.evaluate.attack import Attacked, require_gradients
+from fpg.evaluate.attack import AttackedEngine, require_gradients
 from fpg.evaluate.bootstrap import bootstrap_aucs, interval
-from fpg.evaluate.chain_steps import words
+from fpg.evaluate.chain_steps import describe_steps
 from fpg.evaluate.codecs import encoder_versions, require_encoder, through_chain, through_codec
 from fpg.evaluate.metrics import auc, compute
 from fpg.evaluate.perturbations import ALL, ATTACK, LEVELS, Cell, Perturbation, perturb
@@ -139,7 +139,7 @@ class Suite:
         if outcome is None:
             engine: Engine = self.engine
             if cell is not None and cell.perturbation.attack:
-                engine, cell = Attacked(self.engine, item.label, cell.parameter / 255), None
+                engine, cell = AttackedEngine(self.engine, item.label, cell.parameter / 255), None
             with reader.through(cell) as reading:
                 judgement = judge(
                     item.source,
@@ -332,7 +332,7 @@ def _row(perturbation: Perturbation, cells: Sequence[dict[str, Any]]) -> dict[st
         "code": perturbation.code or None,
         "meaning": perturbation.parameter,
         "parameters": list(perturbation.levels),
-        **({"steps": words(perturbation.chain)} if perturbation.chain else {}),
+        **({"steps": describe_steps(perturbation.chain)} if perturbation.chain else {}),
         **{key: [at[level][key] if level in at else None for level in range(1, LEVELS + 1)] for key in ("auc", "interval", "drop")},
         "mean": _average(perturbation.title, cells),
     }

@@ -152,7 +152,7 @@ class BlazeFaceDetector:
         return suppress(self._look_at_tiles(image, side, 0.25), self.overlap)
 
     def _look(self, image: np.ndarray, fill: float = 1.0) -> list[Detection]:
-        """Raw detections of one pass over an image that fills this share of the network's input."""
+        """Raw detections of one pass over an image that fills this fraction of the network's input."""
         square, to_image = letterbox(image, _SIDE, fill)
         regression, logits = self._network(square)
         scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -80, 80)))
@@ -182,7 +182,7 @@ class BlazeFaceDetector:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where tiles of `side` start so that they cover `length` and overlap by at least this share of their side."""
+    """Where tiles of `side` start so that they cover `length` and overlap by at least this fraction of their side."""
     if length <= side:
         return [0]
     gaps = int(np.ceil((length - side) / (side * (1 - overlap))))

@@ -42,7 +42,7 @@ from fpg.runtime.judgement import (
 )
 from fpg.runtime.options import Options
 from fpg.runtime.scores import faces_that_count
-from fpg.runtime.stages import Asked, Collector, EngineThread, StageTimes, abandonable, closing, prefetch
+from fpg.runtime.stages import Collector, EngineThread, PendingScore, StageTimes, abandonable, closing, prefetch
 
 Box = tuple[float, float, float, float]
 
@@ -155,7 +155,7 @@ class _Waiting(NamedTuple):
     tracks: list[int]
     measures: list[float | None]
     sharpness: list[float]
-    asked: tuple[tuple[Asked, ...], ...]
+    asked: tuple[tuple[PendingScore, ...], ...]
     """Per model, one per face."""
 
 
