@@ -60,7 +60,7 @@ void Container::open(const char* containers, Notes& notes) {
   av_dict_set(&options, "format_whitelist", containers, 0);
   av_dict_set_int(&options, "max_pixels", max_pixels_, 0);
   AVFormatContext* opened = nullptr;
-  int code = avformat_open_input(&opened, name.c_str(), nullptr, &options);
+  int code = avformat_open_input(&opened, name.c_str(), av_find_input_format(containers), &options);  // where it is one
   av_dict_free(&options);
   if (code >= 0) {
     format_.reset(opened);

@@ -15,7 +15,7 @@
 namespace fpg::runtime {
 namespace {
 
-constexpr const char* kContainers = "image2,png_pipe,apng,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
+constexpr const char* kContainers = "image2,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
 // Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too.
 const std::set<std::string> kHeifBrands = {"heic", "heix", "heim", "heis", "hevc", "hevx",
                                            "mif1", "msf1", "mif2", "avif", "avis"};
@@ -95,7 +95,8 @@ Image read_other(const std::string& path, Notes& notes) {
   if (facts.several) notes.warn(kSeveral);
   try {
     Notes unused;  // there is one stream
-    Container container(path, kContainers, kMaxImagePixels, unused, true);
+    // Of an animation the picture that programs without animation show.
+    Container container(path, png ? "png_pipe" : kContainers, kMaxImagePixels, unused, true);
     const AVFrame* frame = container.next();
     if (frame == nullptr) throw InputError(path, "is not a readable image (damaged, or of another format)");
     return upright(Converter(path).rgb(frame), facts.orientation);
