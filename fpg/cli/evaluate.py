@@ -20,9 +20,9 @@ from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.data.checks import compare_faces
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import Model, resolve
+from fpg.engines.resolve import ResolvedModel, resolve
 from fpg.evaluate import foreign
 from fpg.evaluate.attributes import Attributes, grouped, read_attributes
 from fpg.evaluate.bootstrap import RESAMPLES
@@ -228,7 +228,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
     return results, worst, chosen
 
 
-def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) -> int:
+def evaluate(a: argparse.Namespace, engine: Engine, model: ResolvedModel, command: str) -> int:
     """Score everything, calibrate if asked, and write what was asked for; the exit code."""
     if a.calibrate:
         refuse_release(model, "--calibrate")
@@ -246,7 +246,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
     results, told = grouped(results, annotated)
     protocol = describe_protocol(a.frames, crop=engine.spec.crop)
     metrics = summarise(results, [*chosen.notes, *told], threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
-    faces = Findings()
+    faces = Diagnostics()
     compare_faces([(r.label, r.status == "scored") for r in results if r.status != "failed"], faces)
     warnings = [*chosen.warnings, *(f"{finding.path}: {finding.text}" for finding in faces.items)]
     metrics["warnings"] = list(dict.fromkeys(warnings))

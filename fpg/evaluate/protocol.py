@@ -16,9 +16,9 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import EngineSpec
 from fpg.data.checks import compare_files, compare_manifest
 from fpg.data.crop_files import read_crop
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
-from fpg.data.sources import HASH, SAID, Source, split_of, survey
+from fpg.data.sources import HASH, SAID, VideoSource, split_of, survey
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
 from fpg.faces.sizes import MIN_FACE
@@ -32,7 +32,7 @@ SPLITS = ("train", "val", "test", "all")
 
 
 @dataclass(frozen=True)
-class Item:
+class EvaluationItem:
     """One labelled video to score. `run` judges it; it does not raise for bad input."""
 
     dataset: str
@@ -59,11 +59,11 @@ class Result:
     label: int
     judgement: Judgement
     looked: int | None = None
-    """As in `Item`."""
+    """As in `EvaluationItem`."""
     compression: str = ""
-    """As in `Item`."""
+    """As in `EvaluationItem`."""
     attributes: dict[str, str] = field(default_factory=dict)
-    """As in `Item`, and what `--attributes` adds."""
+    """As in `EvaluationItem`, and what `--attributes` adds."""
 
     @property
     def score(self) -> float | None:
@@ -142,7 +142,7 @@ def _rounded(value: float | None) -> float | None:
 class Plan:
     """What is to be scored, and how it was chosen."""
 
-    items: list[Item]
+    items: list[EvaluationItem]
     notes: list[str]
     """Sentences about the choice that belong to the protocol."""
     warnings: list[str]
@@ -194,9 +194,9 @@ def plan(
         "timeout": timeout,
         "min_face": MIN_FACE if min_face is None else min_face,
     }
-    items: list[Item] = []
+    items: list[EvaluationItem] = []
     notes: list[str] = []
-    findings = Findings()
+    findings = Diagnostics()
     built: list[Analyzer] = []
 
     def judged(source: Path) -> Judgement:
@@ -225,7 +225,9 @@ def plan(
     return Plan(items, notes, [f"{finding.path}: {finding.text}" for finding in findings.items])
 
 
-def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, findings: Findings, min_face: float) -> tuple[list[Item], str]:
+def _prepared(
+    path: Path, engine: Engine, split: str, options: OptionFields, findings: Diagnostics, min_face: float
+) -> tuple[list[EvaluationItem], str]:
     whole = read_manifest(path)
     compare_manifest(whole, findings)
     manifest = whole if split == "all" else whole.select(split=split)
@@ -238,13 +240,13 @@ def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, fin
     for face in manifest.faces:
         faces.setdefault(face.key, []).append(face)
 
-    def item(record: VideoRecord) -> Item:
+    def item(record: VideoRecord) -> EvaluationItem:
         rows = faces.get(record.key, [])
 
         def run() -> Judgement:
             return _judge_record(manifest, record, rows, engine, options, min_face)
 
-        return Item(*record.key, record.label, record.source, run, record.frames, record.compression, record.attributes)
+        return EvaluationItem(*record.key, record.label, record.source, run, record.frames, record.compression, record.attributes)
 
     looked = sorted({v.frames for v in manifest.videos if v.status == "prepared"})
     span = f"{looked[0]} to {looked[-1]}" if len(looked) > 1 else str(looked[0]) if looked else "no"
@@ -294,8 +296,8 @@ def counting(rows: list[FaceRow]) -> list[FaceRow]:
 
 
 def _raw(
-    path: Path, judged: Callable[[Path], Judgement], split: str | None, frames: int | None, how: dict[str, Any], findings: Findings
-) -> tuple[list[Item], str]:
+    path: Path, judged: Callable[[Path], Judgement], split: str | None, frames: int | None, how: dict[str, Any], findings: Diagnostics
+) -> tuple[list[EvaluationItem], str]:
     found = survey(path, split=HASH if split == "all" else None, **how)  # all of it: split files do not matter
     sources = found.require()
     findings.items += [f for f in found.findings if f.level == "warning" or f.code in SAID]
@@ -319,17 +321,17 @@ def _raw(
         raise InputError(path, f"has no {split or 'test'} videos among its {len(sources)}")
     note = f"{printable(path)}: raw, {what}, {frames or 'all'} frames per video"
 
-    def item(source: Source) -> Item:
+    def item(source: VideoSource) -> EvaluationItem:
         def run() -> Judgement:
             return judged(source.path)
 
         label, where = int(source.label or 0), str(source.path)
-        return Item(*source.key, label, where, run, compression=source.compression, attributes=source.attributes)
+        return EvaluationItem(*source.key, label, where, run, compression=source.compression, attributes=source.attributes)
 
     return [item(s) for s in chosen], note
 
 
-def score(items: Iterable[Item]) -> Iterator[Result]:
+def score(items: Iterable[EvaluationItem]) -> Iterator[Result]:
     """Judge one item after the other."""
     for item in items:
         known = (item.looked, item.compression, item.attributes)
