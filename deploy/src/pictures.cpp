@@ -104,6 +104,9 @@ Image read_other(const std::string& path, Notes& notes) {
     const std::string& reason = error.reason();
     const bool undecoded = reason.rfind("cannot be decoded", 0) == 0;
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
+      const std::string what = media_kind(path);
+      if (what.rfind("a video", 0) == 0)
+        throw InputError(path, "is " + what + ", and its name is that of a picture", codes::unsupported);
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
     if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated", codes::damaged);

@@ -95,10 +95,12 @@ def test_a_grid_of_tiles_is_one_picture() -> None:
     assert np.abs(np.diff(down, axis=0)).mean() < 12
 
 
-def test_a_picture_under_a_videos_name_is_named(tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).parents[1] / "data" / "inputs" / "grid.heic", tmp_path / "clip.mp4")
-    with pytest.raises(InputError, match="is a HEIF or AVIF picture, not a video"):
-        probe(tmp_path / "clip.mp4")
+@pytest.mark.parametrize("case", corpus.misnamed(), ids=lambda case: case.name)
+def test_pictures_and_videos_under_the_other_ones_names_are_named(tmp_path: Path, case: corpus.Case) -> None:
+    case.write(tmp_path / case.name, corpus.scene())
+    with pytest.raises(InputError, match="and its name is that of a") as caught:
+        frames(tmp_path / case.name)
+    assert (caught.value.reason, caught.value.code) == (case.refused, "unsupported")
 
 
 def test_heic_without_what_reads_it_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,15 @@ def test_what_cannot_be_read_right_is_refused(probe: Path, tmp_path: Path, case:
     assert (case.cpp_refused or case.refused or "") in done.stderr.decode()
 
 
+@pytest.mark.parametrize("case", corpus.misnamed(), ids=lambda case: case.name)
+def test_pictures_and_videos_under_the_other_ones_names_are_named(probe: Path, tmp_path: Path, case: corpus.Case) -> None:
+    path = tmp_path / case.name
+    case.write(path, corpus.scene())
+    done = subprocess.run([probe, "image" if path.suffix == ".jpg" else "frames", path, "4"], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().strip() == f"{path}: {case.refused}"
+
+
 def test_scores_words_and_shown_frames_are_those_of_python(program: Path, face_models: str, engine: Path, tmp_path: Path) -> None:
     """A face in a file of every kind: scores within 1e-3, the same stream and warnings, the same frames and crops."""
     portrait = importlib.metadata.distribution("scikit-image").locate_file("skimage/data/astronaut.png")
