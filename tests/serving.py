@@ -19,7 +19,7 @@ from obedient import DESCRIPTION, load
 from fpg.client import Client
 from fpg.serve.confine import Limits
 from fpg.serve.fetch import Fetcher
-from fpg.serve.job import Task
+from fpg.serve.job import JudgeTask
 from fpg.serve.run import prepared, serve
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
@@ -75,7 +75,7 @@ class Idle:
     def room(self, alone: bool = False) -> bool:
         return False
 
-    def start(self, task: Task, alone: bool = False) -> None:
+    def start(self, task: JudgeTask, alone: bool = False) -> None:
         raise NotImplementedError
 
     def cancel(self, id: str) -> None: ...

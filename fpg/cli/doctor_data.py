@@ -12,7 +12,7 @@ from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
-from fpg.data.doctor import SAMPLE, Count, DataReport, Estimate, as_json, examine_data
+from fpg.data.doctor import SAMPLE, Count, DataReport, PreparationEstimate, as_json, examine_data
 from fpg.data.layouts import describe_layouts
 from fpg.data.manifest import SPLITS
 from fpg.data.prepare import FRAMES
@@ -149,7 +149,7 @@ def _show_findings(report: DataReport, to: Console, listed: str | None) -> None:
             _line(to, f"    and {len(lines) - _FIRST} more ({f'all in {listed}' if listed else '--out FILE writes all'})")
 
 
-def _cost(e: Estimate) -> str:
+def _cost(e: PreparationEstimate) -> str:
     return (
         f"fpg-prepare with {e.frames} frames per video: about {_size(e.bytes)} ({_size(e.free)} free) and "
         f"{_duration(e.seconds)} in one process, {_duration(e.seconds / e.cpus)} on {e.cpus} CPUs at best; "

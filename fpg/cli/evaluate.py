@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,15 +14,15 @@ from typing import Any
 
 from fpg.cli.entry import add_version, needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
-from fpg.cli.options import add_images, add_shared, check_outputs, probability, rate, resamples, seed
+from fpg.cli.options import add_images, add_shared, check_outputs, face_pixels, probability, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.data.checks import compare_faces
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import Model, resolve
+from fpg.engines.resolve import ResolvedModel, resolve
 from fpg.evaluate import foreign
 from fpg.evaluate.attributes import Attributes, grouped, read_attributes
 from fpg.evaluate.bootstrap import RESAMPLES
@@ -39,7 +40,9 @@ from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
 from fpg.evaluate.tables import tables
 from fpg.faces import default_analyzer
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.judgement import describe_model, describe_protocol
+from fpg.runtime.judging import Analyzer
 
 EXAMPLES = """examples:
   fpg-eval --data prepared/ --out evaluation/
@@ -78,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
     p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
     add_images(p)
+    p.add_argument(
+        "--min-face",
+        type=face_pixels,
+        metavar="PIXELS",
+        help="smallest face that is looked for and judged: root of the area of its box (default: "
+        f"{MIN_FACE}; of a prepared folder all that were prepared)",
+    )
     p.add_argument(
         "--attributes",
         metavar="FILE",
@@ -178,7 +188,13 @@ def perturbed(a: argparse.Namespace, engine: Engine, json: str | None) -> Suite 
     names = "all" if a.robustness.strip().lower() == "quick" else a.robustness
     log = a.robustness_log or (Path(json).with_suffix(".robustness.jsonl") if json is not None and _is_file(json) else None)
     most = QUICK_VIDEOS if quick else None
-    return Suite(engine, default_analyzer, select(names, quick=quick), a.frames, a.batch, log=log, most=most)
+    smallest = MIN_FACE if a.min_face is None else a.min_face
+    return Suite(engine, _finder(a), select(names, quick=quick), a.frames, a.batch, log=log, most=most, min_face=smallest)
+
+
+def _finder(a: argparse.Namespace) -> Callable[[], Analyzer]:
+    """What makes a face finder."""
+    return default_analyzer if a.min_face is None else partial(default_analyzer, min_face=a.min_face)
 
 
 def _is_file(path: str) -> bool:
@@ -190,7 +206,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
     chosen = plan(
         a.data,
         engine,
-        default_analyzer,
+        _finder(a),
         split=a.split or ("val" if a.calibrate else None),
         layout=a.layout,
         images=a.images,
@@ -199,6 +215,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
         threshold=a.threshold,
         highlights=2 * pictures,
         timeout=a.timeout or None,
+        min_face=a.min_face,
     )
     results: list[Result] = []
     worst = Worst()
@@ -211,7 +228,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
     return results, worst, chosen
 
 
-def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) -> int:
+def evaluate(a: argparse.Namespace, engine: Engine, model: ResolvedModel, command: str) -> int:
     """Score everything, calibrate if asked, and write what was asked for; the exit code."""
     if a.calibrate:
         refuse_release(model, "--calibrate")
@@ -229,7 +246,7 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
     results, told = grouped(results, annotated)
     protocol = describe_protocol(a.frames, crop=engine.spec.crop)
     metrics = summarise(results, [*chosen.notes, *told], threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
-    faces = Findings()
+    faces = Diagnostics()
     compare_faces([(r.label, r.status == "scored") for r in results if r.status != "failed"], faces)
     warnings = [*chosen.warnings, *(f"{finding.path}: {finding.text}" for finding in faces.items)]
     metrics["warnings"] = list(dict.fromkeys(warnings))

@@ -142,8 +142,8 @@ def _main(args: argparse.Namespace) -> int:
     for name, value in (("--to", args.to), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{name} is required (or --verify MODEL)")
-    from fpg.export.exporter import Refused, export_detector  # imports torch: not for --help
-    from fpg.export.quantize import Calibration
+    from fpg.export.exporter import ExportRefused, export_detector  # imports torch: not for --help
+    from fpg.export.quantize import CalibrationSet
 
     count = args.images if args.images is not None else (16 if args.calibrate is None else 100)
     if min(count, args.calibration_images) < 1:
@@ -158,7 +158,7 @@ def _main(args: argparse.Namespace) -> int:
         known = prepared(args.calibrate)
         used = evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
         images, _ = crops(known, used, spec)
-        calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
+        calibration = CalibrationSet(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
     check = args.check or args.calibrate
     if check is not None:
         same = args.calibrate is not None and check.resolve() == args.calibrate.resolve()
@@ -181,7 +181,7 @@ def _main(args: argparse.Namespace) -> int:
             calibration=calibration,
             options=_options(args),
         )
-    except Refused as error:
+    except ExportRefused as error:
         for what, parity in error.tried:
             _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
         raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error

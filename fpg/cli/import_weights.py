@@ -14,7 +14,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import CROPS
 
 if TYPE_CHECKING:
-    from fpg.models.checkpoints import Layout
+    from fpg.models.checkpoints import CheckpointFormat
     from fpg.models.weights import KeyReport
 
 HUB = "hf:"
@@ -125,7 +125,7 @@ def _import(name: str, out: Path, args: argparse.Namespace) -> str:
     return layout.title
 
 
-def _tell(name: str, layout: Layout, report: KeyReport, verbose: bool) -> None:
+def _tell(name: str, layout: CheckpointFormat, report: KeyReport, verbose: bool) -> None:
     lines = [f"{name}: {layout.title}; keys: {report}", f"  images: {layout.preprocessing}", "  classes: 0 real, 1 fake, as here"]
     if report.missing:
         lines.append(f"  {len(report.missing)} missing tensors have random numbers or, if they are counters, zero")

@@ -12,7 +12,7 @@ from typing import Any
 from fpg.common.files import atomic_write, cell
 from fpg.record.exhibit import utc
 from fpg.record.run import now
-from fpg.record.spool import Line, Spool
+from fpg.record.spool import Line, ResultSpool
 from fpg.runtime.judgement import Judgement, printable
 from fpg.runtime.report import MAX_SECTIONS
 
@@ -33,7 +33,7 @@ class Results:
         spool: where they are kept.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: ResultSpool) -> None:
         self._spool = spool
         self._lines: dict[Place, Line] = {}
         self.pictured: dict[Place, Judgement] = {}

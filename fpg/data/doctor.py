@@ -20,10 +20,10 @@ import numpy as np
 from fpg.common.console import progress
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.data.checks import Trait, compare_files, compare_manifest, compare_traits
-from fpg.data.cropping import Analyzer, Task, prepare_one
+from fpg.data.cropping import Analyzer, CropTask, prepare_one
 from fpg.data.face_files import face_files
 from fpg.data.layouts import DATA_SETS
-from fpg.data.layouts.base import Expected, Finding, Findings, Source, frame_files, split_of
+from fpg.data.layouts.base import Diagnostic, Diagnostics, Expected, VideoSource, frame_files, split_of
 from fpg.data.manifest import FAKE, NAME, REAL, Manifest, check_crops, read_manifest
 from fpg.data.pool import WorkerDied, run_tasks
 from fpg.data.prepare import FRAMES, default_faces, usable_cpus
@@ -53,7 +53,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PublishedCount:
     """A published number, and what is here (on disk)."""
 
     dataset: str
@@ -89,7 +89,7 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PreparationEstimate:
     """What `fpg-prepare` would need, from preparing a few of the videos."""
 
     measured: int
@@ -116,10 +116,10 @@ class DataReport:
     """Videos that were opened."""
     videos: int = 0
     counts: list[Count] = field(default_factory=list)
-    official: list[Comparison] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    official: list[PublishedCount] = field(default_factory=list)
+    findings: list[Diagnostic] = field(default_factory=list)
     preparation: list[Preparation] = field(default_factory=list)
-    estimate: Estimate | None = None
+    estimate: PreparationEstimate | None = None
     listing: list[dict[str, Any]] = field(default_factory=list)
     """One entry per video."""
 
@@ -165,7 +165,7 @@ def examine_data(
     if path.name == NAME or (path / NAME).is_file():
         return _prepared_folder(path if path.is_dir() else path.parent, deep)
     found = survey(path, layout=layout, dataset=dataset, images=images)
-    findings = Findings(list(found.findings))
+    findings = Diagnostics(list(found.findings))
     sources = sorted([*found.sources, *found.left_out], key=lambda s: s.key)
     if not sources and not any(f.level == "error" for f in findings.items):
         findings.error("empty", path, "holds no video and no image")
@@ -199,8 +199,8 @@ def as_json(report: DataReport, *, listing: bool = True, ascii_only: bool = Fals
     return json.dumps(content, indent=2, ensure_ascii=ascii_only)
 
 
-def _counts(sources: list[Source]) -> list[Count]:
-    groups: dict[tuple[str, str, str, int | None, str], list[Source]] = {}
+def _counts(sources: list[VideoSource]) -> list[Count]:
+    groups: dict[tuple[str, str, str, int | None, str], list[VideoSource]] = {}
     for s in sources:
         homeless = s.split is None and bool(s.why)
         groups.setdefault((s.dataset, s.compression, s.method, s.label, "none" if homeless else split_of(s)), []).append(s)
@@ -213,8 +213,8 @@ def _counts(sources: list[Source]) -> list[Count]:
     return rows
 
 
-def _compare(present: list[Source], findings: Findings) -> list[Comparison]:
-    groups: dict[tuple[str, str], list[Source]] = {}
+def _compare(present: list[VideoSource], findings: Diagnostics) -> list[PublishedCount]:
+    groups: dict[tuple[str, str], list[VideoSource]] = {}
     for source in present:
         groups.setdefault((source.dataset, source.compression), []).append(source)
     rows = []
@@ -224,14 +224,14 @@ def _compare(present: list[Source], findings: Findings) -> list[Comparison]:
                 continue  # this part of the data set is not here at all
             here = sum(_meets(s, expected) for s in sources)
             part = (expected.method, expected.label, expected.split)
-            rows.append(Comparison(dataset, compression, *part, expected.count, here))
+            rows.append(PublishedCount(dataset, compression, *part, expected.count, here))
             if here != expected.count:
                 what = f"{_words(expected)} videos: {here} on disk, {expected.count} published"
                 findings.warning("count", f"{dataset} {compression}".strip(), what)
     return rows
 
 
-def _meets(source: Source, expected: Expected) -> bool:
+def _meets(source: VideoSource, expected: Expected) -> bool:
     return (
         expected.method in (None, source.method)
         and expected.label in (None, source.label)
@@ -244,7 +244,7 @@ def _words(expected: Expected) -> str:
     return " ".join(filter(None, [expected.split, label, expected.method]))
 
 
-def _classes(sources: list[Source], findings: Findings) -> None:
+def _classes(sources: list[VideoSource], findings: Diagnostics) -> None:
     groups: dict[tuple[str, str], set[int | None]] = {}
     for source in sources:
         groups.setdefault((source.dataset, split_of(source)), set()).add(source.label)
@@ -256,7 +256,7 @@ def _classes(sources: list[Source], findings: Findings) -> None:
             findings.note("no_labels", dataset, f"nothing says which {split} videos are real: fpg-prepare wants --label")
 
 
-def _identities(sources: list[Source], findings: Findings) -> None:
+def _identities(sources: list[VideoSource], findings: Diagnostics) -> None:
     """People (or original videos) that are in training and in testing."""
     homes: dict[tuple[str, str], set[str]] = {}
     for source in sources:
@@ -272,10 +272,10 @@ def _identities(sources: list[Source], findings: Findings) -> None:
 class _Opener:
     deep: bool
 
-    def __call__(self) -> Callable[[Source], Reading]:
+    def __call__(self) -> Callable[[VideoSource], Reading]:
         return self.read
 
-    def read(self, source: Source) -> Reading:
+    def read(self, source: VideoSource) -> Reading:
         try:
             reading = _read_frames(source, self.deep) if source.kind == "frames" else _read_file(source, self.deep)
         except InputError as error:
@@ -286,7 +286,7 @@ class _Opener:
         return replace(reading, faces=_face_problems(source))
 
 
-def _read_file(source: Source, deep: bool) -> Reading:
+def _read_file(source: VideoSource, deep: bool) -> Reading:
     if source.kind == "image":
         height, width = read_image(source.path).shape[:2]
         return Reading(1, width, height)
@@ -297,7 +297,7 @@ def _read_file(source: Source, deep: bool) -> Reading:
     return Reading(info.frames, info.width, info.height, info.duration_s)
 
 
-def _read_frames(source: Source, deep: bool) -> Reading:
+def _read_frames(source: VideoSource, deep: bool) -> Reading:
     files = frame_files(source.path)
     if not files:
         raise InputError(source.path, "holds no image", "empty")
@@ -307,7 +307,7 @@ def _read_frames(source: Source, deep: bool) -> Reading:
     return Reading(len(files), width, height)
 
 
-def _face_problems(source: Source) -> str:
+def _face_problems(source: VideoSource) -> str:
     files = face_files(source)
     if files is None:
         return ""
@@ -330,7 +330,7 @@ def _face_problems(source: Source) -> str:
     return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
 
 
-def _open(present: list[Source], deep: bool, sample: int, workers: int, quiet: bool) -> dict[tuple[str, str, str], Reading]:
+def _open(present: list[VideoSource], deep: bool, sample: int, workers: int, quiet: bool) -> dict[tuple[str, str, str], Reading]:
     chosen = present if deep else [present[i] for i in sample_indices(len(present), max(1, sample))]
     readings: dict[tuple[str, str, str], Reading] = {}
     with progress("Opening", disable=quiet) as bar:
@@ -344,13 +344,13 @@ def _open(present: list[Source], deep: bool, sample: int, workers: int, quiet: b
     return readings
 
 
-def _trait(source: Source, reading: Reading) -> Trait:
+def _trait(source: VideoSource, reading: Reading) -> Trait:
     pixels = reading.width * reading.height * reading.frames
     whole = source.kind != "frames" and pixels > 0
     return Trait(source.label, "", reading.width, reading.height, os.path.getsize(source.path) / pixels if whole else 0.0)
 
 
-def _unreadable(present: list[Source], readings: dict[tuple[str, str, str], Reading], findings: Findings) -> None:
+def _unreadable(present: list[VideoSource], readings: dict[tuple[str, str, str], Reading], findings: Diagnostics) -> None:
     for source in present:
         reading = readings.get(source.key, Reading())
         if reading.error:
@@ -359,7 +359,7 @@ def _unreadable(present: list[Source], readings: dict[tuple[str, str, str], Read
             findings.warning("face_files", source.path, reading.faces)
 
 
-def _earlier(root: Path, present: list[Source], deep: bool, findings: Findings) -> list[Preparation]:
+def _earlier(root: Path, present: list[VideoSource], deep: bool, findings: Diagnostics) -> list[Preparation]:
     done = []
     files = [f for f in (face_files(s) for s in present) if f is not None]
     if files:
@@ -387,7 +387,7 @@ def _prepared_from(root: Path) -> Iterable[Path]:
             yield folder
 
 
-def _manifest(folder: Path, deep: bool, findings: Findings) -> Preparation:
+def _manifest(folder: Path, deep: bool, findings: Diagnostics) -> Preparation:
     try:
         manifest = read_manifest(folder)
     except InputError as error:
@@ -408,7 +408,7 @@ def _fates(manifest: Manifest) -> str:
 
 def _prepared_folder(root: Path, deep: bool) -> DataReport:
     """The report of a folder that fpg-prepare wrote."""
-    findings = Findings()
+    findings = Diagnostics()
     report = DataReport(os.fspath(root), ["fpg-prepare"], deep)
     manifest = read_manifest(root)
     report.preparation = [_manifest(root, deep, findings)]
@@ -424,8 +424,8 @@ def _prepared_folder(root: Path, deep: bool) -> DataReport:
 
 
 def _estimate(
-    root: Path, readable: list[Source], total: int, wanted: int, frames: int, analyzer: Callable[[], Analyzer]
-) -> Estimate | None:
+    root: Path, readable: list[VideoSource], total: int, wanted: int, frames: int, analyzer: Callable[[], Analyzer]
+) -> PreparationEstimate | None:
     chosen = [readable[i] for i in sample_indices(len(readable), wanted)] if wanted > 0 else []
     if not chosen:
         return None
@@ -434,15 +434,15 @@ def _estimate(
     with tempfile.TemporaryDirectory() as scratch:
         began = time.perf_counter()
         for source in chosen:
-            prepare_one(Task(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
+            prepare_one(CropTask(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
         seconds = time.perf_counter() - began
         size = sum(file.stat().st_size for file in Path(scratch).rglob("*.png"))
     share = total / len(chosen)
     free = shutil.disk_usage(root if root.is_dir() else root.resolve().parent).free
-    return Estimate(len(chosen), total, frames, round(size * share), seconds * share, usable_cpus(), free)
+    return PreparationEstimate(len(chosen), total, frames, round(size * share), seconds * share, usable_cpus(), free)
 
 
-def _entry(source: Source, reading: Reading | None) -> dict[str, Any]:
+def _entry(source: VideoSource, reading: Reading | None) -> dict[str, Any]:
     return {
         "dataset": source.dataset,
         "method": source.method,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fpg.common.errors import InputError
-from fpg.data.layouts.base import Source, frame_files, frame_time
+from fpg.data.layouts.base import VideoSource, frame_files, frame_time
 from fpg.data.video import read_image, sample_indices
 from fpg.faces.precomputed import read_faces
 from fpg.faces.types import Face
@@ -29,7 +29,7 @@ class FaceFiles:
         return self.landmarks / name, None if self.retina is None else self.retina / name
 
 
-def face_files(source: Source) -> FaceFiles | None:
+def face_files(source: VideoSource) -> FaceFiles | None:
     """What was prepared for a source elsewhere; None without frames and landmarks.
 
     In the path of a video its folder `videos` becomes `frames`, `landmarks` and `retina`, and the suffix goes; a video that is
@@ -50,7 +50,7 @@ def face_files(source: Source) -> FaceFiles | None:
     return FaceFiles(frames, place("landmarks"), place("retina") if place("retina").is_dir() else None)
 
 
-def frames_with_faces(source: Source, count: int) -> Iterator[tuple[int, float, np.ndarray, list[Face]]]:
+def frames_with_faces(source: VideoSource, count: int) -> Iterator[tuple[int, float, np.ndarray, list[Face]]]:
     """Up to `count` frames evenly over those that were prepared, each with its faces.
 
     Yields:

@@ -21,7 +21,7 @@ from fpg.evaluate.bootstrap import CONFIDENCE, bootstrap_aucs, interval
 from fpg.evaluate.compare_notes import FEW, notes
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.runs import EvaluatedRun, Key, Video
-from fpg.evaluate.seeds import Family, MethodRow, clipped, estimate, families
+from fpg.evaluate.seeds import MethodRow, MethodRuns, clipped, estimate, families
 
 BASELINE, BETTER, WORSE, NONE, UNDEFINED = "baseline", "better", "worse", "no difference shown", "undefined"
 Interval = tuple[float, float]
@@ -107,7 +107,7 @@ class Comparison:
     resamples: int
     seed: int
     notes: list[str]
-    families: tuple[Family, ...] = ()
+    families: tuple[MethodRuns, ...] = ()
     """The methods, each with its seeds."""
     methods_mean: tuple[MethodRow, ...] | None = None
     """`mean` by method."""
@@ -190,13 +190,13 @@ def compare(
 
 
 def _method_rows(
-    methods: Sequence[Family], base: str, rows: Sequence[Row], aucs: np.ndarray | None, judge: Callable[[Interval], tuple[str, str]]
+    methods: Sequence[MethodRuns], base: str, rows: Sequence[Row], aucs: np.ndarray | None, judge: Callable[[Interval], tuple[str, str]]
 ) -> list[MethodRow]:
     """Rows of runs, and their bootstrapped AUCs [resamples, rows], by method."""
     at = {row.run: index for index, row in enumerate(rows)}
     by_name = {family.name: family for family in methods}
 
-    def members(family: Family) -> list[int]:
+    def members(family: MethodRuns) -> list[int]:
         order = sorted(range(len(family.runs)), key=lambda i: (family.seeds[i] is not None, family.seeds[i] or 0))
         return [at[family.runs[i]] for i in order if family.runs[i] in at]
 

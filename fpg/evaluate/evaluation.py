@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,7 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     attributes: str | os.PathLike[str] | None = None,
+    min_face: float | None = None,
 ) -> dict[str, Any]:
     """Score every video of prepared or raw folders, and measure.
 
@@ -41,6 +43,7 @@ def evaluate(
         analyzer: makes a face finder for raw folders.
         resamples, seed: of the bootstrap behind the intervals.
         attributes: CSV of the videos' attributes, see `fpg.evaluate.attributes`; columns of a list of videos are attributes without it.
+        min_face: smallest face that is judged, in pixels, see `fpg.evaluate.protocol.plan`; the default analyzer looks down to it.
         device, threads: of the engine, where `model` is not one already (`fpg.engines.load_engine`).
 
     Returns:
@@ -53,7 +56,10 @@ def evaluate(
     """
     if model is None or isinstance(model, str | os.PathLike):
         model = load_engine(resolve(model, device=device).path, device=device, threads=threads)
-    chosen = plan(data, model, analyzer, split=split, frames=frames, batch=batch, threshold=threshold, highlights=0, timeout=timeout)
+    if analyzer is default_analyzer and min_face is not None:
+        analyzer = functools.partial(default_analyzer, min_face=min_face)
+    how: dict[str, Any] = {"split": split, "frames": frames, "batch": batch, "threshold": threshold, "timeout": timeout}
+    chosen = plan(data, model, analyzer, highlights=0, min_face=min_face, **how)
     annotated = None if attributes is None else read_attributes(attributes)
     results, told = grouped(list(score(chosen.items)), annotated)
     limit = model.spec.threshold if threshold is None else threshold

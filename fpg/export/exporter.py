@@ -22,7 +22,7 @@ from fpg.engines import CheckedEngine, Engine, load_engine, reference_difference
 from fpg.engines.openvino import OpenVinoEngine
 from fpg.export.graph import of_detector
 from fpg.export.parity import TOLERANCES, FaceParity, Parity, compare, random_images
-from fpg.export.quantize import CALIBRATED, STEPS, Calibration, steps
+from fpg.export.quantize import CALIBRATED, STEPS, CalibrationSet, steps
 from fpg.export.targets import BuildOptions, target
 from fpg.models.detector import load_detector
 
@@ -40,7 +40,7 @@ class Exported:
     """Why it cannot; `verify` makes up for it elsewhere."""
 
 
-class Refused(InputError):
+class ExportRefused(InputError):
     """Differences past tolerance; nothing was written."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str, tried: list[tuple[str, Parity]]) -> None:
@@ -60,7 +60,7 @@ def export_detector(
     images: np.ndarray | None = None,
     source: str = "random images",
     labels: np.ndarray | None = None,
-    calibration: Calibration | None = None,
+    calibration: CalibrationSet | None = None,
     options: BuildOptions | None = None,
 ) -> Exported:
     """Export trained weights and check the result against torch.
@@ -79,8 +79,8 @@ def export_detector(
 
     Raises:
         UsageError: a target or precision that does not exist, or a name whose sidecar belongs to another model.
-        InputError: an unusable checkpoint, a network that the target's converter refuses, differences past tolerance (`Refused`), or a
-            folder that cannot be written. Nothing is left behind.
+        InputError: an unusable checkpoint, a network that the target's converter refuses, differences past tolerance (`ExportRefused`), or
+            a folder that cannot be written. Nothing is left behind.
         MissingDependencyError: a package of the target is not installed.
     """
     checkpoint, out = Path(checkpoint), Path(out)
@@ -118,7 +118,7 @@ def export_detector(
                 break
             refused.append((STEPS[step] if calibration is not None else "", parity))
         else:
-            raise Refused(checkpoint, f"export to {to} {precision} does not answer as torch does", refused)
+            raise ExportRefused(checkpoint, f"export to {to} {precision} does not answer as torch does", refused)
         origin = {"file": checkpoint.name, "sha256": trained.files[checkpoint.name]}
         proof = {**dataclasses.asdict(parity), "tolerance": parity.tolerance._asdict()}
         provenance = {**trained.provenance, "exported_from": origin, "parity": {"not_run": unproven, "onnx": proof} if unproven else proof}

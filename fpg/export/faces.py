@@ -14,7 +14,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.files import sha256
 from fpg.common.spec import EngineSpec, sidecar
 from fpg.export.exporter import Exported, described, hidden_folder, load_exported, publish
-from fpg.export.graph import Network
+from fpg.export.graph import ExportNetwork
 from fpg.export.parity import FaceParity, max_or_nan, random_images
 from fpg.export.targets import BuildOptions, target
 from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetwork
@@ -48,7 +48,7 @@ def export_faces(
         raise UsageError(f"--precision: the face networks have {', '.join(PRECISIONS)}, got {precision}")
     done = []
     for kind, source in models.items():
-        network = Network(MODULES[kind](source).eval(), SIDE, kind)
+        network = ExportNetwork(MODULES[kind](source).eval(), SIDE, kind)
         stem = f"{kind}-{to}-{precision}"
         final = Path(out) / (stem + writer.SUFFIX)
         with hidden_folder(Path(out), stem) as hidden:
@@ -73,7 +73,7 @@ def export_faces(
     return done
 
 
-def _compare(network: Network, engine: Any, precision: str) -> FaceParity:
+def _compare(network: ExportNetwork, engine: Any, precision: str) -> FaceParity:
     images = random_images(network.size, 6)
     largest = dict.fromkeys(network.outputs, 0.0)
     scale = dict.fromkeys(network.outputs, 1.0)

@@ -29,7 +29,7 @@ LARGEST = 25_000_000
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """Where faces that were trained on come from."""
 
     name: str
@@ -60,7 +60,7 @@ class Facts:
     """Of the weights, an identifier of the Hub."""
     summary: str
     """A sentence or two: what it tells apart, and how sure that is."""
-    sources: list[Source]
+    sources: list[TrainingSource]
     recipe: str
     """How to train it again."""
     hours: float
@@ -93,7 +93,7 @@ def read_facts(path: Path) -> Facts:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise TypeError(f"expected keys with values, got {type(value).__name__}")
-        lists: dict[str, type] = {"sources": Source, "numbers": Number}
+        lists: dict[str, type] = {"sources": TrainingSource, "numbers": Number}
         given: dict[str, Any] = {name: [lists[name](**row) for row in rows] if name in lists else rows for name, rows in value.items()}
         facts = Facts(**given)
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:

@@ -54,7 +54,7 @@ _ALIGNED = (
 
 
 @dataclass(frozen=True)
-class Layout:
+class CheckpointFormat:
     """What one kind of published file looks like, and the network in it."""
 
     kind: str
@@ -86,10 +86,14 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("fiqa", "SDD-FIQA (CVPR 2021)", ("input_layer.0.weight", "quality.3.weight"), None, "RGB in [0, 1], resized to 112 px inside"),
-    Layout("fpg", "FPG (ACM MM 2024)", ("net._conv_stem.weight", "_fc.weight"), DetectorConfig(), _AS_HERE, "net.", _FPG_HEADS),
-    Layout("sbi", "SBI (CVPR 2022)", ("net._conv_stem.weight", "net._fc.weight"), _PLAIN, _AS_HERE, "net.", _classifier("net._fc")),
-    Layout(
+    CheckpointFormat(
+        "fiqa", "SDD-FIQA (CVPR 2021)", ("input_layer.0.weight", "quality.3.weight"), None, "RGB in [0, 1], resized to 112 px inside"
+    ),
+    CheckpointFormat("fpg", "FPG (ACM MM 2024)", ("net._conv_stem.weight", "_fc.weight"), DetectorConfig(), _AS_HERE, "net.", _FPG_HEADS),
+    CheckpointFormat(
+        "sbi", "SBI (CVPR 2022)", ("net._conv_stem.weight", "net._fc.weight"), _PLAIN, _AS_HERE, "net.", _classifier("net._fc")
+    ),
+    CheckpointFormat(
         "sbi",
         "a bare EfficientNet-B4 of efficientnet_pytorch, taken for one trained as SBI (CVPR 2022) was",
         ("_conv_stem.weight", "_fc.weight"),
@@ -97,7 +101,7 @@ LAYOUTS = (
         "RGB in [0, 1] at 380 px without mean or deviation is assumed: the file does not say",
         heads=_classifier("_fc"),
     ),
-    Layout(
+    CheckpointFormat(
         "deepfakebench",
         "DeepfakeBench EfficientNet-B4",
         ("backbone.efficientnet._conv_stem.weight", "backbone.last_layer.weight"),
@@ -132,7 +136,7 @@ def import_checkpoint(
     return fit(identify(state, path, kind), state, path, allow_missing=allow_missing)
 
 
-def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: str | None = None) -> Layout:
+def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: str | None = None) -> CheckpointFormat:
     """The layout that a file's names are in; of a given kind, the one with the most of its marks.
 
     Raises:
@@ -153,7 +157,7 @@ def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: st
 
 
 def fit(
-    layout: Layout, state: Mapping[str, Tensor], path: str | os.PathLike[str], *, allow_missing: bool = False
+    layout: CheckpointFormat, state: Mapping[str, Tensor], path: str | os.PathLike[str], *, allow_missing: bool = False
 ) -> tuple[Detector | Fiqa, KeyReport]:
     """Put a file's tensors into its network; arguments, results and errors as in `import_checkpoint`."""
     model = layout.build()
@@ -170,7 +174,7 @@ def fit(
 
 
 def save_imported(
-    out: str | os.PathLike[str], model: Detector | Fiqa, layout: Layout, report: KeyReport, source: str | os.PathLike[str]
+    out: str | os.PathLike[str], model: Detector | Fiqa, layout: CheckpointFormat, report: KeyReport, source: str | os.PathLike[str]
 ) -> None:
     """Write what `fit` made as `STEM.safetensors`, a detector with its sidecar (see `save_detector`), each file atomically.
 

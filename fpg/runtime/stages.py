@@ -199,7 +199,7 @@ class Answer(NamedTuple):
 class FaceBatch:
     """Faces that go to the network together; it sends itself when it is full."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: EngineThread) -> None:
         self.inputs: list[np.ndarray] = []
         self.answers: Future[list[Answer]] = Future()
         self._network = network
@@ -227,7 +227,7 @@ class FaceBatch:
         self._network.take(self)
 
 
-class Network:
+class EngineThread:
     """An engine in a thread of its own.
 
     Args:
@@ -245,7 +245,7 @@ class Network:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> EngineThread:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -334,7 +334,7 @@ class Collector:
         window: frames after whose first face a batch is sent even if it is not full.
     """
 
-    def __init__(self, network: Network, window: int) -> None:
+    def __init__(self, network: EngineThread, window: int) -> None:
         self._network, self._window = network, window
         self._batch, self._age = FaceBatch(network), 0
 

@@ -21,10 +21,10 @@ from fpg.serve.dispatcher import Dispatcher
 from fpg.serve.fetch import Fetcher
 from fpg.serve.guard import Guard, own_names
 from fpg.serve.hub import Hub
-from fpg.serve.metrics import Metrics, Timed
+from fpg.serve.metrics import ServerMetrics, Timed
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
-from fpg.serve.spool import Spool
+from fpg.serve.spool import JobSpool
 from fpg.serve.store import Store
 from fpg.serve.workers import Executor
 
@@ -51,7 +51,7 @@ class Server:
 
 def create(
     settings: Settings,
-    spool: Spool,
+    spool: JobSpool,
     store: Store,
     executor: Callable[[], Executor],
     fatal: Callable[[Exception], None],
@@ -66,7 +66,7 @@ def create(
         fatal: called when the detector cannot be loaded.
         fetcher: gets the files of URLs; None is one that leads to public addresses alone.
     """
-    metrics = Metrics()
+    metrics = ServerMetrics()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

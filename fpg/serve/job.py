@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 
 WAITING, FETCHING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "fetching", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
@@ -37,10 +37,10 @@ class Wishes:
         """
         unknown = set(values) - {"frames", "every", "threshold", "outputs"}
         if unknown:
-            raise Refused("invalid", f"{min(unknown)}: there is no such option; expected frames, every, threshold, outputs")
+            raise RequestRefused("invalid", f"{min(unknown)}: there is no such option; expected frames, every, threshold, outputs")
         given = {name: value for name, value in values.items() if value not in (None, "")}
         if "frames" in given and "every" in given:
-            raise Refused("invalid", "frames and every: give one of them")
+            raise RequestRefused("invalid", "frames and every: give one of them")
         frames: int | None = 32
         if "every" in given or str(given.get("frames")) == "all":
             frames = None
@@ -60,7 +60,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Task:
+class JudgeTask:
     """A job as a worker gets it."""
 
     id: str
@@ -79,7 +79,7 @@ def _whole(name: str, value: Any, largest: int) -> int:
     except ValueError:
         number = 0
     if not 1 <= number <= largest:
-        raise Refused("invalid", f"{name}: expected a whole number from 1 to {largest}, got {str(value)[:40]}")
+        raise RequestRefused("invalid", f"{name}: expected a whole number from 1 to {largest}, got {str(value)[:40]}")
     return number
 
 
@@ -91,7 +91,7 @@ def _probability(value: Any) -> float | None:
     except ValueError:
         number = -1
     if not 0 <= number <= 1:
-        raise Refused("invalid", f"threshold: expected a number from 0 to 1, got {str(value)[:40]}")
+        raise RequestRefused("invalid", f"threshold: expected a number from 0 to 1, got {str(value)[:40]}")
     return number
 
 
@@ -99,5 +99,5 @@ def _outputs(value: Any) -> tuple[str, ...]:
     names = [str(name).strip() for name in (value.split(",") if isinstance(value, str) else value)]
     for name in names:
         if name not in OUTPUTS:
-            raise Refused("invalid", f"outputs: expected some of {', '.join(OUTPUTS)}, got {name[:40]}")
+            raise RequestRefused("invalid", f"outputs: expected some of {', '.join(OUTPUTS)}, got {name[:40]}")
     return tuple(name for name in OUTPUTS if name in names)

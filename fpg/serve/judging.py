@@ -28,9 +28,9 @@ from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.video_overlay import write_overlay
 from fpg.serve.document import document
-from fpg.serve.job import Task, Wishes
+from fpg.serve.job import JudgeTask, Wishes
 from fpg.serve.outputs import FRAMES, REPORT, overlay_name, picture_name
-from fpg.serve.worker import Outcome, Tell
+from fpg.serve.worker import JobOutcome, Tell
 
 PROGRAM = "fpg-serve"
 PICTURES = 200
@@ -42,7 +42,7 @@ PROGRESS_S = 0.1
 
 @dataclass(frozen=True)
 class Loading:
-    """Makes a `Judging`; picklable."""
+    """Makes a `JobJudge`; picklable."""
 
     model: str | None = None
     device: str = "auto"
@@ -54,7 +54,7 @@ class Loading:
     commit: str | None = None
     """Of the source (`fpg.common.source`): a worker cannot ask git, as it may start no programs."""
 
-    def __call__(self) -> Judging:
+    def __call__(self) -> JobJudge:
         """Load the detector; with the errors of `VideoDetector`."""
         model = resolve(self.model, device=self.device)
         engine: CheckedEngine
@@ -69,10 +69,10 @@ class Loading:
         asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
         fpg = {"program": PROGRAM, "version": __version__, "commit": self.commit}
         record = RunRecord((record_model(engine.spec, model.name, model.path),), asked, (PROGRAM,), folder="", fpg=fpg)
-        return Judging(detector, describe_model(engine.spec, model.name), record)
+        return JobJudge(detector, describe_model(engine.spec, model.name), record)
 
 
-class Judging:
+class JobJudge:
     """A `fpg.serve.worker.Judge`.
 
     Args:
@@ -93,7 +93,7 @@ class Judging:
         threshold = self._detector.engine.spec.threshold
         return {"record": self._run(Wishes()), "model": self._model, "protocol": self._protocol(Wishes()), "threshold": threshold}
 
-    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
+    def __call__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event) -> JobOutcome:
         """See `Judge`."""
         wishes, started = task.wishes, now()
         follower = Follower(task, tell, cancelled, mapped=self._detector.engine.spec.crop == "evaluation")
@@ -110,7 +110,7 @@ class Judging:
         answer = document(self._run(wishes), self._model, self._protocol(wishes), [named.to_json()], started)
         warnings = self._write(task, answer, judged, named, follower, tell)
         answer["results"][0]["warnings"] += warnings
-        return Outcome(answer, named.error, named.error_code, self._spent())
+        return JobOutcome(answer, named.error, named.error_code, self._spent())
 
     def _spent(self) -> dict[str, tuple[int, float]]:
         with self._lock:
@@ -130,7 +130,9 @@ class Judging:
         crop = self._detector.engine.spec.crop
         return describe_judging(wishes.frames, wishes.every, crop=crop, min_face=MIN_FACE)
 
-    def _write(self, task: Task, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell) -> list[str]:
+    def _write(
+        self, task: JudgeTask, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell
+    ) -> list[str]:
         """The outputs that were asked for; what cannot be written is a line, beside the verdict."""
         folder, wishes, warnings = Path(task.folder), task.wishes, []
         if "frames" in wishes.outputs:
@@ -162,7 +164,7 @@ class Follower:
         mapped: whether activation maps lie in the frame as the crop does.
     """
 
-    def __init__(self, task: Task, tell: Tell, cancelled: threading.Event, mapped: bool) -> None:
+    def __init__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event, mapped: bool) -> None:
         self._tell, self._cancelled, self._mapped = tell, cancelled, mapped
         self._wanted = "frames" in task.wishes.outputs
         self._folder = Path(task.folder)

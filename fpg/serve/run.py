@@ -14,7 +14,7 @@ from fpg.common.errors import SetupError
 from fpg.serve.app import Server, create
 from fpg.serve.fetch import Fetcher
 from fpg.serve.settings import Settings
-from fpg.serve.spool import Spool
+from fpg.serve.spool import JobSpool
 from fpg.serve.store import Store
 from fpg.serve.workers import Executor
 
@@ -54,7 +54,7 @@ def prepared(settings: Settings, executor: Callable[[], Executor], fetcher: Fetc
         SetupError: the address or the spool cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        spool = stack.enter_context(contextlib.closing(Spool(settings.spool, settings.quota)))
+        spool = stack.enter_context(contextlib.closing(JobSpool(settings.spool, settings.quota)))
         store = stack.enter_context(contextlib.closing(Store(settings.spool / "jobs.sqlite")))
         listening = stack.enter_context(listen(settings.host, settings.port))
         host, port = listening.getsockname()[:2]

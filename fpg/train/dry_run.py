@@ -18,7 +18,7 @@ from fpg.common.errors import FpgError
 from fpg.guidance.quality import QualityTarget
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
-from fpg.train.inputs import Inputs
+from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.pairs import Batch
 from fpg.train.quality import quality_target
@@ -28,7 +28,7 @@ from fpg.train.validate import Remembered, validate
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What one process of the run would need. Seconds of a step are measured with real pairs."""
 
     steps: int
@@ -102,7 +102,7 @@ class Estimate:
         ]
 
 
-def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
+def dry_run(config: TrainConfig, processes: int = 1) -> RunEstimate:
     """Set a run up, take steps with its first batch on both sides of the coin, and say what all of it would need.
 
     Args:
@@ -118,7 +118,7 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
         torch.set_num_threads(config.threads)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    inputs = Inputs(dataclasses.replace(config, pictures=0), World(0, processes), device)
+    inputs = TrainingData(dataclasses.replace(config, pictures=0), World(0, processes), device)
     learner = build_learner(config, device, ALONE)
     quality = quality_target(config.quality, device) if config.loss.quality else None
     batch, read_s, make_s = _one_batch(inputs, device)
@@ -127,7 +127,7 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
     sides = [_seconds(learner, quality, batch, _with_coin(config, side), device) for side in (True, False)]
     checkpoint, weights = _bytes(learner.state_dict()), _bytes(learner.judged.state_dict())
     folder = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.exists())
-    return Estimate(
+    return RunEstimate(
         steps=inputs.schedule((0, 0)).steps,
         epochs=config.epochs,
         processes=processes,
@@ -150,7 +150,7 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
     )
 
 
-def _one_batch(inputs: Inputs, device: torch.device) -> tuple[Batch, float, float]:
+def _one_batch(inputs: TrainingData, device: torch.device) -> tuple[Batch, float, float]:
     """This process's part of the first batch; the seconds of reading it in one process, and of making its pairs afterwards."""
     keys = inputs.world.share(inputs.schedule((0, 0)).batch(0, 0))
     dataset = inputs.dataset(inputs.faces, "pair")
@@ -188,7 +188,7 @@ def _since(started: float, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _validation(learner: Learner, inputs: Inputs, batch: Batch, config: TrainConfig, device: torch.device, processes: int) -> float:
+def _validation(learner: Learner, inputs: TrainingData, batch: Batch, config: TrainConfig, device: torch.device, processes: int) -> float:
     """Seconds of a validation, from one over the training batch."""
     if not inputs.val_faces.entries:
         return 0.0

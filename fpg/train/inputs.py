@@ -16,7 +16,7 @@ from fpg.data.dataset import FakeFaces, RealFaces, fingerprint
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
 from fpg.train.given import GivenDataset, GivenMaker
-from fpg.train.pairs import Batch, Key, PairDataset, PairMaker, Schedule, loader, usable_workers
+from fpg.train.pairs import Batch, BatchSchedule, Key, PairDataset, PairMaker, loader, usable_workers
 from fpg.train.validate import Remembered
 
 
@@ -24,7 +24,7 @@ from fpg.train.validate import Remembered
 class Shares:
     """This process's part of every batch of a schedule."""
 
-    schedule: Schedule
+    schedule: BatchSchedule
     world: World
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -35,7 +35,7 @@ class Shares:
         return len(self.schedule)
 
 
-class Inputs:
+class TrainingData:
     """Faces of the training and validation splits, and the batches made from them.
 
     Args:
@@ -73,12 +73,12 @@ class Inputs:
         self.maker = (PairMaker if self.fakes is None else GivenMaker)(config.augment, config.model.image_size, device)
         self.workers = usable_workers(config.workers, -(-self.pairs // world.size) * self.maker.item_bytes(self.faces))
 
-    def schedule(self, start: tuple[int, int]) -> Schedule:
+    def schedule(self, start: tuple[int, int]) -> BatchSchedule:
         """The run's batches from (epoch, step within it)."""
         config = self.config
-        return Schedule(len(self.faces) * config.repeat, self.pairs, config.epochs, config.seed, start)
+        return BatchSchedule(len(self.faces) * config.repeat, self.pairs, config.epochs, config.seed, start)
 
-    def training(self, schedule: Schedule, *, pin: bool) -> DataLoader[Any]:
+    def training(self, schedule: BatchSchedule, *, pin: bool) -> DataLoader[Any]:
         """This process's part of the batches of a schedule, for `maker.finish`."""
         return loader(self.dataset(self.faces, "pair"), self.maker, Shares(schedule, self.world), self.workers, pin=pin)
 

@@ -21,20 +21,20 @@ from safetensors.torch import save as tensors_to_bytes
 from fpg.common.console import progress
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import atomic_write
+from fpg.common.memory import keep_freed_memory
 from fpg.models.detector import save_detector
 from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World, join
-from fpg.train.inputs import Inputs
+from fpg.train.inputs import TrainingData
 from fpg.train.keep import TopFolder, few_people, ranked, waited_enough
-from fpg.train.memory import keep_freed_memory
 from fpg.train.meter import Meter
 from fpg.train.methods import resolve
 from fpg.train.pairs import Batch, Loaded, open_batches
 from fpg.train.pictures import picture_grid
 from fpg.train.profiler import StepProfile
 from fpg.train.quality import quality_target
-from fpg.train.report import Report, describe_run
+from fpg.train.report import RunReport, describe_run
 from fpg.train.schedule import learning_rate, set_learning_rate
 from fpg.train.setup import build_learner, choose_device, claim
 from fpg.train.state import Position, restore, save_checkpoint
@@ -103,14 +103,14 @@ class Run:
         if self.device.type == "cpu":
             keep_freed_memory()
 
-        self.inputs = Inputs(config, world, self.device)
+        self.inputs = TrainingData(config, world, self.device)
         self.learner = build_learner(config, self.device, world)
         self.quality = quality_target(config.quality, self.device) if config.loss.quality else None
         self.position = Position()
         if self.last.exists():
             self.position = restore(self.last, self.learner, config.as_dict(), self.inputs.fingerprint)
         provenance = describe_run(config, self.device, self.quality, self.inputs, world)
-        self.report = Report(config, self.position, provenance, world.main)
+        self.report = RunReport(config, self.position, provenance, world.main)
 
         self.schedule = self.inputs.schedule((self.position.epoch, self.position.step_in_epoch))
         pin = self.device.type == "cuda"

@@ -15,7 +15,7 @@ from fpg.common.files import atomic_write, write_json
 from fpg.guidance.quality import QualityTarget
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
-from fpg.train.inputs import Inputs
+from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.log import NoLog, RunLog, environment
 from fpg.train.meter import Meter
@@ -30,7 +30,7 @@ FEW_REFINED = 0.01
 """Share of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
 
 
-class Report:
+class RunReport:
     """Everything a run tells; a context manager.
 
     Args:
@@ -53,7 +53,7 @@ class Report:
         tracker = open_tracker(config.tracker, self.out, position.step, config.as_dict())
         self.log = RunLog(self.out, position.step, position.epoch, tracker)
 
-    def __enter__(self) -> Report:
+    def __enter__(self) -> RunReport:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -63,7 +63,7 @@ class Report:
         """One line for people."""
         console.print(text, style=style, markup=False)
 
-    def start(self, learner: Learner, inputs: Inputs, steps: int) -> None:
+    def start(self, learner: Learner, inputs: TrainingData, steps: int) -> None:
         """What is about to happen."""
         config, position = self.config, self.position
         self.log.line("start", position.step, **self.provenance)
@@ -141,7 +141,9 @@ class Report:
         return max(0, self.position.step - 1)
 
 
-def describe_run(config: TrainConfig, device: torch.device, quality: QualityTarget | None, inputs: Inputs, world: World) -> dict[str, Any]:
+def describe_run(
+    config: TrainConfig, device: torch.device, quality: QualityTarget | None, inputs: TrainingData, world: World
+) -> dict[str, Any]:
     """Provenance: what ran, on what, with which data."""
     return {
         **environment(device),

@@ -14,7 +14,7 @@ from fpg.cli.prepare import main
 from fpg.common.errors import InputError, UsageError
 from fpg.data.layouts import LAYOUTS, describe_layouts
 from fpg.data.prepare import prepare
-from fpg.data.sources import Source, find_sources, split_of, survey
+from fpg.data.sources import VideoSource, find_sources, split_of, survey
 
 NAMES = {
     "ff": ["ff++"],
@@ -127,7 +127,7 @@ def built(name: str, tmp_path: Path) -> Path:
     return miniatures.BUILDERS[name](tmp_path / "set")
 
 
-def brief(source: Source) -> tuple[str, str, str, int | None, str]:
+def brief(source: VideoSource) -> tuple[str, str, str, int | None, str]:
     return (*source.key, source.label, split_of(source))
 
 

@@ -99,6 +99,19 @@ def test_a_prepared_folder_scores_like_its_frames(tmp_path: Path) -> None:
     assert results[0].judgement.score == results[1].judgement.score
 
 
+def test_smallest_face_that_is_judged(tmp_path: Path) -> None:
+    """Faces of 32 pixels, raw and prepared; in prepared folders every face is judged unless a size is given."""
+    save(tmp_path / "raw" / "real" / "x.png", face_image(123))
+    folders = tmp_path / "raw", prepared(tmp_path / "prep", {"x": (0, [[123]])})
+    for size in (None, 32):
+        assert [r.status for r in run(*folders, min_face=size)[0]] == ["scored", "scored"]
+    results, metrics = run(*folders, min_face=33)
+    assert [r.judgement.error for r in results] == ["face too small to judge: 32 px (at least 33 are needed)"] * 2
+    assert [r.judgement.error_code for r in results] == ["face_too_small"] * 2
+    assert metrics["scored"] == 0
+    assert all(note.endswith(", faces of at least 33 px") for note in metrics["protocol"]["data"])
+
+
 def test_failed_and_faceless_videos_are_listed_and_left_out(tmp_path: Path) -> None:
     root = prepared(tmp_path, {**GOOD, "nobody": (1, [[], []]), "gone": (0, [[10], [20]]), "broken": (1, [[250]])})
     (root / "crops/gone_1_0.png").unlink()

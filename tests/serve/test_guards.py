@@ -264,7 +264,7 @@ ATTACKS = {
         post({}, **{f"f{i}": "" for i in range(500)}),
         without={"fpg.serve.uploads.MAX_PARTS": 10**6, "fpg.serve.job.Wishes.of": staticmethod(lambda _: Wishes())},
     ),
-    "more than the spool holds": Attack(two_uploads, {"quota": 1_000_000}, {"fpg.serve.spool.Spool.reserve": unlimited}),
+    "more than the spool holds": Attack(two_uploads, {"quota": 1_000_000}, {"fpg.serve.spool.JobSpool.reserve": unlimited}),
     "more jobs than may wait": Attack(many_jobs, {"queue": 5}, unset={"queue": 100}),
     "a file name that is a path": Attack(escape, without={"fpg.serve.uploads.input_file": as_it_is}),
     "a file name shown as a path": Attack(shown_path, without={"fpg.serve.uploads.shown_name": as_it_is}),

@@ -28,7 +28,7 @@ from fpg.train.distributed import ALONE
 from fpg.train.given import GivenDataset, GivenMaker
 from fpg.train.loop import train
 from fpg.train.methods import METHODS, PARTS, describe, resolve
-from fpg.train.pairs import Batch, Item, PairDataset, Unusable
+from fpg.train.pairs import Batch, PairDataset, PreparedSample, Unusable
 from fpg.train.sam import ascended
 from fpg.train.setup import build_learner
 from fpg.train.step import train_step
@@ -184,7 +184,7 @@ def test_given_fakes_are_paired_with_every_real_face(prepare: Callable[..., Path
     dataset = GivenDataset(faces, fakes, AugmentConfig(), 7)
     maker = GivenMaker(AugmentConfig(), 32, torch.device("cpu"))
 
-    def made(items: list[Item | Unusable]) -> Pairs:
+    def made(items: list[PreparedSample | Unusable]) -> Pairs:
         return maker.finish(maker.collate(items)).pairs
 
     items = [dataset[0, sample] for sample in range(24)]

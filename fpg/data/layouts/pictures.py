@@ -12,7 +12,7 @@ from typing import Literal
 from PIL import Image
 
 from fpg.data.images import IMAGE_FORMATS
-from fpg.data.layouts.base import Findings, natural
+from fpg.data.layouts.base import Diagnostics, natural
 
 Reading = Literal["frames", "stills"]
 IMAGES = ("auto", "frames", "stills")
@@ -75,7 +75,7 @@ def _sizes(images: Sequence[Path]) -> set[tuple[int, int]]:
     return sizes
 
 
-def note_readings(root: Path, taken: Sequence[Taken], findings: Findings) -> None:
+def note_readings(root: Path, taken: Sequence[Taken], findings: Diagnostics) -> None:
     """Say how folders of pictures were read: a finding per reading, with the first folder and its reason."""
     for reading, other in (("frames", "stills"), ("stills", "frames")):
         of = [t for t in taken if t.reading == reading]

@@ -32,7 +32,7 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Family:
+class DetectorFamily:
     """Detectors that are published in one form: `config.json` beside `model.safetensors`."""
 
     name: str

@@ -18,7 +18,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.models.backbones import NET_PREFIX
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
-from fpg.models.families.base import Family, Imported, convert
+from fpg.models.families.base import DetectorFamily, Imported, convert
 
 SIDE = 224
 """Of the input, in pixels, whatever the encoder was made for."""
@@ -131,7 +131,7 @@ def recognises(config: Mapping[str, Any]) -> bool:
 
 
 def build(config: Mapping[str, Any], state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Imported:
-    """See `Family.build`."""
+    """See `DetectorFamily.build`."""
     backbone, head = config.get("backbone"), config.get("head")
     encoder = ENCODERS.get(backbone) if isinstance(backbone, str) else None
     if encoder is None:
@@ -175,4 +175,4 @@ def _resized(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
     return {**state, name: resample_abs_pos_embed(theirs.float(), [new, new], [old, old], num_prefix_tokens=1)}
 
 
-FAMILY = Family("GenD", recognises, build)
+FAMILY = DetectorFamily("GenD", recognises, build)

@@ -19,7 +19,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.models.backbones import pretrained_cfg
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
-from fpg.models.families.base import Family, Imported, convert
+from fpg.models.families.base import DetectorFamily, Imported, convert
 
 REAL = ("real", "live", "bonafide", "genuine", "authentic", "original", "pristine")
 FAKE = ("fake", "deepfake", "forged", "forgery", "manipulated", "synthetic", "generated", "spoof")
@@ -40,7 +40,7 @@ def recognises(config: Mapping[str, Any]) -> bool:
 
 
 def build(config: Mapping[str, Any], state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Imported:
-    """See `Family.build`."""
+    """See `DetectorFamily.build`."""
     described = {**_mapping(config.get("pretrained_cfg")), **{k: v for k, v in config.items() if k != "pretrained_cfg"}}
     architecture, classes = str(described["architecture"]), described.get("num_classes")
     if classes not in (1, 2):
@@ -182,4 +182,4 @@ def _filled(config: DetectorConfig, kept: Mapping[str, Tensor], weight: Tensor, 
     return model
 
 
-FAMILY = Family("timm classifiers", recognises, build)
+FAMILY = DetectorFamily("timm classifiers", recognises, build)
