@@ -94,7 +94,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         InputError: missing, empty, not a video, audio only, without frames, truncated, damaged or too large.
     """
     with opened(path) as (container, stream):
-        packets, seen = container.demux(), []
+        packets = container.demux()
+        seen: list[Any] = []
         first, _ = next(_frames(path, container, stream, packets=_kept(packets, seen)), (None, 0.0))
         if first is None:
             raise InputError(path, "holds a video stream but no frame", "no_frame")
