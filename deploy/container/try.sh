@@ -5,6 +5,7 @@
 set -euo pipefail
 clip=$(realpath "${1:?a clip to judge}") root=${2:-$(mktemp -d)}
 cd "$(dirname "$0")/../.."
+mkdir -p "$root"
 server=
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
@@ -53,4 +54,4 @@ for _ in $(seq 60); do
   sleep 1
 done
 curl -sf -F "file=@$clip" http://127.0.0.1:8765/v1/judge | python3 -c 'import json, sys; r = json.load(sys.stdin)["results"][0]; print("judged there:", r["input"], r["score"], r["error"])'
-env -i PATH=/opt/fpg/bin:/usr/bin:/bin FPG_PORT=8765 chroot --userspec=10001:10001 "$root/image" python -m fpg.serve.probe http://127.0.0.1:8765 && echo "health check: passed"
+env -i PATH=/opt/fpg/bin:/usr/bin:/bin chroot --userspec=10001:10001 "$root/image" python -m fpg.serve.probe http://127.0.0.1:8765 && echo "health check: passed"

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms, features
 
 from fpg.common.errors import InputError
-from fpg.common.kinds import SUFFIXES, foreign_kind
+from fpg.common.kinds import SUFFIXES, foreign_kind, media_kind
 from fpg.common.packages import install_extra
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.notes import Notes
@@ -65,6 +65,8 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
                     notes.warn("has the colours of HDR, which were not converted")
                 return _decoded(image, path, lambda: _check_complete(path, image))
     except Image.UnidentifiedImageError as error:
+        if (what := media_kind(path)).startswith("a video"):
+            raise InputError(path, f"is {what}, and its name is that of a picture", "unsupported") from error
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error

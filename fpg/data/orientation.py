@@ -31,7 +31,7 @@ def exif_orientation(block: bytes) -> int:
     Args:
         block: TIFF structure, with or without the prefix `Exif\\0\\0`.
     """
-    if block.startswith(b"Exif\0\0"):
+    while block.startswith(b"Exif\0\0"):  # some write it twice
         block = block[6:]
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None or len(block) < 8:

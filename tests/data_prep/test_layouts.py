@@ -279,6 +279,7 @@ def test_manifest_says_where_split_and_identities_come_from(tmp_path: Path) -> N
         ("dfdc_parts", "train/dfdc_train_part_0/metadata.json", '{"aaa.mp4": {"label": "real"}}', "expected REAL or FAKE, got 'real'"),
         ("dfdcp", "dataset.json", None, "dataset.json: is missing"),
         ("dfdcp", "dataset.json", '{"method_A/x.mp4": {"label": "fake", "set": "dev"}}', "set: expected train, val or test"),
+        ("dfdcp", "dataset.json", '{"method_A/x.mp4": {"label": "fake", "set": ["x"]}}', "set: expected train, val or test"),
         ("dfdcp", "dataset.json", '{"method_A/x.mp4": {"label": "real", "set": "test"}}', "calls it real, its folder says otherwise"),
         ("deeperforensics", "lists/splits/test.txt", None, r"test\.txt: is missing"),
         ("deeperforensics", "lists/splits/test.txt", "000_M101.mp4\n", r"names 000_M101, which train\.txt names too"),
