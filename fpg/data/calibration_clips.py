@@ -45,7 +45,7 @@ _DRIVERS = 8
 
 
 @dataclass(frozen=True)
-class Person:
+class Photograph:
     """A photograph with its largest face, which has 81 landmarks."""
 
     name: str
@@ -84,7 +84,7 @@ def make_clips(prepared: Path, out: Path, split: str, *, tools: Sequence[Tool] =
     return len(people)
 
 
-def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int | None = None) -> list[Person]:
+def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int | None = None) -> list[Photograph]:
     """The photographs of real faces of a split, as `make_clips` reads them.
 
     Args:
@@ -102,7 +102,7 @@ def photographed(prepared: Path, split: str, analyzer: FaceAnalyzer, most: int |
         image = read_image(path)
         faces = analyzer(image)
         if faces and faces[0].landmarks is not None:
-            people.append(Person(path.stem, image, faces[0]))
+            people.append(Photograph(path.stem, image, faces[0]))
         if len(people) == most:
             break
     if len(people) < 2:
@@ -120,13 +120,13 @@ class _Forging:
     """Forges one frame: its image, its face, and when it is in the clip, from 0 to 1."""
 
 
-def _swapping(other: Person, blend: Blend) -> _Forging:
+def _swapping(other: Photograph, blend: Blend) -> _Forging:
     donor = _donor(other)
     return _Forging(blend, lambda image, face, _: swap_face(image, face, donor, blend))
 
 
-def _reenacting(person: Person, others: Sequence[Person]) -> _Forging:
-    def apart(other: Person) -> float:
+def _reenacting(person: Photograph, others: Sequence[Photograph]) -> _Forging:
+    def apart(other: Photograph) -> float:
         return misfit(_donor(person).landmarks, _donor(other).landmarks)
 
     driver = _donor(min(others, key=apart))
@@ -137,12 +137,12 @@ def _reenacting(person: Person, others: Sequence[Person]) -> _Forging:
     return _Forging("reenact", change)
 
 
-def _donor(person: Person) -> Donor:
+def _donor(person: Photograph) -> Donor:
     assert person.face.landmarks is not None
     return Donor(person.image, person.face.landmarks)
 
 
-def _write(person: Person, forging: _Forging, out: Path, frames: int, seed: int, analyzer: FaceAnalyzer) -> None:
+def _write(person: Photograph, forging: _Forging, out: Path, frames: int, seed: int, analyzer: FaceAnalyzer) -> None:
     params = draw_clip(stream(seed, "calibration", person.name), VideoConfig(length=frames))
     width = float(person.face.box[2] - person.face.box[0])
     real = list(moving(shrunk(person.image, width, params), params, frames))

@@ -172,7 +172,8 @@ class SelfBlend:
         for index, plan in enumerate(batch.plans):
             if plan.params.finishing:
                 tensors = [x[index] for x in pairs]
-                arrays = finish_pair(*(x.cpu().numpy() for x in tensors), plan, batch.donor(index))
+                fake, real, source, mask = (x.cpu().numpy() for x in tensors)
+                arrays = finish_pair(fake, real, source, mask, plan, batch.donor(index))
                 for tensor, array in zip(tensors, arrays, strict=True):
                     tensor.copy_(torch.from_numpy(array))
         return pairs
