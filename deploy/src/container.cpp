@@ -23,6 +23,12 @@ std::string fixed(double value) {
   return text;
 }
 
+void refuse_pictures(const std::string& path) {
+  const std::string what = is_heif(path) ? "a picture (HEIF or AVIF)" : media_kind(path);
+  if (what.rfind("a picture", 0) == 0)
+    throw InputError(path, "is " + what + ", and its name is that of a video", codes::unsupported);
+}
+
 bool is_avi(const AVFormatContext* format) { return std::string(format->iformat->name) == "avi"; }
 
 double frame_rate(AVFormatContext* format, AVStream* stream) {
@@ -39,6 +45,7 @@ bool damaged(const AVFrame* frame) { return frame->decode_error_flags != 0 || (f
 Container::Container(const std::string& path, const char* containers, int64_t max_pixels, Notes& notes, bool strict)
     : path_(path), max_pixels_(max_pixels), notes_(notes) {
   check_file(path);
+  if (containers == std::string(kVideoContainers)) refuse_pictures(path);
   av_log_set_level(AV_LOG_QUIET);  // what matters is in our own messages
   open(containers, notes);
   choose(notes);
@@ -60,7 +67,7 @@ void Container::open(const char* containers, Notes& notes) {
   av_dict_set(&options, "format_whitelist", containers, 0);
   av_dict_set_int(&options, "max_pixels", max_pixels_, 0);
   AVFormatContext* opened = nullptr;
-  int code = avformat_open_input(&opened, name.c_str(), nullptr, &options);
+  int code = avformat_open_input(&opened, name.c_str(), av_find_input_format(containers), &options);  // where it is one
   av_dict_free(&options);
   if (code >= 0) {
     format_.reset(opened);

@@ -26,7 +26,7 @@ constexpr double kScale = 1.5;     // side of the crop over the longer side of t
 constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
 constexpr double kFine = 12;       // side of a tile over the smallest face that is looked for in it
 constexpr int kGrain = 64;         // sides that follow from faces are multiples of it
-constexpr int kStep = 3;           // a tile is about a third as wide as the one before
+constexpr int kStep = 2;           // a tile is at least half as wide as the one before
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
 // Points of the mesh that stand for dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
 constexpr std::array<int, 6> kLeftLids = {33, 160, 158, 133, 153, 144}, kRightLids = {362, 385, 387, 263, 373, 380};
@@ -119,8 +119,11 @@ std::vector<int> tile_starts(int length, int side, double overlap) {
 // Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; nothing when those were fine enough.
 std::optional<int> finer(int side, double wanted) {
   if (side <= std::max<double>(kSide, kFine * wanted)) return std::nullopt;
-  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain), third = (side + kStep - 1) / kStep;
-  return third >= 1.5 * enough ? third : enough;
+  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain);
+  int looks = 1;
+  for (int reach = enough * kStep; reach < side; reach *= kStep) ++looks;
+  if (looks == 1) return enough;
+  return static_cast<int>(std::nearbyint(side / std::pow(static_cast<double>(side) / enough, 1.0 / looks)));
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {
@@ -331,17 +334,22 @@ struct FaceFinder::Networks {
       }
       roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), kScale);
     }
-    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth)};
+    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth), detection.box};
   }
 
   // Adds the faces of the detections that are not there yet.
   void add(const ImageView& image, std::vector<Detection> detections, std::vector<FoundFace>& faces) {
+    std::vector<Box> before;  // what a coarser look saw: its landmarks would be those of that face
+    for (const FoundFace& face : faces) before.push_back(face.detector_box);
+    const auto overlaps = [](const Box& box) {
+      return [&box](const Box& other) { return intersection_over_union(box, other) > kSameFace; };
+    };
     for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
+      if (std::any_of(before.begin(), before.end(), overlaps(detection.box))) continue;
       const std::optional<FoundFace> face = place(image, detection);
       if (!face) continue;
-      const bool known = std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) {
-        return intersection_over_union(face->box, other.box) > kSameFace;
-      });
+      const bool known =
+          std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) { return overlaps(face->box)(other.box); });
       if (!known) faces.push_back(*face);
     }
   }

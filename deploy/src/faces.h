@@ -45,6 +45,7 @@ struct FoundFace {
   Box box{};  // around the mesh
   FivePoints points{};
   std::array<double, 2> pose{};  // yaw and pitch in degrees, by fpg/faces/geometry.py
+  Box detector_box{};
 };
 
 // Finds the faces of an image: a look at the whole, then at finer and finer tiles while a face that counts might have gone unseen

@@ -22,13 +22,13 @@ int number_of(bool swap, bool across, bool down) {
 }
 
 // `bytes` of a number at a place; false where the data end before.
-bool read_number(std::istream& data, std::streamoff at, int bytes, bool little, uint32_t& value) {
-  uint8_t raw[4] = {};
+bool read_number(std::istream& data, std::streamoff at, int bytes, bool little, uint64_t& value) {
+  uint8_t raw[8] = {};
   data.clear();
   data.seekg(at);
   if (!data.read(reinterpret_cast<char*>(raw), bytes)) return false;
   value = 0;
-  for (int i = 0; i < bytes; ++i) value |= static_cast<uint32_t>(raw[i]) << 8 * (little ? i : bytes - 1 - i);
+  for (int i = 0; i < bytes; ++i) value |= static_cast<uint64_t>(raw[i]) << 8 * (little ? i : bytes - 1 - i);
   return true;
 }
 
@@ -36,25 +36,29 @@ bool read_number(std::istream& data, std::streamoff at, int bytes, bool little, 
 
 int exif_orientation(std::istream& data) {
   char start[6] = {};
-  data.read(start, 6);
-  const std::streamoff base = std::memcmp(start, "Exif\0\0", 6) == 0 ? 6 : 0;
+  std::streamoff base = 0;
+  while (data.read(start, 6) && std::memcmp(start, "Exif\0\0", 6) == 0) base += 6;  // some write it twice
   data.clear();
   data.seekg(base);
   data.read(start, 4);
-  const bool little = std::memcmp(start, "II*\0", 4) == 0;
-  uint32_t directory = 0, entries = 0;
-  if (!little && std::memcmp(start, "MM\0*", 4) != 0) return 1;
-  if (!read_number(data, base + 4, 4, little, directory)) return 1;
-  if (!read_number(data, base + directory, 2, little, entries)) return 1;
-  for (uint32_t i = 0; i < entries; ++i) {
-    const std::streamoff entry = base + directory + 2 + 12 * static_cast<std::streamoff>(i);
-    uint32_t tag = 0, kind = 0, count = 0, last = 0, value = 0;
-    if (!read_number(data, entry + 8, 4, little, last) || !read_number(data, entry, 2, little, tag)) return 1;
+  const bool little = start[0] == 'I' && start[1] == 'I', big = start[little ? 2 : 3] == '+';
+  const std::string magic = little ? "II" : "MM", version = big ? "+" : "*";
+  if (std::string(start, 4) != magic + (little ? version + '\0' : '\0' + version)) return 1;
+  // BigTIFF has places of 8 bytes where TIFF has 4.
+  const int place = big ? 8 : 4, size = 4 + 2 * place;
+  uint64_t directory = 0, entries = 0;
+  if (!read_number(data, base + (big ? 8 : 4), place, little, directory) || directory > INT32_MAX) return 1;
+  const std::streamoff first = base + static_cast<std::streamoff>(directory);
+  if (!read_number(data, first, big ? 8 : 2, little, entries)) return 1;
+  for (uint64_t i = 0; i < entries && i <= UINT16_MAX; ++i) {
+    const std::streamoff entry = first + (big ? 8 : 2) + size * static_cast<std::streamoff>(i);
+    uint64_t tag = 0, kind = 0, count = 0, last = 0, value = 0;
+    if (!read_number(data, entry + 4 + place, place, little, last) || !read_number(data, entry, 2, little, tag)) return 1;
     if (tag != 0x0112) continue;
     read_number(data, entry + 2, 2, little, kind);
-    read_number(data, entry + 4, 4, little, count);
+    read_number(data, entry + 4, place, little, count);
     if (count != 1 || (kind != 3 && kind != 4)) return 1;  // SHORT as the standard has it, LONG as some write
-    read_number(data, entry + 8, kind == 3 ? 2 : 4, little, value);
+    read_number(data, entry + 4 + place, kind == 3 ? 2 : 4, little, value);
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

@@ -15,7 +15,7 @@
 namespace fpg::runtime {
 namespace {
 
-constexpr const char* kContainers = "image2,png_pipe,apng,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
+constexpr const char* kContainers = "image2,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
 // Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too.
 const std::set<std::string> kHeifBrands = {"heic", "heix", "heim", "heis", "hevc", "hevx",
                                            "mif1", "msf1", "mif2", "avif", "avis"};
@@ -95,7 +95,8 @@ Image read_other(const std::string& path, Notes& notes) {
   if (facts.several) notes.warn(kSeveral);
   try {
     Notes unused;  // there is one stream
-    Container container(path, kContainers, kMaxImagePixels, unused, true);
+    // Of an animation the picture that programs without animation show.
+    Container container(path, png ? "png_pipe" : kContainers, kMaxImagePixels, unused, true);
     const AVFrame* frame = container.next();
     if (frame == nullptr) throw InputError(path, "is not a readable image (damaged, or of another format)");
     return upright(Converter(path).rgb(frame), facts.orientation);
@@ -103,6 +104,9 @@ Image read_other(const std::string& path, Notes& notes) {
     const std::string& reason = error.reason();
     const bool undecoded = reason.rfind("cannot be decoded", 0) == 0;
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
+      const std::string what = media_kind(path);
+      if (what.rfind("a video", 0) == 0)
+        throw InputError(path, "is " + what + ", and its name is that of a picture", codes::unsupported);
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
     if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated", codes::damaged);

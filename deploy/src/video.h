@@ -65,6 +65,9 @@ std::string kind_by_name(const std::string& path);
 // What a file that is neither picture nor video is by its first bytes ("a PDF document"), empty where nothing is known.
 std::string foreign_kind(const std::string& path);
 
+// What a picture or video is by its first bytes ("a picture (JPEG)", "a video (AVI)"), empty where they do not tell.
+std::string media_kind(const std::string& path);
+
 // Throws InputError unless the path is a file with something in it that may be a picture or a video.
 void check_file(const std::string& path);
 

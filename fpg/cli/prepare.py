@@ -13,7 +13,7 @@ from fpg.common.errors import UsageError
 from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_manifest
 from fpg.data.layouts import describe_layouts
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
@@ -71,7 +71,7 @@ def _main(argv: list[str] | None) -> int:
         quiet=options.quiet,
     )
     report(manifest)
-    findings = Findings()
+    findings = Diagnostics()
     compare_manifest(manifest, findings)
     for finding in findings.items[:_LISTED]:
         console.print(one_line(f"warning: {finding.path}: {finding.text}"), markup=False, emoji=False)
@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
         "--landmarks",
         choices=("models", "precomputed"),
         default="models",
-        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
+        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ next to the videos",
     )
     p.add_argument(
         "--as-video",

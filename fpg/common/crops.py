@@ -21,7 +21,7 @@ EVALUATION_DRAW = (0.5, 0.5, 0.5, 0.5)
 
 
 AREA_SHARE = 0.5
-"""A face counts when its box has at least this share of the area of the largest box in its frame (FPG and SBI, evaluation)."""
+"""A face counts when its box has at least this fraction of the area of the largest box in its frame (FPG and SBI, evaluation)."""
 ALIGNED_POINTS = np.array([(0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82), (0.63, 0.82)])
 """Where eyes, nose and mouth corners come to lie in the unit square before it is enlarged (GenD, WACV 2026)."""
 ALIGNED_SCALE = 1.3

@@ -27,12 +27,12 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, cell, write_json
 from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_files
-from fpg.data.cropping import Analyzer, Task, discard, prepare_one
-from fpg.data.layouts.base import Findings
+from fpg.data.cropping import Analyzer, CropTask, discard, prepare_one
+from fpg.data.layouts.base import Diagnostics
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, parquet, read_manifest, write_manifest
 from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
-from fpg.data.sources import Source, survey
+from fpg.data.sources import VideoSource, survey
 from fpg.faces.sizes import MIN_FACE
 
 FRAMES = 32
@@ -91,7 +91,7 @@ def prepare(
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures are read, see `fpg.data.sources.survey`.
-        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
+        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench next to the videos, and look for no face.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
         analyzer: picklable, builds the face analyzer once per process; None is the default one.
@@ -119,7 +119,7 @@ def prepare(
     if as_video is not None and not any(task.source.kind == "image" for task in tasks):
         raise UsageError(f"as-video: expected pictures, {source} holds only videos and folders of frames")
     if not quiet:
-        checks = Findings()
+        checks = Diagnostics()
         compare_files(found.sources, checks)
         for line in [*found.warnings(), *replace(found, findings=checks.items).warnings()]:
             console.print(one_line(line), markup=False, emoji=False)
@@ -158,20 +158,20 @@ class _Job:
     ray: str | None
     timeout: float | None = None
 
-    def run(self, tasks: list[Task]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
+    def run(self, tasks: list[CropTask]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
         """(index, outcome) of every task, in order of completion."""
         if self.ray is not None:
             return run_on_ray(tasks, self, self.ray, self.workers)
         return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers, self.timeout)
 
-    def __call__(self) -> Callable[[Task], _Outcome]:
+    def __call__(self) -> Callable[[CropTask], _Outcome]:
         import cv2
 
         cv2.setNumThreads(1)
         analyzer = self.analyzer()
         threads = 1 if self.ray is not None or self.workers is None else max(1, usable_cpus() // max(1, self.workers))
 
-        def work(task: Task) -> _Outcome:
+        def work(task: CropTask) -> _Outcome:
             folder = _progress_folder(self.root, task)
             if (folder / NAME).exists():  # another worker finished it, and its answer was lost
                 part = read_manifest(folder)
@@ -188,7 +188,7 @@ _Records = dict[tuple[str, str, str], VideoRecord]
 _Rows = dict[tuple[str, str, str], list[FaceRow]]
 
 
-def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
+def _run(job: _Job, tasks: list[CropTask], total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
     for task in tasks:
         shutil.rmtree(_progress_folder(job.root, task), ignore_errors=True)  # of an earlier run, and out of date
     with progress("Preparing", disable=quiet) as bar:
@@ -208,7 +208,7 @@ def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Row
 
 
 @contextlib.contextmanager
-def _only_recorded(root: Path, tasks: list[Task]) -> Iterator[None]:
+def _only_recorded(root: Path, tasks: list[CropTask]) -> Iterator[None]:
     """Should the work be stopped, delete the crops that a worker wrote and did not come to record."""
     try:
         yield
@@ -227,7 +227,7 @@ def _check_places(source: Path, root: Path) -> None:
         raise UsageError(f"OUT {root} lies inside SOURCE {source}: its crops would be taken for videos; choose another folder")
 
 
-def _task(source: Source, label: int | None, root: Path) -> Task:
+def _task(source: VideoSource, label: int | None, root: Path) -> CropTask:
     if source.label is None and label is None:
         raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or say --label real or fake for all")
     if source.label is not None and label is not None:
@@ -235,7 +235,7 @@ def _task(source: Source, label: int | None, root: Path) -> Task:
     value = source.label if source.label is not None else label
     assert value in (REAL, FAKE)
     method = "fake" if source.label is None and value == FAKE else source.method
-    return Task(replace(source, label=value, method=method), value)
+    return CropTask(replace(source, label=value, method=method), value)
 
 
 @contextlib.contextmanager
@@ -275,7 +275,7 @@ def _agree(root: Path, settings: dict[str, Any]) -> None:
         raise UsageError(f"{root} was begun with {'; '.join(different)}: give the same settings, or another folder")
 
 
-def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
+def _finished(root: Path, tasks: list[CropTask]) -> tuple[_Records, _Rows]:
     """Videos that need no work, from the last manifest and from what an interrupted run left; labels and splits as they are now."""
     done: dict[tuple[str, str, str], tuple[VideoRecord, list[FaceRow]]] = {}
     if (root / NAME).exists():
@@ -303,7 +303,7 @@ def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
     return records, rows
 
 
-def _progress_folder(root: Path, task: Task) -> Path:
+def _progress_folder(root: Path, task: CropTask) -> Path:
     return root / _PROGRESS / hashlib.sha256("\0".join(task.source.key).encode()).hexdigest()[:24]
 
 

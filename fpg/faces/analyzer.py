@@ -59,7 +59,7 @@ class FaceAnalyzer:
         return faces
 
     def _wanted(self, faces: list[Face]) -> float:
-        """Size of the smallest face that would count beside these."""
+        """Size of the smallest face that would count next to these."""
         return max(float(self.min_face), AREA_SHARE**0.5 * max((face_size(face.box) for face in faces), default=0.0))
 
 

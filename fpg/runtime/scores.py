@@ -13,7 +13,7 @@ import numpy as np
 from fpg.common.crops import AREA_SHARE
 
 TEXT = "frame score = maximum over the faces with at least half the area of the frame's largest; video score = mean over frames with a face"
-"""The rules above in words, printed beside every number."""
+"""The rules above in words, printed next to every number."""
 
 
 def faces_that_count(boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
