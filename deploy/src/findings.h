@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fpg_runtime/runtime.h"
@@ -14,6 +16,19 @@
 namespace fpg::runtime {
 
 const nlohmann::ordered_json& findings_tables();
+
+// A text of the tables with its {names} replaced.
+using Words = std::initializer_list<std::pair<std::string, std::string>>;
+std::string filled(std::string text, Words values);
+
+// A level as a sentence, with what it means where that is easily misread.
+std::string stated(const std::string& level);
+
+// A score's interval in words; empty without one.
+std::string interval_text(const Interval& interval);
+
+// All suspicious segments in words; empty without one.
+std::string suspicious(const std::vector<TrackScore>& tracks);
 
 // "%.3g"
 std::string short_number(double value);
@@ -50,7 +65,10 @@ class CutFinder {
     std::vector<int64_t> colours, brightness;
   };
   static Grid grid_of(const Image& image);
+  static double agreement(const Grid& one, const Grid& other);
   std::optional<Grid> before_;
+  double largest_ = 0;  // change in the shot so far
+  int seen_ = 0;
 };
 
 }  // namespace fpg::runtime

@@ -27,7 +27,9 @@ class Line(NamedTuple):
     length: int
     bytes: int | None
     modified: str | None
-    failed: bool
+    score: float | None
+    level: str | None
+    """Of its finding; None without one."""
 
 
 class ResultSpool:
@@ -163,7 +165,9 @@ def _short(value: Any) -> str:
 
 
 def _line(start: int, length: int, result: dict[str, Any]) -> Line:
-    return Line(start, length, result.get("bytes"), result.get("modified"), result.get("score") is None)
+    score, level = result.get("score"), _part(result, "finding", "level")
+    score = float(score) if isinstance(score, (int, float)) else None
+    return Line(start, length, result.get("bytes"), result.get("modified"), score, level if isinstance(level, str) else None)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -368,11 +368,8 @@ struct RunRecord {
 // The time in UTC, as it stands in a record.
 FPG_RUNTIME_API std::string now_utc();
 
-// The JSON of fpg-detect: one result; a line of --jsonl; the whole file.
+// A result as it stands in the JSON of fpg-detect. Files of many: results.h.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
-FPG_RUNTIME_API std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record);
-FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
-                                    const std::vector<Skipped>& skipped = {});
 
 // Writes a file that is whole or absent. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);
