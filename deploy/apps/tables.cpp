@@ -6,8 +6,8 @@
 namespace fpg::runtime {
 namespace {
 
-// Text for a CSV: quoted always, so that a separator of another country's spreadsheets begins no cell; what a spreadsheet would
-// take for a formula (the last four are full-width forms) begins with an apostrophe.
+// Text for a CSV file: always quoted, so that spreadsheets with another separator do not split it; an apostrophe precedes what a
+// spreadsheet would take for a formula (the last four are full-width forms).
 std::string quoted(std::string text) {
   const std::string start = text.substr(std::min(text.find_first_not_of(' '), text.size()));
   for (const char* formula :
@@ -34,7 +34,7 @@ std::string csv_line(const std::vector<std::string>& cells) {
   return line + "\n";
 }
 
-// A number in a cell: quoted as text is, and no formula.
+// A number in a cell: quoted like text, but never a formula.
 std::string number_cell(const char* format, double value) {
   char text[64];
   std::snprintf(text, sizeof text, format, value);
@@ -103,7 +103,7 @@ std::string csv_of(const std::vector<Judgement>& results) {
       for (const FaceScore& face : frame.faces) {
         std::vector<std::string> cells = {input, number_cell("%.0f", static_cast<double>(frame.index)),
                                           number_cell("%.4f", frame.time_s)};
-        for (const double edge : face.box) cells.push_back(number_cell("%.2f", edge));
+        for (const double edge : {face.box.x0, face.box.y0, face.box.x1, face.box.y1}) cells.push_back(number_cell("%.2f", edge));
         cells.insert(cells.end(), {number_cell("%.6f", face.score), number_cell("%.0f", face.track), none, none, warnings});
         text += csv_line(cells);
       }

@@ -1,4 +1,4 @@
-// What fpg-detect-cpp shows and writes for people: lines on the terminal, CSV.
+// What fpg-detect-cpp prints and writes for users: lines on the terminal, CSV.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace fpg::runtime {
 
-// Text that may hold a file name, for the terminal.
+// Text that may contain a file name, safe for the terminal.
 std::string one_line(const std::string& text);
 
-// A result on the standard output; a failure on the standard error, too.
+// Prints a result on the standard output; a failure on the standard error, too.
 void show(const Judgement& judgement);
 
-// What --stats prints.
+// Prints the output of --stats.
 void show_stats(const std::vector<Judgement>& results, const std::vector<StageTime>& times, double seconds);
 
 // A line per judged face, and one with the reason per input that could not be judged.

@@ -6,14 +6,14 @@
 namespace fpg::runtime {
 namespace {
 
-struct Share {
+struct Contribution {
   int source;
   float weight;
 };
 
-// Which source pixels each of `size` pixels covers, and by how much; `start[i]` to `start[i + 1]` are those of pixel i.
+// Which source pixels each of `size` pixels covers, and with which weights; `start[i]` to `start[i + 1]` belong to pixel i.
 struct Coverage {
-  std::vector<Share> shares;
+  std::vector<Contribution> contributions;
   std::vector<size_t> start;
 };
 
@@ -21,27 +21,27 @@ Coverage coverage(int source, int size) {
   const double scale = static_cast<double>(source) / size;
   Coverage result;
   for (int i = 0; i < size; ++i) {
-    result.start.push_back(result.shares.size());
+    result.start.push_back(result.contributions.size());
     const double low = i * scale, high = low + scale, cell = std::min(scale, source - low);
     const int last = std::min(static_cast<int>(std::floor(high)), source - 1);
     const int first = std::min(static_cast<int>(std::ceil(low)), last);
-    if (first - low > 1e-3) result.shares.push_back({first - 1, static_cast<float>((first - low) / cell)});
-    for (int s = first; s < last; ++s) result.shares.push_back({s, static_cast<float>(1.0 / cell)});
+    if (first - low > 1e-3) result.contributions.push_back({first - 1, static_cast<float>((first - low) / cell)});
+    for (int s = first; s < last; ++s) result.contributions.push_back({s, static_cast<float>(1.0 / cell)});
     if (high - last > 1e-3) {
-      result.shares.push_back({last, static_cast<float>(std::min(std::min(high - last, 1.0), cell) / cell)});
+      result.contributions.push_back({last, static_cast<float>(std::min(std::min(high - last, 1.0), cell) / cell)});
     }
   }
-  result.start.push_back(result.shares.size());
+  result.start.push_back(result.contributions.size());
   return result;
 }
 
 constexpr int kUnit = 2048;
 
-// Between which two source pixels each of `size` pixels lies, and how much of the second it takes, in units of 1 / kUnit.
+// Which two source pixels each of `size` pixels lies between, and the weight of the second, in units of 1 / kUnit.
 struct Between {
   int first;
   int second;
-  int share;
+  int weight;
 };
 
 std::vector<Between> between(int source, int size) {
@@ -70,7 +70,7 @@ Image copy_of(const ImageView& image) {
 
 Image resize_area(const ImageView& image, int height, int width) {
   if (image.height == height && image.width == width) return copy_of(image);
-  // OpenCV rounds the mean of 2 x 2 pixels up at a half, other means to even.
+  // OpenCV rounds halves up in means of 2 x 2 pixels, and to even in other means.
   const bool quarters = image.height == 2 * height && image.width == 2 * width;
   const Coverage rows = coverage(image.height, height), columns = coverage(image.width, width);
   Image result(height, width);
@@ -79,15 +79,15 @@ Image resize_area(const ImageView& image, int height, int width) {
   for (int y = 0; y < height; ++y) {
     std::fill(sum.begin(), sum.end(), 0.0F);
     for (size_t k = rows.start[static_cast<size_t>(y)]; k < rows.start[static_cast<size_t>(y) + 1]; ++k) {
-      const uint8_t* source = image.row(rows.shares[k].source);
-      const float weight = rows.shares[k].weight;
+      const uint8_t* source = image.row(rows.contributions[k].source);
+      const float weight = rows.contributions[k].weight;
       for (int x = 0; x < width; ++x) {
         float r = 0, g = 0, b = 0;
         for (size_t j = columns.start[static_cast<size_t>(x)]; j < columns.start[static_cast<size_t>(x) + 1]; ++j) {
-          const uint8_t* pixel = source + 3 * columns.shares[j].source;
-          r += columns.shares[j].weight * static_cast<float>(pixel[0]);
-          g += columns.shares[j].weight * static_cast<float>(pixel[1]);
-          b += columns.shares[j].weight * static_cast<float>(pixel[2]);
+          const uint8_t* pixel = source + 3 * columns.contributions[j].source;
+          r += columns.contributions[j].weight * static_cast<float>(pixel[0]);
+          g += columns.contributions[j].weight * static_cast<float>(pixel[1]);
+          b += columns.contributions[j].weight * static_cast<float>(pixel[2]);
         }
         float* out = sum.data() + 3 * static_cast<size_t>(x);
         out[0] += weight * r;
@@ -111,10 +111,11 @@ Image resize_linear(const ImageView& image, int height, int width) {
       const Between& column = columns[static_cast<size_t>(x)];
       for (int c = 0; c < 3; ++c, ++out) {
         const int left = 3 * column.first + c, right = 3 * column.second + c;
-        const int top = upper[left] * (kUnit - column.share) + upper[right] * column.share;
-        const int bottom = lower[left] * (kUnit - column.share) + lower[right] * column.share;
-        // OpenCV's 8-bit arithmetic: 11 bits for each weight, 4 and 16 bits dropped on the way.
-        *out = static_cast<uint8_t>(((((kUnit - row.share) * (top >> 4)) >> 16) + ((row.share * (bottom >> 4)) >> 16) + 2) >> 2);
+        const int top = upper[left] * (kUnit - column.weight) + upper[right] * column.weight;
+        const int bottom = lower[left] * (kUnit - column.weight) + lower[right] * column.weight;
+        // OpenCV's 8-bit arithmetic: 11 bits per weight, with 4 and 16 bits dropped on the way.
+        *out =
+            static_cast<uint8_t>(((((kUnit - row.weight) * (top >> 4)) >> 16) + ((row.weight * (bottom >> 4)) >> 16) + 2) >> 2);
       }
     }
   }
@@ -127,7 +128,7 @@ Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int he
   for (int y = 0; y < height; ++y) {
     uint8_t* out = result.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
-      // Far outside every pixel is the border's; the limits keep the conversion to integers defined.
+      // Far outside, every pixel equals the border; the limits keep the conversion to integers defined.
       const double sx = std::clamp(m[0] * x + m[1] * y + m[2], -2.0, image.width + 1.0);
       const double sy = std::clamp(m[3] * x + m[4] * y + m[5], -2.0, image.height + 1.0);
       const int x0 = static_cast<int>(std::floor(sx)), y0 = static_cast<int>(std::floor(sy));

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.common.files import atomic_write, cell
-from fpg.record.exhibit import utc
+from fpg.record.exhibit import file_state
 from fpg.record.run import now
 from fpg.record.spool import Line, Spool
 from fpg.runtime.judgement import Judgement, printable
@@ -45,7 +45,7 @@ class Results:
     def take_known(self, place: Place, name: Path | str) -> bool:
         """Whether the run that is resumed has judged an input, which has not changed since: its result then gets that place."""
         line = self._spool.known.get(printable(name))
-        if line is None or (line.bytes, line.modified) != _state(name):
+        if line is None or (line.bytes, line.modified) != file_state(name):
             return False
         self._keep(place, line)
         self._again[place] = name
@@ -99,15 +99,6 @@ def let_go(pictured: dict[Place, Judgement]) -> None:
     if len(pictured) >= 2 * MAX_SECTIONS:
         for place in sorted(pictured, key=lambda place: -(pictured[place].score or 0))[MAX_SECTIONS:]:
             del pictured[place]
-
-
-def _state(name: Path | str) -> tuple[int | None, str | None]:
-    """What tells whether a file was changed since: its size and time."""
-    try:
-        status = os.stat(name)
-    except (OSError, ValueError):
-        return None, None
-    return (status.st_size, utc(status.st_mtime_ns)) if os.path.isfile(name) else (None, None)
 
 
 def write_csv(path: str | os.PathLike[str], results: Iterable[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import av
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.packages import install_extra
 from fpg.data.containers import opened
@@ -22,15 +23,15 @@ from fpg.data.display import Display
 from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, Frames, read_frames
 
-_SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
+_SELF_CONTAINED = frozenset(CONSTANTS["reading"]["self_contained_codecs"])
 """Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
-_REORDERING = frozenset(["h264", "hevc", "mpeg2video"])
+_REORDERING = frozenset(CONSTANTS["reading"]["reordering_codecs"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
 """Containers that say where their frames are; in others torchcodec may land beside the wanted frame."""
 
 
-class _Stumbled(Exception):
+class _SeekFailed(Exception):
     """Damage, or a stream that is not what its packets say."""
 
 
@@ -84,7 +85,7 @@ def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames, n
         for frame in frames:
             yield frame
             given += 1
-    except _Stumbled:
+    except _SeekFailed:
         yield from read_frames(path, wanted[given:], threads=threads, notes=notes)
 
 
@@ -119,7 +120,7 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
         first = next(_first_frame(container, stream), None)
         display = Display(path, stream, notes)
         if not container.format.name.startswith(_INDEXED) or container.format.name == "avi" or first is None or not display.is_plain(first):
-            raise _Stumbled
+            raise _SeekFailed
         display(first)  # for the notes
         number = stream.index
     try:
@@ -132,14 +133,14 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
             frame = decoder.get_frame_at(index)
             yield index, frame.pts_seconds - start, frame.data.cpu().numpy()
     except (RuntimeError, ValueError) as error:
-        raise _Stumbled from error
+        raise _SeekFailed from error
 
 
 def _first_frame(container: Any, stream: Any) -> Iterator[Any]:
     try:
         yield from container.decode(stream)
     except (av.FFmpegError, OSError) as error:
-        raise _Stumbled from error
+        raise _SeekFailed from error
 
 
 class _Stretch(NamedTuple):
@@ -165,14 +166,14 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
     try:
         yield from _decoded_stretches(path, _planned(path, wanted), threads, notes)
     except (av.FFmpegError, OSError) as error:
-        raise _Stumbled from error
+        raise _SeekFailed from error
 
 
 def _planned(path: str | os.PathLike[str], wanted: list[int]) -> _Plan:
     with opened(path) as (container, stream):
         codec = stream.codec_context.name
         if codec not in _SELF_CONTAINED:
-            raise _Stumbled
+            raise _SeekFailed
         return _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
 
 
@@ -188,11 +189,11 @@ def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int, 
             stream.codec_context.skip_frame = "DEFAULT" if packet.pts in plan.index_at else "NONREF"
             for frame in _decoded(stream, packet, flush=position == stretch.last):
                 if frame.pts is None:
-                    raise _Stumbled
+                    raise _SeekFailed
                 if frame.pts < stretch.from_time:
                     continue
                 if frame.is_corrupt:
-                    raise _Stumbled
+                    raise _SeekFailed
                 index = missing.pop(frame.pts, None)
                 if index is not None:
                     yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
@@ -202,7 +203,7 @@ def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int, 
                     break
                 stretch = following
     if missing:
-        raise _Stumbled
+        raise _SeekFailed
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
@@ -221,7 +222,7 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
     times, keys, shown = [], [], []
     for position, packet in enumerate(packets):
         if packet.pts is None:
-            raise _Stumbled
+            raise _SeekFailed
         times.append(packet.pts)
         if packet.is_keyframe:
             keys.append(position)
@@ -230,9 +231,9 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
     in_file = list(shown)
     shown.sort(key=times.__getitem__)
     if reordered and shown == in_file and len(shown) > 2:  # those are no times of presentation (AVI has none)
-        raise _Stumbled
+        raise _SeekFailed
     if wanted[-1] >= len(shown) or len({times[position] for position in shown}) < len(shown):
-        raise _Stumbled
+        raise _SeekFailed
     stretches: list[_Stretch] = []
     for index in wanted:
         last = shown[index]
