@@ -7,9 +7,9 @@ A short run first says how fast this machine trains; then the recipe is trained 
 schedule that ends where they do. OUT/model.safetensors (16 bits, with its sidecar) is written anew with every checkpoint, once a minute;
 OUT/train.csv has the steps. When time runs out all the same, the run ends as on SIGTERM: after a checkpoint.
 
-`--pairs gpu` (default) makes pairs on the training device, which leaves out what needs filters and encoders (`augment.donor`, `retexture`
-and `degrade`); `workers` keeps those but the video encoders where PyAV is not there. `--weights` are first weights of the backbone. With
-benchmarks/bare on PYTHONPATH no reader of videos or photographs is needed (PyAV, pillow-heif): crops are read by OpenCV.
+`--pairs gpu` (default) makes pairs on the training device, which leaves out what needs filters and encoders (`augment.donor`, `retexture`,
+`poisson`, `distract` and `degrade`); `workers` keeps those but the video encoders where PyAV is not there. `--weights` are first weights of
+the backbone. With benchmarks/bare on PYTHONPATH no reader of videos or photographs is needed (PyAV, pillow-heif): crops are read by OpenCV.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ import yaml
 
 from fpg.common.errors import FpgError, UsageError
 from fpg.models.detector import Detector, save_detector
+from fpg.pairs.draws import FINISHING
 from fpg.train.config import TrainConfig
 from fpg.train.loop import train
 
@@ -110,7 +111,7 @@ def configured(args: argparse.Namespace, data: Path, scratch: Path) -> TrainConf
         values |= {"precision": "bf16", "cuda_graphs": True}
     augment = values.setdefault("augment", {})
     if args.pairs == "gpu":
-        for name in ("donor", "retexture", "degrade"):
+        for name in FINISHING:
             augment[name] = {**augment.get(name, {}), "probability": 0.0}
     elif isinstance(av, MagicMock):  # benchmarks/bare
         augment["degrade"] = {**augment.get("degrade", {}), "video_probability": 0.0}
@@ -184,7 +185,7 @@ def lines(log: Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def watched(watch: Any) -> Iterator[None]:
-    """A function in a thread beside the block, with an event that says when to end. It may send SIGTERM, which ends a run in order."""
+    """Run a function in a thread during the block, with an event that tells it to end. It may send SIGTERM, which ends a run in order."""
     stop = threading.Event()
     thread = threading.Thread(target=watch, args=(stop,), daemon=True)
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # where none is under way any more
@@ -198,7 +199,7 @@ def watched(watch: Any) -> Iterator[None]:
 
 
 def plan(config: TrainConfig, pace: float, seconds: float, share: float = 0.9) -> TrainConfig:
-    """Epochs, at most six, that fill a share of the time: the rest is for validation, checkpoints and a slower hour."""
+    """Epochs, at most six, that fill a fraction of the time: the rest is for validation, checkpoints and a slower hour."""
     from fpg.data.dataset import RealFaces
 
     faces = len(RealFaces(config.data, "train", config.frames_per_video))

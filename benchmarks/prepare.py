@@ -30,7 +30,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from fpg.data import cropping
-from fpg.data.cropping import Task, prepare_one
+from fpg.data.cropping import CropTask, prepare_one
 from fpg.data.sources import survey
 from fpg.data.video import read_frames
 from fpg.faces.analyzer import FaceAnalyzer
@@ -100,7 +100,7 @@ def prepared(clip: Path, analyzer: FaceAnalyzer, frames: int) -> tuple[float, li
     (source,) = survey(clip).require()
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
-        record, rows = prepare_one(Task(source, 0), Path(folder), analyzer, frames=frames, threads=1)
+        record, rows = prepare_one(CropTask(source, 0), Path(folder), analyzer, frames=frames, threads=1)
         seconds = time.process_time() - started
     if not rows:
         raise SystemExit(f"{clip}: {record.status} {record.reason}: nothing to compare")

@@ -30,7 +30,7 @@ from fpg.common.errors import FpgError
 from fpg.common.files import write_json
 from fpg.common.rng import stream
 from fpg.data.as_video import VideoConfig, draw_clip, moving, shrunk
-from fpg.data.calibration_clips import Person, photographed
+from fpg.data.calibration_clips import Photograph, photographed
 from fpg.data.encode import write_video
 from fpg.data.faceswap import Donor, swap_face
 from fpg.faces import FaceAnalyzer, default_analyzer
@@ -76,7 +76,7 @@ def _row(truth: Truth, out: Path) -> dict[str, object]:
     return {**vars(truth), "path": str(truth.path.relative_to(out))}
 
 
-def _write(people: list[Person], index: int, out: Path, analyzer: FaceAnalyzer) -> Iterator[Truth]:
+def _write(people: list[Photograph], index: int, out: Path, analyzer: FaceAnalyzer) -> Iterator[Truth]:
     rng = stream(0, "segments", str(index))
     params = draw_clip(rng, MOTION)
     one, other, third = (people[(2 * index + step) % len(people)] for step in (0, 1, 2))
@@ -98,7 +98,7 @@ def _write(people: list[Person], index: int, out: Path, analyzer: FaceAnalyzer) 
         yield Truth(path, kind, when, face, faces)
 
 
-def _forged(frames: Pictures, part: range, other: Person, index: int, analyzer: FaceAnalyzer) -> Pictures:
+def _forged(frames: Pictures, part: range, other: Photograph, index: int, analyzer: FaceAnalyzer) -> Pictures:
     assert other.face.landmarks is not None
     donor, result = Donor(other.image, other.face.landmarks), list(frames)
     for at in part:

@@ -1,38 +1,41 @@
-"""fpg-serve under load: jobs a second beside those of `fpg-detect --jobs`, latencies, what was lost, and memory over time.
+"""fpg-serve under load: jobs a second next to those of `fpg-detect --jobs`, latencies, what was lost, and memory over time.
 
     python benchmarks/serve.py                                       a short run
     python benchmarks/serve.py --clients 32 --minutes 5 --plot docs/images/serving.png --json build/serve.json
 
-One run: first `fpg-detect --jobs N` judges as many clips as fit into the time of its share, then a server with N slots on the same clips,
-whose clients submit one after the other, as fast as it takes them. Both begin to count when their detector is loaded.
+One run: `fpg-detect --jobs N` judges as many clips as fit into a third of the time, then a server with N slots answers `POST /v1/judge` for
+the same clips, then fpg-detect again. The clients are those of hey (Debian's package `hey`). Both begin to count when their detector is
+loaded; the ratio is to the faster of fpg-detect's two runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.metadata
 import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fpg.client import Client, ServerError
+from fpg.client import Client
 from fpg.data.encode import write_video
 from fpg.data.video import read_image
 
 KINDS = 8
 """Clips that differ in their bytes."""
+BOUNDARY = "clip-of-the-benchmark"
 
 
 def clips(folder: Path, seed: int) -> list[Path]:
@@ -57,25 +60,14 @@ def _placed(ground: np.ndarray, portrait: np.ndarray, x: int, y: int) -> np.ndar
 
 def detect_rate(paths: list[Path], jobs: int, seconds: float, folder: Path) -> float:
     """Clips a second of `fpg-detect --jobs`, as it says itself (`--stats`), over about so many seconds."""
-    inputs = folder / "inputs"
-    inputs.mkdir()
+    inputs = Path(tempfile.mkdtemp(dir=folder))
 
     def run(count: int) -> float:
         for number in range(count):
             link = inputs / f"{number:05d}.mp4"
             if not link.exists():
                 link.symlink_to(paths[number % len(paths)])
-        command = [
-            sys.executable,
-            "-m",
-            "fpg.cli.detect",
-            str(inputs),
-            "--jobs",
-            str(jobs),
-            "--json",
-            str(folder / "detect.json"),
-            "--stats",
-        ]
+        command = [sys.executable, "-m", "fpg.cli.detect", str(inputs), "--jobs", str(jobs), "--json", str(folder / "detect.json")]
         done = subprocess.run([*command, "--stats"], capture_output=True, text=True, check=True)
         found = re.search(r"([\d.]+) inputs/s", done.stderr)
         assert found is not None, done.stderr
@@ -93,7 +85,7 @@ class Server:
         command += ["--queue", str(clients), "--keep", "60"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().split()[-1]
+        self.address = self._process.stdout.readline().split()[-1].rstrip("/")
         Client(self.address, patience_s=300).ready()
 
     def memory(self) -> int:
@@ -108,68 +100,78 @@ class Server:
                 continue
         return total
 
+    def ended(self) -> float:
+        """Jobs that ended so far, as the server counts them (`/metrics`)."""
+        with urllib.request.urlopen(f"{self.address}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("fpg_jobs_ended_total"))
+
     def end(self) -> int:
         """Stop it in order; its exit code."""
         self._process.terminate()
         return self._process.wait(120)
 
 
-def load(server: Server, paths: list[Path], clients: int, seconds: float) -> dict[str, Any]:
-    """Clients that submit and wait, one job after the other, until the time is over; then the rest is waited for."""
-    lock, start = threading.Lock(), time.monotonic()
-    ended: list[tuple[float, float]] = []  # when, and how long it took
-    troubles: list[str] = []
+def bodies(paths: list[Path]) -> list[Path]:
+    """The form of each clip as a client sends it."""
+    forms = []
+    for path in paths:
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\nContent-Type: video/mp4\r\n\r\n'
+        form = path.with_suffix(".form")
+        form.write_bytes(head.encode() + path.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode())
+        forms.append(form)
+    return forms
+
+
+def load(server: Server, forms: list[Path], clients: int, seconds: float) -> dict[str, Any]:
+    """hey's clients, divided over the clips, each posting one after the other until the time is over; what still runs is waited for."""
+    counts = [clients // len(forms) + (number < clients % len(forms)) for number in range(len(forms))]
+    hey = [
+        "hey",
+        "-z",
+        f"{seconds:g}s",
+        "-t",
+        "0",
+        "-cpus",
+        "1",
+        "-o",
+        "csv",
+        "-m",
+        "POST",
+        "-T",
+        f"multipart/form-data; boundary={BOUNDARY}",
+    ]
+    before, start = server.ended(), time.monotonic()
+    running = [
+        subprocess.Popen(
+            [*hey, "-c", str(count), "-D", str(form), f"{server.address}/v1/judge"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for form, count in zip(forms, counts, strict=True)
+        if count
+    ]
     memory: list[tuple[float, int]] = []
-    refused = 0
-
-    def one(number: int) -> None:
-        nonlocal refused
-        client = Client(server.address, patience_s=0)
-        turn = number
-        while time.monotonic() - start < seconds:
-            turn += 1
-            began = time.monotonic()
-            try:
-                job = client.wait(client.submit(paths[turn % len(paths)])["id"], 3600, 0.1)
-            except ServerError as error:
-                with lock:
-                    if error.code == "queue_full":
-                        refused += 1
-                    else:
-                        troubles.append(f"{error.code}: {error}")
-                time.sleep(error.retry_s or 0.1)
-                continue
-            except Exception as error:
-                with lock:
-                    troubles.append(f"{type(error).__name__}: {error}")
-                continue
-            with lock:
-                ended.append((time.monotonic() - start, time.monotonic() - began))
-                if job["state"] != "done":
-                    troubles.append(f"{job['state']}: {job['error']}")
-
-    with ThreadPoolExecutor(clients) as pool:
-        futures = [pool.submit(one, number) for number in range(clients)]
-        while not all(future.done() for future in futures):
-            memory.append((time.monotonic() - start, server.memory()))
-            time.sleep(0.5)
-        for future in futures:
-            future.result()
-    inside = [took for when, took in ended if when <= seconds]
-    cuts = statistics.quantiles([took for _, took in ended], n=100) if len(ended) > 1 else [0.0] * 99
+    while any(client.poll() is None for client in running):
+        memory.append((time.monotonic() - start, server.memory()))
+        time.sleep(0.5)
+    rows = [row for client in running for row in csv.DictReader(client.communicate()[0].splitlines())]
+    good = [
+        (float(row["offset"]) + float(row["response-time"]), float(row["response-time"])) for row in rows if row["status-code"] == "200"
+    ]
+    cuts = statistics.quantiles([took for _, took in good], n=100) if len(good) > 1 else [0.0] * 99
     tenth = max(1, len(memory) // 10)
     return {
-        "jobs": len(ended),
-        "rate": len(inside) / seconds,
+        "answers": len(good),
+        "rate": sum(when <= seconds for when, _ in good) / seconds,
         "p50_s": cuts[49],
         "p95_s": cuts[94],
         "p99_s": cuts[98],
-        "lost": len(troubles),
-        "troubles": sorted(set(troubles))[:10],
-        "answered_429": refused,
+        "refused": sum(row["status-code"] != "200" for row in rows),
+        "unanswered": round(server.ended() - before) - len(good),
         "memory_first_mb": statistics.median(m for _, m in memory[tenth : 2 * tenth] or memory) / 2**20,
         "memory_last_mb": statistics.median(m for _, m in memory[-2 * tenth : -tenth] or memory) / 2**20,
-        "ended": ended,
+        "ended": good,
         "memory": memory,
     }
 
@@ -181,7 +183,7 @@ def plot(path: str, result: dict[str, Any]) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
     upper.plot(*zip(*result["ended"], strict=True), ".", markersize=3)
-    upper.set(ylabel="seconds per job", ylim=(0, None))
+    upper.set(ylabel="seconds per answer", ylim=(0, None))
     lower.plot([t for t, _ in result["memory"]], [m / 2**20 for _, m in result["memory"]])
     lower.set(xlabel="seconds", ylabel="MB resident", ylim=(0, None))
     figure.savefig(path, dpi=120)
@@ -196,30 +198,36 @@ def main() -> None:
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--seed", type=int, default=0)
     arguments = p.parse_args()
+    if shutil.which("hey") is None:
+        p.error("the clients are those of hey, which is not installed: apt install hey")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = clips(folder, arguments.seed)
+        forms = bodies(paths)
         alone = detect_rate(paths, arguments.slots, 60 * arguments.minutes / 3, folder)
         server = Server(folder / "spool", arguments.slots, arguments.clients)
         try:
-            load(server, paths, arguments.slots, 5)  # warm
-            result = load(server, paths, arguments.clients, 60 * arguments.minutes)
+            load(server, forms, arguments.slots, 5)  # warm
+            result = load(server, forms, arguments.clients, 60 * arguments.minutes)
         finally:
             code = server.end()
+        again = detect_rate(paths, arguments.slots, 60 * arguments.minutes / 3, folder)
     cores = len(os.sched_getaffinity(0))
     print(f"machine: {platform.processor() or platform.machine()}, {cores} cores; clips of 75 frames, 640 x 480, 32 looked at")
-    print(f"fpg-detect --jobs {arguments.slots}: {alone:.2f} clips/s")
-    served, ratio = result["rate"], result["rate"] / alone
+    print(f"fpg-detect --jobs {arguments.slots}: {alone:.2f} clips/s before, {again:.2f} after")
+    served, ratio = result["rate"], result["rate"] / max(alone, again)
     print(f"fpg-serve, {arguments.clients} clients, {arguments.minutes:g} min: {served:.2f} clips/s, ratio {ratio:.2f}")
-    print(f"latency: p50 {result['p50_s']:.2f} s, p95 {result['p95_s']:.2f} s, p99 {result['p99_s']:.2f} s over {result['jobs']} jobs")
-    print(f"lost: {result['lost']} {'; '.join(result['troubles'])}   answered 429 and tried again: {result['answered_429']}")
+    print(
+        f"latency: p50 {result['p50_s']:.2f} s, p95 {result['p95_s']:.2f} s, p99 {result['p99_s']:.2f} s over {result['answers']} answers"
+    )
+    print(f"jobs without their answer: {result['unanswered']}; answers other than 200: {result['refused']}")
     print(f"memory: {result['memory_first_mb']:.0f} MB in the second tenth, {result['memory_last_mb']:.0f} MB in the last but one")
     if arguments.plot:
         plot(arguments.plot, result)
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"detect_rate": alone, **result}))
-    if result["lost"] or code not in (0, 143):
-        sys.exit(f"jobs were lost, or the server ended with {code}")
+        Path(arguments.json).write_text(json.dumps({"detect_rates": [alone, again], **result}))
+    if result["unanswered"] or result["refused"] or code not in (0, 143):
+        sys.exit(f"answers are missing, or the server ended with {code}")
 
 
 if __name__ == "__main__":

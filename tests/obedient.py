@@ -12,8 +12,8 @@ from typing import Any
 
 from fpg.record.run import ModelRecord, RunRecord, source
 from fpg.serve.document import document
-from fpg.serve.job import Task
-from fpg.serve.worker import Outcome, Tell
+from fpg.serve.job import JudgeTask
+from fpg.serve.worker import JobOutcome, Tell
 
 RECORD = RunRecord((ModelRecord("obedient", None, {}, None),), {}, ("fpg-serve",), folder="", fpg=source("fpg-serve")).to_json()
 DESCRIPTION: dict[str, Any] = {
@@ -30,7 +30,7 @@ class Obedient:
 
     description = DESCRIPTION
 
-    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
+    def __call__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event) -> JobOutcome:
         said = []
         orders = Path(task.path).read_bytes().split(b"\n")[0].decode("latin-1").split(";")
         for number, order in enumerate(filter(str.strip, orders)):
@@ -48,10 +48,12 @@ class Obedient:
             "warnings": [],
             "error": error[0],
         }
-        return Outcome(document(RECORD, self.description["model"], self.description["protocol"], [result]), *error, {"network": (1, 0.01)})
+        return JobOutcome(
+            document(RECORD, self.description["model"], self.description["protocol"], [result]), *error, {"network": (1, 0.01)}
+        )
 
 
-def _obey(order: str, task: Task, cancelled: threading.Event) -> str:
+def _obey(order: str, task: JudgeTask, cancelled: threading.Event) -> str:
     word, *rest = order.split()
     if word == "sleep":
         cancelled.wait(float(rest[0]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from detectors import lively_detector
 
-from fpg.export.package import Facts, Number, Source, package
+from fpg.export.package import Facts, Number, TrainingSource, package
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import save_detector
 
@@ -18,7 +18,7 @@ WARNING = "placeholder weights are no detector: random numbers, in the form of a
 FACTS = Facts(
     license="apache-2.0",
     summary="Random numbers in the form of a packaged model, to build and test what is around it.",
-    sources=[Source("nothing", "none needed", "no face was trained on")],
+    sources=[TrainingSource("nothing", "none needed", "no face was trained on")],
     recipe="python tests/packaged.py",
     hours=0,
     machine="any",

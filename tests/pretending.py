@@ -13,10 +13,10 @@ from obedient import RECORD
 from fpg.common.errors import InputError
 from fpg.runtime.judgement import FaceScore, FrameScore, Judgement, conclude
 from fpg.serve.document import document
-from fpg.serve.job import Task
+from fpg.serve.job import JudgeTask
 from fpg.serve.judging import Follower
 from fpg.serve.outputs import REPORT
-from fpg.serve.worker import Outcome, Tell
+from fpg.serve.worker import JobOutcome, Tell
 
 FRAMES = 12
 WARNING = "pretended: of no consequence"
@@ -42,7 +42,7 @@ class Pretending:
             "threshold": 0.5,
         }
 
-    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
+    def __call__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event) -> JobOutcome:
         with open(task.path, "rb") as file:
             start = file.read(16)
         follower = Follower(task, tell, cancelled, mapped=True)
@@ -61,9 +61,9 @@ class Pretending:
             track |= level
             track["segments"] = [{"start_s": 0.4, "end_s": 0.8, "first_frame": 4, "last_frame": 8, "frames": 5, "score": 0.9}]
         answer = document(RECORD, self.description["model"], self.description["protocol"], [result])
-        return Outcome(answer, judged.error, judged.error_code, {})
+        return JobOutcome(answer, judged.error, judged.error_code, {})
 
-    def _frames(self, task: Task, follower: Follower, cancelled: threading.Event, pause: float) -> list[FrameScore]:
+    def _frames(self, task: JudgeTask, follower: Follower, cancelled: threading.Event, pause: float) -> list[FrameScore]:
         follower.begin(task.path, FRAMES)
         found = []
         for number in range(FRAMES):

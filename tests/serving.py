@@ -19,8 +19,8 @@ from obedient import DESCRIPTION, load
 from fpg.client import Client
 from fpg.serve.confine import Limits
 from fpg.serve.fetch import Fetcher
-from fpg.serve.job import Task
-from fpg.serve.run import prepared, serve
+from fpg.serve.job import JudgeTask
+from fpg.serve.run import prepared_server, serve
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
 from fpg.serve.workers import Event, Executor, Workers
@@ -75,7 +75,7 @@ class Idle:
     def room(self, alone: bool = False) -> bool:
         return False
 
-    def start(self, task: Task, alone: bool = False) -> None:
+    def start(self, task: JudgeTask, alone: bool = False) -> None:
         raise NotImplementedError
 
     def cancel(self, id: str) -> None: ...
@@ -112,7 +112,7 @@ def serving(
         executor = Idle
     if executor is None:
         executor = functools.partial(Workers, setup, settings.workers, settings.slots, settings.limits, settings.timeout)
-    with prepared(settings, executor, fetcher) as (server, address):
+    with prepared_server(settings, executor, fetcher) as (server, address):
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

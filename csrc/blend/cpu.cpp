@@ -12,22 +12,24 @@ namespace {
 
 constexpr int kBlock = 256;  // pixels
 
-FPG_HOT void blend_pixels(const uint8_t* s, const uint8_t* b, const float* __restrict mask, int count, uint8_t* out) {
+FPG_HOT void blend_pixels(const uint8_t* s, const uint8_t* b, const float* __restrict mask, int count, float offset,
+                          uint8_t* out) {
   alignas(64) float weights[3 * kBlock];
   alignas(64) uint8_t result[3 * kBlock];
   for (int i = 0; i < count; ++i) weights[3 * i] = weights[3 * i + 1] = weights[3 * i + 2] = blend_weight(mask[i]);
-  for (int i = 0; i < 3 * count; ++i) result[i] = blend_level(weights[i], s[i], b[i]);
+  for (int i = 0; i < 3 * count; ++i) result[i] = blend_level(weights[i], s[i], b[i], offset);
   std::copy_n(result, 3 * count, out);
 }
 
 void run(const BlendArguments& arguments, const Execution& execution) {
   const auto s = layout(arguments.source), b = layout(arguments.background);
   const auto m = layout(arguments.masks);
+  const float offset = blend_offset(arguments.nearest);
   parallel_for(arguments.source.items, execution.threads, [&](int64_t item) {
     const int64_t pixels = static_cast<int64_t>(b.height(item)) * b.width(item);
     for (int64_t i = 0; i < pixels; i += kBlock)
       blend_pixels(s.item(item) + 3 * i, b.item(item) + 3 * i, m.item(item) + i,
-                   static_cast<int>(std::min<int64_t>(kBlock, pixels - i)), arguments.out + b.offsets[item] + 3 * i);
+                   static_cast<int>(std::min<int64_t>(kBlock, pixels - i)), offset, arguments.out + b.offsets[item] + 3 * i);
   });
 }
 

@@ -10,6 +10,7 @@ struct Blend {
   RaggedLayout<const uint8_t> background;
   RaggedLayout<const float> masks;
   uint8_t* out;
+  float offset;
 
   __device__ uintptr_t bytes(int64_t item) const { return reinterpret_cast<uintptr_t>(background.item(item)); }
 
@@ -27,7 +28,7 @@ struct Blend {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const float weight = blend_weight(mask[i]);
-      for (int c = 0; c < 3; ++c) b.bytes[3 * i + c] = blend_level(weight, s.bytes[3 * i + c], b.bytes[3 * i + c]);
+      for (int c = 0; c < 3; ++c) b.bytes[3 * i + c] = blend_level(weight, s.bytes[3 * i + c], b.bytes[3 * i + c], offset);
     }
     b.store_to(out + background.offsets[item] + 3 * pixel);
   }
@@ -37,8 +38,8 @@ struct Blend {
 
 void blend(const BlendArguments& a, const Execution& execution) {
   const DeviceGuard guard(a.source.device.index);
-  launch_groups(Blend{layout(a.source), layout(a.background), layout(a.masks), a.out}, a.background, stream_of(execution),
-                "blend");
+  launch_groups(Blend{layout(a.source), layout(a.background), layout(a.masks), a.out, blend_offset(a.nearest)}, a.background,
+                stream_of(execution), "blend");
 }
 
 }  // namespace fpg::cuda

@@ -15,10 +15,12 @@ FPG_HD float blend_weight(float mask) {
   return above < 1.0f ? above : 1.0f;
 }
 
-// Truncates.
-FPG_HD uint8_t blend_level(float weight, uint8_t source, uint8_t background) {
+// What is added before a blend is truncated to a level.
+FPG_HD float blend_offset(bool nearest) { return nearest ? 0.5f : 0.0f; }
+
+FPG_HD uint8_t blend_level(float weight, uint8_t source, uint8_t background, float offset) {
   return static_cast<uint8_t>(
-      static_cast<int32_t>(blend_value(weight, static_cast<float>(source), static_cast<float>(background))));
+      static_cast<int32_t>(blend_value(weight, static_cast<float>(source), static_cast<float>(background)) + offset));
 }
 
 }  // namespace fpg

@@ -16,13 +16,13 @@ size_t scratch_bytes(Address windows, int64_t bytes, Address items, const Chain&
 }
 
 void self_blend(Address windows, int64_t bytes, Address items, const Chain& masks, const std::array<Address, 4>& out,
-                int64_t side, Address scratch, int64_t slots, const Target& target) {
+                int64_t side, Address scratch, int64_t slots, bool nearest, const Target& target) {
   const py::gil_scoped_release release;
   const auto images = [&](size_t which, int64_t channels) {
     return view<float, 4>(out[which], {masks.count, channels, side, side}, target.device);
   };
   fpg::self_blend({input(windows, bytes, items, masks), images(0, 3), images(1, 3), images(2, 3), images(3, 1),
-                   pointer<void>(scratch), slots},
+                   pointer<void>(scratch), slots, nearest},
                   target.execution);
 }
 
@@ -33,7 +33,7 @@ FPG_BINDINGS(self_blend) {
   module.def("self_blend_scratch_bytes", &scratch_bytes, py::kw_only(), py::arg("windows"), py::arg("bytes"), py::arg("items"),
              py::arg("masks"), "Bytes of one slot of scratch memory; see csrc/self_blend/self_blend.h.");
   module.def("self_blend", &self_blend, py::kw_only(), py::arg("windows"), py::arg("bytes"), py::arg("items"), py::arg("masks"),
-             py::arg("out"), py::arg("side"), py::arg("scratch"), py::arg("slots"), py::arg("target"),
+             py::arg("out"), py::arg("side"), py::arg("scratch"), py::arg("slots"), py::arg("nearest"), py::arg("target"),
              "Fake, real, source, mask; see csrc/self_blend/self_blend.h.");
 }
 

@@ -64,7 +64,7 @@ class Pair {
     chain.count = chain.scratch_slots = 1;
     chain.scratch = slot_ + layout_.masks;
     soft_masks({chain, mask.view(1)});
-    blend({source.view<const uint8_t>(), real.view<const uint8_t>(), mask.view<const float>(1), fake.data()});
+    blend({source.view<const uint8_t>(), real.view<const uint8_t>(), mask.view<const float>(1), fake.data(), out_.nearest});
     change_all(fake);
     crop(fake, real, source, mask);
   }

@@ -48,6 +48,7 @@ struct SelfBlendArguments {
   TensorView<float, 4> mask;                // [items, 1, S, S]
   void* scratch = nullptr;                  // 64-byte aligned: `slots` times self_blend_scratch_bytes
   int64_t slots = 0;                        // at least min(threads, items)
+  bool nearest = false;                     // rounding of the blend, see blend/blend.h
 
   Device device() const { return {}; }
   bool validate(const Execution& execution) const;

@@ -19,6 +19,12 @@ std::string fixed(double value) {
   return text;
 }
 
+void refuse_images(const std::string& path) {
+  const std::string what = is_heif(path) ? "a picture (HEIF or AVIF)" : media_kind(path);
+  if (what.rfind("a picture", 0) == 0)
+    throw InputError(path, "is " + what + ", and its name is that of a video", codes::unsupported);
+}
+
 bool is_avi(const AVFormatContext* format) { return std::string(format->iformat->name) == "avi"; }
 
 double frame_rate(AVFormatContext* format, AVStream* stream) {
@@ -35,6 +41,7 @@ bool damaged(const AVFrame* frame) { return frame->decode_error_flags != 0 || (f
 Container::Container(const std::string& path, const std::string& containers, int64_t max_pixels, Notes& notes, bool strict)
     : path_(path), max_pixels_(max_pixels), notes_(notes) {
   check_file(path);
+  if (containers == reading_constants().containers) refuse_images(path);
   av_log_set_level(AV_LOG_QUIET);  // our own messages say what matters
   open(containers, notes);
   choose(notes);
@@ -56,7 +63,8 @@ void Container::open(const std::string& containers, Notes& notes) {
   av_dict_set(&options, "format_whitelist", containers.c_str(), 0);
   av_dict_set_int(&options, "max_pixels", max_pixels_, 0);
   AVFormatContext* opened = nullptr;
-  int code = avformat_open_input(&opened, name.c_str(), nullptr, &options);
+  int code = avformat_open_input(&opened, name.c_str(), av_find_input_format(containers.c_str()),
+                                 &options);  // if it names a single format
   av_dict_free(&options);
   if (code >= 0) {
     format_.reset(opened);

@@ -114,8 +114,10 @@ std::optional<int> finer(int side, double wanted) {
   const FaceConstants& c = face_constants();
   if (side <= std::max<double>(kSide, c.tile_over_face * wanted)) return std::nullopt;
   const int enough = std::max(kSide, static_cast<int>(c.tile_over_face * wanted / c.tile_grain) * c.tile_grain);
-  const int third = (side + c.tile_step - 1) / c.tile_step;
-  return third >= 1.5 * enough ? third : enough;
+  int looks = 1;
+  for (int reach = enough * c.tile_step; reach < side; reach *= c.tile_step) ++looks;
+  if (looks == 1) return enough;
+  return static_cast<int>(std::nearbyint(side / std::pow(static_cast<double>(side) / enough, 1.0 / looks)));
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {
@@ -333,17 +335,23 @@ struct FaceFinder::Networks {
       }
       roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), c.crop_scale);
     }
-    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth)};
+    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth), detection.box};
   }
 
   // Adds the faces of the detections that are not among `faces` yet.
   void add(const ImageView& image, std::vector<Detection> detections, std::vector<FoundFace>& faces) {
-    for (const Detection& detection : suppress(std::move(detections), face_constants().detection_overlap)) {
+    const FaceConstants& c = face_constants();
+    const auto overlaps = [&](const Box& box) {
+      return [&](const Box& other) { return intersection_over_union(box, other) > c.same_face_overlap; };
+    };
+    std::vector<Box> before;  // found in coarser tiles: another detection of such a face would have the same landmarks
+    for (const FoundFace& face : faces) before.push_back(face.detector_box);
+    for (const Detection& detection : suppress(std::move(detections), c.detection_overlap)) {
+      if (std::any_of(before.begin(), before.end(), overlaps(detection.box))) continue;
       const std::optional<FoundFace> face = place(image, detection);
       if (!face) continue;
-      const bool known = std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) {
-        return intersection_over_union(face->box, other.box) > face_constants().same_face_overlap;
-      });
+      const bool known =
+          std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) { return overlaps(face->box)(other.box); });
       if (!known) faces.push_back(*face);
     }
   }

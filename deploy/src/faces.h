@@ -46,6 +46,7 @@ struct FoundFace {
   Box box;  // around the mesh
   FivePoints points{};
   std::array<double, 2> pose{};  // yaw and pitch in degrees, by fpg/faces/geometry.py
+  Box detector_box{};
 };
 
 // Finds the faces of an image: in the whole first, then in ever smaller tiles while a face that counts may have been missed

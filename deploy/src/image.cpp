@@ -3,37 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "shrink/shrink.h"
+
 namespace fpg::runtime {
 namespace {
-
-struct Contribution {
-  int source;
-  float weight;
-};
-
-// Which source pixels each of `size` pixels covers, and with which weights; `start[i]` to `start[i + 1]` belong to pixel i.
-struct Coverage {
-  std::vector<Contribution> contributions;
-  std::vector<size_t> start;
-};
-
-Coverage coverage(int source, int size) {
-  const double scale = static_cast<double>(source) / size;
-  Coverage result;
-  for (int i = 0; i < size; ++i) {
-    result.start.push_back(result.contributions.size());
-    const double low = i * scale, high = low + scale, cell = std::min(scale, source - low);
-    const int last = std::min(static_cast<int>(std::floor(high)), source - 1);
-    const int first = std::min(static_cast<int>(std::ceil(low)), last);
-    if (first - low > 1e-3) result.contributions.push_back({first - 1, static_cast<float>((first - low) / cell)});
-    for (int s = first; s < last; ++s) result.contributions.push_back({s, static_cast<float>(1.0 / cell)});
-    if (high - last > 1e-3) {
-      result.contributions.push_back({last, static_cast<float>(std::min(std::min(high - last, 1.0), cell) / cell)});
-    }
-  }
-  result.start.push_back(result.contributions.size());
-  return result;
-}
 
 constexpr int kUnit = 2048;
 
@@ -60,43 +33,11 @@ std::vector<Between> between(int source, int size) {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::clamp(std::nearbyint(value), 0.0F, 255.0F)); }
 
-Image copy_of(const ImageView& image) {
-  Image result(image.height, image.width);
-  for (int y = 0; y < image.height; ++y) std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), result.row(y));
-  return result;
-}
-
 }  // namespace
 
 Image resize_area(const ImageView& image, int height, int width) {
-  if (image.height == height && image.width == width) return copy_of(image);
-  // OpenCV rounds halves up in means of 2 x 2 pixels, and to even in other means.
-  const bool quarters = image.height == 2 * height && image.width == 2 * width;
-  const Coverage rows = coverage(image.height, height), columns = coverage(image.width, width);
   Image result(height, width);
-  const size_t values = 3 * static_cast<size_t>(width);
-  std::vector<float> line(values), sum(values);
-  for (int y = 0; y < height; ++y) {
-    std::fill(sum.begin(), sum.end(), 0.0F);
-    for (size_t k = rows.start[static_cast<size_t>(y)]; k < rows.start[static_cast<size_t>(y) + 1]; ++k) {
-      const uint8_t* source = image.row(rows.contributions[k].source);
-      const float weight = rows.contributions[k].weight;
-      for (int x = 0; x < width; ++x) {
-        float r = 0, g = 0, b = 0;
-        for (size_t j = columns.start[static_cast<size_t>(x)]; j < columns.start[static_cast<size_t>(x) + 1]; ++j) {
-          const uint8_t* pixel = source + 3 * columns.contributions[j].source;
-          r += columns.contributions[j].weight * static_cast<float>(pixel[0]);
-          g += columns.contributions[j].weight * static_cast<float>(pixel[1]);
-          b += columns.contributions[j].weight * static_cast<float>(pixel[2]);
-        }
-        float* out = sum.data() + 3 * static_cast<size_t>(x);
-        out[0] += weight * r;
-        out[1] += weight * g;
-        out[2] += weight * b;
-      }
-    }
-    std::transform(sum.begin(), sum.end(), result.row(y), [&](float v) { return to_byte(quarters ? std::floor(v + 0.5F) : v); });
-  }
+  fpg::shrink({image.data, image.stride, image.height, image.width, result.data.data(), int64_t{3} * width, height, width});
   return result;
 }
 

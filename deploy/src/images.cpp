@@ -16,7 +16,7 @@
 namespace fpg::runtime {
 namespace {
 
-constexpr const char* kContainers = "image2,png_pipe,apng,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
+constexpr const char* kContainers = "image2,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
 
 // The first bytes of a file.
 std::array<uint8_t, 24> start_of(const std::string& path) {
@@ -95,7 +95,8 @@ Image read_other(const std::string& path, Notes& notes) {
   if (facts.several) notes.warn(reading_constants().several_images);
   try {
     Notes unused;  // there is only one stream
-    Container container(path, kContainers, reading_constants().max_image_pixels, unused, true);
+    // Of an animated PNG, the image that programs without animation display.
+    Container container(path, png ? "png_pipe" : kContainers, reading_constants().max_image_pixels, unused, true);
     const AVFrame* frame = container.next();
     if (frame == nullptr) throw InputError(path, "is not a readable image (damaged, or of another format)");
     return upright(Converter(path).rgb(frame), facts.orientation);
@@ -103,6 +104,9 @@ Image read_other(const std::string& path, Notes& notes) {
     const std::string& reason = error.reason();
     const bool undecoded = reason.rfind("cannot be decoded", 0) == 0;
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
+      const std::string what = media_kind(path);
+      if (what.rfind("a video", 0) == 0)
+        throw InputError(path, "is " + what + ", and its name is that of a picture", codes::unsupported);
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
     if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated", codes::damaged);

@@ -123,7 +123,7 @@ Image read_jpeg(const std::string& path, Notes& notes) {
     const int y = static_cast<int>(jpeg.output_scanline);
     JSAMPROW to = cmyk ? row.data() : image.row(y);
     jpeg_read_scanlines(&jpeg, &to, 1);
-    if (cmyk) cmyk_to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
+    if (cmyk) cmyk_to_rgb(row.data(), true, image.width, image.row(y));
   }
   jpeg_finish_decompress(&jpeg);
   if (errors.incomplete) throw InputError(path, "is damaged or truncated", codes::damaged);

@@ -17,6 +17,7 @@ namespace {
 struct Layout {
   uint32_t width = 0, height = 0;
   uint16_t bits = 1, samples = 1, photometric = 0, planes = PLANARCONFIG_CONTIG, format = SAMPLEFORMAT_UINT, compression = 1;
+  bool premultiplied = false;  // the fourth channel is an alpha by which the others were multiplied
 };
 
 Layout layout_of(const std::string& path, TIFF* file) {
@@ -30,6 +31,9 @@ Layout layout_of(const std::string& path, TIFF* file) {
   TIFFGetFieldDefaulted(file, TIFFTAG_PLANARCONFIG, &layout.planes);
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLEFORMAT, &layout.format);
   TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &layout.compression);
+  uint16_t extras = 0, *kinds = nullptr;
+  if (TIFFGetField(file, TIFFTAG_EXTRASAMPLES, &extras, &kinds) && extras > 0 && layout.samples == 4)
+    layout.premultiplied = layout.photometric == PHOTOMETRIC_RGB && kinds[0] == EXTRASAMPLE_ASSOCALPHA;
   check_pixels(path, layout.width, layout.height, reading_constants().max_image_pixels);
   if (layout.format == SAMPLEFORMAT_IEEEFP)
     throw InputError(path, "has floating-point pixels: expected 8 or 16 bits", codes::unsupported);
@@ -97,6 +101,8 @@ Image direct(const std::string& path, TIFF* file, const Layout& layout) {
       cmyk_to_rgb(from, false, 1, to);
     } else if (layout.photometric == PHOTOMETRIC_RGB) {
       std::copy_n(from, 3, to);
+      if (layout.premultiplied && from[3] > 0)
+        for (int c = 0; c < 3; ++c) to[c] = static_cast<uint8_t>(std::min(255, 255 * to[c] / from[3]));
     } else {
       std::fill_n(to, 3, layout.photometric == PHOTOMETRIC_MINISWHITE ? static_cast<uint8_t>(255 - *from) : *from);
     }

@@ -65,6 +65,9 @@ std::string kind_by_name(const std::string& path);
 // What a file that is neither image nor video is, by its first bytes ("a PDF document"); empty if unknown.
 std::string foreign_kind(const std::string& path);
 
+// What an image or video is by its first bytes ("a picture (JPEG)", "a video (AVI)"); empty if unknown.
+std::string media_kind(const std::string& path);
+
 // Throws InputError unless the path is a file that is not empty and may be an image or a video.
 void check_file(const std::string& path);
 

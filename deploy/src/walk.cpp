@@ -116,7 +116,12 @@ std::string kind_by_name(const std::string& path) {
 bool is_video_name(const std::string& path) { return kind_by_name(path) == "video"; }
 bool is_image_name(const std::string& path) { return kind_by_name(path) == "image"; }
 
-std::string foreign_kind(const std::string& path) {
+namespace {
+
+// Whether the table names a picture or a video.
+bool is_media(const std::string& what) { return what.rfind("a picture", 0) == 0 || what.rfind("a video", 0) == 0; }
+
+std::string by_first_bytes(const std::string& path) {
   size_t most = 0;
   for (const kinds::Signature& signature : kinds::kSignatures) most = std::max(most, signature.at + signature.bytes.size());
   std::string head(most, '\0');
@@ -128,6 +133,18 @@ std::string foreign_kind(const std::string& path) {
       return signature.is;
   }
   return "";
+}
+
+}  // namespace
+
+std::string foreign_kind(const std::string& path) {
+  const std::string what = by_first_bytes(path);
+  return is_media(what) ? "" : what;
+}
+
+std::string media_kind(const std::string& path) {
+  const std::string what = by_first_bytes(path);
+  return is_media(what) ? what : "";
 }
 
 Walk walk_folder(const std::string& root) {

@@ -10,7 +10,7 @@ from functools import partial
 from fpg.cli.entry import add_version, run
 from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
-from fpg.evaluate.compare import compare
+from fpg.evaluate.compare import compare_runs
 from fpg.evaluate.compare_report import show, write_comparison_report
 from fpg.evaluate.compare_table import csv_text, latex, markdown, write_text
 from fpg.evaluate.runs import read_runs
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     def body(command: str) -> None:
         a = parser().parse_args(argv)
         check_outputs(a.out, a.json, a.latex, a.markdown, a.csv)
-        comparison = compare(read_runs(a.runs), baseline=a.baseline, resamples=a.resamples, seed=a.seed, by=a.by)
+        comparison = compare_runs(read_runs(a.runs), baseline=a.baseline, resamples=a.resamples, seed=a.seed, by=a.by)
         try:
             if a.json:
                 write_json(a.json, {**comparison.to_json(), "command": command})

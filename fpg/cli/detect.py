@@ -15,8 +15,8 @@ from typing import Any
 
 from fpg.cli.detect_options import LIVE_S, check, is_live, options_of, parser, settings
 from fpg.cli.entry import Terminated, needed, run
-from fpg.cli.inputs import Inputs, expand
-from fpg.cli.live import Live, together
+from fpg.cli.inputs import InputList, expand
+from fpg.cli.live import Live, merge_streams
 from fpg.cli.model_option import model_before, tell_model
 from fpg.cli.options import Default
 from fpg.cli.overlays import Overlays
@@ -30,13 +30,13 @@ from fpg.data.ray_pool import run_on_ray
 from fpg.data.seek import check_device
 from fpg.data.video import CAMERA
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import Model, resolve
+from fpg.engines.resolve import ResolvedModel, resolve_model
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.record.exhibit import examine
 from fpg.record.run import RunRecord, card_of, command_line, now, record_model
 from fpg.record.schema import SCHEMA
-from fpg.record.spool import Spool, write_results
+from fpg.record.spool import ResultSpool, write_results
 from fpg.runtime.face_engines import engine_analyzer
 from fpg.runtime.inputs import is_url
 from fpg.runtime.judgement import Judgement, describe_judging, describe_model, printable
@@ -54,7 +54,7 @@ class Loaded:
     """A model, ready to judge."""
 
     engine: Engine
-    model: Model
+    model: ResolvedModel
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Session:
     detector: VideoDetector
     finder: Callable[[], Analyzer]
     options: dict[str, Any]
-    inputs: Inputs
+    inputs: InputList
     screen: Screen
     results: Results
     overlays: Overlays | None
@@ -152,7 +152,7 @@ class _Session:
         every, patience = self.options["every"], self.options["timeout"]
         seconds = self.arguments.live or LIVE_S
         sources = [Live(self.detector, name, seconds, every, frames, patience, self.screen.notice) for name in names]
-        for stretch in together(sources):
+        for stretch in merge_streams(sources):
             self._take(self.results.next(ARRIVED), None, stretch.result, {"live": stretch.live})
 
 
@@ -214,14 +214,14 @@ def detect(arguments: argparse.Namespace, models: list[Loaded]) -> int:
     return 1 if results.failed else 0
 
 
-def _spool(arguments: argparse.Namespace, unfinished: str | None, record: RunRecord) -> Spool:
+def _spool(arguments: argparse.Namespace, unfinished: str | None, record: RunRecord) -> ResultSpool:
     """Where results are kept. Without `--jsonl` nobody asked for the file: where it cannot be beside the JSON, none is seen."""
     try:
-        return Spool(arguments.jsonl or unfinished, record, resume=arguments.resume)
+        return ResultSpool(arguments.jsonl or unfinished, record, resume=arguments.resume)
     except InputError:
         if arguments.jsonl or arguments.resume:
             raise
-        return Spool(None, record)
+        return ResultSpool(None, record)
 
 
 def _is_plain(path: str) -> bool:
@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
         models = []
         for name in arguments.model or [None]:
             with needed():
-                model = resolve(name, device=arguments.device)
+                model = resolve_model(name, device=arguments.device)
                 engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
             models.append(Loaded(engine, model))
         for loaded in models:

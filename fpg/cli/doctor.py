@@ -95,7 +95,7 @@ class EngineState:
 
 
 @dataclass
-class Report:
+class DoctorReport:
     """Everything `fpg-doctor` finds."""
 
     version: str = fpg.__version__
@@ -116,13 +116,13 @@ class Report:
         return not any(problem.required for problem in self.problems)
 
 
-def examine() -> Report:
+def examine_installation() -> DoctorReport:
     """Look at this installation. Imports every engine, and torch where it is installed; takes a few seconds.
 
     Raises:
         UsageError: `FPG_BACKEND` is none of its values.
     """
-    report = Report()
+    report = DoctorReport()
     report.packages = find_packages(report.problems)
     broken = check_imports(report.problems)
     report.build, report.backend = examine_kernels(broken, report.problems)
@@ -298,12 +298,12 @@ def examine_faces(broken: dict[str, str], problems: list[Problem]) -> str:
     return "MediaPipe's detector and face mesh, run by OpenVINO"
 
 
-def as_json(report: Report) -> str:
+def as_json(report: DoctorReport) -> str:
     """The report as JSON text."""
     return json.dumps({"ok": report.ok, **dataclasses.asdict(report)}, indent=2)
 
 
-def show(report: Report, to: Console) -> None:
+def show(report: DoctorReport, to: Console) -> None:
     """Print the report as tables."""
     build = report.build
     cuda_build = (
@@ -343,7 +343,7 @@ def _fit(package: Package) -> str:
 
 def installation(args: argparse.Namespace) -> int:
     """Examine the installation, print it, and say by the exit code whether it is fine."""
-    report = examine()
+    report = examine_installation()
     if args.json:
         print(as_json(report))
     else:

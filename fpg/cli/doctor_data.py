@@ -12,7 +12,7 @@ from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
-from fpg.data.doctor import SAMPLE, Count, DataReport, Estimate, as_json, examine_data
+from fpg.data.doctor import SAMPLE, DataReport, PreparationEstimate, VideoCount, as_json, examine_data
 from fpg.data.layouts import describe_layouts
 from fpg.data.manifest import SPLITS
 from fpg.data.prepare import FRAMES
@@ -52,10 +52,10 @@ def add_parser(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     p.add_argument("--frames", type=int, default=FRAMES, help="per video, for the estimate (default: %(default)s)")
     p.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    p.set_defaults(run=examine)
+    p.set_defaults(run=examine_data_set)
 
 
-def examine(args: argparse.Namespace) -> int:
+def examine_data_set(args: argparse.Namespace) -> int:
     """Examine a data set, print it, and say by the exit code whether it is whole."""
     if args.layout == "list":
         print(describe_layouts())
@@ -79,11 +79,11 @@ def examine(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(report, listing=False, ascii_only=not takes_unicode(sys.stdout)))
     else:
-        show(report, output(), args.out)
+        show_data_set(report, output(), args.out)
     return 0 if report.ok else 1
 
 
-def show(report: DataReport, to: Console, listed: str | None = None) -> None:
+def show_data_set(report: DataReport, to: Console, listed: str | None = None) -> None:
     """Print the report as a table and lines; `listed` is the file that holds all of it."""
     title = f"{report.root}: {', '.join(report.layouts) or 'not readable'}, {report.videos} videos"
     prepared = report.layouts == ["fpg-prepare"]
@@ -113,7 +113,7 @@ def _rows(report: DataReport) -> list[list[str]]:
         counts = [c for c in report.counts if (c.dataset, c.compression, c.method, c.label) == key]
         alone = sum(k[:2] == key[:2] and k[3] == key[3] for k in keys) == 1
 
-        def cell(split: str | None, counts: list[Count] = counts, key: tuple[Any, ...] = key, alone: bool = alone) -> str:
+        def cell(split: str | None, counts: list[VideoCount] = counts, key: tuple[Any, ...] = key, alone: bool = alone) -> str:
             here = sum(c.videos for c in counts if split in (None, c.split))
             official = published.get((*key, split)) or (published.get((*key[:2], None, key[3], split)) if alone else None)
             return f"{here}/{official}" if official else str(here or "")
@@ -124,7 +124,7 @@ def _rows(report: DataReport) -> list[list[str]]:
     return rows
 
 
-def _reasons(counts: list[Count]) -> list[str]:
+def _reasons(counts: list[VideoCount]) -> list[str]:
     """Why the videos are in their splits."""
     videos: dict[tuple[str, str], dict[str, int]] = {}
     for count in counts:
@@ -149,7 +149,7 @@ def _show_findings(report: DataReport, to: Console, listed: str | None) -> None:
             _line(to, f"    and {len(lines) - _FIRST} more ({f'all in {listed}' if listed else '--out FILE writes all'})")
 
 
-def _cost(e: Estimate) -> str:
+def _cost(e: PreparationEstimate) -> str:
     return (
         f"fpg-prepare with {e.frames} frames per video: about {_size(e.bytes)} ({_size(e.free)} free) and "
         f"{_duration(e.seconds)} in one process, {_duration(e.seconds / e.cpus)} on {e.cpus} CPUs at best; "

@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,33 +14,35 @@ from typing import Any
 
 from fpg.cli.entry import add_version, needed, run
 from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
-from fpg.cli.options import add_images, add_shared, check_outputs, probability, rate, resamples, seed
+from fpg.cli.options import add_images, add_shared, check_outputs, face_pixels, probability, rate, resamples, seed
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
 from fpg.common.html import number, percent
 from fpg.data.checks import compare_faces
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import Model, resolve
+from fpg.engines.resolve import ResolvedModel, resolve_model
 from fpg.evaluate import foreign
 from fpg.evaluate.attributes import Attributes, grouped, read_attributes
 from fpg.evaluate.bootstrap import RESAMPLES
-from fpg.evaluate.calibrate import calibrate, sentences, store
-from fpg.evaluate.compare import Comparison, compare
+from fpg.evaluate.calibrate import calibrate, describe_calibration, store
+from fpg.evaluate.compare import Comparison, compare_runs
 from fpg.evaluate.compare_report import READING, left_out_notes
-from fpg.evaluate.compare_report import sentences as differences
+from fpg.evaluate.compare_report import sentences as describe_differences
 from fpg.evaluate.perturbations import BY_NAME, select
 from fpg.evaluate.plots import write_plots
-from fpg.evaluate.protocol import SPLITS, Plan, Result, Worst, plan, score
+from fpg.evaluate.protocol import SPLITS, Plan, Result, WorstFaces, plan, score
 from fpg.evaluate.report import drawings, with_interval, write_evaluation_report, write_markdown
 from fpg.evaluate.robustness import QUICK_VIDEOS, Suite
-from fpg.evaluate.robustness_report import headline, remarks, robustness_tables
+from fpg.evaluate.robustness_report import remarks, robustness_headline, robustness_tables
 from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
 from fpg.evaluate.tables import tables
 from fpg.faces import default_analyzer
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.judgement import describe_model, describe_protocol
+from fpg.runtime.judging import Analyzer
 
 EXAMPLES = """examples:
   fpg-eval --data prepared/ --out evaluation/
@@ -79,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
     add_images(p)
     p.add_argument(
+        "--min-face",
+        type=face_pixels,
+        metavar="PIXELS",
+        help="smallest face that is looked for and judged: root of the area of its box (default: "
+        f"{MIN_FACE}; of a prepared folder all that were prepared)",
+    )
+    p.add_argument(
         "--attributes",
         metavar="FILE",
         help="CSV keyed by video (a column video or path): every other column is a group, with AUC, FPR, TPR and gaps; columns of a "
@@ -92,7 +102,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--calibrate", action="store_true", help="fit the temperature on these videos and store it in the model's .spec.json")
     p.add_argument(
-        "--fpr", type=rate, metavar="RATE", help="with --calibrate: store the threshold that calls at most this share of real videos fake"
+        "--fpr",
+        type=rate,
+        metavar="RATE",
+        help="with --calibrate: store the threshold that calls at most this fraction of real videos fake",
     )
     p.add_argument(
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, else 0.5)"
@@ -114,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--robustness-log",
         metavar="FILE",
-        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: beside the JSON file)",
+        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: next to the JSON file)",
     )
     add_shared(p)
     return p
@@ -178,19 +191,25 @@ def perturbed(a: argparse.Namespace, engine: Engine, json: str | None) -> Suite 
     names = "all" if a.robustness.strip().lower() == "quick" else a.robustness
     log = a.robustness_log or (Path(json).with_suffix(".robustness.jsonl") if json is not None and _is_file(json) else None)
     most = QUICK_VIDEOS if quick else None
-    return Suite(engine, default_analyzer, select(names, quick=quick), a.frames, a.batch, log=log, most=most)
+    smallest = MIN_FACE if a.min_face is None else a.min_face
+    return Suite(engine, _finder(a), select(names, quick=quick), a.frames, a.batch, log=log, most=most, min_face=smallest)
+
+
+def _finder(a: argparse.Namespace) -> Callable[[], Analyzer]:
+    """What makes a face finder."""
+    return default_analyzer if a.min_face is None else partial(default_analyzer, min_face=a.min_face)
 
 
 def _is_file(path: str) -> bool:
     return Path(path).is_file() or not Path(path).exists()
 
 
-def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[list[Result], Worst, Plan]:
+def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[list[Result], WorstFaces, Plan]:
     """Score the videos: results without pictures, the worst with theirs, and what was planned."""
     chosen = plan(
         a.data,
         engine,
-        default_analyzer,
+        _finder(a),
         split=a.split or ("val" if a.calibrate else None),
         layout=a.layout,
         images=a.images,
@@ -199,9 +218,10 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
         threshold=a.threshold,
         highlights=2 * pictures,
         timeout=a.timeout or None,
+        min_face=a.min_face,
     )
     results: list[Result] = []
-    worst = Worst()
+    worst = WorstFaces()
     with progress("scoring") as bar:
         task = bar.add_task("", total=len(chosen.items))
         for result in score(chosen.items):
@@ -211,7 +231,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
     return results, worst, chosen
 
 
-def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) -> int:
+def evaluate(a: argparse.Namespace, engine: Engine, model: ResolvedModel, command: str) -> int:
     """Score everything, calibrate if asked, and write what was asked for; the exit code."""
     if a.calibrate:
         refuse_release(model, "--calibrate")
@@ -223,13 +243,13 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: Model, command: str) 
     if a.calibrate:
         found, results = calibrate(results, spec, a.fpr, [f"{Path(d).name or d} ({a.split or 'val'})" for d in a.data])
         spec = store(model.path, spec, found)
-        worst = Worst()  # its faces carry scores of the old temperature
-        calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
+        worst = WorstFaces()  # its faces carry scores of the old temperature
+        calibrated = {"calibrated": {**found.to_json(), "sentences": describe_calibration(found)}}
     threshold = spec.threshold if a.threshold is None else a.threshold
     results, told = grouped(results, annotated)
     protocol = describe_protocol(a.frames, crop=engine.spec.crop)
     metrics = summarise(results, [*chosen.notes, *told], threshold, a.frames, resamples=a.resamples, seed=a.seed, protocol=protocol)
-    faces = Findings()
+    faces = Diagnostics()
     compare_faces([(r.label, r.status == "scored") for r in results if r.status != "failed"], faces)
     warnings = [*chosen.warnings, *(f"{finding.path}: {finding.text}" for finding in faces.items)]
     metrics["warnings"] = list(dict.fromkeys(warnings))
@@ -253,7 +273,7 @@ def evaluate_scores(a: argparse.Namespace, command: str) -> int:
     results, told = grouped(results, annotated)
     notes += told
     metrics = summarise(results, notes, threshold, None, resamples=a.resamples, seed=a.seed, protocol=foreign.PROTOCOL)
-    return finish(a, metrics, results, Worst(), foreign.describe(a.scores, threshold), outputs, other, command)
+    return finish(a, metrics, results, WorstFaces(), foreign.describe_tool(a.scores, threshold), outputs, other, command)
 
 
 def _annotated(a: argparse.Namespace) -> Attributes | None:
@@ -270,7 +290,7 @@ def finish(
     a: argparse.Namespace,
     metrics: dict[str, Any],
     results: list[Result],
-    worst: Worst,
+    worst: WorstFaces,
     model: dict[str, Any],
     outputs: Outputs,
     other: EvaluatedRun | None,
@@ -309,7 +329,7 @@ def _compare(a: argparse.Namespace, value: dict[str, Any], other: EvaluatedRun |
         own = run_of(value, path, path.stem if a.scores else "this model")
         if own.name == other.name:
             other = replace(other, name=f"{other.name} (other)")
-        return compare([other, own], resamples=a.resamples, seed=a.seed), None
+        return compare_runs([other, own], resamples=a.resamples, seed=a.seed), None
     except InputError as error:
         return None, error
 
@@ -363,7 +383,7 @@ def show(m: dict[str, Any]) -> None:
 
 def show_robustness(r: dict[str, Any]) -> None:
     """The table on the standard output; what has no score under a perturbation on the standard error."""
-    for line in headline(r):
+    for line in robustness_headline(r):
         print(line, flush=True)
     for title, head, rows in robustness_tables(r):
         table(f"{title}, {r['videos']} videos", head, rows, to=output())
@@ -373,7 +393,7 @@ def show_robustness(r: dict[str, Any]) -> None:
 
 def show_differences(comparison: Comparison) -> None:
     """What the comparison says, in words."""
-    for line in differences(comparison):
+    for line in describe_differences(comparison):
         print(one_line(line))
     for note in [*comparison.notes, *left_out_notes(comparison)]:
         print(one_line(f"note: {note}"))
@@ -394,7 +414,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.scores:
             return evaluate_scores(arguments, command)
         with needed():
-            model = resolve(arguments.model, device=arguments.device)
+            model = resolve_model(arguments.model, device=arguments.device)
             engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
         tell_model(engine.spec, model, arguments.threshold)
         return evaluate(arguments, engine, model, command)

@@ -15,7 +15,7 @@ from fpg.cli.model_option import add_model, one_of
 from fpg.common.console import console, table
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 
 if TYPE_CHECKING:
     from fpg.common.spec import EngineSpec
@@ -105,9 +105,9 @@ def _options(args: argparse.Namespace) -> BuildOptions | None:
 
 
 def _verify(path: Path, inspects: bool) -> int:
-    from fpg.export.exporter import verify
+    from fpg.export.exporter import verify_engine
 
-    difference, tolerance = verify(path)
+    difference, tolerance = verify_engine(path)
     console.print(f"{path}: probability differs by {difference:.2e} from the reference output (allowed {tolerance:g})")
     if inspects:
         _inspect(path)
@@ -137,7 +137,7 @@ def _without_export(args: argparse.Namespace, named: str | None) -> int | None:
             raise UsageError("--faces: takes no MODEL")
         return _faces_exported(args)
     if args.triton is not None and named is not None and args.to is None:
-        _serve(resolve(named).path, args.triton, args.name)
+        _serve(resolve_model(named).path, args.triton, args.name)
         return 0
     return None
 
@@ -149,27 +149,27 @@ def _main(args: argparse.Namespace) -> int:
     for name, value in (("--to", args.to), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{name} is required (or --verify MODEL)")
-    from fpg.export.exporter import Refused, export_detector  # imports torch: not for --help
-    from fpg.export.quantize import Calibration
+    from fpg.export.exporter import ExportRefused, export_detector  # imports torch: not for --help
+    from fpg.export.quantize import CalibrationSet
 
     count = args.images if args.images is not None else (16 if args.calibrate is None else 100)
     if min(count, args.calibration_images) < 1:
         raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
-    checkpoint = resolve(named, weights=True).path
+    checkpoint = resolve_model(named, weights=True).path
     spec = read_spec(checkpoint)
     calibration = None
     pictures: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     source = "random images"
     used: list[int] = []
     if args.calibrate is not None:
-        known = prepared(args.calibrate)
+        known = read_prepared(args.calibrate)
         used = evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
         images, _ = crops(known, used, spec)
-        calibration = Calibration(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
+        calibration = CalibrationSet(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
     check = args.check or args.calibrate
     if check is not None:
         same = args.calibrate is not None and check.resolve() == args.calibrate.resolve()
-        manifest = prepared(check)
+        manifest = read_prepared(check)
         left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
         if not left:
             raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
@@ -188,10 +188,10 @@ def _main(args: argparse.Namespace) -> int:
             calibration=calibration,
             options=_options(args),
         )
-    except Refused as error:
+    except ExportRefused as error:
         for what, parity in error.tried:
             _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
-        raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error
+        raise InputError(error.path, f"export to {args.to} {args.precision} does not match torch's output; nothing was written") from error
     _tell(exported)
     if args.inspect and not exported.unproven:
         _inspect(exported.path)
@@ -232,7 +232,7 @@ def _show(what: str, parity: Parity | FaceParity) -> None:
     table(f"{what} against torch, {parity.images} {parity.source}", ["output", "found", "allowed"], [list(row) for row in parity.rows()])
 
 
-def prepared(data: Path) -> Manifest:
+def read_prepared(data: Path) -> Manifest:
     """A prepared data set that holds faces."""
     from fpg.data.manifest import read_manifest
 

@@ -14,7 +14,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import CROPS
 
 if TYPE_CHECKING:
-    from fpg.models.checkpoints import Layout
+    from fpg.models.checkpoints import CheckpointFormat
     from fpg.models.weights import KeyReport
 
 HUB = "hf:"
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         help="a .tar, .pth, .pt or .safetensors file, a folder with config.json and model.safetensors, or hf:OWNER/NAME[@REVISION]",
     )
-    p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: beside it)")
+    p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: next to it)")
     p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: told by the names in them)")
     p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and say so in the result")
     p.add_argument("--license", metavar="NAME", help="of the weights in a folder or repository whose card states none")
@@ -110,7 +110,7 @@ def _result(name: str, folder: Path | None) -> Path:
 
 def _import(name: str, out: Path, args: argparse.Namespace) -> str:
     """Import one published file; what it is, in a few words."""
-    from fpg.models.checkpoints import fit, identify, save_imported  # import torch: not for --help
+    from fpg.models.checkpoints import identify, load_tensors, save_imported  # import torch: not for --help
     from fpg.models.weights import read_state
 
     if Path(name).is_dir():
@@ -119,13 +119,13 @@ def _import(name: str, out: Path, args: argparse.Namespace) -> str:
         raise InputError(name, "the result would take its place: name another with --out")
     state = read_state(name)
     layout = identify(state, name, None if args.kind == "auto" else args.kind)
-    model, report = fit(layout, state, name, allow_missing=args.allow_missing)
+    model, report = load_tensors(layout, state, name, allow_missing=args.allow_missing)
     save_imported(out, model, layout, report, name)
     _tell(name, layout, report, args.verbose)
     return layout.title
 
 
-def _tell(name: str, layout: Layout, report: KeyReport, verbose: bool) -> None:
+def _tell(name: str, layout: CheckpointFormat, report: KeyReport, verbose: bool) -> None:
     lines = [f"{name}: {layout.title}; keys: {report}", f"  images: {layout.preprocessing}", "  classes: 0 real, 1 fake, as here"]
     if report.missing:
         lines.append(f"  {len(report.missing)} missing tensors have random numbers or, if they are counters, zero")

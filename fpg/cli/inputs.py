@@ -15,7 +15,7 @@ from fpg.runtime.judgement import printable
 
 
 @dataclass
-class Inputs:
+class InputList:
     """What there is to judge, and what folders hold besides."""
 
     files: list[Path | str] = field(default_factory=list)
@@ -32,13 +32,13 @@ def is_camera(name: str) -> bool:
     return name.isascii() and name.isdecimal() and len(name) <= 3 and not os.path.exists(name)
 
 
-def expand(inputs: Sequence[str]) -> Inputs:
+def expand(inputs: Sequence[str]) -> InputList:
     """Files, URLs and cameras (`camera:N`) to judge: folders give every video and image in them, recursively, links included.
 
     Raises:
         UsageError: an empty name.
     """
-    result = Inputs()
+    result = InputList()
     files: dict[Path | str, None] = {}
     for name in inputs:
         if not name:

@@ -8,7 +8,7 @@ from fpg.common.console import one_line
 from fpg.common.errors import UsageError
 from fpg.common.models import RECORD, STARTER
 from fpg.common.spec import EngineSpec
-from fpg.engines.resolve import HUB, Model, is_model_file
+from fpg.engines.resolve import HUB, ResolvedModel, is_model_file
 from fpg.runtime.judgement import introduce
 
 HELP = (
@@ -40,7 +40,7 @@ def one_of(option: str | None, positional: str | None) -> str | None:
     return positional if option is None else option
 
 
-def refuse_release(model: Model, option: str) -> None:
+def refuse_release(model: ResolvedModel, option: str) -> None:
     """Models that others vouch for are not changed.
 
     Raises:
@@ -52,7 +52,7 @@ def refuse_release(model: Model, option: str) -> None:
         )
 
 
-def tell_model(spec: EngineSpec, model: Model, threshold: float | None = None) -> None:
+def tell_model(spec: EngineSpec, model: ResolvedModel, threshold: float | None = None) -> None:
     """Say what judges and what to beware of, on the standard output."""
     for line in introduce(spec, model.name, threshold):
         print(one_line(line), flush=True)

@@ -112,13 +112,13 @@ def _list(as_json: bool) -> int:
 
 
 def _pack(args: argparse.Namespace) -> int:
-    from fpg.cli.export import crops, evenly, prepared
+    from fpg.cli.export import crops, evenly, read_prepared
     from fpg.export.package import package, read_facts  # imports torch: not for the others
 
     facts = read_facts(args.facts)
     images, source = None, "random images"
     if args.check is not None:
-        manifest = prepared(args.check)
+        manifest = read_prepared(args.check)
         spec = read_spec(find_model(args.run, WEIGHTS) if args.run.is_dir() else args.run)
         images, source = crops(manifest, evenly(range(len(manifest.faces)), 100), spec)[0], f"crops of {args.check.name}"
     for form, parity in package(args.run, facts, args.out, images=images, source=source).items():

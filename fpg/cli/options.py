@@ -112,7 +112,7 @@ def rate(text: str) -> float:
     """argparse type: a false positive rate, at least 0 and below 1."""
     value = float(text)
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a fraction from 0 to below 1, got {text}")
     return value
 
 

@@ -13,11 +13,12 @@ from fpg.common.errors import UsageError
 from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_manifest
 from fpg.data.layouts import describe_layouts
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
 from fpg.data.statistics import Statistics, statistics
+from fpg.faces.analyzer import LOOKS
 from fpg.faces.sizes import MIN_FACE
 
 _EXAMPLES = """
@@ -66,12 +67,13 @@ def _main(argv: list[str] | None) -> int:
         precomputed=options.landmarks == "precomputed",
         as_video=VideoConfig(clips=options.as_video) if options.as_video is not None else None,
         min_face=options.min_face,
+        looks=options.looks,
         ray=options.ray,
         timeout=options.timeout or None,
         quiet=options.quiet,
     )
     report(manifest)
-    findings = Findings()
+    findings = Diagnostics()
     compare_manifest(manifest, findings)
     for finding in findings.items[:_LISTED]:
         console.print(one_line(f"warning: {finding.path}: {finding.text}"), markup=False, emoji=False)
@@ -145,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
         "--landmarks",
         choices=("models", "precomputed"),
         default="models",
-        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ beside the videos",
+        help="find faces with fpg's models, or take frames and faces from the frames/, landmarks/ and retina/ next to the videos",
     )
     p.add_argument(
         "--as-video",
@@ -156,6 +158,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--min-face", type=face_pixels, default=MIN_FACE, metavar="PIXELS", help="smallest face that is cropped (default: %(default)s)"
+    )
+    p.add_argument(
+        "--looks",
+        choices=LOOKS,
+        default=LOOKS[0],
+        help="first: a frame is looked at once where that shows a face; quicker, and smaller faces beside it may be missed",
     )
     p.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     p.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")

@@ -12,7 +12,7 @@ from typing import Any
 from fpg.common.files import atomic_write, cell
 from fpg.record.exhibit import file_state
 from fpg.record.run import now
-from fpg.record.spool import Line, Spool
+from fpg.record.spool import Line, ResultSpool
 from fpg.runtime.judgement import Judgement, printable
 from fpg.runtime.report import MAX_SECTIONS
 
@@ -33,7 +33,7 @@ class Results:
         spool: where they are kept.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: ResultSpool) -> None:
         self._spool = spool
         self._lines: dict[Place, Line] = {}
         self.pictured: dict[Place, Judgement] = {}
@@ -56,7 +56,7 @@ class Results:
         self._keep(place, self._spool.add({**result.to_json(), **(extra or {})}, now()))
         if result.highlights:
             self.pictured[place] = replace(result, frames=tuple(frame.without_maps() for frame in result.frames))
-            let_go(self.pictured)
+            drop_highlights(self.pictured)
 
     def with_pictures(self, judge: Callable[[Path | str], Judgement]) -> dict[int, Judgement]:
         """What a report shows in detail, by its number among the results. Pictures are not kept on disk: of inputs that were judged before
@@ -94,7 +94,7 @@ class Results:
         self.failed = self.failed or line.failed
 
 
-def let_go(pictured: dict[Place, Judgement]) -> None:
+def drop_highlights(pictured: dict[Place, Judgement]) -> None:
     """Drop, in place, what a report would not show in detail, so that memory stays bounded."""
     if len(pictured) >= 2 * MAX_SECTIONS:
         for place in sorted(pictured, key=lambda place: -(pictured[place].score or 0))[MAX_SECTIONS:]:

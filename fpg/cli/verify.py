@@ -16,8 +16,8 @@ from fpg.common.console import one_line
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import sha256, write_json
 from fpg.engines import Engine
-from fpg.engines.resolve import resolve
-from fpg.record.compare import Comparison, compare_results
+from fpg.engines.resolve import resolve_model
+from fpg.record.compare import ScoreComparison, compare_results
 from fpg.record.read import Recorded, read_record
 from fpg.record.run import machine, now, record_model, source
 from fpg.record.schema import VERIFICATION
@@ -40,7 +40,7 @@ class Verified:
     file: str
     """`same`, `changed`, `missing`, or `not_recorded`: the record has no hash of it (a stream, an input that was not there)."""
     scores: str
-    """See `fpg.record.compare.Comparison`."""
+    """See `fpg.record.compare.ScoreComparison`."""
     largest_difference: float | None
     differences: list[str]
 
@@ -122,7 +122,7 @@ def _models(arguments: argparse.Namespace, recorded: Recorded, load: Load, threa
     models = []
     for was, name in zip(wanted, arguments.model or [model["name"] for model in wanted], strict=True):
         with needed():
-            model = resolve(name, device=arguments.device)
+            model = resolve_model(name, device=arguments.device)
         try:
             engine = load(model.path, device=arguments.device, threads=threads)
         except InputError as error:
@@ -210,7 +210,7 @@ def _verified(result: dict[str, Any], path: Path | None, detector: VideoDetector
     except FpgError as error:
         return Verified(result["input"], False, "same", "changed", None, [str(error)])
     same = found["sha256"] == recorded and found["bytes"] == result.get("bytes")
-    comparison: Comparison = compare_results(result, found, exact=exact)
+    comparison: ScoreComparison = compare_results(result, found, exact=exact)
     differences = list(comparison.differences)
     if not same:
         differences.insert(0, f"the input: {_hashes(found['sha256'], recorded)}, {found['bytes']} bytes, recorded {result.get('bytes')}")

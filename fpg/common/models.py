@@ -1,7 +1,7 @@
 """Folders of models: those that ship with fpg, by name, and what lies in one.
 
 A packaged model is a folder `NAME/` with the same detector in one or more forms (weights for training, an engine to judge with),
-each with its sidecar, and beside them
+each with its sidecar, and next to them
 
 - `README.md`, the model card: a front matter in YAML (with a `license`), then text for people;
 - `SHA256SUMS`, the record: hashes of all these files, as `sha256sum -c` reads them. It vouches for the sidecars, and they for the rest.
@@ -177,7 +177,7 @@ def find_model(folder: str | os.PathLike[str], among: Sequence[str] = SUFFIXES) 
 
 
 def check_record(model: Path) -> None:
-    """Whether the record beside a model file vouches for its sidecar and for the hashes that stand in it.
+    """Whether the record next to a model file vouches for its sidecar and for the hashes that stand in it.
 
     Raises:
         InputError: no record, one that is not readable, or another file than the recorded one.

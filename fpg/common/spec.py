@@ -1,4 +1,4 @@
-"""EngineSpec: the JSON beside every model file that says what it is and how to use it, checked before anything loads.
+"""EngineSpec: the JSON file next to every model file that says what it is and how to use it, checked before anything loads.
 
 One format for trained weights (`.safetensors`) and for exported engines (`.onnx`, `.xml`, `.engine`). The sidecar of
 `STEM.ext` is `STEM.spec.json`.
@@ -51,13 +51,13 @@ class EngineSpec:
     backend: str
     """One of `BACKENDS`."""
     model_file: str
-    """Name of the file that is opened, beside the sidecar."""
+    """Name of the file that is opened, next to the sidecar."""
     files: dict[str, str]
     """SHA-256 of every file of the model by name (`.xml` and `.bin`, external ONNX data too)."""
     detector: dict[str, Any]
     """`DetectorConfig` as a dict: backbone, image size, heads."""
     image_size: int
-    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or deviation outside the network."""
+    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or standard deviation outside the network."""
     map_size: tuple[int, int] | None
     """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]. None where the
     score is no mean over places, so that there is no such output (a linear layer on a class token, attention pooling)."""
@@ -96,7 +96,7 @@ class EngineSpec:
 
     @property
     def stated_rate(self) -> str | None:
-        """In words: what share of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
+        """In words: what fraction of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
         `provenance["calibration"]`; None when that is not known."""
         fitted = self.provenance.get("calibration")
         if not isinstance(fitted, dict) or not isinstance(rate := fitted.get("wanted_fpr"), int | float):
@@ -129,7 +129,7 @@ def reference_input(seed: int, batch: int, size: int) -> np.ndarray:
 
 
 def sidecar(path: str | os.PathLike[str]) -> Path:
-    """Path of the sidecar of a model file: `STEM.spec.json` beside it."""
+    """Path of the sidecar of a model file: `STEM.spec.json` next to it."""
     path = Path(path)
     return path.with_name(path.stem + ".spec.json")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpg.data.layouts.base import Findings, Source, split_of
+from fpg.data.layouts.base import Diagnostics, VideoSource, split_of
 from fpg.data.manifest import FAKE, REAL, Manifest
 
 _ENDS = 1 << 16
@@ -23,12 +23,12 @@ _APART = 0.95
 _MARKED = 1.2
 """And by how much the medians have to differ for it: identical files differ a little, too."""
 _NO_FACE = 0.1
-"""Share of a class without a face that is said."""
+"""Fraction of a class without a face that is said."""
 _WORDS = {REAL: "real", FAKE: "fake"}
 
 
 @dataclass(frozen=True)
-class Trait:
+class FileTraits:
     """What is known of one file of a class without a detector."""
 
     label: int | None
@@ -39,25 +39,25 @@ class Trait:
     """Of the file, over all pixels of all frames; 0: unknown."""
 
 
-def compare_files(sources: Sequence[Source], findings: Findings) -> None:
+def compare_files(sources: Sequence[VideoSource], findings: Diagnostics) -> None:
     """Copies among the files, and classes of different formats; no file is opened, but those of equal size are read at their ends."""
     find_copies([s for s in sources if s.kind != "frames"], findings)
-    compare_traits([Trait(s.label, s.path.suffix.lower()) for s in sources if s.kind != "frames"], findings)
+    compare_traits([FileTraits(s.label, s.path.suffix.lower()) for s in sources if s.kind != "frames"], findings)
 
 
-def find_copies(sources: Iterable[Source], findings: Findings) -> None:
+def find_copies(sources: Iterable[VideoSource], findings: Diagnostics) -> None:
     """Files of one size whose beginnings and ends are equal; those that are in two classes or splits come first."""
-    sizes: dict[int, list[Source]] = {}
+    sizes: dict[int, list[VideoSource]] = {}
     for source in sources:
         try:
             sizes.setdefault(os.path.getsize(source.path), []).append(source)
         except OSError:
             continue  # not there: said elsewhere
-    pairs: list[tuple[list[str], Source, Source]] = []
+    pairs: list[tuple[list[str], VideoSource, VideoSource]] = []
     for size, group in sizes.items():
-        seen: dict[bytes, Source] = {}
+        seen: dict[bytes, VideoSource] = {}
         for source in group if len(group) > 1 and size else []:
-            first = seen.setdefault(fingerprint(source.path), source)
+            first = seen.setdefault(file_fingerprint(source.path), source)
             if first is not source and os.path.realpath(first.path) != os.path.realpath(source.path):
                 differ = [w for w, a, b in (("labels", first.label, source.label), ("splits", split_of(first), split_of(source))) if a != b]
                 pairs.append((differ, first, source))
@@ -66,7 +66,7 @@ def find_copies(sources: Iterable[Source], findings: Findings) -> None:
         findings.warning("duplicate_content", source.path, f"has the content of {first.path}{but}")
 
 
-def fingerprint(path: Path) -> bytes:
+def file_fingerprint(path: Path) -> bytes:
     """SHA-256 of a file's beginning and end; of its name where it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -78,7 +78,7 @@ def fingerprint(path: Path) -> bytes:
     return digest.digest()
 
 
-def compare_traits(traits: Sequence[Trait], findings: Findings) -> None:
+def compare_traits(traits: Sequence[FileTraits], findings: Diagnostics) -> None:
     """Say which single property tells real from fake: a detector learns it, and a score measures it, instead of forgeries."""
     classes = {label: [t for t in traits if t.label == label] for label in (REAL, FAKE)}
     if min(map(len, classes.values())) < _FEWEST:
@@ -93,10 +93,10 @@ def compare_traits(traits: Sequence[Trait], findings: Findings) -> None:
     ):
         if min(map(len, values.values())) < _FEWEST:
             continue
-        share = _auc(np.array(values[REAL]), np.array(values[FAKE]))
+        fraction = _auc(np.array(values[REAL]), np.array(values[FAKE]))
         real, fake = (float(np.median(values[label])) for label in (REAL, FAKE))
-        if share >= _APART and max(real, fake) >= _MARKED * min(real, fake):
-            text = f"{what} alone tells the classes apart (AUC {share:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
+        if fraction >= _APART and max(real, fake) >= _MARKED * min(real, fake):
+            text = f"{what} alone tells the classes apart (AUC {fraction:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
             findings.warning(f"classes_differ_by_{code}", "classes", text)
 
 
@@ -108,7 +108,7 @@ def _auc(real: np.ndarray, fake: np.ndarray) -> float:
     return max(value, 1 - value)
 
 
-def compare_faces(fates: Iterable[tuple[int, bool]], findings: Findings) -> None:
+def compare_faces(fates: Iterable[tuple[int, bool]], findings: Diagnostics) -> None:
     """Say in which class how many have no face.
 
     Args:
@@ -131,11 +131,11 @@ def _others(counts: Mapping[int, Sequence[int]], label: int) -> str:
     return f"{without} of {number} {_WORDS[other]} ones" if number else f"and there are no {_WORDS[other]} ones"
 
 
-def compare_manifest(manifest: Manifest, findings: Findings) -> None:
+def compare_manifest(manifest: Manifest, findings: Diagnostics) -> None:
     """The same of a prepared data set: sizes of frames, formats, faces, and crops that are in two classes or splits."""
     sizes = {row.key: row.frame_size for row in manifest.faces}
     known = [(video, sizes.get(video.key, (0, 0))) for video in manifest.videos]
-    compare_traits([Trait(v.label, Path(v.source).suffix.lower(), width, height) for v, (height, width) in known], findings)
+    compare_traits([FileTraits(v.label, Path(v.source).suffix.lower(), width, height) for v, (height, width) in known], findings)
     compare_faces([(v.label, v.status == "prepared") for v in manifest.videos if v.status != "failed"], findings)
     seen: dict[tuple[int, tuple[int, int]], tuple[int, str, str]] = {}
     for row in manifest.faces:

@@ -12,6 +12,7 @@ import av
 
 from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
+from fpg.common.kinds import media_kind
 from fpg.data.display import MAX_VIDEO_PIXELS
 from fpg.data.ends import transport_stream_end
 from fpg.data.images import check_file, check_pixels, is_heif
@@ -44,8 +45,9 @@ def opened(path: str | os.PathLike[str], threads: int = 0, notes: Notes | None =
         InputError: the file cannot be opened as a video.
     """
     check_file(path)
-    if is_heif(path):
-        raise InputError(path, "is a HEIF or AVIF picture, not a video: its name should end in .heic or .avif", "unsupported")
+    what = "a picture (HEIF or AVIF)" if is_heif(path) else media_kind(path)
+    if what.startswith("a picture"):
+        raise InputError(path, f"is {what}, and its name is that of a video", "unsupported")
     name, protocols = f"file:{os.path.abspath(os.fspath(path))}", "file"
     end = transport_stream_end(path)
     if end is not None:

@@ -19,7 +19,7 @@ from fpg.data.crop_files import OutputError, write_crop
 from fpg.data.face_files import frames_with_faces
 from fpg.data.manifest import REAL, FaceRow, VideoRecord
 from fpg.data.seek import read_needed_frames
-from fpg.data.sources import Source, frame_files, frame_time, split_of
+from fpg.data.sources import VideoSource, frame_files, frame_time, split_of
 from fpg.data.video import map_frames, read_image, sample_indices
 from fpg.faces.sizes import MIN_FACE, face_size, too_small
 from fpg.faces.tracks import track_faces
@@ -34,13 +34,13 @@ _LONGEST_NAME, _LONGEST_PATH = 200, 1000
 
 
 @dataclass(frozen=True)
-class Task:
+class CropTask:
     """A source with its label and split decided."""
 
-    source: Source
+    source: VideoSource
     label: int
     precomputed: bool = False
-    """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
+    """Take frames and faces from the files next to the video, see `fpg.data.face_files`."""
     as_video: VideoConfig | None = None
     """Take frames of clips that are made of a picture instead of the picture; videos and folders of frames are as they are."""
     min_face: float = MIN_FACE
@@ -55,7 +55,7 @@ class Task:
         return VideoRecord(*place, status, reason, frames, frames_with_face, *known, error_code=code, attributes=dict(s.attributes))
 
 
-def prepare_one(task: Task, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:
+def prepare_one(task: CropTask, out: Path, analyzer: Analyzer, *, frames: int, threads: int = 0) -> tuple[VideoRecord, list[FaceRow]]:
     """Crop the faces of one source into `out`; what fails leaves no file behind.
 
     Args:
@@ -100,7 +100,7 @@ def _tracked(per_frame: list[list[FaceRow]]) -> list[FaceRow]:
     ]
 
 
-def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[list[FaceRow]]:
+def _visit_frames(task: CropTask, count: int, crops: _Crops, threads: int) -> list[list[FaceRow]]:
     source = task.source
     if task.precomputed:
         return [crops.crop(*frame) for frame in frames_with_faces(source, count)]
@@ -114,7 +114,7 @@ def _visit_frames(task: Task, count: int, crops: _Crops, threads: int) -> list[l
     return [crops.visit(i, frame_time(i), read_image(files[i])) for i in sample_indices(len(files), count)]
 
 
-def _visit_clips(task: Task, config: VideoConfig, crops: _Crops) -> list[list[FaceRow]]:
+def _visit_clips(task: CropTask, config: VideoConfig, crops: _Crops) -> list[list[FaceRow]]:
     """The kept frames of every clip made of a picture; frame i of clip k is number k x length + i. Without a face, none."""
     image = read_image(task.source.path)
     faces = crops.analyzer(image)
@@ -134,7 +134,7 @@ def _visit_clips(task: Task, config: VideoConfig, crops: _Crops) -> list[list[Fa
 class _Crops:
     """Writes the crops of one source and remembers what it wrote and what it turned away."""
 
-    task: Task
+    task: CropTask
     out: Path
     analyzer: Analyzer
     rejected: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -201,12 +201,12 @@ class _Crops:
         return f"{len(named)} faces rejected: {'; '.join(named[:_REASON_LIMIT])}{more}" if named else ""
 
 
-def discard(task: Task, out: Path) -> None:
+def discard(task: CropTask, out: Path) -> None:
     """Delete the crops that a process left when it died on `task`."""
     _clear(task, out, set())
 
 
-def _clear(task: Task, out: Path, keep: set[str]) -> None:
+def _clear(task: CropTask, out: Path, keep: set[str]) -> None:
     folder = out / crop_folder(task.source, task.label)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for file in list(folder.iterdir()):
@@ -222,7 +222,7 @@ def _short(name: str) -> str:
     return name if len(data) <= _LONGEST_NAME else data[:_LONGEST_NAME].decode("utf-8", "ignore")
 
 
-def crop_folder(source: Source, label: int) -> str:
+def crop_folder(source: VideoSource, label: int) -> str:
     """Folder of a source's crops, relative to the manifest: `crops/<data set>/<method>/<id>`, made safe and unique."""
     method = source.method or ("real" if label == REAL else "fake")
     parts = [source.dataset, method, *source.video.split("/")]

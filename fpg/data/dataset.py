@@ -35,7 +35,7 @@ class Entry:
         return f"{self.row.dataset}/{self.row.video}:{self.row.frame}"
 
 
-class Faces:
+class FaceDataset:
     """Faces of one class and split: of every video `frames_per_video` of its frames with a face, evenly spaced, the largest face of each.
 
     The choice is the same in every epoch ("8 frames per video", METHOD 4.6; SBI, CVPR 2022); what varies is the pair made from a face.
@@ -88,21 +88,21 @@ class Faces:
         return image
 
 
-class RealFaces(Faces):
+class RealFaces(FaceDataset):
     """The real ones."""
 
     def __init__(self, roots: Sequence[str | os.PathLike[str]], split: str, frames_per_video: int = 8) -> None:
         super().__init__(roots, split, frames_per_video, REAL)
 
 
-class FakeFaces(Faces):
+class FakeFaces(FaceDataset):
     """The fake ones, of every manipulation."""
 
     def __init__(self, roots: Sequence[str | os.PathLike[str]], split: str, frames_per_video: int = 8) -> None:
         super().__init__(roots, split, frames_per_video, FAKE)
 
 
-def fingerprint(roots: Iterable[str | os.PathLike[str]]) -> str:
+def data_fingerprint(roots: Iterable[str | os.PathLike[str]]) -> str:
     """SHA-256 over the manifests of the folders, in order: two runs with the same fingerprint saw the same faces.
 
     Raises:

@@ -19,11 +19,11 @@ import numpy as np
 
 from fpg.common.console import progress
 from fpg.common.errors import InputError, MissingDependencyError
-from fpg.data.checks import Trait, compare_files, compare_manifest, compare_traits
-from fpg.data.cropping import Analyzer, Task, prepare_one
+from fpg.data.checks import FileTraits, compare_files, compare_manifest, compare_traits
+from fpg.data.cropping import Analyzer, CropTask, prepare_one
 from fpg.data.face_files import face_files
 from fpg.data.layouts import DATA_SETS
-from fpg.data.layouts.base import Expected, Finding, Findings, Source, frame_files, split_of
+from fpg.data.layouts.base import Diagnostic, Diagnostics, Expected, VideoSource, frame_files, split_of
 from fpg.data.manifest import FAKE, NAME, REAL, Manifest, check_crops, read_manifest
 from fpg.data.pool import WorkerDied, run_tasks
 from fpg.data.prepare import FRAMES, default_faces, usable_cpus
@@ -37,7 +37,7 @@ _OFFICIAL = {layout.dataset: layout.official for layout in DATA_SETS}
 
 
 @dataclass(frozen=True)
-class Count:
+class VideoCount:
     """Videos of one method, label and split."""
 
     dataset: str
@@ -53,7 +53,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PublishedCount:
     """A published number, and what is here (on disk)."""
 
     dataset: str
@@ -67,7 +67,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ProbeResult:
     """What opening one video showed."""
 
     frames: int = 0
@@ -76,7 +76,7 @@ class Reading:
     seconds: float = 0.0
     error: str = ""
     faces: str = ""
-    """What is wrong with the face files beside it."""
+    """What is wrong with the face files next to it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PreparationEstimate:
     """What `fpg-prepare` would need, from preparing a few of the videos."""
 
     measured: int
@@ -115,11 +115,11 @@ class DataReport:
     opened: int = 0
     """Videos that were opened."""
     videos: int = 0
-    counts: list[Count] = field(default_factory=list)
-    official: list[Comparison] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    counts: list[VideoCount] = field(default_factory=list)
+    official: list[PublishedCount] = field(default_factory=list)
+    findings: list[Diagnostic] = field(default_factory=list)
     preparation: list[Preparation] = field(default_factory=list)
-    estimate: Estimate | None = None
+    estimate: PreparationEstimate | None = None
     listing: list[dict[str, Any]] = field(default_factory=list)
     """One entry per video."""
 
@@ -165,7 +165,7 @@ def examine_data(
     if path.name == NAME or (path / NAME).is_file():
         return _prepared_folder(path if path.is_dir() else path.parent, deep)
     found = survey(path, layout=layout, dataset=dataset, images=images)
-    findings = Findings(list(found.findings))
+    findings = Diagnostics(list(found.findings))
     sources = sorted([*found.sources, *found.left_out], key=lambda s: s.key)
     if not sources and not any(f.level == "error" for f in findings.items):
         findings.error("empty", path, "holds no video and no image")
@@ -199,8 +199,8 @@ def as_json(report: DataReport, *, listing: bool = True, ascii_only: bool = Fals
     return json.dumps(content, indent=2, ensure_ascii=ascii_only)
 
 
-def _counts(sources: list[Source]) -> list[Count]:
-    groups: dict[tuple[str, str, str, int | None, str], list[Source]] = {}
+def _counts(sources: list[VideoSource]) -> list[VideoCount]:
+    groups: dict[tuple[str, str, str, int | None, str], list[VideoSource]] = {}
     for s in sources:
         homeless = s.split is None and bool(s.why)
         groups.setdefault((s.dataset, s.compression, s.method, s.label, "none" if homeless else split_of(s)), []).append(s)
@@ -209,12 +209,12 @@ def _counts(sources: list[Source]) -> list[Count]:
         reasons = Counter(s.split_reason for s in groups[key])
         reason = reasons.most_common(1)[0][0] + (f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else "")
         missing = sum(not os.path.exists(s.path) for s in groups[key])
-        rows.append(Count(*key, reason, len(groups[key]), missing))
+        rows.append(VideoCount(*key, reason, len(groups[key]), missing))
     return rows
 
 
-def _compare(present: list[Source], findings: Findings) -> list[Comparison]:
-    groups: dict[tuple[str, str], list[Source]] = {}
+def _compare(present: list[VideoSource], findings: Diagnostics) -> list[PublishedCount]:
+    groups: dict[tuple[str, str], list[VideoSource]] = {}
     for source in present:
         groups.setdefault((source.dataset, source.compression), []).append(source)
     rows = []
@@ -224,14 +224,14 @@ def _compare(present: list[Source], findings: Findings) -> list[Comparison]:
                 continue  # this part of the data set is not here at all
             here = sum(_meets(s, expected) for s in sources)
             part = (expected.method, expected.label, expected.split)
-            rows.append(Comparison(dataset, compression, *part, expected.count, here))
+            rows.append(PublishedCount(dataset, compression, *part, expected.count, here))
             if here != expected.count:
                 what = f"{_words(expected)} videos: {here} on disk, {expected.count} published"
                 findings.warning("count", f"{dataset} {compression}".strip(), what)
     return rows
 
 
-def _meets(source: Source, expected: Expected) -> bool:
+def _meets(source: VideoSource, expected: Expected) -> bool:
     return (
         expected.method in (None, source.method)
         and expected.label in (None, source.label)
@@ -244,7 +244,7 @@ def _words(expected: Expected) -> str:
     return " ".join(filter(None, [expected.split, label, expected.method]))
 
 
-def _classes(sources: list[Source], findings: Findings) -> None:
+def _classes(sources: list[VideoSource], findings: Diagnostics) -> None:
     groups: dict[tuple[str, str], set[int | None]] = {}
     for source in sources:
         groups.setdefault((source.dataset, split_of(source)), set()).add(source.label)
@@ -256,7 +256,7 @@ def _classes(sources: list[Source], findings: Findings) -> None:
             findings.note("no_labels", dataset, f"nothing says which {split} videos are real: fpg-prepare wants --label")
 
 
-def _identities(sources: list[Source], findings: Findings) -> None:
+def _identities(sources: list[VideoSource], findings: Diagnostics) -> None:
     """People (or original videos) that are in training and in testing."""
     homes: dict[tuple[str, str], set[str]] = {}
     for source in sources:
@@ -272,42 +272,42 @@ def _identities(sources: list[Source], findings: Findings) -> None:
 class _Opener:
     deep: bool
 
-    def __call__(self) -> Callable[[Source], Reading]:
+    def __call__(self) -> Callable[[VideoSource], ProbeResult]:
         return self.read
 
-    def read(self, source: Source) -> Reading:
+    def read(self, source: VideoSource) -> ProbeResult:
         try:
             reading = _read_frames(source, self.deep) if source.kind == "frames" else _read_file(source, self.deep)
         except InputError as error:
             where = "" if Path(error.path) == source.path else f"{Path(error.path).name} "
-            return Reading(error=where + error.reason)
+            return ProbeResult(error=where + error.reason)
         except Exception as error:  # whatever a decoder throws at one input must not end the others
-            return Reading(error=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+            return ProbeResult(error=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
         return replace(reading, faces=_face_problems(source))
 
 
-def _read_file(source: Source, deep: bool) -> Reading:
+def _read_file(source: VideoSource, deep: bool) -> ProbeResult:
     if source.kind == "image":
         height, width = read_image(source.path).shape[:2]
-        return Reading(1, width, height)
+        return ProbeResult(1, width, height)
     info = probe(source.path)
     if deep:
         for _ in read_frames(source.path, [info.frames // 2], threads=1):
             pass
-    return Reading(info.frames, info.width, info.height, info.duration_s)
+    return ProbeResult(info.frames, info.width, info.height, info.duration_s)
 
 
-def _read_frames(source: Source, deep: bool) -> Reading:
+def _read_frames(source: VideoSource, deep: bool) -> ProbeResult:
     files = frame_files(source.path)
     if not files:
         raise InputError(source.path, "holds no image", "empty")
     height, width = read_image(files[0]).shape[:2]
     if deep:
         read_image(files[len(files) // 2])
-    return Reading(len(files), width, height)
+    return ProbeResult(len(files), width, height)
 
 
-def _face_problems(source: Source) -> str:
+def _face_problems(source: VideoSource) -> str:
     files = face_files(source)
     if files is None:
         return ""
@@ -330,36 +330,36 @@ def _face_problems(source: Source) -> str:
     return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
 
 
-def _open(present: list[Source], deep: bool, sample: int, workers: int, quiet: bool) -> dict[tuple[str, str, str], Reading]:
+def _open(present: list[VideoSource], deep: bool, sample: int, workers: int, quiet: bool) -> dict[tuple[str, str, str], ProbeResult]:
     chosen = present if deep else [present[i] for i in sample_indices(len(present), max(1, sample))]
-    readings: dict[tuple[str, str, str], Reading] = {}
+    readings: dict[tuple[str, str, str], ProbeResult] = {}
     with progress("Opening", disable=quiet) as bar:
         line = bar.add_task("videos", total=len(chosen))
         for index, outcome in run_tasks(chosen, _Opener(deep), workers if deep and len(chosen) > SAMPLE else 0):
-            readings[chosen[index].key] = Reading(error=outcome.reason) if isinstance(outcome, WorkerDied) else outcome
+            readings[chosen[index].key] = ProbeResult(error=outcome.reason) if isinstance(outcome, WorkerDied) else outcome
             bar.advance(line)
     for source in present:  # what costs nothing is looked at in all of them
         if source.key not in readings and source.kind != "frames" and os.path.getsize(source.path) == 0:
-            readings[source.key] = Reading(error="is empty (0 bytes)")
+            readings[source.key] = ProbeResult(error="is empty (0 bytes)")
     return readings
 
 
-def _trait(source: Source, reading: Reading) -> Trait:
+def _trait(source: VideoSource, reading: ProbeResult) -> FileTraits:
     pixels = reading.width * reading.height * reading.frames
     whole = source.kind != "frames" and pixels > 0
-    return Trait(source.label, "", reading.width, reading.height, os.path.getsize(source.path) / pixels if whole else 0.0)
+    return FileTraits(source.label, "", reading.width, reading.height, os.path.getsize(source.path) / pixels if whole else 0.0)
 
 
-def _unreadable(present: list[Source], readings: dict[tuple[str, str, str], Reading], findings: Findings) -> None:
+def _unreadable(present: list[VideoSource], readings: dict[tuple[str, str, str], ProbeResult], findings: Diagnostics) -> None:
     for source in present:
-        reading = readings.get(source.key, Reading())
+        reading = readings.get(source.key, ProbeResult())
         if reading.error:
             findings.warning("unreadable", source.path, reading.error)
         if reading.faces:
             findings.warning("face_files", source.path, reading.faces)
 
 
-def _earlier(root: Path, present: list[Source], deep: bool, findings: Findings) -> list[Preparation]:
+def _earlier(root: Path, present: list[VideoSource], deep: bool, findings: Diagnostics) -> list[Preparation]:
     done = []
     files = [f for f in (face_files(s) for s in present) if f is not None]
     if files:
@@ -372,10 +372,10 @@ def _earlier(root: Path, present: list[Source], deep: bool, findings: Findings) 
 
 
 def _prepared_from(root: Path) -> Iterable[Path]:
-    """Folders beside `root` that fpg-prepare made from it."""
-    beside = root.resolve().parent
+    """Folders next to `root` that fpg-prepare made from it."""
+    parent = root.resolve().parent
     try:
-        neighbours = sorted(p for p in beside.iterdir() if p.is_dir())
+        neighbours = sorted(p for p in parent.iterdir() if p.is_dir())
     except OSError:
         return
     for folder in neighbours:
@@ -387,7 +387,7 @@ def _prepared_from(root: Path) -> Iterable[Path]:
             yield folder
 
 
-def _manifest(folder: Path, deep: bool, findings: Findings) -> Preparation:
+def _manifest(folder: Path, deep: bool, findings: Diagnostics) -> Preparation:
     try:
         manifest = read_manifest(folder)
     except InputError as error:
@@ -408,7 +408,7 @@ def _fates(manifest: Manifest) -> str:
 
 def _prepared_folder(root: Path, deep: bool) -> DataReport:
     """The report of a folder that fpg-prepare wrote."""
-    findings = Findings()
+    findings = Diagnostics()
     report = DataReport(os.fspath(root), ["fpg-prepare"], deep)
     manifest = read_manifest(root)
     report.preparation = [_manifest(root, deep, findings)]
@@ -417,15 +417,15 @@ def _prepared_folder(root: Path, deep: bool) -> DataReport:
     failed = Counter(
         (v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos if v.status == "failed"
     )
-    report.counts = [Count(*key, count, failed[key]) for key, count in sorted(groups.items())]
+    report.counts = [VideoCount(*key, count, failed[key]) for key, count in sorted(groups.items())]
     report.videos, report.findings = len(manifest.videos), findings.items
     report.listing = [dataclasses.asdict(video) for video in manifest.videos]
     return report
 
 
 def _estimate(
-    root: Path, readable: list[Source], total: int, wanted: int, frames: int, analyzer: Callable[[], Analyzer]
-) -> Estimate | None:
+    root: Path, readable: list[VideoSource], total: int, wanted: int, frames: int, analyzer: Callable[[], Analyzer]
+) -> PreparationEstimate | None:
     chosen = [readable[i] for i in sample_indices(len(readable), wanted)] if wanted > 0 else []
     if not chosen:
         return None
@@ -434,15 +434,15 @@ def _estimate(
     with tempfile.TemporaryDirectory() as scratch:
         began = time.perf_counter()
         for source in chosen:
-            prepare_one(Task(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
+            prepare_one(CropTask(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
         seconds = time.perf_counter() - began
         size = sum(file.stat().st_size for file in Path(scratch).rglob("*.png"))
-    share = total / len(chosen)
+    fraction = total / len(chosen)
     free = shutil.disk_usage(root if root.is_dir() else root.resolve().parent).free
-    return Estimate(len(chosen), total, frames, round(size * share), seconds * share, usable_cpus(), free)
+    return PreparationEstimate(len(chosen), total, frames, round(size * fraction), seconds * fraction, usable_cpus(), free)
 
 
-def _entry(source: Source, reading: Reading | None) -> dict[str, Any]:
+def _entry(source: VideoSource, reading: ProbeResult | None) -> dict[str, Any]:
     return {
         "dataset": source.dataset,
         "method": source.method,

@@ -6,6 +6,7 @@ itself), so that a score on it says something. No network is involved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -51,6 +52,24 @@ def swap_face(image: np.ndarray, face: Face, donor: Donor, blend: Blend = "feath
     Returns:
         uint8 [H, W, 3] RGB, unchanged further than a sixth of the face's width from it.
     """
+    return edit_face(image, face, lambda part, landmarks: _swap(part, landmarks, donor, blend))
+
+
+def edit_face(image: np.ndarray, face: Face, edit: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Change the part of an image around a face.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        face: with 81 landmarks.
+        edit: gets the part, a third of the face's width and 8 pixels larger than the landmarks on each side, and the landmarks in its
+            pixels; gives it back changed.
+
+    Returns:
+        uint8 [H, W, 3] RGB; a copy where the face lies outside the image.
+
+    Raises:
+        ValueError: a face without 81 landmarks.
+    """
     if face.landmarks is None or face.landmarks.shape != (81, 2):
         raise ValueError(f"face: expected 81 landmarks, got {None if face.landmarks is None else list(face.landmarks.shape)}")
     height, width = image.shape[:2]
@@ -59,7 +78,7 @@ def swap_face(image: np.ndarray, face: Face, donor: Donor, blend: Blend = "feath
     x1, y1 = np.minimum(face.landmarks.max(0).astype(int) + margin, (width, height))
     result = image.copy()
     if x1 - x0 > 2 and y1 - y0 > 2:
-        result[y0:y1, x0:x1] = _swap(image[y0:y1, x0:x1], face.landmarks - np.array([x0, y0], np.float32), donor, blend)
+        result[y0:y1, x0:x1] = edit(image[y0:y1, x0:x1], face.landmarks - np.array([x0, y0], np.float32))
     return result
 
 
@@ -114,7 +133,7 @@ def _mask(landmarks: np.ndarray, covered: np.ndarray) -> np.ndarray:
 
 
 def _match_colors(warped: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Give the warped face the mean and deviation that the image has under the mask, in CIELAB (Reinhard et al., 2001)."""
+    """Give the warped face the mean and standard deviation that the image has under the mask, in CIELAB (Reinhard et al., 2001)."""
     inside = mask.astype(bool)
     a, b = (cv2.cvtColor(x.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for x in (warped, image))
     gain = (b[inside].std(0) / np.maximum(a[inside].std(0), 1e-3)).clip(0.75, 1.3)

@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, features
 
 from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
-from fpg.common.kinds import SUFFIXES, foreign_kind
+from fpg.common.kinds import SUFFIXES, foreign_kind, media_kind
 from fpg.common.packages import install_extra
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.notes import Notes
-from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, checked, exif_orientation, undone, upright
+from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, exif_orientation, undone, upright, valid_orientation
 
 IMAGE_SUFFIXES = SUFFIXES["image"]
 
@@ -66,6 +66,8 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
                     notes.warn("has the colours of HDR, which were not converted")
                 return _decoded(image, path, lambda: _check_complete(path, image))
     except Image.UnidentifiedImageError as error:
+        if (what := media_kind(path)).startswith("a video"):
+            raise InputError(path, f"is {what}, and its name is that of a picture", "unsupported") from error
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error
@@ -181,7 +183,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "AVIF":  # Pillow puts the container's there, whatever EXIF says
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))
-        return checked(exif.get(TAG))
+        return valid_orientation(exif.get(TAG))
     return exif_orientation(image.info.get("exif", b""))
 
 
@@ -189,7 +191,7 @@ def _tiff_turns(image: Any) -> list[int]:
     """What takes back how Pillow turns a TIFF on its own as it loads it, less strictly; what its tag says."""
     directory = image.tag_v2
     stated = directory.get(TAG) if directory.tagtype.get(TAG) in INTEGERS else None
-    return [undone(checked(image.getexif().get(TAG))), checked(stated)]
+    return [undone(valid_orientation(image.getexif().get(TAG))), valid_orientation(stated)]
 
 
 def _note(image: Image.Image, notes: Notes) -> None:

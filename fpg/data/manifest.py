@@ -140,7 +140,7 @@ class VideoRecord:
     compression: str = ""
     """`raw`, `c23` or `c40` where the data set has several."""
     target: str = ""
-    """Whose video it is, `""` unknown; see `fpg.data.sources.Source`."""
+    """Whose video it is, `""` unknown; see `fpg.data.sources.VideoSource`."""
     donor: str = ""
     """Whose face was put in, `""` unknown or nobody's."""
     split_reason: str = ""
@@ -148,7 +148,7 @@ class VideoRecord:
     error_code: str = ""
     """Of a failed one, see `fpg.common.errors`; `""` in manifests from before there were codes."""
     attributes: dict[str, str] = field(default_factory=dict, hash=False)
-    """What the list of videos says in columns of its own, see `fpg.data.layouts.base.Source`."""
+    """What the list of videos says in columns of its own, see `fpg.data.layouts.base.VideoSource`."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -77,7 +77,7 @@ def run_tasks(
 
 
 @dataclass
-class _Worker:
+class _PoolWorker:
     process: BaseProcess
     link: Connection
     ready: bool = False
@@ -92,7 +92,7 @@ class _Pool(Generic[T, R]):
     tasks: Sequence[T]
     setup: Callable[[], Callable[[T], R]]
     timeout: float | None = None
-    workers: list[_Worker] = field(default_factory=list)
+    workers: list[_PoolWorker] = field(default_factory=list)
     pending: deque[int] = field(default_factory=deque)
 
     def run(self, count: int) -> Iterator[tuple[int, R | WorkerDied]]:
@@ -120,7 +120,7 @@ class _Pool(Generic[T, R]):
         process = context.Process(target=_work, args=(theirs, self.setup), daemon=True)
         process.start()
         theirs.close()
-        self.workers.append(_Worker(process, ours))
+        self.workers.append(_PoolWorker(process, ours))
 
     def _end_late_ones(self) -> float:
         """End the processes whose task has taken too long; seconds until the next one may have."""
@@ -134,7 +134,7 @@ class _Pool(Generic[T, R]):
                     worker.process.kill()  # its end is seen on its link
         return max(left, 0.05)
 
-    def _assign(self, worker: _Worker) -> None:
+    def _assign(self, worker: _PoolWorker) -> None:
         worker.since = time.monotonic()
         worker.task = self.pending.popleft() if self.pending else None
         try:
@@ -146,7 +146,7 @@ class _Pool(Generic[T, R]):
             worker.process.join(10)
             worker.link.close()
 
-    def _buried(self, worker: _Worker) -> Iterator[tuple[int, R | WorkerDied]]:
+    def _buried(self, worker: _PoolWorker) -> Iterator[tuple[int, R | WorkerDied]]:
         worker.process.join()
         self.workers.remove(worker)
         worker.link.close()

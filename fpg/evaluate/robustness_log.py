@@ -18,7 +18,7 @@ Key = tuple[str, str, str, str, int]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PerturbedOutcome:
     """What became of one video under one perturbation."""
 
     status: str
@@ -29,10 +29,10 @@ class Outcome:
     """No frame differs from the clean one."""
 
     @staticmethod
-    def of(judgement: Judgement, unchanged: bool = False) -> Outcome:
+    def of(judgement: Judgement, unchanged: bool = False) -> PerturbedOutcome:
         """From a judgement."""
         status = "scored" if judgement.score is not None else "no_face" if judgement.no_face else "failed"
-        return Outcome(status, judgement.score, judgement.error or "", unchanged)
+        return PerturbedOutcome(status, judgement.score, judgement.error or "", unchanged)
 
 
 class Log:
@@ -49,16 +49,16 @@ class Log:
 
     def __init__(self, path: str | os.PathLike[str] | None, header: dict[str, Any]) -> None:
         self._path = None if path is None else Path(path)
-        self._done: dict[Key, tuple[str, Outcome]] = {}
+        self._done: dict[Key, tuple[str, PerturbedOutcome]] = {}
         if self._path is not None:
             self._start(self._path, {"format": FORMAT, **header})
 
-    def get(self, key: Key, stamp: str) -> Outcome | None:
+    def get(self, key: Key, stamp: str) -> PerturbedOutcome | None:
         """The outcome of an earlier run; None when there is none, it failed, or the input has changed since."""
         kept = self._done.get(key)
         return kept[1] if kept is not None and kept[0] == stamp and kept[1].status != "failed" else None
 
-    def add(self, key: Key, stamp: str, outcome: Outcome) -> None:
+    def add(self, key: Key, stamp: str, outcome: PerturbedOutcome) -> None:
         """Keep an outcome, on disk before this returns."""
         self._done[key] = (stamp, outcome)
         if self._path is not None:
@@ -72,7 +72,7 @@ class Log:
         whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
         try:
             rows = [json.loads(line) for line in whole]
-            entries = {tuple(row.pop("key")): (row.pop("stamp"), Outcome(**row)) for row in rows[1:]}
+            entries = {tuple(row.pop("key")): (row.pop("stamp"), PerturbedOutcome(**row)) for row in rows[1:]}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(f"{path} is not a robustness log of fpg-eval: name another file ({error})") from error
         if rows and rows[0] != header:

@@ -1,4 +1,4 @@
-"""Several seeds of one method: means and deviations over seeds, differences with intervals over videos and seeds, paired tests.
+"""Several seeds of one method: means and standard deviations over seeds, differences with intervals over videos and seeds, paired tests.
 
 A number of one trained network moves with the choice of videos and with the luck of one training. Both are estimated apart, the first by
 the bootstrap over videos (`fpg.evaluate.bootstrap`) of the mean over seeds, the second by the variance between seeds, and their variances
@@ -21,7 +21,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Family:
+class MethodRuns:
     """The runs of one method: one, or several seeds."""
 
     name: str
@@ -64,7 +64,7 @@ class MethodRow:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SeedEstimate:
     """A value with what it owes to the choice of videos and to the luck of training."""
 
     value: float
@@ -74,15 +74,15 @@ class Estimate:
     p_seeds: float | None
 
 
-def families(runs: Sequence[Any]) -> list[Family]:
+def families(runs: Sequence[Any]) -> list[MethodRuns]:
     """Runs (`EvaluatedRun`) by method, in the order in which each comes first."""
     members: dict[str, list[Any]] = {}
     for run in runs:
         members.setdefault(run.family or run.name, []).append(run)
-    return [Family(name, tuple(r.name for r in own), tuple(r.seed for r in own)) for name, own in members.items()]
+    return [MethodRuns(name, tuple(r.name for r in own), tuple(r.seed for r in own)) for name, own in members.items()]
 
 
-def estimate(draws: np.ndarray, values: np.ndarray, others: np.ndarray | None = None, *, paired: bool = False) -> Estimate:
+def estimate(draws: np.ndarray, values: np.ndarray, others: np.ndarray | None = None, *, paired: bool = False) -> SeedEstimate:
     """The mean over seeds, or a difference of two, with its interval over videos and seeds.
 
     Args:
@@ -98,14 +98,14 @@ def estimate(draws: np.ndarray, values: np.ndarray, others: np.ndarray | None = 
     spread = [(float(part.var(ddof=1)) / len(part), len(part) - 1) for part in parts if len(part) > 1]
     seeds = sum(variance for variance, _ in spread)
     if not spread or seeds == 0:
-        return Estimate(value, interval(draws), None if not spread else p_videos, p_videos, None)
+        return SeedEstimate(value, interval(draws), None if not spread else p_videos, p_videos, None)
     videos = float(draws.var(ddof=1))
     between = seeds**2 / sum(variance**2 / free for variance, free in spread)
     total = videos + seeds
     free = between * (total / seeds) ** 2
     half = _quantile(free) * math.sqrt(total)
     p_seeds = _two_sided(value / math.sqrt(seeds), between) if len(spread) == len(parts) and others is not None else None
-    return Estimate(value, (value - half, value + half), _two_sided(value / math.sqrt(total), free), p_videos, p_seeds)
+    return SeedEstimate(value, (value - half, value + half), _two_sided(value / math.sqrt(total), free), p_videos, p_seeds)
 
 
 def _quantile(free: float) -> float:
@@ -121,5 +121,5 @@ def _two_sided(ratio: float, free: float) -> float:
 
 
 def clipped(bounds: Interval) -> Interval:
-    """An interval of a share, within 0 and 1."""
+    """An interval of a fraction, within 0 and 1."""
     return max(0.0, bounds[0]), min(1.0, bounds[1])

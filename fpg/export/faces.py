@@ -14,14 +14,14 @@ from fpg.common.errors import InputError, UsageError
 from fpg.common.files import sha256
 from fpg.common.spec import EngineSpec, sidecar
 from fpg.export.exporter import Exported, described, hidden_folder, load_exported, publish
-from fpg.export.graph import Network
+from fpg.export.graph import ExportNetwork
 from fpg.export.parity import FaceParity, max_or_nan, random_images
 from fpg.export.targets import BuildOptions, target
 from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetwork
 
 PRECISIONS = ("fp32", "fp16")
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
-"""Largest difference of an output from torch, as a share of its largest magnitude, by precision."""
+"""Largest difference of an output from torch, as a fraction of its largest magnitude, by precision."""
 MODULES = {"face-detector": FaceDetectorNetwork, "face-landmarks": FaceLandmarkNetwork}
 
 
@@ -48,7 +48,7 @@ def export_faces(
         raise UsageError(f"--precision: the face networks have {', '.join(PRECISIONS)}, got {precision}")
     done = []
     for kind, source in models.items():
-        network = Network(MODULES[kind](source).eval(), SIDE, kind)
+        network = ExportNetwork(MODULES[kind](source).eval(), SIDE, kind)
         stem = f"{kind}-{to}-{precision}"
         final = Path(out) / (stem + writer.SUFFIX)
         with hidden_folder(Path(out), stem) as hidden:
@@ -63,7 +63,7 @@ def export_faces(
             engine, unproven = load_exported(draft, spec)
             parity = _compare(network, engine, precision)
             if not parity.passed:
-                raise InputError(source, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
+                raise InputError(source, f"export to {to} {precision} does not match torch's output: {parity}; nothing was written")
             proof = {"not_run": unproven, "onnx": asdict(parity)} if unproven else asdict(parity)
             provenance = {"exported_from": {"file": Path(source).name, "sha256": sha256(source)}, "parity": proof}
             spec = replace(spec, provenance=provenance)
@@ -73,7 +73,7 @@ def export_faces(
     return done
 
 
-def _compare(network: Network, engine: Any, precision: str) -> FaceParity:
+def _compare(network: ExportNetwork, engine: Any, precision: str) -> FaceParity:
     images = random_images(network.size, 6)
     largest = dict.fromkeys(network.outputs, 0.0)
     scale = dict.fromkeys(network.outputs, 1.0)

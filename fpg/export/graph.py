@@ -14,7 +14,7 @@ INPUT = "images"
 
 
 @dataclass(frozen=True)
-class Network:
+class ExportNetwork:
     """A module in evaluation mode on the CPU that takes `INPUT`, float32 [B, 3, size, size] in [0, 1]."""
 
     module: nn.Module
@@ -34,9 +34,9 @@ class Network:
         return torch.rand(2, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
 
 
-def of_detector(detector: Detector) -> Network:
+def of_detector(detector: Detector) -> ExportNetwork:
     """The forgery detector with its logits and, where it has one, its activation map."""
-    return Network(ExportModule(detector).cpu().eval(), detector.config.image_size, has_map=detector.config.has_map)
+    return ExportNetwork(ExportModule(detector).cpu().eval(), detector.config.image_size, has_map=detector.config.has_map)
 
 
 def free_batch() -> dict[str, dict[int, torch.export.Dim]]:

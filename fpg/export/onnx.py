@@ -14,7 +14,7 @@ import torch
 
 from fpg.common.errors import MissingDependencyError
 from fpg.common.packages import install_extra
-from fpg.export.graph import INPUT, Network, free_batch
+from fpg.export.graph import INPUT, ExportNetwork, free_batch
 from fpg.export.quantize import CALIBRATED, onnx_bf16, onnx_quantized
 
 try:
@@ -34,7 +34,7 @@ LARGEST = 1 << 31
 """Bytes that one protobuf file can hold; above it the weights go to a second file."""
 
 
-def write(network: Network, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
+def write(network: ExportNetwork, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
     """See `fpg.export.targets.Target`. Inputs and outputs are float32 always; weights above 2 GiB go to `STEM.onnx.data`.
 
     Raises:
@@ -59,7 +59,7 @@ def write(network: Network, path: Path, precision: str, calibration: np.ndarray 
         raise RuntimeError(f"ONNX's checker refuses the graph: {error}") from error
 
 
-def _graph(network: Network) -> Any:
+def _graph(network: ExportNetwork) -> Any:
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fpg.common.errors import MissingDependencyError
-from fpg.export.graph import INPUT, Network, free_batch
+from fpg.export.graph import INPUT, ExportNetwork, free_batch
 from fpg.export.quantize import openvino_int8
 
 try:
@@ -21,7 +21,7 @@ SUFFIX = ".xml"
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-def write(network: Network, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
+def write(network: ExportNetwork, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> None:
     """See `fpg.export.targets.Target`. fp16 stores the weights in 16 bits; the engine computes in float32.
 
     Raises:

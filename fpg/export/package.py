@@ -21,7 +21,7 @@ from fpg.common.models import CARD, RECORD, WEIGHTS, find_model, number_text, pa
 from fpg.common.spec import EngineSpec, read_spec
 from fpg.engines import load_engine
 from fpg.export.exporter import export_detector, hidden_folder, publish
-from fpg.export.parity import TOLERANCES, Parity, compare, random_images
+from fpg.export.parity import TOLERANCES, Parity, compare_outputs, random_images
 from fpg.models.detector import load_detector, save_detector
 from fpg.models.hub import publishable
 
@@ -30,7 +30,7 @@ LARGEST = 25_000_000
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """Where faces that were trained on come from."""
 
     name: str
@@ -61,7 +61,7 @@ class Facts:
     """Of the weights, an identifier of the Hub."""
     summary: str
     """A sentence or two: what it tells apart, and how sure that is."""
-    sources: list[Source]
+    sources: list[TrainingSource]
     recipe: str
     """How to train it again."""
     hours: float
@@ -94,7 +94,7 @@ def read_facts(path: Path) -> Facts:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise TypeError(f"expected keys with values, got {type(value).__name__}")
-        lists: dict[str, type] = {"sources": Source, "numbers": Number}
+        lists: dict[str, type] = {"sources": TrainingSource, "numbers": Number}
         given: dict[str, Any] = {name: [lists[name](**row) for row in rows] if name in lists else rows for name, rows in value.items()}
         facts = Facts(**given)
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
@@ -149,8 +149,8 @@ def package(
         chosen = random_images(trained.image_size) if images is None else images
         reference = load_engine(weights, device="cpu")
         found: dict[Literal["weights", "openvino"], Parity] = {
-            "weights": compare(reference, load_engine(half, device="cpu"), chosen, source, TOLERANCES["fp16"]),
-            "openvino": compare(reference, load_engine(engine, device="cpu"), chosen, source, TOLERANCES["fp16"]),
+            "weights": compare_outputs(reference, load_engine(half, device="cpu"), chosen, source, TOLERANCES["fp16"]),
+            "openvino": compare_outputs(reference, load_engine(engine, device="cpu"), chosen, source, TOLERANCES["fp16"]),
         }
         for form, parity in found.items():
             if not parity.passed:
@@ -248,8 +248,8 @@ def _levels(spec: EngineSpec) -> str:
     bounds, levels = spec.reliability["bounds"], spec.reliability["levels"]
     stated = [f"{name} {how} {bounds[name]:.3g}" for name, how in _LEVELS.items() if bounds[name] is not None]
     counts = [f"{name} {row['real']} real, {row['fake']} fake" for name, row in levels.items()]
-    share = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
-    return f"{', '.join(stated) or 'none is borne out by the data'} ({share})"
+    fraction = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
+    return f"{', '.join(stated) or 'none is borne out by the data'} ({fraction})"
 
 
 def _list(lines: Any) -> str:

@@ -34,7 +34,7 @@ def steps(precision: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationSet:
     """Crops that ranges are measured on."""
 
     images: np.ndarray

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from fpg.common.errors import UsageError
-from fpg.export.graph import Network
+from fpg.export.graph import ExportNetwork
 
 _MODULES = {
     "onnx": "fpg.export.onnx",
@@ -47,9 +47,9 @@ class Target(Protocol):
     """Those it can write."""
 
     def write(
-        self, network: Network, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0
+        self, network: ExportNetwork, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0
     ) -> dict[str, Any] | None:
-        """Write the model file at `path` and what belongs to it beside it, in an empty folder. Two outputs, any batch.
+        """Write the model file at `path` and what belongs to it next to it, in an empty folder. Two outputs, any batch.
 
         Args:
             calibration: images to measure ranges on, for `fpg.export.quantize.CALIBRATED` precisions.
@@ -67,7 +67,9 @@ class _TensorRt:
         self.SUFFIX, self.PRECISIONS = module.SUFFIX, module.PRECISIONS
         self._module, self._name, self._options = module, name, options
 
-    def write(self, network: Network, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0) -> dict[str, Any]:
+    def write(
+        self, network: ExportNetwork, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0
+    ) -> dict[str, Any]:
         """See `Target`."""
         build: dict[str, Any] = self._module.write(network, path, precision, calibration, step, self._name, **vars(self._options))
         return build

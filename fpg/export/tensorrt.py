@@ -20,7 +20,7 @@ from fpg.common.files import atomic_write
 from fpg.common.packages import install_extra
 from fpg.engines.tensorrt import MODULES
 from fpg.export import onnx as onnx_export
-from fpg.export.graph import INPUT, Network
+from fpg.export.graph import INPUT, ExportNetwork
 
 SUFFIX = ".engine"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
@@ -114,7 +114,7 @@ def build(
 
 
 def write(
-    network: Network,
+    network: ExportNetwork,
     path: Path,
     precision: str,
     calibration: np.ndarray | None,
@@ -126,7 +126,7 @@ def write(
     version_compatible: bool = False,
     hardware_compatible: bool = False,
 ) -> dict[str, Any]:
-    """The network as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
+    """The network as ONNX next to the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
     load_package(target)  # before anything takes time
     source = path.with_suffix(".onnx")
     onnx_export.write(network, source, precision, calibration, step)

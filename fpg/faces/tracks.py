@@ -31,7 +31,7 @@ class _Track:
     seen: int
 
 
-class Tracker:
+class FaceTracker:
     """Numbers the faces of a video frame by frame, so that the same face has the same number in every frame."""
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class Tracker:
 
 
 def track_faces(frames: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
-    """`Tracker` over the boxes of all frames of a video, in order of time."""
-    tracker = Tracker()
+    """`FaceTracker` over the boxes of all frames of a video, in order of time."""
+    tracker = FaceTracker()
     return [tracker(boxes) for boxes in frames]
 
 

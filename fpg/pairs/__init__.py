@@ -12,14 +12,14 @@ from fpg.common.lazy import lazy
 
 if TYPE_CHECKING:
     from fpg.pairs.batch import PreparedBatch, PreparedPair, SelfBlend, collate_pairs, prepare_pair
-    from fpg.pairs.dataset import Faces, SelfBlendDataset
+    from fpg.pairs.dataset import FaceSource, SelfBlendDataset
     from fpg.pairs.draws import AugmentConfig, PairParams, draw_pair
     from fpg.pairs.opencv import make_pair
     from fpg.pairs.pairs import Pairs
 
 __all__ = [
     "AugmentConfig",
-    "Faces",
+    "FaceSource",
     "PairParams",
     "Pairs",
     "PreparedBatch",
@@ -36,7 +36,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "AugmentConfig": "draws",
-        "Faces": "dataset",
+        "FaceSource": "dataset",
         "PairParams": "draws",
         "Pairs": "pairs",
         "PreparedBatch": "batch",

@@ -157,18 +157,25 @@ class SelfBlend:
         return Pairs.cat(pairs).map(lambda tensor: tensor.to(self.device))
 
     def _native(self, batch: PreparedBatch) -> Pairs:
-        constants = {"alpha": self.config.elastic_alpha, "sigma": self.config.elastic_sigma}
-        return self_blend(batch.windows.to(self.device), batch.records, batch.masks, self.size, **constants)
+        return self_blend(
+            batch.windows.to(self.device),
+            batch.records,
+            batch.masks,
+            self.size,
+            alpha=self.config.elastic_alpha,
+            sigma=self.config.elastic_sigma,
+            nearest=self.config.blend_rounding == "nearest",
+        )
 
     def _finished(self, batch: PreparedBatch, pairs: Pairs) -> Pairs:
         """The pairs with what `finish_pair` does to them, on the CPU: encoders are there."""
         for index, plan in enumerate(batch.plans):
             if plan.params.finishing:
-                images = [x[index] for x in (pairs.fake, pairs.real, pairs.source)]
-                fake, real, source, mask = (x.cpu().numpy() for x in (*images, pairs.mask[index]))
+                tensors = [x[index] for x in pairs]
+                fake, real, source, mask = (x.cpu().numpy() for x in tensors)
                 arrays = finish_pair(fake, real, source, mask, plan, batch.donor(index))
-                for image, array in zip(images, arrays, strict=True):
-                    image.copy_(torch.from_numpy(array))
+                for tensor, array in zip(tensors, arrays, strict=True):
+                    tensor.copy_(torch.from_numpy(array))
         return pairs
 
 

@@ -15,7 +15,7 @@ from fpg.pairs.draws import AugmentConfig, PairParams, draw_pair
 from fpg.pairs.geometry import mirror_landmarks
 
 
-class Faces(Protocol):
+class FaceSource(Protocol):
     """Real faces by index; `fpg.data.dataset.RealFaces` is one."""
 
     def __len__(self) -> int: ...
@@ -26,7 +26,7 @@ class Faces(Protocol):
 
 
 @runtime_checkable
-class People(Faces, Protocol):
+class IdentifiedFaces(FaceSource, Protocol):
     """Faces of which it is known, without reading an image, where their landmarks are and which person they show."""
 
     def landmarks(self, index: int) -> np.ndarray:
@@ -54,7 +54,7 @@ class SelfBlendDataset(Dataset[PreparedPair]):
     """
 
     def __init__(
-        self, faces: Faces, config: AugmentConfig | None = None, *, seed: int = 0, purpose: str = "pair", training: bool = True
+        self, faces: FaceSource, config: AugmentConfig | None = None, *, seed: int = 0, purpose: str = "pair", training: bool = True
     ) -> None:
         self.faces, self.config, self.seed, self.purpose, self.training = faces, config or AugmentConfig(), seed, purpose, training
         self._epoch = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()
@@ -85,7 +85,7 @@ class SelfBlendDataset(Dataset[PreparedPair]):
         if params.donor is None:
             return None
         faces = self.faces
-        if not isinstance(faces, People):
+        if not isinstance(faces, IdentifiedFaces):
             raise TypeError("augment.donor: expected faces with `landmarks` and `person`, by which a donor is chosen")
         person = faces.person(index)
         landmarks = faces.landmarks(index)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from fpg.common.codec import H264, H265, available, compress_jpeg, through_encoder
-from fpg.common.errors import UsageError
+from fpg.pairs.checks import check_section
 
 _FILTERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 _BLOCK = 16
@@ -64,16 +64,7 @@ class DegradeConfig:
         Raises:
             UsageError: naming the field, what was expected and what came.
         """
-
-        def require(ok: bool, name: str, expected: str) -> None:
-            if not ok:
-                raise UsageError(f"augment.degrade.{name}: expected {expected}, got {getattr(self, name)}")
-
-        for name, value in vars(self).items():
-            if name.endswith("probability"):
-                require(0 <= value <= 1, name, "a probability in [0, 1]")
-            elif isinstance(value, tuple):
-                require(value[0] <= value[1], name, "the smaller end first")
+        require = check_section("augment.degrade", self)
         require(self.scale[0] >= 1, "scale", "factors of at least 1")
         for name in ("blur_sigma", "noise_sigma"):
             require(getattr(self, name)[0] > 0, name, "more than 0")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fpg.common.errors import UsageError
+from fpg.pairs.checks import check_section
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,9 @@ class DonorConfig:
         Raises:
             UsageError: naming the field, what was expected and what came.
         """
-        if not 0 <= self.probability <= 1:
-            raise UsageError(f"augment.donor.probability: expected a probability in [0, 1], got {self.probability}")
-        if self.candidates < 1:
-            raise UsageError(f"augment.donor.candidates: expected at least 1, got {self.candidates}")
-        if not 0 <= self.color[0] <= self.color[1] <= 1:
-            raise UsageError(f"augment.donor.color: expected two numbers in [0, 1], the smaller first, got {self.color}")
+        require = check_section("augment.donor", self)
+        require(self.candidates >= 1, "candidates", "at least 1")
+        require(self.color[0] >= 0 and self.color[1] <= 1, "color", "within [0, 1]")
 
 
 @dataclass(frozen=True)

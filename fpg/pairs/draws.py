@@ -6,23 +6,29 @@ size: translations are fractions, the elastic field is a key of a counter-based 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from fpg.common.crops import EVALUATION_DRAW
-from fpg.common.errors import UsageError
 from fpg.common.landmarks import HULL_FAMILIES
 from fpg.common.rng import odd_integer
+from fpg.pairs.checks import check_section
 from fpg.pairs.degrade import DegradeConfig, DegradeParams, draw_degradation
+from fpg.pairs.distract import DistractConfig, DistractParams, draw_distractors
 from fpg.pairs.donor import DonorConfig, DonorParams, draw_donor
+from fpg.pairs.part import PartConfig, PartParams, draw_part
+from fpg.pairs.poisson import PoissonConfig, draw_poisson
 from fpg.pairs.retexture import RetextureConfig, RetextureParams, draw_retexture
 
 Copy = Literal["source", "background"]
+BlendRounding = Literal["released", "nearest"]
 
 FEATHER_SIZE = (192, 256)
 """Smallest and largest height and width at which masks are blurred, pixels; here and in shape refinement."""
+FINISHING = ("donor", "retexture", "poisson", "distract", "degrade")
+"""Sections of `AugmentConfig` that change finished pairs, in the order in which they do."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,9 @@ class AugmentConfig:
     """Range of the standard deviation of the second blur, integer."""
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
     """Strengths of the blend, drawn uniformly."""
+    # 7. blend
+    blend_rounding: BlendRounding = "released"
+    """How a blend becomes uint8: truncated as in the released code, which darkens forgeries by up to a level, or to the nearest level"""
     # 8. the photometric change that forgery, background and source share
     shared_hsv_probability: float = 0.3
     """Chance of the HSV shift of all three."""
@@ -95,17 +104,23 @@ class AugmentConfig:
     """Range of the JPEG quality, integer."""
     jpeg_probability: float = 0.5
     """Chance of JPEG compression."""
+    part: PartConfig = field(default_factory=PartConfig)
+    """Masks of a part of the face; not part of the method"""
     donor: DonorConfig = field(default_factory=DonorConfig)
     """Another person's face as the source; not part of the method"""
     retexture: RetextureConfig = field(default_factory=RetextureConfig)
     """The source with the texture of a generated face; not part of the method"""
+    poisson: PoissonConfig = field(default_factory=PoissonConfig)
+    """Blending by gradients instead of by the soft mask; not part of the method"""
+    distract: DistractConfig = field(default_factory=DistractConfig)
+    """Changes next to the face, of real face and forgery alike, that are no forgery; not part of the method"""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     """What happens to real face and forgery alike after the pair is made: scaling, blur, noise, video encoding; not part of the method"""
 
     @property
     def finishing(self) -> bool:
         """Whether finished pairs are changed, which encoders and filters on the CPU do."""
-        return any(step.probability > 0 for step in (self.donor, self.retexture, self.degrade))
+        return any(getattr(self, step).probability > 0 for step in FINISHING)
 
     def __post_init__(self) -> None:
         """Refuse values that no pair can be made with.
@@ -113,17 +128,7 @@ class AugmentConfig:
         Raises:
             UsageError: naming the field, what was expected and what came.
         """
-
-        def require(ok: bool, name: str, expected: str) -> None:
-            if not ok:
-                raise UsageError(f"augment.{name}: expected {expected}, got {getattr(self, name)}")
-
-        for name, value in vars(self).items():
-            if name.endswith("_probability"):
-                require(0 <= value <= 1, name, "a probability in [0, 1]")
-        for name in ("sharpen_amount", "sharpen_lightness", "scale", "feather_size", "feather_kernel", "feather_sigma", "jpeg_quality"):
-            low, high = getattr(self, name)
-            require(low <= high, name, "the smaller end first")
+        require = check_section("augment", self)
         for name in ("rgb_shift", "hsv_shift", "copy_contrast", "copy_brightness", "shared_contrast", "shared_brightness", "elastic_alpha"):
             require(getattr(self, name) >= 0, name, "at least 0")
         require(self.families != () and set(self.families) <= set(HULL_FAMILIES), "families", f"some of {', '.join(HULL_FAMILIES)}")
@@ -134,6 +139,7 @@ class AugmentConfig:
         require(self.feather_size[0] >= 1, "feather_size", "at least 1")
         require(all(k % 2 == 1 and 0 < k <= 65 for k in self.feather_kernel), "feather_kernel", "odd numbers up to 65")
         require(self.feather_sigma[0] >= 1, "feather_sigma", "at least 1")
+        require(self.blend_rounding in get_args(BlendRounding), "blend_rounding", " or ".join(get_args(BlendRounding)))
         require(self.jpeg_quality[0] >= 0 and self.jpeg_quality[1] <= 100, "jpeg_quality", "within 0..100")
 
 
@@ -189,7 +195,7 @@ class PairParams:
     points: int
     """81, or 68 to leave the forehead out."""
     family: str
-    """Of `fpg.common.landmarks.HULL_FAMILIES`."""
+    """Of `fpg.common.landmarks.HULL_FAMILIES`; of the points of `part` where there is one."""
     recolored: Copy
     """Which copy `color` and `resample` change."""
     color: ColorParams
@@ -209,11 +215,17 @@ class PairParams:
     """Of the source, after the detection crop."""
     degradation: DegradeParams | None = None
     """The same for forgery, background and source, last of all."""
+    part: PartParams | None = None
+    """The mask covers it, not the face."""
+    poisson: bool = False
+    """The source is blended by gradients, after donor and retexture."""
+    distractors: DistractParams | None = None
+    """The same for forgery, background and source, before the degradation."""
 
     @property
     def finishing(self) -> bool:
         """Whether anything is to be done with the finished pair."""
-        return self.donor is not None or self.retexture is not None or self.degradation is not None
+        return self.poisson or any(step is not None for step in (self.donor, self.retexture, self.distractors, self.degradation))
 
 
 def draw_pair(rng: np.random.Generator, config: AugmentConfig | None = None, *, training: bool = True) -> PairParams:
@@ -247,22 +259,29 @@ def draw_pair(rng: np.random.Generator, config: AugmentConfig | None = None, *, 
     photometric = _draw_color(rng, c, c.shared_hsv_probability, c.shared_contrast_probability, c.shared_contrast, c.shared_brightness)
     compress, quality = _coin(rng, c.jpeg_probability), _integer(rng, c.jpeg_quality)
     left, right, top, bottom = (float(u) for u in rng.random(4))
+    donor = draw_donor(rng, c.donor) if c.donor.probability else None
+    retexture = draw_retexture(rng, c.retexture) if c.retexture.probability else None
+    degradation = draw_degradation(rng, c.degrade) if c.degrade.probability else None
+    part = draw_part(rng, c.part) if c.part.probability else None
     return PairParams(
         mirror=mirror and training,
-        points=points,
-        family=family,
+        points=points if part is None else 81,
+        family=family if part is None else "facehull",
         recolored=recolored,
         color=color,
         resample=resample,
         geometry=geometry,
-        feather=feather,
+        feather=feather if part is None else replace(feather, k1=part.k1),
         ratio=ratio,
         photometric=photometric,
         jpeg_quality=quality if compress else None,
         crop=(left, right, top, bottom) if training else EVALUATION_DRAW,
-        donor=draw_donor(rng, c.donor) if c.donor.probability else None,
-        retexture=draw_retexture(rng, c.retexture) if c.retexture.probability else None,
-        degradation=draw_degradation(rng, c.degrade) if c.degrade.probability else None,
+        donor=donor,
+        retexture=retexture,
+        degradation=degradation,
+        part=part,
+        poisson=draw_poisson(rng, c.poisson) if c.poisson.probability else False,
+        distractors=draw_distractors(rng, c.distract) if c.distract.probability else None,
     )
 
 

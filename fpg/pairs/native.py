@@ -22,7 +22,16 @@ from fpg.pairs.pairs import Pairs
 from fpg.pairs.records import PAIR_RECORD
 
 
-def self_blend(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size: int, *, alpha: float = 50.0, sigma: float = 7.0) -> Pairs:
+def self_blend(
+    windows: RaggedBatch,
+    records: np.ndarray,
+    masks: MaskTable,
+    size: int,
+    *,
+    alpha: float = 50.0,
+    sigma: float = 7.0,
+    nearest: bool = False,
+) -> Pairs:
     """Make pairs, on the device of the windows; the same bits on every device and with any number of threads.
 
     Args:
@@ -31,6 +40,7 @@ def self_blend(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size
         masks: all set, their windows those of `coded`.
         size: S, in pixels.
         alpha, sigma: strength and standard deviation of the elastic field, pixels.
+        nearest: the blend is rounded instead of truncated.
 
     Raises:
         ValueError: another number of records or masks, batches of another kind, parts that do not lie in each other.
@@ -42,10 +52,10 @@ def self_blend(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size
     if size < 1:
         raise ValueError(f"size: expected at least 1 pixel, got {size}")
     make = _fused if windows.data.device.type == "cpu" else _composed
-    return make(windows, records, masks, size, alpha, sigma)
+    return make(windows, records, masks, size, alpha, sigma, nearest)
 
 
-def _fused(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size: int, alpha: float, sigma: float) -> Pairs:
+def _fused(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size: int, alpha: float, sigma: float, nearest: bool) -> Pairs:
     count = len(records)
     if PAIR_RECORD.itemsize != native.SELF_BLEND_ITEM_BYTES:
         raise RuntimeError(f"fpg._C: expected records of {native.SELF_BLEND_ITEM_BYTES} bytes, got {PAIR_RECORD.itemsize}; build it again")
@@ -64,12 +74,13 @@ def _fused(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size: in
         side=size,
         scratch=scratch.data_ptr(),
         slots=slots,
+        nearest=nearest,
         target=native_target(pixels.device),
     )
     return Pairs(*out)
 
 
-def _composed(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size: int, alpha: float, sigma: float) -> Pairs:
+def _composed(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size: int, alpha: float, sigma: float, nearest: bool) -> Pairs:
     device, count = windows.data.device, len(records)
     from_source = records["recolors_source"] != 0
 
@@ -109,7 +120,7 @@ def _composed(windows: RaggedBatch, records: np.ndarray, masks: MaskTable, size:
     nothing = torch.zeros((count, RESAMPLE_FIELDS), dtype=torch.float32, device=device)
     background = resample(image, nothing, windows=image_frames, out=coded, out_windows=coded_frames)
     soft = soft_masks(masks, alpha=alpha, sigma=sigma, device=device)
-    fake = blend(source, background, soft)
+    fake = blend(source, background, soft, nearest=nearest)
 
     # forgery, background and source as one batch of three times as many
     offsets = torch.cat([coded.offsets + k * fake.data.numel() for k in range(3)])

@@ -22,7 +22,7 @@ from fpg.common.philox import noise_field
 from fpg.ops.feathering import feather
 from fpg.ops.mask_table import elastic_blur
 from fpg.pairs.donor import DonorFace
-from fpg.pairs.draws import AugmentConfig, ColorParams, PairParams, ResampleParams
+from fpg.pairs.draws import AugmentConfig, BlendRounding, ColorParams, PairParams, ResampleParams
 from fpg.pairs.finish import finish_pair
 from fpg.pairs.geometry import affine_matrix
 from fpg.pairs.pairs import Pairs
@@ -64,7 +64,7 @@ def make_pair(
         landmarks: [68 or 81, 2], (x, y) in pixels of `image`.
         box: face box (x0, y0, x1, y1) in pixels of `image`.
         params: from `draw_pair`.
-        config: the method's constants by default; only the elastic field's two are used here.
+        config: the method's constants by default; only the elastic field's two and the rounding are used here.
         size: S, in pixels.
 
     Raises:
@@ -81,19 +81,19 @@ def make_planned(image: np.ndarray, plan: PairPlan, config: AugmentConfig, size:
 
     Args:
         image: uint8 [H, W, 3], the context crop as `cut_context` gives it. Pixels outside `plan.window` may have any value.
-        config: only the elastic field's two constants are used.
+        config: only the elastic field's two constants and the rounding are used.
         size: S, in pixels.
         donor: the other face, where the draws want one.
     """
-    copies = make_copies(image, plan.landmarks, plan.params, config)  # 3 to 6
+    copies = make_copies(image, plan.outline, plan.params, config)  # 3 to 6
     source, background, mask = (x[plan.coded.slices] for x in copies)
     fake, real, copy = (  # 7 and 8, of which only the surroundings of the detection crop are computed
         network_input(change_photometry(part, plan.params), plan.crop, size)
-        for part in (blend(source, background, mask), background, source)
+        for part in (blend(source, background, mask, config.blend_rounding), background, source)
     )
     soft = cv2.resize(mask[plan.crop.slices], (size, size), interpolation=cv2.INTER_LINEAR)  # 9
     soft = np.clip(soft, 0, 1)[None]
-    images = (*finish_pair(fake, real, copy, soft, plan, donor), soft)
+    images = finish_pair(fake, real, copy, soft, plan, donor)
     return Pairs(*(torch.from_numpy(np.ascontiguousarray(x))[None] for x in images))
 
 
@@ -104,7 +104,7 @@ def make_copies(
 
     Args:
         image: uint8 [H, W, 3].
-        landmarks: [68 or 81, 2], in its pixels.
+        landmarks: of the mask, [68 or 81, 2], in its pixels.
 
     Returns:
         source and background, uint8 [H, W, 3]; soft mask, float32 [H, W] in [0, 1].
@@ -304,10 +304,20 @@ def deform_mask(mask: np.ndarray, key: int, alpha: float, sigma: float) -> np.nd
     return deformed
 
 
-def blend(source: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Step 7: f = m s + (1 - m) b in float32, truncated to uint8. uint8 [H, W, 3] twice, float32 [H, W] -> uint8 [H, W, 3]."""
+def blend(source: np.ndarray, background: np.ndarray, mask: np.ndarray, rounding: BlendRounding = "released") -> np.ndarray:
+    """Step 7: f = m s + (1 - m) b in float32, truncated to uint8, or rounded, halves up.
+
+    Args:
+        source, background: uint8 [H, W, 3].
+        mask: float32 [H, W] in [0, 1].
+        rounding: see `AugmentConfig.blend_rounding`.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
     weight = cv2.merge([mask, mask, mask])
-    return (weight * source + (1 - weight) * background).astype(np.uint8)
+    exact = weight * source + (1 - weight) * background
+    return (exact + np.float32(0.5) if rounding == "nearest" else exact).astype(np.uint8)
 
 
 def change_photometry(image: np.ndarray, params: PairParams) -> np.ndarray:

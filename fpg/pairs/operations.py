@@ -177,12 +177,13 @@ def soft_masks(table: MaskTable, *, alpha: float = 50.0, sigma: float = 7.0, dev
     return out
 
 
-def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch) -> RaggedBatch:
-    """m s + (1 - m) b in float32, truncated to uint8.
+def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch, *, nearest: bool = False) -> RaggedBatch:
+    """m s + (1 - m) b in float32, truncated to uint8, or rounded, halves up.
 
     Args:
         source, background: uint8, 3 channels, of the same sizes.
         masks: float32, 1 channel, of the same sizes; clipped to [0, 1], NaN counts as 0.
+        nearest: round instead of truncating.
 
     Returns:
         uint8, 3 channels, laid out as `background`.
@@ -200,6 +201,7 @@ def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch) -> R
             background=background.native(),
             masks=masks.native(),
             out=result.data.data_ptr(),
+            nearest=nearest,
             target=native_target(source.data.device),
         )
     return result

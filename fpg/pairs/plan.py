@@ -16,6 +16,7 @@ from fpg.common.landmarks import COORDINATE_LIMIT, integer_landmarks
 from fpg.common.rectangles import Box, Crop
 from fpg.pairs.draws import PairParams, ResampleParams
 from fpg.pairs.geometry import Affine, affine_fields, mirror_box, mirror_landmarks
+from fpg.pairs.part import part_outline
 
 _BLOCK = 16
 """Side of a JPEG coding unit with 4:2:0 chroma, in pixels."""
@@ -30,6 +31,8 @@ class PairPlan:
     """The context crop in the image, or in the mirrored image."""
     landmarks: np.ndarray
     """float64 [68 or 81, 2] in the context crop."""
+    outline: np.ndarray
+    """float64 [68 or 81, 2] in the context crop: the points of the mask; the landmarks, or a part of them."""
     affine: Affine
     """Of source and mask, in pixels of the context crop."""
     coded: Crop
@@ -77,6 +80,7 @@ def plan_pair(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray, params:
         params=params,
         context=context,
         landmarks=landmarks,
+        outline=landmarks if params.part is None else part_outline(landmarks, params.part),
         affine=affine,
         coded=coded,
         warped=warped,

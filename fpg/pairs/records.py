@@ -67,7 +67,7 @@ def pair_records(plans: Sequence[PairPlan], starts: Sequence[int]) -> np.ndarray
 def mask_table(plans: Sequence[PairPlan]) -> MaskTable:
     """The masks of the pairs, all set; their windows are `PairPlan.coded`."""
     table, params = MaskTable([plan.size for plan in plans]), [plan.params for plan in plans]
-    table.set_hulls([plan.landmarks for plan in plans], [p.family for p in params], [p.points for p in params])
+    table.set_hulls([plan.outline for plan in plans], [p.family for p in params], [p.points for p in params])
     table.set_warp([p.geometry.scale for p in params], [p.geometry.translate for p in params], [p.geometry.noise_key for p in params])
     feather = [(p.feather.height, p.feather.width, p.feather.k1, p.feather.k2, p.feather.sigma) for p in params]
     table.set_feather(feather, [p.ratio for p in params])

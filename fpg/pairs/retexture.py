@@ -15,7 +15,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from fpg.common.errors import UsageError
+from fpg.pairs.checks import check_section
 
 Kind = Literal["resample", "gaussian", "bilateral", "median"]
 KINDS: tuple[Kind, ...] = ("resample", "gaussian", "bilateral", "median")
@@ -44,16 +44,10 @@ class RetextureConfig:
         Raises:
             UsageError: naming the field, what was expected and what came.
         """
-
-        def require(ok: bool, name: str, expected: str) -> None:
-            if not ok:
-                raise UsageError(f"augment.retexture.{name}: expected {expected}, got {getattr(self, name)}")
-
-        require(0 <= self.probability <= 1, "probability", "a probability in [0, 1]")
+        require = check_section("augment.retexture", self)
         require(self.kinds != () and set(self.kinds) <= set(KINDS), "kinds", f"some of {', '.join(KINDS)}")
         for name, least in (("scale", 1.0), ("sigma", 0.1), ("bilateral", 1.0)):
-            low, high = getattr(self, name)
-            require(least <= low <= high, name, f"the smaller end first, at least {least:g}")
+            require(getattr(self, name)[0] >= least, name, f"at least {least:g}")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _PIXELS = 1.0
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScoreComparison:
     """What became of the scores of one input."""
 
     state: str
@@ -29,7 +29,7 @@ class Comparison:
     """What is not the same: `score: 0.9 recorded, 0.2 now`."""
 
 
-def compare_results(recorded: dict[str, Any], found: dict[str, Any], *, exact: bool) -> Comparison:
+def compare_results(recorded: dict[str, Any], found: dict[str, Any], *, exact: bool) -> ScoreComparison:
     """What two results of one input say.
 
     Args:
@@ -48,10 +48,10 @@ def compare_results(recorded: dict[str, Any], found: dict[str, Any], *, exact: b
         elif before != now:
             differences.append(f"{path}: {_short(before)} recorded, {_short(now)} now")
     if differences:
-        return Comparison("changed", largest, tuple(differences))
+        return ScoreComparison("changed", largest, tuple(differences))
     if recorded.get("score") is None:
-        return Comparison("not_judged", largest)
-    return Comparison("close" if largest else "same", largest)
+        return ScoreComparison("not_judged", largest)
+    return ScoreComparison("close" if largest else "same", largest)
 
 
 def _leaves(path: str, recorded: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -30,7 +30,7 @@ class Line(NamedTuple):
     failed: bool
 
 
-class Spool:
+class ResultSpool:
     """A file of lines, of which whole ones survive whatever ends the program. Use as a context manager.
 
     Args:
@@ -64,7 +64,7 @@ class Spool:
         except OSError as error:
             raise self._refused(error) from error
 
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> ResultSpool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

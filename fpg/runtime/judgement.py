@@ -314,10 +314,12 @@ def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, thr
     """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
     name = printable(path)
     reason = error.reason if printable(error.path) == name else printable(str(error))
-    return Judgement(name, None, None, limit(engine, threshold), error=reason, error_code=error.code, warnings=engine.spec.warnings)
+    return Judgement(
+        name, None, None, effective_threshold(engine, threshold), error=reason, error_code=error.code, warnings=engine.spec.warnings
+    )
 
 
-def limit(engine: Engine, threshold: float | None) -> float:
+def effective_threshold(engine: Engine, threshold: float | None) -> float:
     """The probability from which a verdict is `fake`: what was asked for, else the engine's own."""
     return engine.spec.threshold if threshold is None else float(threshold)
 

@@ -21,7 +21,7 @@ from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, decodable, probe
 from fpg.engines.base import Engine
 from fpg.faces.sizes import face_size, too_small
-from fpg.faces.tracks import Tracker
+from fpg.faces.tracks import FaceTracker
 from fpg.findings.finding import weight_of
 from fpg.findings.fusion import fused
 from fpg.findings.limits import sharpness_of
@@ -43,7 +43,7 @@ from fpg.runtime.judgement import (
 )
 from fpg.runtime.options import Options
 from fpg.runtime.scores import faces_that_count
-from fpg.runtime.stages import Asked, Collector, Network, StageTimes, abandonable, closing, prefetch
+from fpg.runtime.stages import Collector, EngineThread, PendingScore, StageTimes, abandonable, closing, prefetch
 
 Box = tuple[float, float, float, float]
 
@@ -156,7 +156,7 @@ class _Waiting(NamedTuple):
     tracks: list[int]
     measures: list[float | None]
     sharpness: list[float]
-    asked: tuple[tuple[Asked, ...], ...]
+    asked: tuple[tuple[PendingScore, ...], ...]
     """Per model, one per face."""
 
 
@@ -171,7 +171,7 @@ class _Judged(NamedTuple):
 class Judging:
     """The stages of one input, around networks that may be shared."""
 
-    networks: tuple[Network, ...]
+    networks: tuple[EngineThread, ...]
     engines: tuple[Engine, ...]
     by: tuple[JudgedBy, ...]
     options: Options
@@ -187,7 +187,7 @@ class Judging:
         times = times or StageTimes()
         called = tuple(names) or (None,) * len(every)
         by = tuple(JudgedBy.of(engine.spec, name) for engine, name in zip(every, called, strict=True))
-        networks = tuple(Network(engine, options.batch, joins=joins, times=times) for engine in every)
+        networks = tuple(EngineThread(engine, options.batch, joins=joins, times=times) for engine in every)
         return Judging(networks, every, by, options, times)
 
     def __enter__(self) -> Judging:
@@ -352,7 +352,7 @@ class Judging:
         )
 
     def _asked(self, items: Iterator[FrameFaces], window: int) -> Iterator[_Waiting]:
-        collectors, tracker = [Collector(network, window) for network in self.networks], Tracker()
+        collectors, tracker = [Collector(network, window) for network in self.networks], FaceTracker()
         measure = self.options.measure
         with closing(items):
             try:

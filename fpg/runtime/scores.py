@@ -14,7 +14,7 @@ from fpg.common.constants import CONSTANTS
 from fpg.common.crops import AREA_FRACTION
 
 TEXT: str = CONSTANTS["protocol"]["aggregation"]
-"""The rules above in words, printed beside every number."""
+"""The rules above in words, printed next to every number."""
 
 
 def faces_that_count(boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:

@@ -199,7 +199,7 @@ class Answer(NamedTuple):
 class FaceBatch:
     """Faces that go to the network together; it sends itself when it is full."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: EngineThread) -> None:
         self.inputs: list[np.ndarray] = []
         self.answers: Future[list[Answer]] = Future()
         self._network = network
@@ -227,7 +227,7 @@ class FaceBatch:
         self._network.take(self)
 
 
-class Network:
+class EngineThread:
     """An engine in a thread of its own.
 
     Args:
@@ -245,7 +245,7 @@ class Network:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> EngineThread:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -309,7 +309,7 @@ class Network:
         return [Answer(float(score), kept) for score, kept, _ in zip(scores, maps, faces, strict=False)]
 
 
-class Asked(NamedTuple):
+class PendingScore(NamedTuple):
     """A face that was handed to the network."""
 
     image: np.ndarray
@@ -334,11 +334,11 @@ class Collector:
         window: frames after whose first face a batch is sent even if it is not full.
     """
 
-    def __init__(self, network: Network, window: int) -> None:
+    def __init__(self, network: EngineThread, window: int) -> None:
         self._network, self._window = network, window
         self._batch, self._age = FaceBatch(network), 0
 
-    def frame(self, images: tuple[np.ndarray, ...]) -> tuple[Asked, ...]:
+    def frame(self, images: tuple[np.ndarray, ...]) -> tuple[PendingScore, ...]:
         """The faces of the next frame."""
         asked = tuple(self._ask(image) for image in images)
         self._age += bool(self._batch.inputs)
@@ -351,10 +351,10 @@ class Collector:
         self._batch.send()
         self._batch, self._age = FaceBatch(self._network), 0
 
-    def _ask(self, image: np.ndarray) -> Asked:
+    def _ask(self, image: np.ndarray) -> PendingScore:
         place = self._batch.add(image)
         if place is None:
             self._batch, self._age = FaceBatch(self._network), 0
             place = self._batch.add(image)
             assert place is not None
-        return Asked(image, self._batch, place)
+        return PendingScore(image, self._batch, place)

@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 
 from fpg import __version__
 from fpg.serve import schema
-from fpg.serve.job import ENDED, Wishes
+from fpg.serve.job import ENDED, JobRequest
 from fpg.serve.outputs import FRAMES, REPORT, overlay_name, picture_name
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 from fpg.serve.service import Service
 from fpg.serve.uploads import Upload, patient, receive, too_large
 
@@ -47,8 +47,8 @@ async def submit(request: Request, response: Response, service: Parts, key: Key 
         values = await _json(request)
         url = values.pop("url", None)
         if not isinstance(url, str):
-            raise Refused("invalid", "url: expected a URL; a file is uploaded as a form")
-        job = await service.take_url(url, Wishes.of(values), key)
+            raise RequestRefused("invalid", "url: expected a URL; a file is uploaded as a form")
+        job = await service.take_url(url, JobRequest.of(values), key)
     else:
         job = await service.take(_receiver(request, service, service.settings.upload_bytes), key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -95,7 +95,7 @@ def record(id: Id, service: Parts) -> JSONResponse:
     """The result as a file to keep: what `fpg-detect --json` writes."""
     answer = service.store.answer(service.get(id).id)
     if answer is None:
-        raise Refused("conflict", "the job has no result (yet)")
+        raise RequestRefused("conflict", "the job has no result (yet)")
     return JSONResponse(answer, headers={"Content-Disposition": f'attachment; filename="fpg-{id[:8]}.json"'})
 
 
@@ -119,7 +119,7 @@ async def judge(request: Request, service: Parts) -> dict[str, Any]:
         ended = await service.ended(job.id, service.settings.judge_s, request.is_disconnected)
         answer = await run_in_threadpool(service.store.answer, ended.id)
         if answer is None:
-            raise Refused("stopping", ended.error or "the job was cancelled", retry_s=5)
+            raise RequestRefused("stopping", ended.error or "the job was cancelled", retry_s=5)
         return answer
     finally:
         await run_in_threadpool(service.dismiss, job.id)
@@ -130,7 +130,7 @@ def models(service: Parts) -> dict[str, Any]:
     """What judges, and which files are taken."""
     known = service.dispatcher.description
     if known is None:
-        raise Refused("stopping", "the detector is being loaded", retry_s=2)
+        raise RequestRefused("stopping", "the detector is being loaded", retry_s=2)
     accepts = {"bytes": service.settings.upload_bytes, "judge_bytes": service.settings.judge_bytes, "urls": service.settings.urls}
     return {"models": [known["model"]], "protocol": known["protocol"], "accepts": accepts, "version": __version__}
 
@@ -145,7 +145,7 @@ def healthz() -> dict[str, str]:
 def readyz(service: Parts) -> dict[str, str]:
     """The server would judge a job."""
     if not service.ready:
-        raise Refused("stopping", "not ready: the detector is being loaded, or the server ends", retry_s=2)
+        raise RequestRefused("stopping", "not ready: the detector is being loaded, or the server ends", retry_s=2)
     return {"status": "ready"}
 
 
@@ -170,25 +170,25 @@ async def _json(request: Request) -> dict[str, Any]:
     async for chunk in patient(request.stream(), 10.0):
         body += chunk
         if len(body) > MAX_JSON:
-            raise Refused("too_large", f"the request has more than {MAX_JSON} bytes")
+            raise RequestRefused("too_large", f"the request has more than {MAX_JSON} bytes")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Refused("invalid", f"the request is no JSON: {error}") from error
+        raise RequestRefused("invalid", f"the request is no JSON: {error}") from error
     if not isinstance(values, dict):
-        raise Refused("invalid", "expected a JSON object")
+        raise RequestRefused("invalid", "expected a JSON object")
     return values
 
 
 def _made(service: Service, id: str, output: str, name: str) -> Path:
     job = service.get(id)
-    if output not in job.wishes.outputs:
-        raise Refused("not_found", f"was not asked for: submit with outputs={output}")
+    if output not in job.request.outputs:
+        raise RequestRefused("not_found", f"was not asked for: submit with outputs={output}")
     if job.state not in ENDED:
-        raise Refused("conflict", "the job has not ended yet")
+        raise RequestRefused("conflict", "the job has not ended yet")
     path = service.spool.path(job.id) / name
     if not path.is_file():
-        raise Refused("not_found", "nothing of that kind was made of this job")
+        raise RequestRefused("not_found", "nothing of that kind was made of this job")
     return path
 
 
@@ -196,8 +196,8 @@ def install(app: FastAPI) -> None:
     """Routes, and errors in one form."""
     app.include_router(router)
 
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> JSONResponse:
+    @app.exception_handler(RequestRefused)
+    async def refused(request: Request, error: RequestRefused) -> JSONResponse:
         service_of(request).metrics.refused(error.code)
         headers = {"Retry-After": str(error.retry_s)} if error.retry_s is not None else {}
         if error.code in ("too_large", "queue_full", "slow", "spool_full", "stopping"):
@@ -209,8 +209,8 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         where = str(first["loc"][-1])
         if where == "id":
-            return await refused(request, Refused("not_found", "no such job, or it has expired"))
-        return await refused(request, Refused("invalid", f"{where}: {first['msg']}"))
+            return await refused(request, RequestRefused("not_found", "no such job, or it has expired"))
+        return await refused(request, RequestRefused("invalid", f"{where}: {first['msg']}"))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -11,12 +11,12 @@ from typing import Any
 
 from fpg.runtime.judgement import Judgement
 from fpg.serve.document import document
-from fpg.serve.hub import Hub
-from fpg.serve.job import CANCELLED, DONE, FAILED, RUNNING, Task
-from fpg.serve.metrics import Metrics
-from fpg.serve.spool import Spool
-from fpg.serve.store import Job, Store
-from fpg.serve.worker import Outcome
+from fpg.serve.hub import ProgressHub
+from fpg.serve.job import CANCELLED, DONE, FAILED, RUNNING, JudgeTask
+from fpg.serve.metrics import ServerMetrics
+from fpg.serve.spool import JobSpool
+from fpg.serve.store import JobRow, Store
+from fpg.serve.worker import JobOutcome
 from fpg.serve.workers import Event, Executor
 
 log = logging.getLogger("fpg.serve")
@@ -37,15 +37,15 @@ class Dispatcher:
     """
 
     store: Store
-    spool: Spool
-    hub: Hub
-    metrics: Metrics
+    spool: JobSpool
+    hub: ProgressHub
+    metrics: ServerMetrics
     executor: Executor
     keep_s: float
     fatal: Callable[[Exception], None]
     description: dict[str, Any] | None = None
     """Of the detector, once a process is ready."""
-    _running: dict[str, Job] = field(default_factory=dict)
+    _running: dict[str, JobRow] = field(default_factory=dict)
     _cancelled: set[str] = field(default_factory=set)
     _to_cancel: list[str] = field(default_factory=list)
     _paused: bool = False
@@ -114,7 +114,7 @@ class Dispatcher:
                 return
             folder = self.spool.path(job.id)
             self._running[job.id] = job
-            self.executor.start(Task(job.id, str(folder / (job.file or "")), job.name, str(folder), job.wishes), alone)
+            self.executor.start(JudgeTask(job.id, str(folder / (job.file or "")), job.name, str(folder), job.request), alone)
             self.metrics.waited(time.time() - job.created)
             self.hub.tell(job.id, {"stage": RUNNING})
 
@@ -145,7 +145,7 @@ class Dispatcher:
             self.metrics.deaths.inc()
             self._again(event.id, died=True)
 
-    def _done(self, id: str, outcome: Outcome | Exception) -> None:
+    def _done(self, id: str, outcome: JobOutcome | Exception) -> None:
         if isinstance(outcome, Exception):
             self._fail(id, str(outcome), "internal")
             return
@@ -157,7 +157,7 @@ class Dispatcher:
         job, known = self._running[id], self.description
         answer = None
         if known is not None:
-            threshold = known["threshold"] if job.wishes.threshold is None else job.wishes.threshold
+            threshold = known["threshold"] if job.request.threshold is None else job.request.threshold
             warnings = tuple(known["model"]["warnings"])
             failed = Judgement(job.name, None, None, threshold, error=reason, error_code=code, warnings=warnings)
             answer = document(known["record"], known["model"], known["protocol"], [failed.to_json()])
@@ -181,7 +181,7 @@ class Dispatcher:
         else:
             self._let_go(job)
 
-    def _let_go(self, job: Job) -> None:
+    def _let_go(self, job: JobRow) -> None:
         """No process works on a job that has ended, or that nobody wants any more."""
         self._cancelled.discard(job.id)
         if self.store.get(job.id) is None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 from fpg.serve.spool import input_file, shown_name
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -73,13 +73,13 @@ class Fetcher:
                     url = urljoin(url, answer.headers["Location"])
                     continue
                 if answer.status != 200:
-                    raise Refused("fetch_failed", f"the address answered with status {answer.status}")
+                    raise RequestRefused("fetch_failed", f"the address answered with status {answer.status}")
                 return self._save(answer, connection, url, folder, reserve, until)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise Refused("fetch_failed", f"the address did not answer as expected: {error or type(error).__name__}") from error
+                raise RequestRefused("fetch_failed", f"the address did not answer as expected: {error or type(error).__name__}") from error
             finally:
                 connection.close()
-        raise Refused("fetch_failed", f"more than {self.redirects} redirects")
+        raise RequestRefused("fetch_failed", f"more than {self.redirects} redirects")
 
     def check(self, url: str) -> tuple[str, str, int]:
         """Scheme, host and port of a URL that may be fetched as far as its text says.
@@ -91,11 +91,11 @@ class Fetcher:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise Refused("invalid", f"url: {error}") from error
+            raise RequestRefused("invalid", f"url: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Refused("forbidden", "url: only http and https are fetched")
+            raise RequestRefused("forbidden", "url: only http and https are fetched")
         if parts.username is not None or parts.password is not None or not url.isascii() or any(c <= " " for c in url):
-            raise Refused("invalid", "url: expected one without user name, blanks and characters outside ASCII")
+            raise RequestRefused("invalid", "url: expected one without user name, blanks and characters outside ASCII")
         return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
 
     def _connected(self, url: str, until: float) -> tuple[http.client.HTTPConnection, str]:
@@ -103,17 +103,17 @@ class Fetcher:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise Refused("fetch_failed", f"{host}: the name leads nowhere: {error}") from error
+            raise RequestRefused("fetch_failed", f"{host}: the name leads nowhere: {error}") from error
         addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
         if not addresses or not all(self.allowed(ipaddress.ip_address(address)) for address in addresses):
-            raise Refused("forbidden", f"{host}: is not on the open internet; nothing is fetched from inside a network")
+            raise RequestRefused("forbidden", f"{host}: is not on the open internet; nothing is fetched from inside a network")
         left = max(0.1, until - time.monotonic())
         try:
             raw: socket.socket = socket.create_connection((addresses[0], port), timeout=min(10.0, left))
             if scheme == "https":
                 raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
         except OSError as error:
-            raise Refused("fetch_failed", f"{host}: cannot be reached: {error}") from error
+            raise RequestRefused("fetch_failed", f"{host}: cannot be reached: {error}") from error
         connection = http.client.HTTPConnection(host, port, timeout=min(10.0, left))
         connection.sock = raw
         if scheme == "https":
@@ -136,11 +136,11 @@ class Fetcher:
             while block := answer.read1(_BLOCK):
                 size += len(block)
                 if size > self.limit:
-                    raise Refused("too_large", f"the file has more than {self.limit / 2**20:g} MiB, the most that is taken here")
+                    raise RequestRefused("too_large", f"the file has more than {self.limit / 2**20:g} MiB, the most that is taken here")
                 if time.monotonic() > until:
-                    raise Refused("fetch_failed", f"the file took more than {self.seconds:g} s")
+                    raise RequestRefused("fetch_failed", f"the file took more than {self.seconds:g} s")
                 reserve(size)
                 out.write(block)
         if answer.length:
-            raise Refused("fetch_failed", "the file ends before it is complete")
+            raise RequestRefused("fetch_failed", "the file ends before it is complete")
         return shown_name(name), file, size

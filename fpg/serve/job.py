@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 
 WAITING, FETCHING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "fetching", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
 """States that a job does not leave. `failed` is a job without a score: its answer says why."""
 OUTPUTS = ("report", "overlay", "frames")
-"""What may be made beside the answer: a page, a drawn copy, the frames that were judged with their maps."""
+"""What may be made in addition to the answer: a page, a drawn copy, the frames that were judged with their maps."""
 MAX_FRAMES = 10_000
 
 
 @dataclass(frozen=True)
-class Wishes:
+class JobRequest:
     """How an input is to be judged; the defaults are those of fpg-detect."""
 
     frames: int | None = 32
@@ -29,7 +29,7 @@ class Wishes:
     """Of `OUTPUTS`."""
 
     @staticmethod
-    def of(values: Mapping[str, Any]) -> Wishes:
+    def of(values: Mapping[str, Any]) -> JobRequest:
         """From form fields or a JSON object; what is absent or empty keeps its default.
 
         Raises:
@@ -37,30 +37,30 @@ class Wishes:
         """
         unknown = set(values) - {"frames", "every", "threshold", "outputs"}
         if unknown:
-            raise Refused("invalid", f"{min(unknown)}: there is no such option; expected frames, every, threshold, outputs")
+            raise RequestRefused("invalid", f"{min(unknown)}: there is no such option; expected frames, every, threshold, outputs")
         given = {name: value for name, value in values.items() if value not in (None, "")}
         if "frames" in given and "every" in given:
-            raise Refused("invalid", "frames and every: give one of them")
+            raise RequestRefused("invalid", "frames and every: give one of them")
         frames: int | None = 32
         if "every" in given or str(given.get("frames")) == "all":
             frames = None
         elif "frames" in given:
             frames = _whole("frames", given["frames"], MAX_FRAMES)
         every = _whole("every", given.get("every", 1), 1_000_000)
-        return Wishes(frames, every, _probability(given.get("threshold")), _outputs(given.get("outputs", ())))
+        return JobRequest(frames, every, _probability(given.get("threshold")), _outputs(given.get("outputs", ())))
 
     def to_json(self) -> dict[str, Any]:
-        """What `Wishes(**...)` takes."""
+        """What `JobRequest(**...)` takes."""
         return asdict(self)
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> Wishes:
+    def from_json(values: Mapping[str, Any]) -> JobRequest:
         """Back from `to_json`."""
-        return Wishes(**{**values, "outputs": tuple(values["outputs"])})
+        return JobRequest(**{**values, "outputs": tuple(values["outputs"])})
 
 
 @dataclass(frozen=True)
-class Task:
+class JudgeTask:
     """A job as a worker gets it."""
 
     id: str
@@ -70,7 +70,7 @@ class Task:
     """As it was uploaded: stands in the answer, and is never a path."""
     folder: str
     """Where outputs go."""
-    wishes: Wishes
+    request: JobRequest
 
 
 def _whole(name: str, value: Any, largest: int) -> int:
@@ -79,7 +79,7 @@ def _whole(name: str, value: Any, largest: int) -> int:
     except ValueError:
         number = 0
     if not 1 <= number <= largest:
-        raise Refused("invalid", f"{name}: expected a whole number from 1 to {largest}, got {str(value)[:40]}")
+        raise RequestRefused("invalid", f"{name}: expected a whole number from 1 to {largest}, got {str(value)[:40]}")
     return number
 
 
@@ -91,7 +91,7 @@ def _probability(value: Any) -> float | None:
     except ValueError:
         number = -1
     if not 0 <= number <= 1:
-        raise Refused("invalid", f"threshold: expected a number from 0 to 1, got {str(value)[:40]}")
+        raise RequestRefused("invalid", f"threshold: expected a number from 0 to 1, got {str(value)[:40]}")
     return number
 
 
@@ -99,5 +99,5 @@ def _outputs(value: Any) -> tuple[str, ...]:
     names = [str(name).strip() for name in (value.split(",") if isinstance(value, str) else value)]
     for name in names:
         if name not in OUTPUTS:
-            raise Refused("invalid", f"outputs: expected some of {', '.join(OUTPUTS)}, got {name[:40]}")
+            raise RequestRefused("invalid", f"outputs: expected some of {', '.join(OUTPUTS)}, got {name[:40]}")
     return tuple(name for name in OUTPUTS if name in names)

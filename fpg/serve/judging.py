@@ -20,7 +20,7 @@ from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
 from fpg.common.spec import read_spec
 from fpg.engines import CheckedEngine, load_engine
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.record.run import RunRecord, now, record_model
@@ -29,9 +29,9 @@ from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.video_overlay import write_overlay
 from fpg.serve.document import document
-from fpg.serve.job import Task, Wishes
+from fpg.serve.job import JobRequest, JudgeTask
 from fpg.serve.outputs import FRAMES, REPORT, overlay_name, picture_name
-from fpg.serve.worker import Outcome, Tell
+from fpg.serve.worker import JobOutcome, Tell
 
 PROGRAM = "fpg-serve"
 PICTURES = 200
@@ -43,7 +43,7 @@ PROGRESS_S = 0.1
 
 @dataclass(frozen=True)
 class Loading:
-    """Makes a `Judging`; picklable."""
+    """Makes a `JobJudge`; picklable."""
 
     model: str | None = None
     device: str = "auto"
@@ -55,9 +55,9 @@ class Loading:
     commit: str | None = None
     """Of the source (`fpg.common.source`): a worker cannot ask git, as it may start no programs."""
 
-    def __call__(self) -> Judging:
+    def __call__(self) -> JobJudge:
         """Load the detector; with the errors of `VideoDetector`."""
-        model = resolve(self.model, device=self.device)
+        model = resolve_model(self.model, device=self.device)
         engine: CheckedEngine
         if self.engine is not None:
             from fpg.engines.triton import connect  # its client is not needed otherwise
@@ -70,10 +70,10 @@ class Loading:
         asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
         fpg = {"program": PROGRAM, "version": __version__, "commit": self.commit}
         record = RunRecord((record_model(engine.spec, model.name, model.path),), asked, (PROGRAM,), folder="", fpg=fpg)
-        return Judging(detector, describe_model(engine.spec, model.name), record)
+        return JobJudge(detector, describe_model(engine.spec, model.name), record)
 
 
-class Judging:
+class JobJudge:
     """A `fpg.serve.worker.Judge`.
 
     Args:
@@ -92,26 +92,26 @@ class Judging:
     def description(self) -> dict[str, Any]:
         """See `Judge`."""
         threshold = self._detector.engine.spec.threshold
-        return {"record": self._run(Wishes()), "model": self._model, "protocol": self._protocol(Wishes()), "threshold": threshold}
+        return {"record": self._run(JobRequest()), "model": self._model, "protocol": self._protocol(JobRequest()), "threshold": threshold}
 
-    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
+    def __call__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event) -> JobOutcome:
         """See `Judge`."""
-        wishes, started = task.wishes, now()
+        request, started = task.request, now()
         follower = Follower(task, tell, cancelled, mapped=self._detector.engine.spec.crop == "evaluation")
         judged = self._detector.judge(
             task.path,
-            frames=wishes.frames,
-            every=wishes.every,
-            threshold=wishes.threshold,
-            highlights=6 * ("report" in wishes.outputs),
-            maps="overlay" in wishes.outputs,
+            frames=request.frames,
+            every=request.every,
+            threshold=request.threshold,
+            highlights=6 * ("report" in request.outputs),
+            maps="overlay" in request.outputs,
             shown=follower,
         )
         named = replace(judged, input=task.name, error=judged.error and judged.error.replace(task.path, task.name))
-        answer = document(self._run(wishes), self._model, self._protocol(wishes), [named.to_json()], started)
+        answer = document(self._run(request), self._model, self._protocol(request), [named.to_json()], started)
         warnings = self._write(task, answer, judged, named, follower, tell)
         answer["results"][0]["warnings"] += warnings
-        return Outcome(answer, named.error, named.error_code, self._spent())
+        return JobOutcome(answer, named.error, named.error_code, self._spent())
 
     def _spent(self) -> dict[str, tuple[int, float]]:
         with self._lock:
@@ -120,28 +120,30 @@ class Judging:
         none = (0, 0.0)
         return {stage: (n - before.get(stage, none)[0], s - before.get(stage, none)[1]) for stage, (n, s) in now.items()}
 
-    def _run(self, wishes: Wishes) -> dict[str, Any]:
+    def _run(self, request: JobRequest) -> dict[str, Any]:
         """The record of a job, before it begins."""
-        frames = wishes.frames if wishes.frames is not None else "all"
-        asked = {"frames": frames, "every": wishes.every, "decode": "whole", "min_face": MIN_FACE, "threshold": wishes.threshold}
+        frames = request.frames if request.frames is not None else "all"
+        asked = {"frames": frames, "every": request.every, "decode": "whole", "min_face": MIN_FACE, "threshold": request.threshold}
         settings = asked | dict(self._record.settings) | {"timeout": None, "urls": False}
         return replace(self._record, settings=settings).to_json()
 
-    def _protocol(self, wishes: Wishes) -> dict[str, Any]:
+    def _protocol(self, request: JobRequest) -> dict[str, Any]:
         crop = self._detector.engine.spec.crop
-        return describe_judging(wishes.frames, wishes.every, crop=crop, min_face=MIN_FACE)
+        return describe_judging(request.frames, request.every, crop=crop, min_face=MIN_FACE)
 
-    def _write(self, task: Task, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell) -> list[str]:
-        """The outputs that were asked for; what cannot be written is a line, beside the verdict."""
-        folder, wishes, warnings = Path(task.folder), task.wishes, []
-        if "frames" in wishes.outputs:
+    def _write(
+        self, task: JudgeTask, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell
+    ) -> list[str]:
+        """The outputs that were asked for; what cannot be written is a warning in addition to the verdict."""
+        folder, request, warnings = Path(task.folder), task.request, []
+        if "frames" in request.outputs:
             follower.finish()
-        if "report" in wishes.outputs:
+        if "report" in request.outputs:
             tell({"stage": "report", "frames": len(judged.frames)})
             results, details = answer["results"], {0: named}
             protocol, record = answer["protocol"], answer["record"]
             write_detect_report(folder / REPORT, results, details, [self._model], protocol, judged.threshold, record)
-        if "overlay" in wishes.outputs and judged.frames:
+        if "overlay" in request.outputs and judged.frames:
             tell({"stage": "overlay", "frames": len(judged.frames)})
             try:
                 write_overlay(folder / overlay_name(task.path), judged)
@@ -163,9 +165,9 @@ class Follower:
         mapped: whether activation maps lie in the frame as the crop does.
     """
 
-    def __init__(self, task: Task, tell: Tell, cancelled: threading.Event, mapped: bool) -> None:
+    def __init__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event, mapped: bool) -> None:
         self._tell, self._cancelled, self._mapped = tell, cancelled, mapped
-        self._wanted = "frames" in task.wishes.outputs
+        self._wanted = "frames" in task.request.outputs
         self._folder = Path(task.folder)
         self._told = float("-inf")
         self._frames: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 disable_created_metrics()  # when a counter was made: twice the lines, and nobody asks
 
 
-class Metrics:
+class ServerMetrics:
     """The numbers of one server, in a registry of their own; may be shared by threads."""
 
     CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -78,7 +78,7 @@ class Timed:
     """ASGI: tells the metrics how long every request took to its last byte."""
 
     app: ASGIApp
-    metrics: Metrics
+    metrics: ServerMetrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -23,7 +23,7 @@ from fpg.common.errors import FpgError, MissingDependencyError
 from fpg.common.packages import install_extra
 from fpg.data.ray_pool import connected
 from fpg.serve.confine import Limits
-from fpg.serve.job import Task
+from fpg.serve.job import JudgeTask
 from fpg.serve.worker import Setup
 from fpg.serve.workers import Event, Executor, Workers
 
@@ -53,7 +53,7 @@ class Replica:
 
     def __init__(self, setup: bytes, slots: int, limits: Limits, timeout: float) -> None:
         self._workers = Workers(pickle.loads(setup), 1, slots, limits, timeout)
-        self._waiting: queue.SimpleQueue[tuple[Task, bool]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[JudgeTask, bool]] = queue.SimpleQueue()
         self._cancels: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._news: dict[str, asyncio.Queue[Event]] = {}
         self._said: Event | None = None
@@ -74,7 +74,7 @@ class Replica:
         described: dict[str, Any] = self._said.value
         return described
 
-    async def judge(self, task: Task, data: bytes, alone: bool) -> AsyncIterator[tuple[str, Any]]:
+    async def judge(self, task: JudgeTask, data: bytes, alone: bool) -> AsyncIterator[tuple[str, Any]]:
         """(kind, value) of a job's events; before the last, `files`: name -> bytes of what was made."""
         folder = self._folder / task.id
         folder.mkdir()
@@ -102,7 +102,7 @@ class Replica:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _feed(self) -> None:
-        held: tuple[Task, bool] | None = None
+        held: tuple[JudgeTask, bool] | None = None
         while True:
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -150,7 +150,7 @@ class RayReplicas(Executor):
         """See `Executor`. Ray holds what its replicas have no slot for, and makes more of them for it."""
         return self._handle is not None and len(self._running) < self._cluster.most * self._slots
 
-    def start(self, task: Task, alone: bool = False) -> None:
+    def start(self, task: JudgeTask, alone: bool = False) -> None:
         """See `Executor`."""
         self._running[task.id] = None
         threading.Thread(target=self._listen, args=(task, alone), daemon=True).start()
@@ -213,7 +213,7 @@ class RayReplicas(Executor):
             health_check_period_s=5,
         )
 
-    def _listen(self, task: Task, alone: bool) -> None:
+    def _listen(self, task: JudgeTask, alone: bool) -> None:
         try:
             data = Path(task.path).read_bytes()
             answers = self._handle.options(stream=True).judge.remote(task, data, alone)

@@ -22,7 +22,7 @@ CODES = {
 """Code -> its HTTP status, and what it means."""
 
 
-class Refused(FpgError):
+class RequestRefused(FpgError):
     """Answered with `{"error", "code"}`.
 
     Args:

@@ -14,7 +14,7 @@ from fpg.common.errors import SetupError
 from fpg.serve.app import Server, create
 from fpg.serve.fetch import Fetcher
 from fpg.serve.settings import Settings
-from fpg.serve.spool import Spool
+from fpg.serve.spool import JobSpool
 from fpg.serve.store import Store
 from fpg.serve.workers import Executor
 
@@ -42,7 +42,9 @@ class UvicornServer(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def prepared(settings: Settings, executor: Callable[[], Executor], fetcher: Fetcher | None = None) -> Iterator[tuple[UvicornServer, str]]:
+def prepared_server(
+    settings: Settings, executor: Callable[[], Executor], fetcher: Fetcher | None = None
+) -> Iterator[tuple[UvicornServer, str]]:
     """A server that has its spool and its address, and answers once its `run` is called.
 
     Args:
@@ -54,7 +56,7 @@ def prepared(settings: Settings, executor: Callable[[], Executor], fetcher: Fetc
         SetupError: the address or the spool cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        spool = stack.enter_context(contextlib.closing(Spool(settings.spool, settings.quota)))
+        spool = stack.enter_context(contextlib.closing(JobSpool(settings.spool, settings.quota)))
         store = stack.enter_context(contextlib.closing(Store(settings.spool / "jobs.sqlite")))
         listening = stack.enter_context(listen(settings.host, settings.port))
         host, port = listening.getsockname()[:2]
@@ -77,7 +79,7 @@ def serve(settings: Settings, executor: Callable[[], Executor], ready: Callable[
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        settings, executor: see `prepared`.
+        settings, executor: see `prepared_server`.
         ready: told the address once connections are taken.
 
     Returns:
@@ -86,7 +88,7 @@ def serve(settings: Settings, executor: Callable[[], Executor], ready: Callable[
     Raises:
         SetupError: the address or the spool cannot be used, or the detector cannot be loaded.
     """
-    with prepared(settings, executor) as (server, address):
+    with prepared_server(settings, executor) as (server, address):
         ready(address)
         server.run()
         if server.failed is not None:

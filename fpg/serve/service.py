@@ -18,13 +18,13 @@ from starlette.concurrency import run_in_threadpool
 
 from fpg.serve.dispatcher import Dispatcher
 from fpg.serve.fetch import Fetcher
-from fpg.serve.hub import Hub
-from fpg.serve.job import CANCELLED, ENDED, FETCHING, RUNNING, WAITING, Wishes
-from fpg.serve.metrics import Metrics
-from fpg.serve.refusal import Refused
+from fpg.serve.hub import ProgressHub
+from fpg.serve.job import CANCELLED, ENDED, FETCHING, RUNNING, WAITING, JobRequest
+from fpg.serve.metrics import ServerMetrics
+from fpg.serve.refusal import RequestRefused
 from fpg.serve.settings import Settings
-from fpg.serve.spool import Spool, shown_name
-from fpg.serve.store import Job, Store
+from fpg.serve.spool import JobSpool, shown_name
+from fpg.serve.store import JobRow, Store
 from fpg.serve.uploads import Upload
 
 log = logging.getLogger("fpg.serve")
@@ -40,9 +40,9 @@ class Service:
 
     settings: Settings
     store: Store
-    spool: Spool
-    hub: Hub
-    metrics: Metrics
+    spool: JobSpool
+    hub: ProgressHub
+    metrics: ServerMetrics
     dispatcher: Dispatcher
     fetcher: Fetcher
     stopping: bool = False
@@ -63,7 +63,7 @@ class Service:
         for job in self.store.in_state(FETCHING):
             self._fetch(job)
 
-    async def take(self, receive: Receive, key: str | None, *, passing: bool = False) -> Job:
+    async def take(self, receive: Receive, key: str | None, *, passing: bool = False) -> JobRow:
         """Receive a file and promise a job.
 
         Args:
@@ -81,23 +81,23 @@ class Service:
             id = await run_in_threadpool(self.spool.make)
             try:
                 upload: Upload = await receive(self.spool.path(id), functools.partial(self.spool.reserve, id))
-                wishes = Wishes.of(upload.fields)
+                request = JobRequest.of(upload.fields)
                 if upload.file is None:
-                    raise Refused("invalid", "expected a file, in the field named file")
+                    raise RequestRefused("invalid", "expected a file, in the field named file")
                 self.metrics.uploaded.inc(upload.size)
-                job = Job(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, wishes, time.time())
+                job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, request, time.time())
                 return await self._promise(job, hashed)
             finally:
                 await run_in_threadpool(self._settle, id)
 
-    async def take_url(self, url: str, wishes: Wishes, key: str | None) -> Job:
+    async def take_url(self, url: str, request: JobRequest, key: str | None) -> JobRow:
         """Promise a job whose file is fetched.
 
         Raises:
             Refused: URLs are not fetched here, this one cannot be, or the queue is full.
         """
         if not self.settings.urls:
-            raise Refused("forbidden", "URLs are not fetched here; upload the file")
+            raise RequestRefused("forbidden", "URLs are not fetched here; upload the file")
         self.fetcher.check(url)
         hashed = _hashed(key)
         if known := await self._known(hashed):
@@ -106,14 +106,14 @@ class Service:
         id = await run_in_threadpool(self.spool.make)
         try:
             name = shown_name(url.partition("?")[0])
-            job = await self._promise(Job(0, id, FETCHING, False, name, url, None, 0, wishes, time.time()), hashed)
+            job = await self._promise(JobRow(0, id, FETCHING, False, name, url, None, 0, request, time.time()), hashed)
         finally:
             await run_in_threadpool(self._settle, id)
         if job.id == id:
             self._fetch(job)
         return job
 
-    def get(self, id: str) -> Job:
+    def get(self, id: str) -> JobRow:
         """A job.
 
         Raises:
@@ -121,10 +121,10 @@ class Service:
         """
         job = self.store.get(id)
         if job is None:
-            raise Refused("not_found", "no such job, or it has expired")
+            raise RequestRefused("not_found", "no such job, or it has expired")
         return job
 
-    def describe(self, job: Job, *, result: bool = True) -> dict[str, Any]:
+    def describe(self, job: JobRow, *, result: bool = True) -> dict[str, Any]:
         """A job as the API tells it."""
         waits = job.state in (WAITING, FETCHING)
         progress = self.hub.progress(job.id) if job.state == RUNNING else None
@@ -138,13 +138,13 @@ class Service:
             "ended": job.ended,
             "ahead": self.store.ahead(job) if waits else None,
             "progress": progress,
-            "outputs": list(job.wishes.outputs),
+            "outputs": list(job.request.outputs),
             "error": job.error,
             "error_code": job.error_code,
             "result": self.store.answer(job.id) if result and job.state in ENDED else None,
         }
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: JobRow) -> None:
         """End a job that has not ended, and forget one that has."""
         if job.state in ENDED:
             self.store.forget([job.id])
@@ -191,7 +191,7 @@ class Service:
             if job.state != RUNNING:  # else the dispatcher drops its folder when its worker has let go of it
                 self.spool.drop(id)
 
-    async def ended(self, id: str, seconds: float, gone: Callable[[], Awaitable[bool]]) -> Job:
+    async def ended(self, id: str, seconds: float, gone: Callable[[], Awaitable[bool]]) -> JobRow:
         """Wait for a job's end.
 
         Args:
@@ -210,10 +210,10 @@ class Service:
                 if job.state in ENDED:
                     return job
                 if self.stopping:
-                    raise Refused("stopping", "the server ends; ask again", retry_s=5)
+                    raise RequestRefused("stopping", "the server ends; ask again", retry_s=5)
                 left = until - time.monotonic()
                 if left <= 0 or await gone():
-                    raise Refused("late", f"the answer took more than {seconds:g} s; submit a job instead")
+                    raise RequestRefused("late", f"the answer took more than {seconds:g} s; submit a job instead")
                 try:
                     await asyncio.wait_for(news.wait(), min(left, 1.0))
                 except asyncio.TimeoutError:
@@ -231,21 +231,21 @@ class Service:
         places = max(1, self.settings.workers * self.settings.slots)
         return max(1, min(600, round(self.dispatcher.seconds_per_job / places)))
 
-    async def _known(self, key: str | None) -> Job | None:
+    async def _known(self, key: str | None) -> JobRow | None:
         if self.stopping:
-            raise Refused("stopping", "the server is about to end", retry_s=10)
+            raise RequestRefused("stopping", "the server is about to end", retry_s=10)
         return await run_in_threadpool(self.store.by_key, key) if key else None
 
     def _not_full(self) -> None:
         counts = self.store.counts()
         waiting = counts.get(WAITING, 0) + counts.get(FETCHING, 0) + self._uploads
         if waiting >= self.settings.queue:
-            raise Refused("queue_full", f"{waiting} jobs wait, as many as may", retry_s=self.retry_s())
+            raise RequestRefused("queue_full", f"{waiting} jobs wait, as many as may", retry_s=self.retry_s())
 
     @contextmanager
     def _uploading(self) -> Iterator[None]:
         if self._uploads >= self.settings.uploads:
-            raise Refused("queue_full", "too many files are being received", retry_s=self.retry_s())
+            raise RequestRefused("queue_full", "too many files are being received", retry_s=self.retry_s())
         self._not_full()
         self._uploads += 1
         try:
@@ -253,10 +253,10 @@ class Service:
         finally:
             self._uploads -= 1
 
-    async def _promise(self, job: Job, key: str | None) -> Job:
+    async def _promise(self, job: JobRow, key: str | None) -> JobRow:
         promised = await run_in_threadpool(self.store.add, job, key, self.settings.queue)
         if promised is None:
-            raise Refused("queue_full", f"{self.settings.queue} jobs wait, as many as may", retry_s=self.retry_s())
+            raise RequestRefused("queue_full", f"{self.settings.queue} jobs wait, as many as may", retry_s=self.retry_s())
         self.dispatcher.wake()
         return promised
 
@@ -266,12 +266,12 @@ class Service:
         if self.store.get(id) is None:
             self.spool.drop(id)
 
-    def _fetch(self, job: Job) -> None:
+    def _fetch(self, job: JobRow) -> None:
         task = asyncio.get_running_loop().create_task(self._fetched(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _fetched(self, job: Job) -> None:
+    async def _fetched(self, job: JobRow) -> None:
         folder = self.spool.path(job.id)
         try:
             reserve = functools.partial(self.spool.reserve, job.id)
@@ -279,7 +279,7 @@ class Service:
             if not await run_in_threadpool(self.store.fetched, job.id, file, size):
                 await run_in_threadpool(self.spool.drop_input, job.id, file)  # cancelled meanwhile
             self.dispatcher.wake()
-        except Refused as error:
+        except RequestRefused as error:
             log.info("%s: %s", job.id, error)
             await run_in_threadpool(self.store.end, job.id, "failed", None, error.reason, error.code)
             self.metrics.ended("failed", error.code, time.time() - job.created)
@@ -301,5 +301,5 @@ def _hashed(key: str | None) -> str | None:
     if key is None:
         return None
     if not 16 <= len(key) <= MAX_KEY:
-        raise Refused("invalid", f"Idempotency-Key: expected 16 to {MAX_KEY} random characters, got {len(key)}")
+        raise RequestRefused("invalid", f"Idempotency-Key: expected 16 to {MAX_KEY} random characters, got {len(key)}")
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

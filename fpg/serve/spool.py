@@ -13,13 +13,13 @@ from typing import IO
 
 from fpg.common.errors import SetupError
 from fpg.common.kinds import SUFFIXES
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 
 _KNOWN = frozenset(suffix for kind in ("image", "video") for suffix in SUFFIXES[kind])
 _MAX_NAME = 200
 
 
-class Spool:
+class JobSpool:
     """May be shared by threads.
 
     Args:
@@ -88,7 +88,7 @@ class Spool:
         with self._lock:
             others = self._used + sum(taken for other, taken in self._reserved.items() if other != id)
             if others + size > self.quota:
-                raise Refused("spool_full", "the server has no room for this file until older jobs expire", retry_s=600)
+                raise RequestRefused("spool_full", "the server has no room for this file until older jobs expire", retry_s=600)
             self._reserved[id] = size
 
     def settle(self, id: str) -> None:

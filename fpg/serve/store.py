@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.common.errors import SetupError
-from fpg.serve.job import ENDED, FETCHING, RUNNING, WAITING, Wishes
+from fpg.serve.job import ENDED, FETCHING, RUNNING, WAITING, JobRequest
 
 VERSION = 1
 _SCHEMA = """
@@ -47,7 +47,7 @@ _COLUMNS = "number, id, state, passing, name, url, file, bytes, wishes, created,
 
 
 @dataclass(frozen=True)
-class Job:
+class JobRow:
     """A row, without its answer."""
 
     number: int
@@ -63,7 +63,7 @@ class Job:
     file: str | None
     """Name of the input in the job's folder."""
     bytes: int
-    wishes: Wishes
+    request: JobRequest
     created: float
     """Seconds since 1970, as the others."""
     started: float | None = None
@@ -104,7 +104,7 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def add(self, job: Job, key: str | None, most: int | None) -> Job | None:
+    def add(self, job: JobRow, key: str | None, most: int | None) -> JobRow | None:
         """Promise a job.
 
         Args:
@@ -121,19 +121,19 @@ class Store:
             (waiting,) = db.execute("SELECT count(*) FROM jobs WHERE state IN (?, ?)", (WAITING, FETCHING)).fetchone()
             if most is not None and waiting >= most:
                 return None
-            wishes = json.dumps(job.wishes.to_json())
-            row = (job.id, key, job.state, job.passing, job.name, job.url, job.file, job.bytes, wishes, job.created)
+            request = json.dumps(job.request.to_json())
+            row = (job.id, key, job.state, job.passing, job.name, job.url, job.file, job.bytes, request, job.created)
             columns = "id, key, state, passing, name, url, file, bytes, wishes, created"
             db.execute(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)
             self._note(db, job.id, job.state)
             return self._one(db, "id = ?", job.id)
 
-    def by_key(self, key: str) -> Job | None:
+    def by_key(self, key: str) -> JobRow | None:
         """The job that was promised for an idempotency key."""
         with self._lock:
             return self._one(self._db, "key = ?", key)
 
-    def get(self, id: str) -> Job | None:
+    def get(self, id: str) -> JobRow | None:
         """A job."""
         with self._lock:
             return self._one(self._db, "id = ?", id)
@@ -144,7 +144,7 @@ class Store:
             row = self._db.execute("SELECT answer FROM jobs WHERE id = ?", (id,)).fetchone()
         return json.loads(row[0]) if row and row[0] else None
 
-    def ahead(self, job: Job) -> int:
+    def ahead(self, job: JobRow) -> int:
         """Jobs that wait and came before it."""
         with self._lock:
             query = "SELECT count(*) FROM jobs WHERE state IN (?, ?) AND number < ?"
@@ -156,12 +156,12 @@ class Store:
         with self._lock:
             return dict(self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
 
-    def first_waiting(self) -> Job | None:
+    def first_waiting(self) -> JobRow | None:
         """The next job to run."""
         with self._lock:
             return self._one(self._db, "state = ? ORDER BY number LIMIT 1", WAITING)
 
-    def in_state(self, *states: str) -> list[Job]:
+    def in_state(self, *states: str) -> list[JobRow]:
         """All jobs in these states, in order of arrival."""
         with self._lock:
             marks = ", ".join("?" * len(states))
@@ -241,7 +241,7 @@ class Store:
         db.execute("INSERT INTO log (id, at, state) VALUES (?, ?, ?)", (id, time.time(), state))
 
     @staticmethod
-    def _one(db: sqlite3.Connection, where: str, *values: Any) -> Job | None:
+    def _one(db: sqlite3.Connection, where: str, *values: Any) -> JobRow | None:
         row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where}", values).fetchone()
         return _job(row) if row else None
 
@@ -269,6 +269,6 @@ class _Transaction:
             self._lock.release()
 
 
-def _job(row: tuple[Any, ...]) -> Job:
-    number, id, state, passing, name, url, file, size, wishes, *rest = row
-    return Job(number, id, state, bool(passing), name, url, file, size, Wishes.from_json(json.loads(wishes)), *rest)
+def _job(row: tuple[Any, ...]) -> JobRow:
+    number, id, state, passing, name, url, file, size, request, *rest = row
+    return JobRow(number, id, state, bool(passing), name, url, file, size, JobRequest.from_json(json.loads(request)), *rest)

@@ -12,7 +12,7 @@ from typing import IO, Any
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 from fpg.serve.spool import input_file, shown_name
 
 MAX_FIELD = 2048
@@ -54,7 +54,7 @@ class _Receiver:
     def on_part_begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise Refused("invalid", f"the form has more than {MAX_PARTS} parts")
+            raise RequestRefused("invalid", f"the form has more than {MAX_PARTS} parts")
         self._headers, self._data = {}, bytearray()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -69,7 +69,7 @@ class _Receiver:
         self._headers[self._header.decode("latin-1").lower()] = bytes(self._value)
         self._header, self._value = bytearray(), bytearray()
         if len(self._headers) > MAX_PARTS:
-            raise Refused("invalid", "a part of the form has too many headers")
+            raise RequestRefused("invalid", "a part of the form has too many headers")
 
     def on_headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
@@ -77,7 +77,7 @@ class _Receiver:
         if b"filename" not in options:
             return
         if self._field != "file" or self.upload.file is not None:
-            raise Refused("invalid", "expected one file, in the field named file")
+            raise RequestRefused("invalid", "expected one file, in the field named file")
         name = options[b"filename"].decode("utf-8", "replace")
         self.upload.name, self.upload.file = shown_name(name), input_file(name)
         self._out = open(self.folder / self.upload.file, "xb")  # noqa: SIM115 - closed at the end of its part
@@ -111,7 +111,7 @@ class _Receiver:
 
     def _bounded(self, data: bytearray) -> None:
         if len(data) > MAX_FIELD:
-            raise Refused("too_large", f"a field of the form, or its header, has more than {MAX_FIELD} bytes")
+            raise RequestRefused("too_large", f"a field of the form, or its header, has more than {MAX_FIELD} bytes")
 
     @property
     def callbacks(self) -> Any:
@@ -119,9 +119,9 @@ class _Receiver:
         return {f"on_{name}": getattr(self, f"on_{name}") for name in names}
 
 
-def too_large(limit: int) -> Refused:
+def too_large(limit: int) -> RequestRefused:
     """A file above the limit."""
-    return Refused("too_large", f"the file has more than {limit / 2**20:g} MiB, the most that is taken here")
+    return RequestRefused("too_large", f"the file has more than {limit / 2**20:g} MiB, the most that is taken here")
 
 
 async def receive(
@@ -142,18 +142,18 @@ async def receive(
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refused("invalid", "expected a form (multipart/form-data) with a field named file")
+        raise RequestRefused("invalid", "expected a form (multipart/form-data) with a field named file")
     receiver = _Receiver(folder, limit, reserve)
     try:
         parser = MultipartParser(options[b"boundary"], receiver.callbacks)
         async for chunk in patient(body, patience_s):
             parser.write(chunk)
     except MultipartParseError as error:
-        raise Refused("invalid", f"the form cannot be read: {error}") from error
+        raise RequestRefused("invalid", f"the form cannot be read: {error}") from error
     finally:
         receiver.close()
     if not receiver.ended:
-        raise Refused("invalid", "the form ends before it is complete")
+        raise RequestRefused("invalid", "the form ends before it is complete")
     return receiver.upload
 
 
@@ -170,4 +170,4 @@ async def patient(body: AsyncIterator[bytes], patience_s: float) -> AsyncIterato
         except StopAsyncIteration:
             return
         except asyncio.TimeoutError as error:
-            raise Refused("slow", f"nothing came for {patience_s:g} s") from error
+            raise RequestRefused("slow", f"nothing came for {patience_s:g} s") from error

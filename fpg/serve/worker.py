@@ -16,15 +16,16 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
 from fpg.common.errors import FpgError
+from fpg.common.memory import return_freed_memory
 from fpg.data.pool import follow_parent, portable
 from fpg.serve.confine import Limits, allow_cpu, confine
-from fpg.serve.job import Task
+from fpg.serve.job import JudgeTask
 
 Tell = Callable[[dict[str, Any]], None]
 """Takes progress: `stage`, `frames` so far, `total`, `score` so far (None before the first face)."""
 
 
-class Outcome(NamedTuple):
+class JobOutcome(NamedTuple):
     """What became of a job."""
 
     answer: dict[str, Any]
@@ -42,7 +43,7 @@ class Judge(Protocol):
     def description(self) -> dict[str, Any]:
         """`record`, `model`, `protocol`, `threshold`: what is said of a job whose worker died, and by /v1/models."""
 
-    def __call__(self, task: Task, tell: Tell, cancelled: threading.Event) -> Outcome:
+    def __call__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event) -> JobOutcome:
         """Judge; called by several threads."""
 
 
@@ -51,7 +52,7 @@ Setup = Callable[[], Judge]
 
 
 @dataclass
-class _Worker:
+class _JobWorker:
     link: Connection
     judge: Judge
     limits: Limits
@@ -62,14 +63,15 @@ class _Worker:
         with self.lock:
             self.link.send(message)
 
-    def work(self, task: Task) -> None:
-        outcome: Outcome | FpgError
+    def work(self, task: JudgeTask) -> None:
+        outcome: JobOutcome | FpgError
         try:
             outcome = self.judge(task, lambda values: self.say("progress", task.id, values), self.cancels[task.id])
         except Exception as error:
             outcome = portable(error)
         self.cancels.pop(task.id, None)
         self.say("done", task.id, outcome)
+        return_freed_memory()
 
 
 def work(link: Connection, setup: bytes, limits: Limits, slots: int) -> None:
@@ -90,7 +92,7 @@ def work(link: Connection, setup: bytes, limits: Limits, slots: int) -> None:
     except Exception as error:
         link.send(("fatal", portable(error)))
         return
-    worker = _Worker(link, judge, limits)
+    worker = _JobWorker(link, judge, limits)
     worker.say("ready", judge.description, missing)
     with ThreadPoolExecutor(slots) as pool:
         try:

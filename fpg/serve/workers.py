@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from fpg.common.errors import FpgError
 from fpg.data.pool import death
 from fpg.serve.confine import Limits
-from fpg.serve.job import Task
+from fpg.serve.job import JudgeTask
 from fpg.serve.worker import Setup, work
 
 CANCEL_PATIENCE_S = 15.0
@@ -44,7 +44,7 @@ class Executor(Protocol):
     def room(self, alone: bool = False) -> bool:
         """Whether a job can be started now; `alone`: in a process that has no other."""
 
-    def start(self, task: Task, alone: bool = False) -> None:
+    def start(self, task: JudgeTask, alone: bool = False) -> None:
         """Begin a job; only after `room`."""
 
     def cancel(self, id: str) -> None:
@@ -93,7 +93,7 @@ class Workers:
         """See `Executor`."""
         return self._free(alone) is not None
 
-    def start(self, task: Task, alone: bool = False) -> None:
+    def start(self, task: JudgeTask, alone: bool = False) -> None:
         """See `Executor`."""
         worker = self._free(alone)
         assert worker is not None

@@ -18,17 +18,17 @@ from fpg.common.errors import FpgError
 from fpg.guidance.quality import QualityTarget
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import ALONE, World
-from fpg.train.inputs import Inputs
+from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.pairs import Batch
 from fpg.train.quality import quality_target
-from fpg.train.setup import build_learner, choose_device
+from fpg.train.setup import build_learner, choose_training_device
 from fpg.train.step import train_step
-from fpg.train.validate import Remembered, validate
+from fpg.train.validate import CachedBatches, validate
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What one process of the run would need. Seconds of a step are measured with real pairs."""
 
     steps: int
@@ -60,7 +60,7 @@ class Estimate:
     weights: int
     """Bytes of one file of weights."""
     disk: int
-    """Bytes of all that the run keeps, and of the checkpoint being written beside the last one."""
+    """Bytes of all that the run keeps, and of the checkpoint being written next to the last one."""
     disk_free: int
     trained: int
     """Parameters that are trained ..."""
@@ -102,7 +102,7 @@ class Estimate:
         ]
 
 
-def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
+def dry_run(config: TrainConfig, processes: int = 1) -> RunEstimate:
     """Set a run up, take steps with its first batch on both sides of the coin, and say what all of it would need.
 
     Args:
@@ -113,21 +113,21 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
         UsageError, InputError: as of a run.
         FpgError: no face of the first batch can be read.
     """
-    device = choose_device(config.device)
+    device = choose_training_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    inputs = Inputs(dataclasses.replace(config, pictures=0), World(0, processes), device)
+    inputs = TrainingData(dataclasses.replace(config, pictures=0), World(0, processes), device)
     learner = build_learner(config, device, ALONE)
     quality = quality_target(config.quality, device) if config.loss.quality else None
     batch, read_s, make_s = _one_batch(inputs, device)
 
     guided = config.guidance.magnitude and config.guidance.eps > 0
     sides = [_seconds(learner, quality, batch, _with_coin(config, side), device) for side in (True, False)]
-    checkpoint, weights = _bytes(learner.state_dict()), _bytes(learner.judged.state_dict())
+    checkpoint, weights = _bytes(learner.state_dict()), _bytes(learner.eval_model.state_dict())
     folder = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.exists())
-    return Estimate(
+    return RunEstimate(
         steps=inputs.schedule((0, 0)).steps,
         epochs=config.epochs,
         processes=processes,
@@ -150,9 +150,9 @@ def dry_run(config: TrainConfig, processes: int = 1) -> Estimate:
     )
 
 
-def _one_batch(inputs: Inputs, device: torch.device) -> tuple[Batch, float, float]:
+def _one_batch(inputs: TrainingData, device: torch.device) -> tuple[Batch, float, float]:
     """This process's part of the first batch; the seconds of reading it in one process, and of making its pairs afterwards."""
-    keys = inputs.world.share(inputs.schedule((0, 0)).batch(0, 0))
+    keys = inputs.world.shard(inputs.schedule((0, 0)).batch(0, 0))
     dataset = inputs.dataset(inputs.faces, "pair")
     started = time.perf_counter()
     read = inputs.maker.collate([dataset[key] for key in keys])
@@ -188,12 +188,12 @@ def _since(started: float, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _validation(learner: Learner, inputs: Inputs, batch: Batch, config: TrainConfig, device: torch.device, processes: int) -> float:
+def _validation(learner: Learner, inputs: TrainingData, batch: Batch, config: TrainConfig, device: torch.device, processes: int) -> float:
     """Seconds of a validation, from one over the training batch."""
     if not inputs.val_faces.entries:
         return 0.0
     started = time.perf_counter()
-    validate(learner.judged, Remembered([batch], inputs.maker.finish, 0), device, config)
+    validate(learner.eval_model, CachedBatches([batch], inputs.maker.finish, 0), device, config)
     per_pair = (time.perf_counter() - started) / len(batch)
     return per_pair * math.ceil(len(inputs.val_faces) / processes)
 

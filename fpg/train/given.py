@@ -8,12 +8,12 @@ import torch
 from torch.utils.data import Dataset
 
 from fpg.common.rng import stream
-from fpg.data.dataset import Faces
+from fpg.data.dataset import FaceDataset
 from fpg.pairs import AugmentConfig, Pairs, PreparedBatch, collate_pairs
-from fpg.train.pairs import Item, Key, PairDataset, PairMaker, Unusable
+from fpg.train.pairs import Key, PairDataset, PairMaker, PreparedSample, Unusable
 
 
-class GivenDataset(Dataset[Item | Unusable]):
+class GivenDataset(Dataset[PreparedSample | Unusable]):
     """Items like those of `PairDataset`, with a fake that preparation found: for each real face one, drawn evenly.
 
     Args:
@@ -21,12 +21,12 @@ class GivenDataset(Dataset[Item | Unusable]):
         config, seed, purpose: as of `PairDataset`.
     """
 
-    def __init__(self, faces: Faces, fakes: Faces, config: AugmentConfig, seed: int, purpose: str = "pair") -> None:
+    def __init__(self, faces: FaceDataset, fakes: FaceDataset, config: AugmentConfig, seed: int, purpose: str = "pair") -> None:
         self.number, self.seed, self.purpose = len(fakes), seed, purpose
         self.real = PairDataset(faces, config, seed, purpose)
         self.fake = PairDataset(fakes, config, seed, purpose, stream_name=f"{purpose} given")
 
-    def __getitem__(self, key: Key) -> Item | Unusable:
+    def __getitem__(self, key: Key) -> PreparedSample | Unusable:
         epoch, sample = key
         chosen = int(stream(self.seed, self.purpose, "which fake", epoch, sample).integers(self.number))
         real, fake = self.real[key], self.fake[epoch, sample * self.number + chosen]
@@ -42,11 +42,11 @@ class GivenMaker(PairMaker):
     forgery tells the halves apart. There is no mask: it is one everywhere, and the source is the fake itself.
     """
 
-    def item_bytes(self, faces: Faces) -> int:
+    def item_bytes(self, faces: FaceDataset) -> int:
         """A real face and a fake one."""
         return 2 * super().item_bytes(faces)
 
-    def _collate_fakes(self, items: list[Item]) -> PreparedBatch | None:
+    def _collate_fakes(self, items: list[PreparedSample]) -> PreparedBatch | None:
         fakes = [item.fake for item in items if item.fake is not None]
         return collate_pairs(fakes) if fakes else None
 

@@ -17,7 +17,7 @@ import torch
 import fpg
 from fpg.common.files import atomic_write
 from fpg.common.source import commit
-from fpg.train.trackers import NoTracker, Tracker
+from fpg.train.trackers import ExperimentTracker, NoTracker
 
 _PACKAGES = ("torchvision", "timm", "numpy", "opencv-python", "openvino", "safetensors", "pyarrow", "scikit-learn")
 
@@ -34,7 +34,7 @@ class RunLog:
         tracker: shows numbers and pictures; closed with the log.
     """
 
-    def __init__(self, out: Path, step: int = 0, epoch: int = 0, tracker: Tracker | None = None) -> None:
+    def __init__(self, out: Path, step: int = 0, epoch: int = 0, tracker: ExperimentTracker | None = None) -> None:
         self.path = out / "log.jsonl"
         if self.path.exists():
             _keep_before(self.path, step, epoch)

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from fpg.common.console import console
 from fpg.common.errors import InputError
 from fpg.common.rng import stream
-from fpg.data.dataset import Faces
+from fpg.data.dataset import FaceDataset
 from fpg.pairs import AugmentConfig, Pairs, PreparedBatch, PreparedPair, SelfBlend, SelfBlendDataset, collate_pairs
 
 Key = tuple[int, int]
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Item:
+class PreparedSample:
     """One face, read and prepared by a worker."""
 
     sample: int
@@ -61,9 +61,9 @@ class FaceData:
     samples: list[int]
     """Sample of each pair."""
     pose: torch.Tensor
-    """float32 [N, 3], as of `Item`."""
+    """float32 [N, 3], as of `PreparedSample`."""
     face_size: torch.Tensor
-    """float32 [N], as of `Item`."""
+    """float32 [N], as of `PreparedSample`."""
     failures: list[str]
     """One line `path: reason` for each face that could not be used."""
 
@@ -119,9 +119,9 @@ class PairMaker:
         if not self.at_training:
             self._blend = SelfBlend(config, size)
 
-    def collate(self, items: list[Item | Unusable]) -> Loaded:
+    def collate(self, items: list[PreparedSample | Unusable]) -> Loaded:
         """A batch of what could be used, in a worker."""
-        good = [item for item in items if isinstance(item, Item)]
+        good = [item for item in items if isinstance(item, PreparedSample)]
         read = ReadBatch(
             samples=[item.sample for item in good],
             pose=torch.stack([item.pose for item in good]) if good else torch.empty(0, 3),
@@ -139,20 +139,20 @@ class PairMaker:
         pairs = Pairs.empty(self.size) if batch.prepared is None else self._pairs(batch.prepared, batch.fakes)
         return Batch(batch.samples, batch.pose, batch.face_size, batch.failures, pairs)
 
-    def item_bytes(self, faces: Faces) -> int:
+    def item_bytes(self, faces: FaceDataset) -> int:
         """The most that one face takes on its way from a worker to the training process."""
         if not self.at_training:
             return 10 * self.size * self.size * 4
         return max((3 * height * width for height, width in (entry.row.size for entry in faces.entries)), default=0)
 
-    def _collate_fakes(self, items: list[Item]) -> PreparedBatch | None:
+    def _collate_fakes(self, items: list[PreparedSample]) -> PreparedBatch | None:
         return None
 
     def _pairs(self, prepared: PreparedBatch, fakes: PreparedBatch | None) -> Pairs:
         return self._blend(prepared)
 
 
-class PairDataset(Dataset[Item | Unusable]):
+class PairDataset(Dataset[PreparedSample | Unusable]):
     """Prepared pairs by key (epoch, sample).
 
     Args:
@@ -163,11 +163,11 @@ class PairDataset(Dataset[Item | Unusable]):
         stream_name: of the random stream, if it is not `purpose`.
     """
 
-    def __init__(self, faces: Faces, config: AugmentConfig, seed: int, purpose: str = "pair", stream_name: str | None = None) -> None:
+    def __init__(self, faces: FaceDataset, config: AugmentConfig, seed: int, purpose: str = "pair", stream_name: str | None = None) -> None:
         self.faces = faces
         self.prepared = SelfBlendDataset(faces, config, seed=seed, purpose=stream_name or purpose, training=purpose == "pair")
 
-    def __getitem__(self, key: Key) -> Item | Unusable:
+    def __getitem__(self, key: Key) -> PreparedSample | Unusable:
         sample = key[1]
         entry = self.faces.entries[sample % len(self.faces)]
         try:
@@ -178,11 +178,11 @@ class PairDataset(Dataset[Item | Unusable]):
             return Unusable(str(InputError(entry.path, str(error.__cause__ or error))))
         x0, y0, x1, y1 = (float(v) for v in entry.row.box)
         pose = torch.tensor(entry.row.pose if entry.row.pose is not None else (np.nan,) * 3, dtype=torch.float32)
-        return Item(sample, prepared, pose, torch.tensor(((x1 - x0) * (y1 - y0)) ** 0.5, dtype=torch.float32))
+        return PreparedSample(sample, prepared, pose, torch.tensor(((x1 - x0) * (y1 - y0)) ** 0.5, dtype=torch.float32))
 
 
 @dataclass(frozen=True)
-class Schedule:
+class BatchSchedule:
     """The batches of a run, from any position: for each epoch a permutation of its samples, cut into batches of `pairs`.
 
     An incomplete batch at the end of an epoch is dropped, unless it is the epoch's only one.
@@ -221,7 +221,7 @@ class Schedule:
 
 
 def loader(
-    dataset: Dataset[Item | Unusable], maker: PairMaker, batches: Iterable[list[Key]], workers: int, *, pin: bool = False
+    dataset: Dataset[PreparedSample | Unusable], maker: PairMaker, batches: Iterable[list[Key]], workers: int, *, pin: bool = False
 ) -> DataLoader[Any]:
     """A DataLoader that gives `Loaded` for batches of keys; iterate over it with `open_batches`, and give what comes to `maker.finish`."""
     return DataLoader(

@@ -15,11 +15,11 @@ from fpg.common.files import atomic_write, write_json
 from fpg.guidance.quality import QualityTarget
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
-from fpg.train.inputs import Inputs
+from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.log import NoLog, RunLog, environment
 from fpg.train.meter import Meter
-from fpg.train.methods import describe
+from fpg.train.methods import describe_method
 from fpg.train.pictures import save_picture
 from fpg.train.state import Position
 from fpg.train.step import StepResult
@@ -27,10 +27,10 @@ from fpg.train.trackers import open_tracker
 from fpg.train.validate import Validation
 
 FEW_REFINED = 0.01
-"""Share of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
+"""Fraction of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
 
 
-class Report:
+class RunReport:
     """Everything a run tells; a context manager.
 
     Args:
@@ -53,7 +53,7 @@ class Report:
         tracker = open_tracker(config.tracker, self.out, position.step, config.as_dict())
         self.log = RunLog(self.out, position.step, position.epoch, tracker)
 
-    def __enter__(self) -> Report:
+    def __enter__(self) -> RunReport:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -63,7 +63,7 @@ class Report:
         """One line for people."""
         console.print(text, style=style, markup=False)
 
-    def start(self, learner: Learner, inputs: Inputs, steps: int) -> None:
+    def start(self, learner: Learner, inputs: TrainingData, steps: int) -> None:
         """What is about to happen."""
         config, position = self.config, self.position
         self.log.line("start", position.step, **self.provenance)
@@ -89,11 +89,11 @@ class Report:
         if result is None:
             self.log.line("step", position.step, epoch=position.epoch, updated=False, pairs=0)
             return
-        share = result.refined / result.pairs
+        fraction = result.refined / result.pairs
         values = {
             "lr": lr,
             **result.losses,
-            "refined": share,
+            "refined": fraction,
             "images_per_s": meter.rate,
             "data_wait": meter.wait,
             "pairs_share": meter.making,
@@ -141,13 +141,15 @@ class Report:
         return max(0, self.position.step - 1)
 
 
-def describe_run(config: TrainConfig, device: torch.device, quality: QualityTarget | None, inputs: Inputs, world: World) -> dict[str, Any]:
+def describe_run(
+    config: TrainConfig, device: torch.device, quality: QualityTarget | None, inputs: TrainingData, world: World
+) -> dict[str, Any]:
     """Provenance: what ran, on what, with which data."""
     return {
         **environment(device),
         "processes": world.size,
         "seed": config.seed,
-        "method": describe(config),
+        "method": describe_method(config),
         "quality": {"name": "none", "description": "no quality loss"}
         if quality is None
         else {"name": quality.name, "description": quality.description},

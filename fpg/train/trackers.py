@@ -16,7 +16,7 @@ from fpg.common.files import atomic_write
 from fpg.common.packages import install_extra
 
 
-class Tracker(Protocol):
+class ExperimentTracker(Protocol):
     """What a run shows its numbers to."""
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
@@ -36,13 +36,13 @@ class NoTracker:
     """Shows nothing."""
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
 
     def picture(self, name: str, step: int, image: np.ndarray) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
 
     def close(self) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
 
 
 class TensorBoard:
@@ -57,16 +57,16 @@ class TensorBoard:
             self.writer.add_text("config", "\n".join(f"    {line}" for line in yaml.safe_dump(config, sort_keys=False).splitlines()), 0)
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
         for name, value in values.items():
             self.writer.add_scalar(f"{prefix}/{name}", value, step)
 
     def picture(self, name: str, step: int, image: np.ndarray) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
         self.writer.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
         self.writer.close()
 
 
@@ -103,19 +103,19 @@ class Wandb:
         self.run.define_metric("*", step_metric="step")
 
     def scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
         self.run.log({"step": step, **{f"{prefix}/{name}": value for name, value in values.items()}})
 
     def picture(self, name: str, step: int, image: np.ndarray) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
         self.run.log({"step": step, name: self._wandb.Image(image)})
 
     def close(self) -> None:
-        """See `Tracker`."""
+        """See `ExperimentTracker`."""
         self.run.finish()
 
 
-def open_tracker(name: str, out: Path, step: int, config: dict[str, Any]) -> Tracker:
+def open_tracker(name: str, out: Path, step: int, config: dict[str, Any]) -> ExperimentTracker:
     """The tracker that `TrainConfig.tracker` names.
 
     Args:

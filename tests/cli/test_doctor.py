@@ -44,7 +44,7 @@ def test_torch_and_openvino_run(report: dict[str, Any]) -> None:
 
 
 def test_tables_go_to_stdout(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    state = doctor.Report(
+    state = doctor.DoctorReport(
         build={"compiler": "GNU 12", "build_type": "Release", "cuda": True, "cuda_version": "13.0", "cuda_architectures": ["80", "120"]},
         backend="native",
         cpu={"name": "a processor", "cores": 2, "instructions": ["avx2"]},
@@ -55,7 +55,7 @@ def test_tables_go_to_stdout(capsys: pytest.CaptureFixture[str], monkeypatch: py
             doctor.Problem("cv2", "apt-get install libgl1", True),
         ],
     )
-    monkeypatch.setattr(doctor, "examine", lambda: state)
+    monkeypatch.setattr(doctor, "examine_installation", lambda: state)
     assert doctor.main([]) == 1
     text = capsys.readouterr().out
     for part in ("GNU 12", "sm_80, sm_120", "a card", "pip install 'ray[data]>=2.30'", "BROKEN: cv2\n    apt-get install libgl1"):

@@ -109,9 +109,13 @@ void fuzz_blend(unsigned seed) {
   Images<float> masks{1};
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) masks.add(source.sizes[2 * i], source.sizes[2 * i + 1]);
   std::vector<uint8_t> out(source.data.size());
+  bool nearest = false;
+  const auto blend_all = [&] {
+    fpg::blend({source.view<const uint8_t>(), background.view<const uint8_t>(), masks.view<const float>(), out.data(), nearest});
+  };
   const auto blend_with = [&](float value) {
     std::fill(masks.data.begin(), masks.data.end(), value);
-    fpg::blend({source.view<const uint8_t>(), background.view<const uint8_t>(), masks.view<const float>(), out.data()});
+    blend_all();
   };
   blend_with(0.0f);
   CHECK(out == background.data, context + ": 0");
@@ -119,6 +123,18 @@ void fuzz_blend(unsigned seed) {
   CHECK(out == background.data, context + ": NaN");
   blend_with(1.0f);
   CHECK(out == source.data, context + ": 1");
+  for (auto& value : masks.data) value = static_cast<float>(random.integer(0, 64)) / 64;  // products are exact
+  for (const bool rounds : {false, true}) {
+    nearest = rounds;
+    blend_all();
+    bool right = true;
+    for (size_t i = 0; i < out.size(); ++i) {
+      const int part = static_cast<int>(64 * masks.data[i / 3]);
+      const int exact = part * source.data[i] + (64 - part) * background.data[i];
+      right = right && out[i] == (exact + (rounds ? 32 : 0)) / 64;
+    }
+    CHECK(right, context + (rounds ? ": nearest" : ": truncated"));
+  }
 
   for (auto& value : masks.data) value = random.chance(0.05) ? kNan : static_cast<float>(random.uniform(-0.5, 1.5));
   std::vector<Crop> crops;

@@ -89,7 +89,7 @@ def test_the_same_bytes_again(built: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("blend", ["feather", "poisson"])
 def test_swapping_a_face_with_itself_changes_little(blend: sample.Blend) -> None:
-    image = sample.read_image(sample.locate(SUBSET[0]))
+    image = sample.read_image(sample.packaged_file(SUBSET[0]))
     (face,) = default_analyzer()(image)
     assert face.landmarks is not None
     same = swap_face(image, face, Donor(image, face.landmarks), blend)

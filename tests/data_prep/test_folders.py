@@ -1,4 +1,4 @@
-"""Nothing in a folder goes without a word: what is skipped is named, links are followed, stills and frames are told apart, and data that
+"""Nothing in a folder is skipped silently: what is skipped is named, links are followed, stills and frames are told apart, and data that
 contradict themselves say so."""
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from PIL import Image
 from fpg.cli import prepare as prepare_cli
 from fpg.common.errors import InputError, UsageError
 from fpg.common.kinds import SUFFIXES, foreign_kind, kind_by_name
-from fpg.data.checks import Trait, compare_faces, compare_files, compare_manifest, compare_traits
+from fpg.data.checks import FileTraits, compare_faces, compare_files, compare_manifest, compare_traits
 from fpg.data.images import check_file
-from fpg.data.layouts.base import Findings, Source
+from fpg.data.layouts.base import Diagnostics, VideoSource
 from fpg.data.layouts.pictures import one_series
 from fpg.data.manifest import FaceRow, Manifest, VideoRecord
 from fpg.data.sources import survey
@@ -182,17 +182,17 @@ def test_one_file_in_two_splits_is_said(tmp_path: Path) -> None:
     assert any("is in two splits" in line for line in survey(tmp_path / "d.csv").warnings())
 
 
-def sources(tmp_path: Path, contents: list[tuple[int, str, bytes]], suffix: str = ".mp4") -> list[Source]:
+def sources(tmp_path: Path, contents: list[tuple[int, str, bytes]], suffix: str = ".mp4") -> list[VideoSource]:
     found = []
     for number, (label, split, content) in enumerate(contents):
         path = tmp_path / f"{number}{suffix}"
         path.write_bytes(content)
-        found.append(Source("d", "m" if label else "", str(number), label, split, path, "video"))
+        found.append(VideoSource("d", "m" if label else "", str(number), label, split, path, "video"))
     return found
 
 
 def test_the_same_bytes_in_two_classes_or_splits(tmp_path: Path) -> None:
-    findings = Findings()
+    findings = Diagnostics()
     compare_files(sources(tmp_path, [(0, "train", b"same"), (1, "train", b"same"), (0, "test", b"same"), (0, "test", b"else")]), findings)
     assert ["labels" in f.text for f in findings.items] == [True, False]
     assert ["splits" in f.text for f in findings.items] == [False, True]
@@ -202,9 +202,9 @@ def test_classes_that_differ_by_one_property(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
 
     def traits(real: tuple[str, int, float], fake: tuple[str, int, float]) -> list[str]:
-        findings = Findings()
+        findings = Diagnostics()
         made = [
-            Trait(label, suffix, side + int(rng.integers(0, 3)), side, density * float(rng.uniform(0.9, 1.1)))
+            FileTraits(label, suffix, side + int(rng.integers(0, 3)), side, density * float(rng.uniform(0.9, 1.1)))
             for label, (suffix, side, density) in ((0, real), (1, fake))
             for _ in range(10)
         ]
@@ -218,10 +218,10 @@ def test_classes_that_differ_by_one_property(tmp_path: Path) -> None:
 
 
 def test_a_class_without_faces_is_said() -> None:
-    findings = Findings()
+    findings = Diagnostics()
     compare_faces([(0, True)] * 9 + [(0, False)] * 3 + [(1, True)] * 10, findings)
     assert [f.text.split(":")[0] for f in findings.items] == ["3 of 12 real inputs (25%) have no face, 0 of 10 fake ones"]
-    findings = Findings()
+    findings = Diagnostics()
     compare_faces([(0, True)] * 40 + [(0, False)] * 2 + [(1, True)] * 10, findings)
     assert findings.items == []
 
@@ -233,7 +233,7 @@ def test_one_crop_in_two_classes_is_said(tmp_path: Path) -> None:
         return FaceRow("d", method, "v", 0, 0.0, 0, label, "test", f"{method}.png", (0, 0), (9, 9), (9, 9), points[0], points, 1.0, crc32=5)
 
     videos = [VideoRecord("d", m, "v", label, "test", "/v.mp4", "prepared") for label, m in ((0, ""), (1, "x"))]
-    findings = Findings()
+    findings = Diagnostics()
     compare_manifest(Manifest(tmp_path, [row(0, ""), row(1, "x")], videos), findings)
     assert ["real in test and fake in test" in f.text for f in findings.items] == [True]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fpg.common.errors import InputError, UsageError
-from fpg.data.sources import Source, find_sources, frame_files, split_of
+from fpg.data.sources import VideoSource, find_sources, frame_files, split_of
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -17,7 +17,7 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def brief(sources: list[Source]) -> set[tuple[str, str, int | None, str | None, str]]:
+def brief(sources: list[VideoSource]) -> set[tuple[str, str, int | None, str | None, str]]:
     return {(s.method, s.video, s.label, s.split, s.kind) for s in sources}
 
 
@@ -188,14 +188,14 @@ def test_csv_that_is_not_text(tmp_path: Path) -> None:
 
 
 def test_splits_by_hash(tmp_path: Path) -> None:
-    sources = [Source("d", "", f"video{i}", 0, None, tmp_path, "video") for i in range(3000)]
-    shares = {name: sum(split_of(s) == name for s in sources) / 3000 for name in ("train", "val", "test")}
-    assert shares["train"] == pytest.approx(0.8, abs=0.03)
-    assert shares["val"] == pytest.approx(0.1, abs=0.02)
-    assert shares["test"] == pytest.approx(0.1, abs=0.02)
-    fakes = [Source("d", "swap", s.video, 1, None, tmp_path, "video") for s in sources[:50]]
+    sources = [VideoSource("d", "", f"video{i}", 0, None, tmp_path, "video") for i in range(3000)]
+    fractions = {name: sum(split_of(s) == name for s in sources) / 3000 for name in ("train", "val", "test")}
+    assert fractions["train"] == pytest.approx(0.8, abs=0.03)
+    assert fractions["val"] == pytest.approx(0.1, abs=0.02)
+    assert fractions["test"] == pytest.approx(0.1, abs=0.02)
+    fakes = [VideoSource("d", "swap", s.video, 1, None, tmp_path, "video") for s in sources[:50]]
     assert [split_of(s) for s in fakes] == [split_of(s) for s in sources[:50]]
-    assert split_of(Source("d", "", "x", 0, "test", tmp_path, "video")) == "test"
+    assert split_of(VideoSource("d", "", "x", 0, "test", tmp_path, "video")) == "test"
 
 
 def test_frames_in_natural_order(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models by name in C++ as in Python: what is found, what is refused and in which words, warnings beside scores."""
+"""Models by name in C++ as in Python: what is found, what is refused and in which words, warnings next to scores."""
 
 from __future__ import annotations
 

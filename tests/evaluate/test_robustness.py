@@ -17,8 +17,8 @@ import fpg.evaluate.robustness as robustness
 from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.evaluate.codecs import require_encoder, through_codec, transcode
 from fpg.evaluate.perturbations import BY_NAME, Cell, select
-from fpg.evaluate.protocol import Item, Plan, Result, plan, score
-from fpg.evaluate.robustness import CLEAN, Outcome, Suite, sample, tabulate
+from fpg.evaluate.protocol import EvaluationItem, Plan, Result, plan, score
+from fpg.evaluate.robustness import CLEAN, PerturbedOutcome, Suite, sample, tabulate
 from fpg.evaluate.robustness_report import remarks, robustness_figure, robustness_markdown, robustness_section
 from fpg.runtime.inputs import open_frames
 
@@ -205,14 +205,16 @@ def test_scores_come_from_perturbed_frames_before_detection(tmp_path: Path) -> N
 
 def test_drop_compares_the_same_videos() -> None:
     """A video that loses its face leaves both sides of the drop, and its cell says so."""
-    items = [Item("d", "m" if label else "", str(i), label, f"{i}.mp4", lambda: None) for i, label in enumerate([0, 0, 0, 1, 1, 1])]  # type: ignore[arg-type, return-value]
+    items = [
+        EvaluationItem("d", "m" if label else "", str(i), label, f"{i}.mp4", lambda: None) for i, label in enumerate([0, 0, 0, 1, 1, 1])
+    ]  # type: ignore[arg-type, return-value]
     cell = Cell(BY_NAME["blur"], 2)
     before = [0.1, 0.2, 0.9, 0.8, 0.7, 0.6]  # AUC 6 / 9
     after = [0.1, 0.75, None, 0.8, 0.7, 0.6]  # without the third: clean 1, perturbed 4 / 6
     outcomes = [
         {
-            (CLEAN, 0): Outcome("scored", b),
-            ("blur", 2): Outcome("scored", a) if a is not None else Outcome("no_face", reason="no face found"),
+            (CLEAN, 0): PerturbedOutcome("scored", b),
+            ("blur", 2): PerturbedOutcome("scored", a) if a is not None else PerturbedOutcome("no_face", reason="no face found"),
         }
         for b, a in zip(before, after, strict=True)
     ]
@@ -333,7 +335,7 @@ def test_prepared_folders_use_the_originals(tmp_path: Path) -> None:
 
 def test_sample_is_even_and_repeatable() -> None:
     items = [
-        Item(d, m, str(i), int(bool(m)), "x", lambda: None)  # type: ignore[arg-type, return-value]
+        EvaluationItem(d, m, str(i), int(bool(m)), "x", lambda: None)  # type: ignore[arg-type, return-value]
         for d, m, n in (("a", "", 30), ("a", "x", 50), ("a", "y", 4), ("b", "z", 50))
         for i in range(n)
     ]

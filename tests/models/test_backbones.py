@@ -167,7 +167,7 @@ def test_exports(backbone: str, size: int, kind: str, tmp_path: Path) -> None:
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
     save_detector(tmp_path / "model.safetensors", detector(backbone, size).eval())
-    exported = export_detector(tmp_path / "model.safetensors", kind, tmp_path)  # raises unless it answers as torch does
+    exported = export_detector(tmp_path / "model.safetensors", kind, tmp_path)  # raises unless it matches torch's output
     images = np.random.default_rng(7).random((3, 3, size, size), dtype=np.float32)
     engines = [load_engine(path, device="cpu", threads=1) for path in (tmp_path / "model.safetensors", exported.path)]
     reference, answer = (engine(images) for engine in engines)

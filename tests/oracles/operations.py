@@ -31,10 +31,10 @@ def warp(images: RaggedBatch, affine: Tensor, **windows: object) -> RaggedBatch:
     return _windowed(warps.warp, images, affine, **windows)  # type: ignore[arg-type]
 
 
-def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch) -> RaggedBatch:
+def blend(source: RaggedBatch, background: RaggedBatch, masks: RaggedBatch, *, nearest: bool = False) -> RaggedBatch:
     result = _laid_out_as(background)
     for s, b, m, out in zip(*(items(batch) for batch in (source, background, masks, result)), strict=True):
-        out.copy_(blends.blend(s, b, m))
+        out.copy_(blends.blend(s, b, m, nearest))
     return result
 
 

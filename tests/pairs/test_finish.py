@@ -1,50 +1,35 @@
-"""Options that change finished pairs (donor, retexture, degrade): drawn by key, alike for real and fake, and off by default."""
+"""What changes finished pairs (donor, retexture, degrade): drawn by key, alike for real and fake, and off by default."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from one_pair import one_pair
+from made_faces import face, face_landmarks, photograph
+from one_pair import FIELDS, one_pair
 
 from fpg.common.errors import UsageError
 from fpg.common.rng import stream
 from fpg.pairs import AugmentConfig, SelfBlend, draw_pair
 from fpg.pairs.degrade import DegradeConfig, degrade, draw_degradation
+from fpg.pairs.distract import DistractConfig
 from fpg.pairs.donor import DonorConfig, DonorFace, blend_donor, choose_donor, draw_donor
+from fpg.pairs.draws import FINISHING
 from fpg.pairs.finish import finish_pair
 from fpg.pairs.plan import plan_pair
+from fpg.pairs.poisson import PoissonConfig
 from fpg.pairs.retexture import KINDS, RetextureConfig, draw_retexture, retexture
 
 SIZE = 96
-VECTORS = Path(os.environ.get("FPG_VECTORS", Path(__file__).parents[1] / "vectors" / "data"))
-ALL = AugmentConfig(donor=DonorConfig(probability=1.0), retexture=RetextureConfig(probability=1.0), degrade=DegradeConfig(probability=1.0))
-
-
-def photograph(seed: int, height: int = 220, width: int = 200) -> np.ndarray:
-    """uint8 [H, W, 3]: smooth colours with detail on top."""
-    rng = np.random.default_rng(seed)
-    coarse = torch.nn.functional.interpolate(torch.from_numpy(rng.random((1, 3, 6, 6))), (height, width), mode="bicubic")[0]
-    return np.clip(coarse.numpy().transpose(1, 2, 0) * 220 + rng.normal(0, 12, (height, width, 3)), 0, 255).astype(np.uint8)
-
-
-def face_landmarks(seed: int, corner: tuple[int, int], size: int) -> np.ndarray:
-    """float64 [81, 2]: the published landmarks of one face, a little different for each seed, in a square at `corner`."""
-    known = np.load(VECTORS / "hulls.npz")["lm0"].astype(np.float64)
-    known = (known - known.min(0)) / np.ptp(known, axis=0).max() * size + corner
-    return known + np.random.default_rng(seed).normal(0, 0.4, known.shape)
-
-
-def face(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image, landmarks and box."""
-    landmarks = face_landmarks(seed, (60, 70), 80)
-    x0, y0 = landmarks.min(0)
-    x1, y1 = landmarks.max(0)
-    return photograph(seed), landmarks, np.array([x0, y0, x1, y1])
+ALL = AugmentConfig(
+    donor=DonorConfig(probability=1.0),
+    retexture=RetextureConfig(probability=1.0),
+    poisson=PoissonConfig(probability=1.0),
+    distract=DistractConfig(probability=1.0),
+    degrade=DegradeConfig(probability=1.0),
+)
+NONE = {"donor": None, "retexture": None, "poisson": False, "distractors": None, "degradation": None}
 
 
 def test_off_by_default_and_then_the_draws_of_a_pair_are_those_of_the_method() -> None:
@@ -52,7 +37,19 @@ def test_off_by_default_and_then_the_draws_of_a_pair_are_those_of_the_method() -
     assert not plain.finishing
     assert not AugmentConfig().finishing
     options = draw_pair(stream(3, "pair", 0, 1), ALL)
-    assert dataclasses.replace(options, donor=None, retexture=None, degradation=None) == plain
+    assert dataclasses.replace(options, **NONE) == plain
+    for section in FINISHING:
+        one = AugmentConfig(**{section: getattr(ALL, section)})
+        assert one.finishing, section
+        assert draw_pair(stream(3, "pair", 0, 1), one).finishing, section
+
+
+def test_an_option_that_is_off_shifts_no_draw_of_those_that_were_there_before() -> None:
+    """Runs that were made with some of the options can be made again."""
+    before = ("donor", "retexture", "degrade")
+    some = draw_pair(stream(3, "pair", 0, 1), AugmentConfig(**{section: getattr(ALL, section) for section in before}))
+    options = draw_pair(stream(3, "pair", 0, 1), ALL)
+    assert dataclasses.replace(options, poisson=False, distractors=None) == some
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -143,17 +140,17 @@ def test_batches_and_single_pairs_are_finished_alike(seed: int) -> None:
     params = draw_pair(stream(seed, "pair", 0, 0), dataclasses.replace(ALL, donor=DonorConfig()))
     single = one_pair(image, landmarks, box, params, ALL, SIZE)
     batch = SelfBlend(ALL, SIZE)([image], [landmarks], [box], [params])
-    for name in ("real", "fake", "source"):
+    for name in FIELDS:
         difference = np.abs(getattr(batch, name)[0].numpy() - getattr(single, name))
         assert difference.mean() < 0.01, name
-    plain = dataclasses.replace(params, retexture=None, degradation=None)
+    plain = dataclasses.replace(params, **NONE)
     unfinished = SelfBlend(ALL, SIZE)([image], [landmarks], [box], [plain])
     expected = finish_pair(
         *(x[0].numpy() for x in (unfinished.fake, unfinished.real, unfinished.source, unfinished.mask)),
         plan_pair(image, landmarks, box, params),
         None,
     )
-    for name, array in zip(("fake", "real", "source"), expected, strict=True):
+    for name, array in zip(FIELDS, expected, strict=True):
         assert np.array_equal(getattr(batch, name)[0].numpy(), array), name
 
 

@@ -160,7 +160,8 @@ def test_blending(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shapes = sizes(rng)
     source, background, masks = scattered(rng, shapes, 3), apart(rng, shapes), scattered(rng, shapes, 1, torch.float32)
-    assert_close(*both(lambda ops: ops.blend(source, background, masks)), levels=0)
+    for nearest in (False, True):
+        assert_close(*both(lambda ops, nearest=nearest: ops.blend(source, background, masks, nearest=nearest)), levels=0)
 
 
 @fuzz

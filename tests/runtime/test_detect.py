@@ -15,7 +15,7 @@ from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, fa
 
 import fpg.cli.detect as detect
 from fpg.cli.inputs import expand
-from fpg.cli.results import let_go
+from fpg.cli.results import drop_highlights
 from fpg.common.errors import InputError
 from fpg.data.video import probe
 from fpg.record.run import ModelRecord, RunRecord
@@ -262,7 +262,7 @@ def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) ->
     results = [judged(f"v{i}", i / 100) for i in range(3 * MAX_SECTIONS)]
     for i, result in enumerate(results):
         pictured[0, i] = result
-        let_go(pictured)
+        drop_highlights(pictured)
         assert len(pictured) < 2 * MAX_SECTIONS
     named = ("sampling", "faces", "crop", "aggregation", "intervals", "segments", "shots")
     protocol = {"frames": 32, "compression": "unknown", **dict.fromkeys(named, "")}

@@ -11,7 +11,7 @@ import pytest
 from judging import BrightnessEngine
 
 from fpg.engines.base import EngineOutput
-from fpg.runtime.stages import Collector, FaceBatch, Network, StageTimes, closing, prefetch
+from fpg.runtime.stages import Collector, EngineThread, FaceBatch, StageTimes, closing, prefetch
 
 
 def face(red: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_prefetch_is_bounded_and_closing_it_closes_the_source_and_ends_its_threa
 
 def test_batches_fill_across_frames_and_end_with_the_window() -> None:
     engine = BrightnessEngine()
-    with Network(engine, 4) as network:
+    with EngineThread(engine, 4) as network:
         collector = Collector(network, window=3)
         asked = [a for reds in [(0.1, 0.2), (0.3,), (0.4, 0.5), (), (), (), ()] for a in collector.frame(tuple(map(face, reds)))]
         assert [a.answer(None).score for a in asked] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5], abs=1e-6)
@@ -61,7 +61,7 @@ def test_batches_fill_across_frames_and_end_with_the_window() -> None:
 
 def test_a_batch_that_waits_too_long_is_sent_by_who_waits_for_it() -> None:
     engine = BrightnessEngine()
-    with Network(engine, 4) as network:
+    with EngineThread(engine, 4) as network:
         collector = Collector(network, window=100)
         (first,) = collector.frame((face(0.25),))
         assert first.answer(0.01).score == pytest.approx(0.25, abs=1e-6)
@@ -86,7 +86,7 @@ class Gated(BrightnessEngine):
         return super().__call__(images)
 
 
-def batches(network: Network, engine: Gated, *reds: float) -> list[FaceBatch]:
+def batches(network: EngineThread, engine: Gated, *reds: float) -> list[FaceBatch]:
     """One face each; the first is with the engine before the others follow."""
     made = []
     for red in reds:
@@ -101,7 +101,7 @@ def batches(network: Network, engine: Gated, *reds: float) -> list[FaceBatch]:
 @pytest.mark.parametrize(("joins", "calls"), [(True, [1, 2]), (False, [1, 1, 1])])
 def test_batches_that_wait_at_the_same_time_are_joined_where_asked(joins: bool, calls: list[int]) -> None:
     engine = Gated()
-    with Network(engine, 2, joins=joins) as network:
+    with EngineThread(engine, 2, joins=joins) as network:
         made = batches(network, engine, 0.2, 0.4, 0.6)
         engine.gate.set()
         assert [b.answers.result(10)[0].score for b in made] == pytest.approx([0.2, 0.4, 0.6], abs=1e-6)
@@ -110,7 +110,7 @@ def test_batches_that_wait_at_the_same_time_are_joined_where_asked(joins: bool, 
 
 def test_a_failure_in_a_joined_call_is_only_of_the_batch_that_caused_it() -> None:
     engine = Gated()
-    with Network(engine, 3, joins=True) as network:
+    with EngineThread(engine, 3, joins=True) as network:
         first, bad, good = batches(network, engine, 0.2, 0.0, 0.6)
         engine.gate.set()
         assert first.answers.result(10)[0].score == pytest.approx(0.2, abs=1e-6)

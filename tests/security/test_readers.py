@@ -35,7 +35,7 @@ from fpg.data.images import read_image
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.layouts.base import read_json
 from fpg.data.manifest import FaceRow, VideoRecord, read_manifest, write_manifest
-from fpg.data.sources import Source, survey
+from fpg.data.sources import VideoSource, survey
 from fpg.engines.base import fake_probability
 from fpg.evaluate.foreign import read_scores
 from fpg.faces.precomputed import read_landmarks
@@ -177,7 +177,7 @@ def test_a_crop_that_is_larger_than_its_pixels(tmp_path: Path) -> None:
 def test_long_names_are_shortened_and_stay_apart(tmp_path: Path) -> None:
     folders = []
     for name in ("\u00e9" * 300 + "a", "\u00e9" * 300 + "b", "/".join(["x" * 100] * 50), "m" * 500):
-        folder = crop_folder(Source("d", "f" * 400, name, 1, None, tmp_path, "video"), 1)
+        folder = crop_folder(VideoSource("d", "f" * 400, name, 1, None, tmp_path, "video"), 1)
         assert max(len(part.encode()) for part in folder.split("/")) <= 255
         assert len(folder.encode()) < 1500
         write_crop(tmp_path / folder / "0.png", np.zeros((4, 4, 3), np.uint8))

@@ -11,7 +11,7 @@ import pytest
 
 from fpg.serve.fetch import Fetcher, is_public
 from fpg.serve.guard import is_loopback
-from fpg.serve.refusal import Refused
+from fpg.serve.refusal import RequestRefused
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_a_name_is_resolved_once_and_all_its_addresses_count(tmp_path: Path, mon
 
     monkeypatch.setattr("fpg.serve.fetch.socket.getaddrinfo", resolve)
     monkeypatch.setattr("fpg.serve.fetch.socket.create_connection", connect)
-    with pytest.raises(Refused) as error:
+    with pytest.raises(RequestRefused) as error:
         Fetcher(1000).fetch("http://two.example/a.mp4", tmp_path, lambda size: None)
     assert (error.value.code, reached) == ("forbidden", [])
     answers[0] = ["93.184.216.34"]
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         Fetcher(1000).fetch("http://one.example/a.mp4", tmp_path, lambda size: None)
     assert reached == [("93.184.216.34", 80)]  # the address that was looked at, not the name again
     assert asked == ["two.example", "one.example"]

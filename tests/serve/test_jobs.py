@@ -17,7 +17,7 @@ from serving import Running, form, serving
 from fpg.client import Client, ServerError
 from fpg.common.errors import SetupError
 from fpg.serve.confine import Limits
-from fpg.serve.spool import Spool
+from fpg.serve.spool import JobSpool
 
 
 @pytest.fixture(scope="module")
@@ -208,11 +208,11 @@ def test_results_expire_with_their_files(tmp_path: Path) -> None:
 
 
 def test_one_server_per_spool(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 1000)
+    spool = JobSpool(tmp_path / "spool", 1000)
     with pytest.raises(SetupError, match="another server uses this spool"):
-        Spool(tmp_path / "spool", 1000)
+        JobSpool(tmp_path / "spool", 1000)
     spool.close()
-    Spool(tmp_path / "spool", 1000).close()
+    JobSpool(tmp_path / "spool", 1000).close()
 
 
 def broken() -> None:

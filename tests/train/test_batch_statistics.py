@@ -1,4 +1,4 @@
-"""What batch normalisation sees in training: with `unpaired` and `frozen` no face is judged beside its own forgery."""
+"""What batch normalisation sees in training: with `unpaired` and `frozen` no face is judged together with its own forgery."""
 
 from __future__ import annotations
 
@@ -83,3 +83,22 @@ def test_running_statistics(tiny: Tiny, statistics: str, moves: bool) -> None:
     for norm, (mean, weight) in zip(norms, before, strict=True):
         assert torch.equal(norm.running_mean, mean) != moves  # type: ignore[arg-type]
         assert not torch.equal(norm.weight, weight)
+
+
+def test_an_average_of_weights_under_frozen_statistics(tiny: Tiny) -> None:
+    """The average of `ema` keeps the statistics bit for bit, and lies between first and last weights."""
+    config = tiny(batch_statistics="frozen", batch=8, ema=0.9)
+    learner = build_learner(config, CPU, ALONE)
+    assert learner.ema is not None
+    first = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    for step in range(3):
+        train_step(learner, AnalyticQuality(), noise_batch(4, 7 + step), config, 0, step, Path("unused"))
+    last, average = learner.model.state_dict(), learner.ema.model.state_dict()
+    for name, value in average.items():
+        if name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            assert torch.equal(value, first[name]), name
+            assert torch.equal(last[name], first[name]), name
+    weight = "backbone.net.conv_stem.weight"
+    moved = (last[weight] - first[weight]).abs().max()
+    assert 0 < (last[weight] - average[weight]).abs().max() < 3 * moved
+    assert not torch.equal(average[weight], first[weight])

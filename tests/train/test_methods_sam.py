@@ -19,7 +19,7 @@ from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner
-from fpg.train.methods import resolve
+from fpg.train.methods import resolve_method
 from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
 from fpg.train.step import NonFiniteLoss, train_step
@@ -33,7 +33,7 @@ PLAIN = ModelConfig(
 
 def sam_config(tiny: Callable[..., TrainConfig], **changes: Any) -> TrainConfig:
     config = tiny(batch=2 * PAIRS, model=PLAIN, method="sbi-sam", optim=OptimConfig(lr=1e-3, sam_rho=RHO))
-    return resolve(dataclasses.replace(config, **changes))
+    return resolve_method(dataclasses.replace(config, **changes))
 
 
 def batch(seed: int, chosen: list[int]) -> Batch:
@@ -56,7 +56,7 @@ def one_step(world: World, config: TrainConfig, seed: int) -> dict[str, Tensor]:
 
     step_module._update = keep
     try:
-        chosen = world.share(list(range(PAIRS)))
+        chosen = world.shard(list(range(PAIRS)))
         train_step(learner, None, batch(seed, chosen), config, 0, 0, Path("unused"), world)
     finally:
         step_module._update = update

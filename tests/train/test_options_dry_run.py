@@ -17,12 +17,12 @@ from fpg.common.errors import UsageError
 from fpg.guidance.config import GuidanceConfig
 from fpg.train import dry_run as module
 from fpg.train.config import OptimConfig, TrainConfig
-from fpg.train.dry_run import Estimate, dry_run
+from fpg.train.dry_run import RunEstimate, dry_run
 from fpg.train.loop import train
 from fpg.train.step import NonFiniteLoss
 
 Tiny = Callable[..., TrainConfig]
-ESTIMATE = Estimate(
+ESTIMATE = RunEstimate(
     steps=10, epochs=3, processes=1, batch=32, plain_s=2.0, magnitude_s=4.0, magnitude_share=0.25, read_s=6.0, make_s=0.5, workers=4,
     validation_s=7.0, memory=10**9, memory_total=None, checkpoint=3000, weights=1000, disk=8000, disk_free=10**9,
     trained=106_000, parameters=316_000_000,

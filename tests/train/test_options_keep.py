@@ -16,7 +16,7 @@ from fpg.common.errors import UsageError
 from fpg.models.detector import load_detector
 from fpg.train import loop, state
 from fpg.train.config import TrainConfig
-from fpg.train.keep import few_people, ranked, waited_enough
+from fpg.train.keep import few_people, patience_exhausted, ranked
 from fpg.train.loop import train
 from fpg.train.validate import Validation
 
@@ -78,9 +78,9 @@ def test_rank_is_by_auc_then_loss_then_age() -> None:
 
 def test_patience_counts_epochs_since_the_best() -> None:
     best = {"auc": 0.9, "loss": 1.0, "epoch": 2.0, "step": 5.0}
-    assert [waited_enough(best, done, 2) for done in (3, 4, 5, 6)] == [False, False, True, True]
-    assert not waited_enough(best, 99, 0)
-    assert not waited_enough(None, 99, 1)
+    assert [patience_exhausted(best, done, 2) for done in (3, 4, 5, 6)] == [False, False, True, True]
+    assert not patience_exhausted(best, 99, 0)
+    assert not patience_exhausted(None, 99, 1)
 
 
 def test_last_or_best_weights_become_the_model(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from whole_loss import fpg_loss
 
-from fpg.cli.train import parse
+from fpg.cli.train import parse_command
 from fpg.common.errors import UsageError
 from fpg.guidance.losses import LossConfig
 from fpg.models.config import DetectorConfig
@@ -181,11 +181,11 @@ def test_bad_values_are_named(tiny: Tiny, changes: dict[str, object], named: str
 )
 def test_bad_words_are_named(arguments: list[str], named: str) -> None:
     with pytest.raises(UsageError, match=named):
-        parse(["--data", "a", "--out", "r", *arguments])
+        parse_command(["--data", "a", "--out", "r", *arguments])
 
 
 def test_options_are_read_from_flags() -> None:
-    config, _ = parse(
+    config, _ = parse_command(
         ["--data", "a", "--out", "r", "--freeze", "[backbone.net.conv_stem, '*.bias']", "--loss.class_weights", "[2, 1]", "--keep", "best"]
     )
     assert config.freeze == ["backbone.net.conv_stem", "*.bias"]

@@ -237,7 +237,7 @@ def test_one_process_alone_needs_nothing() -> None:
     x = torch.tensor([1.0, 2.0])
     assert alone.sum(x) is x
     assert alone.gather("a") == ["a"]
-    assert alone.share([1, 2, 3]) == [1, 2, 3]
+    assert alone.shard([1, 2, 3]) == [1, 2, 3]
     with pytest.raises(FpgError, match="mine"), alone.together():
         raise FpgError("mine")
     with pytest.raises(FpgError, match="mine"):

@@ -58,7 +58,7 @@ def batch(seed: int, empty: tuple[int, ...] = (), samples: tuple[int, ...] = tup
 
 def one_step(world: World, config: TrainConfig, seed: int, empty: tuple[int, ...], division: str) -> tuple[StepResult, dict[str, Tensor]]:
     everything = tuple(range(PAIRS))
-    mine = tuple(world.share(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
+    mine = tuple(world.shard(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
     made = learner(config, world)
     found: dict[str, Tensor] = {}
     update = step_module._update
@@ -149,10 +149,10 @@ def step_with_batch_statistics(world: World, config: TrainConfig, samples: tuple
 def test_running_statistics_are_the_mean_over_processes(tiny: Tiny) -> None:
     """Each process normalises by its own part (there is no SyncBatchNorm on a CPU), yet all hold the same network after a step."""
     config = tiny(batch=8)
-    shares = ((0, 1), (2, 3))
-    both = run_processes(2, in_world, step_with_batch_statistics, config, shares)
+    fractions = ((0, 1), (2, 3))
+    both = run_processes(2, in_world, step_with_batch_statistics, config, fractions)
     assert [error for _, error in both] == [None, None]
-    single = [step_with_batch_statistics(ALONE, config, (share,)) for share in shares]
+    single = [step_with_batch_statistics(ALONE, config, (fraction,)) for fraction in fractions]
     statistics = [name for name in single[0] if "running" in name]
     assert statistics
     for name, value in both[0][0].items():

@@ -12,10 +12,10 @@ import torch
 
 from fpg.common.crops import EVALUATION_DRAW
 from fpg.common.errors import InputError
-from fpg.data.dataset import RealFaces, fingerprint
+from fpg.data.dataset import RealFaces, data_fingerprint
 from fpg.data.manifest import FaceRow
 from fpg.pairs import AugmentConfig
-from fpg.train.pairs import Batch, PairDataset, PairMaker, ReadBatch, Schedule, loader, usable_workers
+from fpg.train.pairs import Batch, BatchSchedule, PairDataset, PairMaker, ReadBatch, loader, usable_workers
 
 
 def pairs(dataset: PairDataset, keys: list[tuple[int, int]], size: int = 64) -> Batch:
@@ -52,9 +52,9 @@ def test_vanished_crops_are_an_error_at_the_start(prepare: Callable[..., Path]) 
 def test_fingerprint_follows_the_manifest(prepare: Callable[..., Path]) -> None:
     a, b = prepare("a"), prepare("b")
     c = prepare("c", change=lambda rows: rows[1:])
-    assert fingerprint([a]) == fingerprint([b]) != fingerprint([c])
+    assert data_fingerprint([a]) == data_fingerprint([b]) != data_fingerprint([c])
     with pytest.raises(InputError):
-        fingerprint([a.parent / "nothing"])
+        data_fingerprint([a.parent / "nothing"])
 
 
 def test_pairs_depend_on_seed_epoch_and_sample_alone(prepared: Path) -> None:
@@ -85,7 +85,7 @@ def test_validation_pairs_use_the_evaluation_crop(prepared: Path) -> None:
 
 
 def test_every_sample_once_per_epoch_in_another_order() -> None:
-    schedule = Schedule(samples=10, pairs=3, epochs=2, seed=1)
+    schedule = BatchSchedule(samples=10, pairs=3, epochs=2, seed=1)
     batches = list(schedule)
     assert len(batches) == len(schedule) == 6
     first = [key for batch in batches[:3] for key in batch]
@@ -95,7 +95,7 @@ def test_every_sample_once_per_epoch_in_another_order() -> None:
     assert [k for _, k in first] != [k for _, k in second]
     assert list(dataclasses.replace(schedule, start=(1, 1))) == batches[4:]
     assert list(dataclasses.replace(schedule, start=(0, 3))) == batches[3:]
-    assert [len(batch) for batch in Schedule(samples=2, pairs=3, epochs=1, seed=1)] == [2]
+    assert [len(batch) for batch in BatchSchedule(samples=2, pairs=3, epochs=1, seed=1)] == [2]
 
 
 def test_unusable_faces_are_named_and_left_out(prepare: Callable[..., Path]) -> None:
@@ -122,7 +122,7 @@ def test_workers_make_the_same_batches(prepared: Path, monkeypatch: pytest.Monke
     dataset = PairDataset(RealFaces([prepared], "train"), AugmentConfig(), 7)
     maker = PairMaker(AugmentConfig(), 32, torch.device("cpu"))
     assert not (backend == "reference" and maker.at_training)
-    schedule = Schedule(samples=12, pairs=4, epochs=1, seed=7)
+    schedule = BatchSchedule(samples=12, pairs=4, epochs=1, seed=7)
     expected = [maker.finish(batch) for batch in loader(dataset, maker, schedule, 0)]
     for batch, wanted in zip(loader(dataset, maker, schedule, 2), expected, strict=True):
         assert isinstance(batch, ReadBatch) == maker.at_training

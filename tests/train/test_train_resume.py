@@ -19,7 +19,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from fpg.cli.train import main, parse
+from fpg.cli.train import main, parse_command
 from fpg.common.errors import InputError, UsageError
 from fpg.train import loop, state
 from fpg.train.config import OptimConfig, TrainConfig
@@ -118,7 +118,7 @@ def test_signals_write_a_checkpoint_and_end_with_their_code(tiny: Tiny, tmp_path
 def test_resume_takes_the_saved_config_and_refuses_another(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny(epochs=1)
     train(config)
-    resumed, resume = parse(["--out", config.out, "--resume", "--workers", "1"])
+    resumed, resume = parse_command(["--out", config.out, "--resume", "--workers", "1"])
     assert resume
     assert resumed == dataclasses.replace(config, workers=1)
     before = (Path(config.out) / "config.yaml").read_text()

@@ -1,4 +1,4 @@
-"""What every layout shares: one `Source` per video, the findings of reading a data set, and walking over folders."""
+"""What every layout shares: one `VideoSource` per video, the findings of reading a data set, and walking over folders."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Split = Literal["train", "val", "test"]
 LABEL_WORDS = {"real": REAL, "fake": FAKE, "0": REAL, "1": FAKE}
 SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 BESIDE_VIDEOS = ("frames", "landmarks", "retina", "masks")
-"""Folders that preparation by SBI, FPG or DeepfakeBench leaves beside the videos; none of them holds videos."""
+"""Folders that preparation by SBI, FPG or DeepfakeBench leaves next to the videos; none of them holds videos."""
 SPLIT_CODES = frozenset(["split_file_missing", "split_file_faulty", "split_conflict", "not_in_split"])
 """Findings that do not matter when the split is given from outside."""
 _BY_HASH = "by hash of its id: 80 % train, 10 % val, 10 % test"
 
 
 @dataclass(frozen=True)
-class Source:
+class VideoSource:
     """One video, folder of frames or image, and what is known about it before it is opened."""
 
     dataset: str
@@ -66,7 +66,7 @@ class Source:
         return self.why or _BY_HASH
 
 
-def split_of(source: Source) -> str:
+def split_of(source: VideoSource) -> str:
     """The split of a source: its own, or by hash 80 % train, 10 % val, 10 % test.
 
     The hash is over data set and target (the id where no target is known), not over the method: a video, its manipulations
@@ -75,12 +75,12 @@ def split_of(source: Source) -> str:
     if source.split is not None:
         return source.split
     identity = source.target or source.video
-    share = int.from_bytes(hashlib.sha256(f"{source.dataset}\0{identity}".encode()).digest()[:4], "big") / 2**32
-    return "train" if share < 0.8 else "val" if share < 0.9 else "test"
+    fraction = int.from_bytes(hashlib.sha256(f"{source.dataset}\0{identity}".encode()).digest()[:4], "big") / 2**32
+    return "train" if fraction < 0.8 else "val" if fraction < 0.9 else "test"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnostic:
     """Something about a data set that its user should know."""
 
     level: Level
@@ -92,14 +92,14 @@ class Finding:
 
 
 @dataclass
-class Findings:
+class Diagnostics:
     """Collects findings in order."""
 
-    items: list[Finding] = field(default_factory=list)
+    items: list[Diagnostic] = field(default_factory=list)
 
     def add(self, level: Level, code: str, path: str | os.PathLike[str], text: str) -> None:
         """Remember one."""
-        self.items.append(Finding(level, code, os.fspath(path), " ".join(text.split())))
+        self.items.append(Diagnostic(level, code, os.fspath(path), " ".join(text.split())))
 
     def error(self, code: str, path: str | os.PathLike[str], text: str) -> None:
         """Remember one that stops reading."""
@@ -140,7 +140,7 @@ class Layout(Protocol):
         """Whether `root` looks like this layout, without reading it all."""
         ...
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video under `root`, those that a list names and that are not there included; what is wrong goes to `findings`.
 
         A source whose split is None and whose `why` is not empty has no place in the official split: it is left out unless

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fpg.common.errors import InputError
-from fpg.data.layouts.base import Clip, Expected, Findings, Source, child, clips, folders, read_text, slashes
+from fpg.data.layouts.base import Clip, Diagnostics, Expected, VideoSource, child, clips, folders, read_text, slashes
 from fpg.data.manifest import FAKE, REAL
 
 LIST = "List_of_testing_videos.txt"
@@ -38,7 +38,7 @@ class CelebDF:
         first = re.search(r"v1\b|_1\b|-1\b", root.resolve().name.lower()) is not None
         return self.name == ("celeb-df++" if scenarios else "celeb-df-v1" if first else "celeb-df-v2")
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video of the three folders and of the list."""
         listed = self._listed(root, findings)
         sources = [self._source(dataset, place, clip) for place, clip in self._on_disk(root)]
@@ -79,14 +79,14 @@ class CelebDF:
         return re.sub(r"\.\w+$", "", "/".join(parts))
 
     @staticmethod
-    def _source(dataset: str, place: str, clip: Clip) -> Source:
+    def _source(dataset: str, place: str, clip: Clip) -> VideoSource:
         label = FAKE if place.startswith(_SYNTHESIS) else REAL
         method = (place.partition("/")[2] or _SYNTHESIS) if label == FAKE else ""
         who = re.match(r"(id\d+)(?:_(id\d+))?_", clip.id.rpartition("/")[2])
         target, donor = (who[1], who[2] or "") if who else ("", "")
-        return Source(dataset, method, f"{place}/{clip.id}", label, None, clip.path, clip.kind, target=target, donor=donor)
+        return VideoSource(dataset, method, f"{place}/{clip.id}", label, None, clip.path, clip.kind, target=target, donor=donor)
 
-    def _absent(self, root: Path, dataset: str, video: str, entry: _Listed, findings: Findings) -> Source:
+    def _absent(self, root: Path, dataset: str, video: str, entry: _Listed, findings: Diagnostics) -> VideoSource:
         findings.warning("listed_not_on_disk", root / entry.path, f"line {entry.number} of {LIST} names it, and it is not on disk")
         place, _, name = video.rpartition("/")
         source = self._source(dataset, place, Clip(name, root / entry.path, "video"))
@@ -96,7 +96,7 @@ class CelebDF:
         return source
 
     @staticmethod
-    def _listed(root: Path, findings: Findings) -> list[_Listed] | None:
+    def _listed(root: Path, findings: Diagnostics) -> list[_Listed] | None:
         """The lines of the list; None when there is no list to go by, which is an error among the findings."""
         path = child(root, LIST)
         if path is None:
@@ -128,7 +128,7 @@ def _parse(path: Path) -> list[_Listed]:
     return entries
 
 
-def _with_split(source: Source, test: bool) -> Source:
+def _with_split(source: VideoSource, test: bool) -> VideoSource:
     return replace(source, split="test", why=LIST) if test else replace(source, split="train", why=f"not in {LIST}")
 
 

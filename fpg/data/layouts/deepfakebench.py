@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fpg.common.errors import InputError
-from fpg.data.layouts.base import SPLIT_WORDS, Expected, Findings, Kind, Source, read_json, slashes
+from fpg.data.layouts.base import SPLIT_WORDS, Diagnostics, Expected, Kind, VideoSource, read_json, slashes
 from fpg.data.layouts.faceforensics import COMPRESSIONS
 from fpg.data.manifest import FAKE, REAL
 
@@ -55,13 +55,13 @@ class DeepfakeBench:
         """A file whose name ends in `.json`."""
         return root.is_file() and root.suffix.lower() == ".json"
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """One source per video, whatever number of splits name it."""
         content = read_json(root)
         if not isinstance(content, dict) or not content:
             raise InputError(root, "expected {DATASET: {LABEL: {split: {VIDEO: {label, frames}}}}}")
         locate = _Locator(root)
-        sources: dict[tuple[str, str, str], Source] = {}
+        sources: dict[tuple[str, str, str], VideoSource] = {}
         several: set[tuple[str, str, str]] = set()
         for entry in _entries(root, content, findings):
             source = self._source(root, entry, locate, findings)
@@ -84,7 +84,7 @@ class DeepfakeBench:
         return list(sources.values())
 
     @staticmethod
-    def _source(root: Path, entry: _Entry, locate: _Locator, findings: Findings) -> Source | None:
+    def _source(root: Path, entry: _Entry, locate: _Locator, findings: Diagnostics) -> VideoSource | None:
         where = f"{entry.dataset}/{entry.word}/{entry.split}/{entry.video}"
         label = _label(entry.word)
         stated = _label(str(entry.content.get("label", entry.word)))
@@ -114,7 +114,7 @@ class DeepfakeBench:
         target, _, donor = entry.video.partition("_") if dataset == "FF++" else ("", "", "")
         kind: Kind = "image" if single else "frames"
         why = f"{root.name}, {entry.split}"
-        return Source(dataset, method, video, label, SPLIT_WORDS[entry.split], path, kind, entry.compression, target, donor, why)
+        return VideoSource(dataset, method, video, label, SPLIT_WORDS[entry.split], path, kind, entry.compression, target, donor, why)
 
 
 class _Locator:
@@ -140,7 +140,7 @@ class _Locator:
         return self._bases[0].joinpath(*parts[drop:])
 
 
-def _entries(root: Path, content: dict[str, Any], findings: Findings) -> Iterator[_Entry]:
+def _entries(root: Path, content: dict[str, Any], findings: Diagnostics) -> Iterator[_Entry]:
     for dataset, words in content.items():
         for word, splits in _dict(root, words, dataset, findings):
             for split, videos in _dict(root, splits, f"{dataset}/{word}", findings):
@@ -158,7 +158,7 @@ def _entries(root: Path, content: dict[str, Any], findings: Findings) -> Iterato
                             findings.warning("no_frames", root, f"{place}: {video!r} is no video and is left out")
 
 
-def _dict(root: Path, value: Any, place: str, findings: Findings) -> list[tuple[str, Any]]:
+def _dict(root: Path, value: Any, place: str, findings: Diagnostics) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return list(value.items())
     findings.error("split_file_faulty", root, f"{place}: expected an object, got {type(value).__name__}")
@@ -172,7 +172,7 @@ def _label(word: str) -> int | None:
     return REAL if "real" in text else FAKE if "fake" in text else None
 
 
-def _compare(folder: Path, frames: list[str], where: str, findings: Findings) -> None:
+def _compare(folder: Path, frames: list[str], where: str, findings: Diagnostics) -> None:
     listed = {PurePosixPath(slashes(f)).name for f in frames}
     present = {name for name in os.listdir(folder) if not name.startswith(".")}
     if missing := sorted(listed - present):

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from fpg.common.errors import InputError
-from fpg.data.layouts.base import SPLIT_WORDS, Clip, Expected, Findings, Source, child, clips, folders, read_json, read_text, slashes
+from fpg.data.layouts.base import (
+    SPLIT_WORDS,
+    Clip,
+    Diagnostics,
+    Expected,
+    VideoSource,
+    child,
+    clips,
+    folders,
+    read_json,
+    read_text,
+    slashes,
+)
 from fpg.data.manifest import FAKE, REAL
 
 _LABELS = "labels.csv"
@@ -28,7 +40,7 @@ def _train_parts(folder: Path) -> list[Path]:
 
 
 class DFDC:
-    """`labels.csv` beside `videos/` (or in `test/`, `validation/`); train parts with `metadata.json`."""
+    """`labels.csv` next to `videos/` (or in `test/`, `validation/`); train parts with `metadata.json`."""
 
     name = "dfdc"
     title = "DFDC: videos/ and labels.csv (1 = fake), or test/{videos,frames} and test/labels.csv, or train parts with metadata.json"
@@ -57,9 +69,9 @@ class DFDC:
             found += [("train", path) for part in (folder, *_train_parts(folder)) if (path := child(part, _METADATA))]
         return found
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video that a table names, and those that none does."""
-        sources: list[Source] = []
+        sources: list[VideoSource] = []
         for split, table in self._tables(root):
             try:
                 listed = _from_csv(table) if table.suffix.lower() == ".csv" else _from_json(table)
@@ -74,7 +86,7 @@ class DFDC:
         return sources
 
     @staticmethod
-    def _sources(dataset: str, split: str, table: Path, listed: dict[str, tuple[int, str]], findings: Findings) -> list[Source]:
+    def _sources(dataset: str, split: str, table: Path, listed: dict[str, tuple[int, str]], findings: Diagnostics) -> list[VideoSource]:
         folder = table.parent
         on_disk = {clip.id.lower(): clip for clip in clips(folder) if not clip.id.startswith("dfdc_train_part")}
         sources = []
@@ -87,7 +99,9 @@ class DFDC:
             method, target = ("DFDC", re.sub(r"\.\w+$", "", original)) if label == FAKE else ("", stem)
             video = f"{folder.name}/{stem}" if folder.name.startswith("dfdc_train_part") else stem
             sources.append(
-                Source(dataset, method, video, label, split, clip.path, clip.kind, target=target, why=f"{table.name} of {folder.name}/")
+                VideoSource(
+                    dataset, method, video, label, split, clip.path, clip.kind, target=target, why=f"{table.name} of {folder.name}/"
+                )
             )
         for clip in on_disk.values():
             findings.warning("not_listed", clip.path, f"{table.name} does not name it: it has no label and is left out")
@@ -107,7 +121,7 @@ class DFDCPreview:
         """The real videos and one of the methods."""
         return root.is_dir() and "original_videos" in folders(root) and bool({"method_a", "method_b"} & folders(root).keys())
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video of the three folders and of the table, matched by folder and name."""
         found: dict[tuple[str, str], Clip] = {}
         for name in self._FOLDERS:
@@ -128,7 +142,7 @@ class DFDCPreview:
         return sources
 
     @staticmethod
-    def _table(root: Path, findings: Findings) -> dict[str, dict[str, Any]] | None:
+    def _table(root: Path, findings: Diagnostics) -> dict[str, dict[str, Any]] | None:
         path = child(root, "dataset.json")
         if path is None:
             findings.error("split_file_missing", root / "dataset.json", "is missing: it says which videos are for testing")
@@ -148,8 +162,8 @@ class DFDCPreview:
         return table
 
     def _listed(
-        self, root: Path, dataset: str, path: str, entry: dict[str, Any], found: dict[tuple[str, str], Clip], findings: Findings
-    ) -> Source:
+        self, root: Path, dataset: str, path: str, entry: dict[str, Any], found: dict[tuple[str, str], Clip], findings: Diagnostics
+    ) -> VideoSource:
         parts = slashes(path).split("/")
         name = re.sub(r"\.\w+$", "", parts[-1])
         clip = found.pop((parts[0].lower(), name.lower()), None)
@@ -163,9 +177,11 @@ class DFDCPreview:
         return replace(source, target=target or source.target, donor=donor if source.label == FAKE else "")
 
     @staticmethod
-    def _source(dataset: str, folder: str, name: str, clip: Clip, split: str | None, why: str) -> Source:
+    def _source(dataset: str, folder: str, name: str, clip: Clip, split: str | None, why: str) -> VideoSource:
         method = "" if folder.lower() == "original_videos" else folder
-        return Source(dataset, method, name, FAKE if method else REAL, split, clip.path, clip.kind, target=name.partition("_")[0], why=why)
+        return VideoSource(
+            dataset, method, name, FAKE if method else REAL, split, clip.path, clip.kind, target=name.partition("_")[0], why=why
+        )
 
 
 def _header(table: Path) -> list[str]:

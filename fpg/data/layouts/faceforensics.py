@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fpg.common.errors import InputError
-from fpg.data.layouts.base import Clip, Expected, Findings, Source, child, clips, folders, read_json
+from fpg.data.layouts.base import Clip, Diagnostics, Expected, VideoSource, child, clips, folders, read_json
 from fpg.data.manifest import FAKE, REAL, SPLITS
 
 COMPRESSIONS = ("raw", "c0", "c23", "c40")
@@ -15,7 +15,7 @@ _PLACES: tuple[tuple[str, ...], ...] = ((), ("splits",), ("dataset", "splits"))
 _PER_SPLIT = (("train", 720), ("val", 140), ("test", 140))
 
 
-def identity_splits(root: Path, findings: Findings) -> dict[str, tuple[str, str]] | None:
+def identity_splits(root: Path, findings: Diagnostics) -> dict[str, tuple[str, str]] | None:
     """The official split by video id, `{id: (split, partner)}`, from `{train,val,test}.json`: lists of pairs of ids.
 
     None when a file is missing or faulty, which is an error among the findings.
@@ -92,7 +92,7 @@ class FaceForensics:
         below = folders(manipulated) if manipulated else {}
         return found + [(known.get(name, folder.name), folder) for name, folder in below.items() if name != DFD_METHOD.lower()]
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video, with the split of its identities."""
         splits = identity_splits(root, findings)
         sources = []
@@ -105,7 +105,9 @@ class FaceForensics:
         return sources
 
     @staticmethod
-    def _source(dataset: str, method: str, compression: str, clip: Clip, splits: dict[str, tuple[str, str]], findings: Findings) -> Source:
+    def _source(
+        dataset: str, method: str, compression: str, clip: Clip, splits: dict[str, tuple[str, str]], findings: Diagnostics
+    ) -> VideoSource:
         target, _, donor = clip.id.rpartition("/")[2].partition("_")
         split, why = splits.get(target, (None, ""))[0], ""
         if split is None:
@@ -116,10 +118,10 @@ class FaceForensics:
             findings.warning("not_in_split", clip.path, f"{why}: it has no place in the official split and is left out")
         known = f"{split}.json" if split else why
         label = FAKE if method else REAL
-        return Source(dataset, method, _id(compression, clip), label, split, clip.path, clip.kind, compression, target, donor, known)
+        return VideoSource(dataset, method, _id(compression, clip), label, split, clip.path, clip.kind, compression, target, donor, known)
 
     @staticmethod
-    def _missing(method: str, folder: Path, present: set[str], splits: dict[str, tuple[str, str]], findings: Findings) -> None:
+    def _missing(method: str, folder: Path, present: set[str], splits: dict[str, tuple[str, str]], findings: Diagnostics) -> None:
         listed = [f"{own}_{other}" for own, (_, other) in splits.items()] if method else list(splits)
         for name in sorted(set(listed) - present):
             findings.warning("listed_not_on_disk", folder / "videos" / f"{name}.mp4", "the split files name it, and it is not on disk")
@@ -144,7 +146,7 @@ class DeepFakeDetection:
         places = (("", ("original_sequences", "actors")), (DFD_METHOD, ("manipulated_sequences", DFD_METHOD)))
         return [(method, folder) for method, place in places if (folder := child(root, *place))]
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video; `01_02__scene__X.mp4` shows actor 01 with the face of actor 02."""
         sources = []
         for method, folder in self._parts(root):
@@ -153,5 +155,7 @@ class DeepFakeDetection:
                     target, _, donor = clip.id.rpartition("/")[2].partition("__")[0].partition("_")
                     label, why = FAKE if method else REAL, "DFD has no split: all of it is for testing"
                     video = _id(compression, clip)
-                    sources.append(Source(dataset, method, video, label, "test", clip.path, clip.kind, compression, target, donor, why))
+                    sources.append(
+                        VideoSource(dataset, method, video, label, "test", clip.path, clip.kind, compression, target, donor, why)
+                    )
         return sources

@@ -13,9 +13,9 @@ from fpg.data.images import IMAGE_SUFFIXES
 from fpg.data.layouts.base import (
     LABEL_WORDS,
     SPLIT_WORDS,
+    Diagnostics,
     Expected,
-    Findings,
-    Source,
+    VideoSource,
     clips,
     folders,
     identifier,
@@ -24,7 +24,7 @@ from fpg.data.layouts.base import (
     media,
     text_of,
 )
-from fpg.data.layouts.pictures import Taken, note_readings, read_as
+from fpg.data.layouts.pictures import FolderReading, note_readings, read_as
 from fpg.data.manifest import REAL
 from fpg.data.video import VIDEO_SUFFIXES
 
@@ -45,7 +45,7 @@ class CsvList:
         """A file whose name ends in `.csv`."""
         return root.is_file() and root.suffix.lower() == ".csv"
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """One source per line."""
         try:
             with open(root, newline="", encoding="utf-8-sig") as file:
@@ -67,7 +67,7 @@ class CsvList:
         return sources
 
     @staticmethod
-    def _source(path: Path, dataset: str, number: int, header: list[str], row: list[str]) -> Source:
+    def _source(path: Path, dataset: str, number: int, header: list[str], row: list[str]) -> VideoSource:
         if len(row) != len(header):
             raise InputError(path, f"line {number}: expected {len(header)} fields, got {len(row)}")
         values = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
@@ -87,7 +87,7 @@ class CsvList:
         known = SPLIT_WORDS[split.lower()] if split else None
         attributes = {name: value for name, value in values.items() if name not in _COLUMNS and value}
         why = f"column split of {path.name}" if known else ""
-        return Source(dataset, method, video, label, known, listed, kind_of(listed), why=why, attributes=attributes)
+        return VideoSource(dataset, method, video, label, known, listed, kind_of(listed), why=why, attributes=attributes)
 
 
 class RealFake:
@@ -114,9 +114,9 @@ class RealFake:
             below in ("real", "fake") for name, folder in names.items() if name in SPLIT_WORDS for below in folders(folder, _UNIQUE)
         )
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video under the labelled folders."""
-        sources: list[Source] = []
+        sources: list[VideoSource] = []
         pictures = _Pictures(self.images)
         for name, folder in _levels(root, root):
             if name in SPLIT_WORDS:
@@ -135,17 +135,17 @@ class RealFake:
     @staticmethod
     def _labelled(
         dataset: str, label: str, split: str | None, prefix: str, folder: Path, pictures: _Pictures, skip: set[Path] | None = None
-    ) -> list[Source]:
+    ) -> list[VideoSource]:
         value = LABEL_WORDS[label]
         method, why = "" if value == REAL else label, f"folder {prefix}/" if split else ""
         return [
-            Source(dataset, method, identifier(folder, path, kind, prefix), value, split, path, kind, why=why)
+            VideoSource(dataset, method, identifier(folder, path, kind, prefix), value, split, path, kind, why=why)
             for path, kind in media(folder, skip or set(), pictures)
         ]
 
 
 class PreparedTree:
-    """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) beside them, as SBI and FPG prepare one class of videos."""
+    """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) next to them, as SBI and FPG prepare one class of videos."""
 
     name = "sbi-tree"
     title = "one class of videos as SBI and FPG prepare it: frames/, landmarks/, retina/ (and videos/); say --label"
@@ -156,9 +156,9 @@ class PreparedTree:
         """A folder with `frames` and `landmarks`."""
         return root.is_dir() and {"frames", "landmarks"} <= folders(root).keys()
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Its videos; nothing says which label they have."""
-        return [Source(dataset, "", clip.id, None, None, clip.path, clip.kind) for clip in clips(root)]
+        return [VideoSource(dataset, "", clip.id, None, None, clip.path, clip.kind) for clip in clips(root)]
 
 
 class Plain:
@@ -176,12 +176,14 @@ class Plain:
         """Everything."""
         return True
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video and image; a folder below that holds images and no videos is one video of frames, or stills."""
         if not root.is_dir():
-            return [Source(dataset, "", text_of(root.stem), None, None, root, kind_of(root))]
+            return [VideoSource(dataset, "", text_of(root.stem), None, None, root, kind_of(root))]
         pictures = _Pictures(self.images)
-        found = [Source(dataset, "", identifier(root, path, kind), None, None, path, kind) for path, kind in media(root, None, pictures)]
+        found = [
+            VideoSource(dataset, "", identifier(root, path, kind), None, None, path, kind) for path, kind in media(root, None, pictures)
+        ]
         note_readings(root, pictures.taken, findings)
         return found
 
@@ -191,7 +193,7 @@ class _Pictures:
 
     def __init__(self, asked: str) -> None:
         self.asked = asked
-        self.taken: list[Taken] = []
+        self.taken: list[FolderReading] = []
 
     def __call__(self, folder: Path, images: list[Path]) -> bool:
         """Whether they are the frames of one video."""

@@ -9,9 +9,9 @@ from fpg.common.errors import InputError
 from fpg.data.layouts.base import (
     SPLIT_WORDS,
     Clip,
+    Diagnostics,
     Expected,
-    Findings,
-    Source,
+    VideoSource,
     child,
     clips,
     folders,
@@ -38,7 +38,7 @@ class FFIW:
             return False
         return all(folders(folders(root)[name]).keys() & {"train", "val", "test"} for name, _ in self._CLASSES)
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video; `val/` is what papers test on, so it is the test split unless there is a `test/`."""
         sources = []
         has_test = child(root, "target", "test") is not None
@@ -51,7 +51,7 @@ class FFIW:
                     known, why = "test", "folder val/, which is what FFIW is tested on"
                 for clip in clips(folder):
                     method, video = "FFIW" if label == FAKE else "", f"{split}/{clip.id}"
-                    sources.append(Source(dataset, method, video, label, known, clip.path, clip.kind, target=video, why=why))
+                    sources.append(VideoSource(dataset, method, video, label, known, clip.path, clip.kind, target=video, why=why))
         pairs = {label: {s.video for s in sources if s.label == label} for _, label in self._CLASSES}
         for video in sorted(pairs[REAL] ^ pairs[FAKE]):
             findings.note("unpaired", root / video, "is there as source or as target only: its partner is not on disk")
@@ -80,7 +80,7 @@ class DeeperForensics:
         """The manipulated videos."""
         return root.is_dir() and "manipulated_videos" in folders(root)
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video. A source video goes with its actor: the official split keeps the actors apart."""
         splits = self._splits(root, findings)
         actors = {name.partition("_")[2]: split for name, split in (splits or {}).items()}
@@ -96,7 +96,7 @@ class DeeperForensics:
                 if splits and split is None:
                     findings.warning("not_in_split", clip.path, "none of lists/splits/*.txt names it: it is left out")
                 sources.append(
-                    Source(dataset, method.name, clip.id, FAKE, split, clip.path, clip.kind, target=target, donor=donor, why=why)
+                    VideoSource(dataset, method.name, clip.id, FAKE, split, clip.path, clip.kind, target=target, donor=donor, why=why)
                 )
             present = {clip.id.rpartition("/")[2] for clip in found}
             for name in sorted((splits or {}).keys() - present) if found else []:
@@ -108,14 +108,14 @@ class DeeperForensics:
             why = f"the fakes with the face of actor {actor.name} are in {split}.txt" if split else "no list has its actor"
             for clip in clips(actor):
                 video = f"{actor.name}/{clip.id}"
-                sources.append(Source(dataset, "", video, REAL, split, clip.path, clip.kind, target=actor.name, why=why))
+                sources.append(VideoSource(dataset, "", video, REAL, split, clip.path, clip.kind, target=actor.name, why=why))
         if originals:
             what = "its authors mean the FF++ videos (youtube, c23) as the real part; the source videos are what the faces came from"
             findings.note("reals", originals, what)
         return sources
 
     @staticmethod
-    def _splits(root: Path, findings: Findings) -> dict[str, str] | None:
+    def _splits(root: Path, findings: Diagnostics) -> dict[str, str] | None:
         splits: dict[str, str] = {}
         whole = True
         for split in SPLITS:
@@ -155,7 +155,7 @@ class WildDeepfake:
         """One of its four folders."""
         return root.is_dir() and any(part in folders(root) for part, _, _ in self._PARTS)
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every sequence of crops."""
         sources = []
         for part, label, split in self._PARTS:
@@ -167,7 +167,9 @@ class WildDeepfake:
                 findings.warning("archive", archive, "is an archive: its crops are not read before it is unpacked")
             for path, kind in media(folder):
                 video = f"{split}/{identifier(folder, path, kind)}"
-                sources.append(Source(dataset, "WildDeepfake" if label else "", video, label, split, path, kind, why=f"folder {part}/"))
+                sources.append(
+                    VideoSource(dataset, "WildDeepfake" if label else "", video, label, split, path, kind, why=f"folder {part}/")
+                )
         if sources:
             findings.note("crops", root, "holds face crops, not whole frames: a face finder misses some of them, and margins are cut")
         return sources
@@ -189,7 +191,7 @@ class DF40:
         wanted = {"ff", "cdf"} | ({"fake", "real"} if "df40" in root.resolve().name.lower() else set())
         return any(name not in LABELLED and wanted & folders(method).keys() for name, method in folders(root).items())
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video, sequence or image. The tree does not say how it is divided; a name with "train" in it does."""
         split = "train" if "train" in root.resolve().name.lower() else "test"
         why = "the folder is called so" if split == "train" else "DF40's folders have no split: what is not called train tests"
@@ -200,12 +202,12 @@ class DF40:
                     known = _pair(clip) if domain == "ff" else ("", "")
                     video = f"{domain}/{clip.id}" if label == FAKE else f"{method.name}/{domain}/{clip.id}"
                     sources.append(
-                        Source(
+                        VideoSource(
                             dataset, method.name if label else "", video, label, split, clip.path, clip.kind, "", known[0], known[1], why
                         )
                     )
         if not any(s.label == REAL for s in sources):
-            findings.note("one_class", root, "holds fakes only: give the real videos of FF++ or Celeb-DF beside it, or AUC is undefined")
+            findings.note("one_class", root, "holds fakes only: give the real videos of FF++ or Celeb-DF as well, or AUC is undefined")
         return sources
 
 
@@ -221,12 +223,12 @@ class UADFV:
         """Both classes, in a folder that is called so."""
         return root.is_dir() and "uadfv" in root.resolve().name.lower() and {"real", "fake"} <= folders(root).keys()
 
-    def find(self, root: Path, dataset: str, findings: Findings) -> list[Source]:
+    def find(self, root: Path, dataset: str, findings: Diagnostics) -> list[VideoSource]:
         """Every video; `0001_fake.mp4` was made from `0001.mp4`."""
         found = [(label, clip) for name, label in (("real", REAL), ("fake", FAKE)) if (at := child(root, name)) for clip in clips(at)]
         why = "UADFV has no split: all of it is for testing"
         return [
-            Source(dataset, "UADFV" if label else "", c.id, label, "test", c.path, c.kind, target=re.sub(r"_fake$", "", c.id), why=why)
+            VideoSource(dataset, "UADFV" if label else "", c.id, label, "test", c.path, c.kind, target=re.sub(r"_fake$", "", c.id), why=why)
             for label, c in found
         ]
 

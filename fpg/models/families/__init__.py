@@ -1,6 +1,6 @@
 """Open detectors of others: a folder or repository with `config.json` and `model.safetensors` becomes one of fpg's detectors.
 
-To add a family, write one file here with a `Family` (what its `config.json` looks like, and how a `Detector` comes from it and the
+To add a family, write one file here with a `DetectorFamily` (what its `config.json` looks like, and how a `Detector` comes from it and the
 tensors; `convert` in `base.py` renames them and accounts for each), and name it in `FAMILIES`. `fpg-import`, the sidecar, the card, export
 and both runtimes then know it.
 """
@@ -20,11 +20,11 @@ from fpg.common.files import atomic_write, sha256
 from fpg.common.spec import CROPS, EngineSpec, sidecar
 from fpg.models.detector import save_detector
 from fpg.models.families import gend, timm_classifier
-from fpg.models.families.base import Family, Imported
+from fpg.models.families.base import DetectorFamily, Imported
 from fpg.models.model_card import model_card
 from fpg.models.weights import read_state
 
-FAMILIES: tuple[Family, ...] = (gend.FAMILY, timm_classifier.FAMILY)
+FAMILIES: tuple[DetectorFamily, ...] = (gend.FAMILY, timm_classifier.FAMILY)
 """Tried in turn."""
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
@@ -130,5 +130,5 @@ def save_family(
 
 
 def card_path(model: Path) -> Path:
-    """Of the card beside imported weights: `STEM.card.md`."""
+    """Of the card next to imported weights: `STEM.card.md`."""
     return model.with_suffix(".card.md")

@@ -32,8 +32,8 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Family:
-    """Detectors that are published in one form: `config.json` beside `model.safetensors`."""
+class DetectorFamily:
+    """Detectors that are published in one form: `config.json` next to `model.safetensors`."""
 
     name: str
     """For people, in messages."""

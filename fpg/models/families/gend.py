@@ -18,7 +18,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.models.backbones import NET_PREFIX
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
-from fpg.models.families.base import Family, Imported, convert
+from fpg.models.families.base import DetectorFamily, Imported, convert
 
 SIDE = 224
 """Of the input, in pixels, whatever the encoder was made for."""
@@ -119,9 +119,9 @@ ENCODERS = {
 """`backbone` of `config.json` -> what it is. OpenAI's CLIP has the quick form of GELU."""
 
 PREPROCESSING = (
-    f"RGB at {SIDE} px with the encoder's mean and deviation, inside the network; faces turned upright by five points at scale 1.3. GenD "
-    "takes RetinaFace's points, fits them by the least median of squares and shrinks with cubic interpolation; fpg takes the points of "
-    "its own face mesh, fits them by least squares and shrinks by area: scores differ a little from those of GenD's own pipeline"
+    f"RGB at {SIDE} px with the encoder's mean and standard deviation, inside the network; faces turned upright by five points at scale "
+    "1.3. GenD takes RetinaFace's points, fits them by the least median of squares and shrinks with cubic interpolation; fpg takes the "
+    "points of its own face mesh, fits them by least squares and shrinks by area: scores differ a little from those of GenD's own pipeline"
 )
 
 
@@ -131,7 +131,7 @@ def recognises(config: Mapping[str, Any]) -> bool:
 
 
 def build(config: Mapping[str, Any], state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Imported:
-    """See `Family.build`."""
+    """See `DetectorFamily.build`."""
     backbone, head = config.get("backbone"), config.get("head")
     encoder = ENCODERS.get(backbone) if isinstance(backbone, str) else None
     if encoder is None:
@@ -175,4 +175,4 @@ def _resized(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
     return {**state, name: resample_abs_pos_embed(theirs.float(), [new, new], [old, old], num_prefix_tokens=1)}
 
 
-FAMILY = Family("GenD", recognises, build)
+FAMILY = DetectorFamily("GenD", recognises, build)

@@ -1,7 +1,7 @@
 """Any classifier of timm with a binary head and named labels, as timm's `push_to_hf_hub` and `save_for_hf` write it.
 
-`config.json` has `architecture`, `num_classes` (1 or 2), `label_names` and timm's `pretrained_cfg` (side, mean, deviation). The network is
-built and compared with timm's own on random images before anything is written.
+`config.json` has `architecture`, `num_classes` (1 or 2), `label_names` and timm's `pretrained_cfg` (side, mean, standard deviation). The
+network is built and compared with timm's own on random images before anything is written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fpg.common.errors import InputError, UsageError
 from fpg.models.backbones import pretrained_cfg
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
-from fpg.models.families.base import Family, Imported, convert
+from fpg.models.families.base import DetectorFamily, Imported, convert
 
 REAL = ("real", "live", "bonafide", "genuine", "authentic", "original", "pristine")
 FAKE = ("fake", "deepfake", "forged", "forgery", "manipulated", "synthetic", "generated", "spoof")
@@ -29,8 +29,8 @@ _ARGUMENTS = ("img_size", "global_pool", "num_classes", "in_chans", "drop_rate",
 _WRAPPER = "timm_model."
 """Before the names in files of transformers' wrapper around timm."""
 _PREPROCESSING = (
-    "RGB at {size} px with mean {mean} and deviation {std}, inside the network; the repository does not say how faces are to be cut: they "
-    "are cut as fpg cuts them (--crop says otherwise)"
+    "RGB at {size} px with mean {mean} and standard deviation {std}, inside the network; the repository does not say how faces are to be "
+    "cut: they are cut as fpg cuts them (--crop says otherwise)"
 )
 
 
@@ -40,7 +40,7 @@ def recognises(config: Mapping[str, Any]) -> bool:
 
 
 def build(config: Mapping[str, Any], state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Imported:
-    """See `Family.build`."""
+    """See `DetectorFamily.build`."""
     described = {**_mapping(config.get("pretrained_cfg")), **{k: v for k, v in config.items() if k != "pretrained_cfg"}}
     architecture, classes = str(described["architecture"]), described.get("num_classes")
     if classes not in (1, 2):
@@ -182,4 +182,4 @@ def _filled(config: DetectorConfig, kept: Mapping[str, Tensor], weight: Tensor, 
     return model
 
 
-FAMILY = Family("timm classifiers", recognises, build)
+FAMILY = DetectorFamily("timm classifiers", recognises, build)

@@ -1,4 +1,4 @@
-"""How the C library's allocator treats the large, short-lived tensors of training on a CPU."""
+"""How the C library's allocator treats large, short-lived arrays: kept while training, given back between the inputs of a service."""
 
 from __future__ import annotations
 
@@ -21,3 +21,17 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26))
     return all(mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def return_freed_memory() -> bool:
+    """Have glibc give freed memory back to the system. Frames are freed by other threads than those that allocated them, and what lies free
+    between blocks in use is kept otherwise: a worker that judged videos for five minutes held 1.2 GB, of which 0.6 GB were free.
+
+    Returns:
+        Whether the C library is one that can be told so (glibc on Linux).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is None:
+        return False
+    trim(0)
+    return True
