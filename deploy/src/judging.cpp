@@ -53,7 +53,7 @@ class Judging::OneInput {
 
  private:
   // Frames that may wait for their scores: as many as two batches of frames with a face.
-  static size_t window_of(const std::vector<std::unique_ptr<Network>>& networks) {
+  static size_t window_of(const std::vector<std::unique_ptr<EngineThread>>& networks) {
     int64_t window = 0;
     for (const auto& network : networks) window = std::max(window, 2 * network->size());
     return static_cast<size_t>(window);
@@ -84,7 +84,7 @@ class Judging::OneInput {
   void find_faces(FaceFinder& finder) {
     std::vector<Collector> collectors;
     for (const auto& network : judging_.networks_) collectors.emplace_back(*network, static_cast<int64_t>(window_));
-    Tracker tracker;
+    FaceTracker tracker;
     CutFinder cut;
     std::exception_ptr error;
     try {
@@ -103,7 +103,7 @@ class Judging::OneInput {
     waiting_.finish(error);
   }
 
-  static void number_tracks(Tracker& tracker, PendingFrame& pending) {
+  static void number_tracks(FaceTracker& tracker, PendingFrame& pending) {
     std::vector<Box> boxes;
     for (const PendingFace& face : pending.faces) boxes.push_back(face.face.box);
     const std::vector<int> numbers = tracker.next(boxes, pending.cut);
@@ -211,7 +211,7 @@ Judging::Judging(NamedEngines engines, const Options& chosen)
     const std::string file = std::filesystem::path(spec.model_file).stem().string();
     judged_by_.push_back({name.empty() ? file : name, spec.threshold, spec.reliability});
     weights_.push_back(spec.reliability ? spec.reliability->weight : 1);
-    networks_.push_back(std::make_unique<Network>(std::move(engine), chosen.batch, chosen.jobs > 1, times));
+    networks_.push_back(std::make_unique<EngineThread>(std::move(engine), chosen.batch, chosen.jobs > 1, times));
   }
   if (!options.show_frames.empty()) shown.emplace(options.show_frames);
   idle_.push_back(FaceFinder(face_models_, chosen.min_face));  // complain at once, not when the first input arrives

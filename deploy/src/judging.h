@@ -64,7 +64,7 @@ class Judging {
   void return_finder(FaceFinder finder);
 
   std::string face_models_;
-  std::vector<std::unique_ptr<Network>> networks_;  // of the models, in their order
+  std::vector<std::unique_ptr<EngineThread>> networks_;  // of the models, in their order
   std::vector<JudgedBy> judged_by_;
   std::vector<double> weights_;  // of the models, in the fusion
   std::mutex mutex_;

@@ -185,7 +185,7 @@ bool is_model_name(const std::string& name) {
   return in(model_constants().suffixes) || in(model_constants().unreadable_suffixes);
 }
 
-Model resolve_model(const std::string& reference) {
+ResolvedModel resolve_model(const std::string& reference) {
   const std::string name = reference.empty() ? kStarter : reference;
   if (name.compare(0, 3, "hf:") == 0) {
     throw InputError(name,

@@ -16,7 +16,7 @@ NamedEngines only(std::string name, std::unique_ptr<Engine> engine) {
 }
 
 NamedEngines loaded(const std::string& reference, int threads) {
-  const Model model = resolve_model(reference);
+  const ResolvedModel model = resolve_model(reference);
   return only(model.name, load_engine(model.path, threads));
 }
 

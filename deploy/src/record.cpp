@@ -40,7 +40,7 @@ json machine() {
           {"versions", {{"openvino", ov::get_openvino_version().buildNumber}, {"ffmpeg", av_version_info()}}}};
 }
 
-json card_of(const Model& model) {
+json card_of(const ResolvedModel& model) {
   const std::filesystem::path card = std::filesystem::path(model.path).parent_path() / "README.md";
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(card, ignored)) return {};

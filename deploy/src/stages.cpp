@@ -47,7 +47,7 @@ std::vector<StageTime> StageTimes::summary() const {
   return result;
 }
 
-Network::Network(std::unique_ptr<Engine> engine, int size, bool merge, StageTimes& times)
+EngineThread::EngineThread(std::unique_ptr<Engine> engine, int size, bool merge, StageTimes& times)
     : engine_(std::move(engine)), merge_(merge), times_(times) {
   const auto bounds = engine_->spec().batch.value_or(std::array<int, 3>{1, 1, size});
   smallest_ = bounds[0];
@@ -55,12 +55,12 @@ Network::Network(std::unique_ptr<Engine> engine, int size, bool merge, StageTime
   thread_ = std::thread([this] { work(); });
 }
 
-Network::~Network() {
+EngineThread::~EngineThread() {
   waiting_.finish();
   thread_.join();
 }
 
-void Network::work() {
+void EngineThread::work() {
   std::optional<FaceBatchPointer> following;
   while (true) {
     std::optional<FaceBatchPointer> first = following ? std::exchange(following, std::nullopt) : waiting_.take();
@@ -76,7 +76,7 @@ void Network::work() {
   }
 }
 
-void Network::run(const std::vector<FaceBatchPointer>& batches) {
+void EngineThread::run(const std::vector<FaceBatchPointer>& batches) {
   try {
     std::vector<double> scores = scores_of(batches);
     auto from = scores.begin();
@@ -94,7 +94,7 @@ void Network::run(const std::vector<FaceBatchPointer>& batches) {
 }
 
 // The images of all batches in one piece, padded with zeros to `filled` of them.
-const float* Network::merged_images(const std::vector<FaceBatchPointer>& batches, int64_t faces, int64_t filled) {
+const float* EngineThread::merged_images(const std::vector<FaceBatchPointer>& batches, int64_t faces, int64_t filled) {
   if (batches.size() == 1 && filled == faces) return batches[0]->images.data();
   const auto side = static_cast<size_t>(spec().image_size);
   merged_.clear();
@@ -103,7 +103,7 @@ const float* Network::merged_images(const std::vector<FaceBatchPointer>& batches
   return merged_.data();
 }
 
-std::vector<double> Network::scores_of(const std::vector<FaceBatchPointer>& batches) {
+std::vector<double> EngineThread::scores_of(const std::vector<FaceBatchPointer>& batches) {
   int64_t faces = 0;
   for (const FaceBatchPointer& batch : batches) faces += batch->faces;
   const int64_t filled = std::max<int64_t>(faces, smallest_);

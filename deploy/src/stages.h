@@ -57,13 +57,13 @@ struct PendingScore {
 };
 
 // An engine in a thread of its own. With `merge`, batches that wait at the same time go to it in one call as far as they fit.
-class Network {
+class EngineThread {
  public:
   // size: faces per call; bounded by the engine's largest batch.
-  Network(std::unique_ptr<Engine> engine, int size, bool merge, StageTimes& times);
-  ~Network();
-  Network(const Network&) = delete;
-  Network& operator=(const Network&) = delete;
+  EngineThread(std::unique_ptr<Engine> engine, int size, bool merge, StageTimes& times);
+  ~EngineThread();
+  EngineThread(const EngineThread&) = delete;
+  EngineThread& operator=(const EngineThread&) = delete;
 
   const EngineSpec& spec() const { return engine_->spec(); }
   int64_t size() const { return size_; }
@@ -88,14 +88,14 @@ class Network {
 // first face.
 class Collector {
  public:
-  Collector(Network& network, int64_t window) : network_(network), window_(window) {}
+  Collector(EngineThread& network, int64_t window) : network_(network), window_(window) {}
 
   PendingScore add(const std::vector<float>& input);
   void end_frame();
   void flush();
 
  private:
-  Network& network_;
+  EngineThread& network_;
   int64_t window_;
   FaceBatchPointer batch_;
   int64_t age_ = 0;

@@ -20,7 +20,7 @@ double distance(const Box& a, const Box& b) {
 
 }  // namespace
 
-std::vector<int> Tracker::next(const std::vector<Box>& boxes, bool cut) {
+std::vector<int> FaceTracker::next(const std::vector<Box>& boxes, bool cut) {
   const auto gone = [&](const Track& track) { return cut || position_ - track.seen > face_constants().track_patience + 1; };
   tracks_.erase(std::remove_if(tracks_.begin(), tracks_.end(), gone), tracks_.end());
   std::vector<std::tuple<double, size_t, size_t>> pairs;

@@ -8,7 +8,7 @@
 
 namespace fpg::runtime {
 
-class Tracker {
+class FaceTracker {
  public:
   // Takes the next frame and returns a number per box, counted from 0 in order of appearance. A cut before it ends all tracks.
   std::vector<int> next(const std::vector<Box>& boxes, bool cut = false);

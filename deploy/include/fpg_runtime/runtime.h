@@ -86,14 +86,14 @@ FPG_RUNTIME_API EngineSpec read_spec(const std::string& model);
 // Compares the hash of every file of the model. Throws InputError for a missing or different file.
 FPG_RUNTIME_API void verify_files(const EngineSpec& spec, const std::string& model);
 
-struct Model {
+struct ResolvedModel {
   std::string name;  // as requested
   std::string path;  // of the model file
 };
 
 // Finds a model: a packaged one by name ($FPG_MODELS, share/fpg/models next to the program, the source tree), a model file, or a
 // folder with one; empty is the starter. Hashes of the model file are compared by load_engine. Throws InputError.
-FPG_RUNTIME_API Model resolve_model(const std::string& reference);
+FPG_RUNTIME_API ResolvedModel resolve_model(const std::string& reference);
 
 // Whether a file name has the suffix of a model, readable or not.
 FPG_RUNTIME_API bool is_model_name(const std::string& name);
@@ -358,7 +358,7 @@ FPG_RUNTIME_API Walk walk_folder(const std::string& root);
 
 // A model used in a run.
 struct UsedModel {
-  Model model;
+  ResolvedModel model;
   EngineSpec spec;
 };
 

@@ -51,7 +51,7 @@ void names() {
 }
 
 void tracks() {
-  Tracker tracker;
+  FaceTracker tracker;
   const Box left = {0, 0, 10, 10}, right = {100, 0, 110, 10};
   CHECK((tracker.next({left, right}) == std::vector<int>{0, 1}), "");
   CHECK((tracker.next({{98, 1, 108, 11}, {3, 0, 13, 10}}) == std::vector<int>{1, 0}), "another order");
@@ -135,7 +135,7 @@ void batches() {
   spec.image_size = 1;
   spec.batch = {2, 4, 4};
   StageTimes times;
-  Network network(std::make_unique<PixelEngine>(spec), 16, true, times);
+  EngineThread network(std::make_unique<PixelEngine>(spec), 16, true, times);
   CHECK(network.size() == 4, "bounded by the engine");
   const auto probability = [](double logit) { return 1 / (1 + std::exp(-logit)); };
   Collector collector(network, 2);
