@@ -1,7 +1,5 @@
 #include "arguments.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -23,6 +21,9 @@ constexpr const char* kUsage =
     "                       all judge, and their log-odds are averaged\n"
     "  --json FILE          write every score, and the record of the run, as JSON\n"
     "  --jsonl FILE         write a JSON line per input as it ends, each with the record of the run\n"
+    "  --resume             continue a killed run: what --jsonl FILE (or --json FILE, before it is written) has is not judged\n"
+    "                       again, unless the input has changed\n"
+    "  --watch FOLDER       judge what is in a folder and what arrives there, until Ctrl-C; files are written then\n"
     "  --case NAME, --examiner NAME   case and examiner, for the record\n"
     "  --csv FILE           write a line per judged face, and one per input that could not be judged\n"
     "  --show-frames DIR    write the judged frames and crops as PNG files, and an index.json\n"
@@ -91,6 +92,7 @@ Setters setters_of(Arguments& a, bool& frames_given) {
        }},
       {"--json", text(a.json)},
       {"--jsonl", text(a.jsonl)},
+      {"--watch", text(a.watch)},
       {"--csv", text(a.csv)},
       {"--case", [&a](const std::string&, const std::string& value) { a.record.case_name = value; }},
       {"--examiner", [&a](const std::string&, const std::string& value) { a.record.examiner = value; }},
@@ -123,6 +125,8 @@ std::vector<std::string> parse_options(int argc, char** argv, Arguments& result,
       std::exit(0);
     } else if (name == "--stats") {
       result.stats = true;
+    } else if (name == "--resume") {
+      result.resume = true;
     } else {
       std::string value;
       if (const size_t at = name.find('='); at != std::string::npos) {
@@ -151,16 +155,9 @@ void check_outputs(const Arguments& arguments) {
   }
 }
 
-bool is_url(const std::string& name) {
-  const size_t at = name.find("://");
-  return at != std::string::npos && at > 0 && std::isalpha(static_cast<unsigned char>(name[0])) &&
-         std::all_of(name.begin(), name.begin() + static_cast<long>(at),
-                     [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '.' || c == '-'; });
-}
-
 }  // namespace
 
-Arguments parse_arguments(int argc, char** argv) {
+Arguments parse(int argc, char** argv) {
   Arguments result;
   result.options.timeout_s = kTimeout;
   bool frames_given = false;
@@ -170,7 +167,11 @@ Arguments parse_arguments(int argc, char** argv) {
     names.erase(names.begin());
   }
   if (result.models.empty()) result.models.emplace_back();  // the starter
-  if (names.empty()) throw UsageError("expected at least one INPUT (--help)");
+  if (names.empty() && result.watch.empty()) throw UsageError("expected at least one INPUT (--help)");
+  if (result.resume && result.jsonl.empty() && result.json.empty())
+    throw UsageError("--resume: name the --jsonl or --json that the run was writing");
+  if (result.resume && !result.options.show_frames.empty())
+    throw UsageError("--show-frames: not with --resume, whose earlier frames or nodes have an index of their own");
   if (result.options.every > 1) {
     if (frames_given && result.options.frames != 0) throw UsageError("--frames and --every: give one of them");
     result.options.frames = 0;
@@ -180,36 +181,6 @@ Arguments parse_arguments(int argc, char** argv) {
   result.record.command = {argv, argv + argc};
   result.record.command[0] = result.record.program;
   result.record.started = now_utc();
-  return result;
-}
-
-Inputs expand(const std::vector<std::string>& inputs) {
-  Inputs result;
-  std::set<std::string> known;
-  const auto add = [&](const std::string& file) {
-    if (known.insert(file).second) result.files.push_back(file);
-  };
-  for (const std::string& name : inputs) {
-    if (name.empty()) throw UsageError("INPUT: expected a file or folder, got an empty name");
-    std::error_code error;
-    if (is_url(name)) {
-      result.errors.emplace_back(name, "is a URL, and this program opens none", codes::refused);
-    } else if (!std::filesystem::is_directory(name, error)) {
-      add(name);
-    } else {
-      try {
-        const Walk found = walk_folder(name);
-        if (found.media.empty() && found.unusable.empty())
-          result.errors.emplace_back(name, "the folder holds no videos or images", codes::empty);
-        std::for_each(found.media.begin(), found.media.end(), add);
-        result.errors.insert(result.errors.end(), found.unusable.begin(), found.unusable.end());
-        result.skipped.insert(result.skipped.end(), found.skipped.begin(), found.skipped.end());
-        if (const std::string text = found.summary(); !text.empty()) result.notes.push_back(name + ": " + text);
-      } catch (const InputError& unreadable) {
-        result.errors.push_back(unreadable);
-      }
-    }
-  }
   return result;
 }
 

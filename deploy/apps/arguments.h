@@ -1,4 +1,4 @@
-// The command line of fpg-detect-cpp, and the inputs that it names.
+// The command line of fpg-detect-cpp.
 #pragma once
 
 #include <string>
@@ -9,26 +9,16 @@
 namespace fpg::runtime {
 
 struct Arguments {
-  std::vector<std::string> models;
+  std::vector<std::string> models;  // one at least; empty: the starter
   std::vector<std::string> inputs;
-  std::string json, jsonl, csv;  // files to write; empty: none
+  std::string watch;  // a folder, empty: none
+  std::string json, jsonl, csv;
   RunRecord record;
-  bool stats = false;
+  bool stats = false, resume = false;
   Options options;
 };
 
-// Prints the usage and exits for --help. Throws UsageError.
-Arguments parse_arguments(int argc, char** argv);
-
-// What is to be judged, each file once, and what else the folders hold.
-struct Inputs {
-  std::vector<std::string> files;
-  std::vector<InputError> errors;
-  std::vector<Skipped> skipped;
-  std::vector<std::string> notes;
-};
-
-// Lists the files among the inputs and in folders. Throws UsageError.
-Inputs expand(const std::vector<std::string>& inputs);
+// Throws UsageError; `--help` prints and ends the program.
+Arguments parse(int argc, char** argv);
 
 }  // namespace fpg::runtime

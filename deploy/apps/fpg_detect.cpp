@@ -1,77 +1,75 @@
-// fpg-detect-cpp: judges videos, images and folders of them, as fpg-detect does.
+// fpg-detect-cpp: judge videos, images and folders of them, as fpg-detect does.
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
+#include <iostream>
 #include <thread>
 
 #include "arguments.h"
-#include "tables.h"
+#include "fpg_runtime/results.h"
+#include "inputs.h"
+#include "screen.h"
 
 namespace {
 
 using namespace fpg::runtime;
 
+constexpr const char* kUnfinished = ".unfinished.jsonl";  // behind the name of --json: results of a run that has not ended
+constexpr auto kPoll = std::chrono::milliseconds(500);    // between two looks at a folder that is watched
+
 std::atomic<int> signalled{0};
 extern "C" void on_signal(int number) { signalled = number; }
 
-// Collects results as they come: prints a line and writes a JSON line at once, so that an aborted run keeps them.
-class Results {
+// One run: what judges, what is judged, and where results go.
+class Session {
  public:
-  explicit Results(const Arguments& arguments) : arguments_(arguments) {
-    if (arguments.jsonl.empty()) return;
-    std::error_code ignored;
-    const std::filesystem::path folder = std::filesystem::path(arguments.jsonl).parent_path();
-    if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
-    lines_ = std::fopen(arguments.jsonl.c_str(), "w");
-    if (lines_ == nullptr) fail();
-  }
-  ~Results() {
-    if (lines_ != nullptr) std::fclose(lines_);
-  }
-  Results(const Results&) = delete;
-  Results& operator=(const Results&) = delete;
+  Session(const Arguments& arguments, VideoDetector& detector, Results& results)
+      : arguments_(arguments), detector_(detector), results_(results) {}
 
-  void add(Judgement judgement) {
-    show(judgement);
-    if (lines_ != nullptr) {
-      RunRecord record = arguments_.record;
-      record.ended = now_utc();
-      const std::string line = to_line(judgement, arguments_.options, record);
-      if (std::fwrite(line.data(), 1, line.size(), lines_) != line.size() || std::fflush(lines_) != 0) fail();
-    }
-    all.push_back(std::move(judgement));
-  }
+  // Judges everything that is there and that comes. False: a signal ended it.
+  bool judge(const Inputs& inputs);
 
-  std::vector<Judgement> all;
+  // The files that were asked for.
+  void write(const Inputs& inputs);
+
+  const Screen& screen() const { return screen_; }
+  bool timed_out() const { return timed_out_; }
 
  private:
-  [[noreturn]] void fail() const {
-    throw InputError(arguments_.jsonl, std::string("cannot be written: ") + std::strerror(errno), codes::not_written);
-  }
+  void take(size_t place, const Judgement& judgement);
+  void judge_all(const std::vector<size_t>& places, const std::vector<std::string>& files);
+  void watch();
 
   const Arguments& arguments_;
-  std::FILE* lines_ = nullptr;
+  VideoDetector& detector_;
+  Results& results_;
+  Screen screen_;
+  size_t next_ = 0;  // place of what is not known yet
+  bool timed_out_ = false;
 };
 
-// Judges in a thread, so that signals take effect at once.
-void judge_all(VideoDetector& detector, const std::vector<std::string>& files, Results& results) {
+void Session::take(size_t place, const Judgement& judgement) {
+  results_.add(place, judgement);
+  screen_.show(judgement);
+  timed_out_ = timed_out_ || judgement.error_code == codes::timeout;
+}
+
+// Judges in a thread, so that signals are seen at once.
+void Session::judge_all(const std::vector<size_t>& places, const std::vector<std::string>& files) {
   std::atomic<bool> done{false};
   std::exception_ptr error;
+  size_t number = 0;
   std::thread worker([&] {
     try {
-      detector.judge_many(files, [&](Judgement judgement) {
+      detector_.judge_many(files, [&](const Judgement& judgement) {
         if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
-        results.add(std::move(judgement));
-        if (isatty(STDERR_FILENO)) std::fprintf(stderr, "judging %zu/%zu ", results.all.size(), files.size());
+        take(places[number++], judgement);
+        if (isatty(STDERR_FILENO)) std::fprintf(stderr, "judging %zu/%zu ", number, files.size());
       });
     } catch (...) {
       error = std::current_exception();
@@ -79,12 +77,72 @@ void judge_all(VideoDetector& detector, const std::vector<std::string>& files, R
     done = true;
   });
   while (!done) {
-    if (signalled != 0) detector.cancel();
+    if (signalled != 0) detector_.cancel();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   worker.join();
   if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
   if (error) std::rethrow_exception(error);
+}
+
+bool Session::judge(const Inputs& inputs) {
+  std::vector<size_t> places, lost;
+  std::vector<std::string> files;
+  for (const std::string& file : inputs.files) {
+    if (!results_.take_known(next_, file)) {
+      places.push_back(next_);
+      files.push_back(file);
+    }
+    ++next_;
+  }
+  const size_t known = results_.size();
+  if (known > 0) {
+    std::fprintf(stderr, "note: %zu input%s judged before: going on with the others\n", known, known == 1 ? " was" : "s were");
+  }
+  std::puts(heading().c_str());
+  std::fflush(stdout);
+  judge_all(places, files);
+  if (signalled == 0) {
+    for (const InputError& error : inputs.errors) {
+      const size_t place = next_++;
+      if (results_.take_known(place, error.path())) continue;
+      Judgement judgement;
+      judgement.input = error.path();
+      judgement.error = error.reason();
+      judgement.error_code = error.code();
+      judgement.threshold = detector_.threshold();
+      judgement.warnings = detector_.warnings();
+      judgement.exhibit = examine(judgement.input);
+      take(place, judgement);
+    }
+    if (!arguments_.watch.empty()) watch();
+  }
+  return signalled == 0;
+}
+
+void Session::watch() {
+  Arrivals arrivals(arguments_.watch);
+  while (signalled == 0) {
+    std::vector<size_t> places;
+    std::vector<std::string> files;
+    for (const std::string& path : arrivals.look()) {
+      const size_t place = next_++;
+      if (results_.take_known(place, path)) continue;
+      places.push_back(place);
+      files.push_back(path);
+    }
+    if (!files.empty()) judge_all(places, files);
+    for (auto waited = kPoll * 0; files.empty() && signalled == 0 && waited < kPoll; waited += std::chrono::milliseconds(20))
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+void Session::write(const Inputs& inputs) {
+  RunRecord record = arguments_.record;
+  record.ended = now_utc();
+  if (!arguments_.json.empty()) results_.write_json(arguments_.json, record, inputs.skipped);
+  if (!arguments_.csv.empty()) results_.write_csv(arguments_.csv);
+  detector_.finish();
 }
 
 std::unique_ptr<VideoDetector> load(Arguments& arguments) {
@@ -97,68 +155,64 @@ std::unique_ptr<VideoDetector> load(Arguments& arguments) {
     }
     return std::make_unique<VideoDetector>(std::move(engines), arguments.options);
   } catch (const InputError& error) {
-    throw UsageError(error.what());  // nothing can be judged, and no input is to blame
+    throw UsageError(error.what());  // nothing can be judged: that is no fault of an input
   }
 }
 
-void print_head(const Arguments& arguments) {
-  for (const auto& [model, spec] : arguments.record.models) {
-    for (const std::string& line : introduce(spec, model.name, arguments.options.threshold)) std::puts(one_line(line).c_str());
-  }
-  std::puts("score  verdict  frames  input");
-  std::fflush(stdout);
+// Where results are kept until the JSON is written, where no --jsonl is named; empty: where nobody sees it.
+std::string unfinished(const Arguments& arguments) {
+  std::error_code ignored;
+  if (arguments.json.empty() || !arguments.jsonl.empty()) return "";
+  const bool plain =
+      !std::filesystem::exists(arguments.json, ignored) || std::filesystem::is_regular_file(arguments.json, ignored);
+  return plain ? arguments.json + kUnfinished : "";
 }
 
-// The judgement of an input that was never opened.
-Judgement failed(const VideoDetector& detector, const InputError& error) {
-  Judgement judgement;
-  judgement.input = error.path();
-  judgement.error = error.reason();
-  judgement.error_code = error.code();
-  judgement.threshold = detector.threshold();
-  judgement.warnings = detector.warnings();
-  judgement.exhibit = examine(judgement.input);
-  return judgement;
-}
-
-// Writes the files of a whole run; returns why one could not be written, or an empty text: verdicts are shown all the same.
-std::string write_files(const Arguments& arguments, const Inputs& inputs, const std::vector<Judgement>& results,
-                        VideoDetector& detector) {
+// Without --jsonl nobody asked for the file: where it cannot be beside the JSON, none is seen.
+std::unique_ptr<Results> kept(const Arguments& arguments, const std::string& beside) {
   try {
-    if (!arguments.json.empty())
-      write_atomically(arguments.json, to_json(results, arguments.options, arguments.record, inputs.skipped) + "\n");
-    if (!arguments.csv.empty()) write_atomically(arguments.csv, csv_of(results));
-    detector.finish();
-  } catch (const InputError& error) {
-    return error.what();
+    return std::make_unique<Results>(arguments.jsonl.empty() ? beside : arguments.jsonl, arguments.options, arguments.record,
+                                     arguments.resume);
+  } catch (const InputError&) {
+    if (!arguments.jsonl.empty() || arguments.resume) throw;
+    return std::make_unique<Results>("", arguments.options, arguments.record);
   }
-  return "";
 }
 
 int run(int argc, char** argv) {
-  Arguments arguments = parse_arguments(argc, argv);
+  Arguments arguments = parse(argc, argv);
   const Inputs inputs = expand(arguments.inputs);
   const std::unique_ptr<VideoDetector> detector = load(arguments);
-  Results results(arguments);
-  print_head(arguments);
+  for (const auto& [model, spec] : arguments.record.models) {
+    for (const std::string& line : introduce(spec, model.name, arguments.options.threshold)) std::puts(one_line(line).c_str());
+  }
+  std::fflush(stdout);
+  const std::string beside = unfinished(arguments);
+  const std::unique_ptr<Results> results = kept(arguments, beside);
+  Session session(arguments, *detector, *results);
   const auto start = std::chrono::steady_clock::now();
-  judge_all(*detector, inputs.files, results);
+  const bool whole = session.judge(inputs);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (signalled != 0) {
+  if (!whole && arguments.watch.empty()) {
     std::fprintf(stderr, "interrupted\n");
     return 128 + signalled;
   }
-  for (const InputError& error : inputs.errors) results.add(failed(*detector, error));
-  arguments.record.ended = now_utc();
-  const std::string not_written = write_files(arguments, inputs, results.all, *detector);
+  session.screen().summary(results->levels());
+  std::string lost;
+  try {
+    session.write(inputs);
+    if (!beside.empty()) std::filesystem::remove(beside);
+  } catch (const InputError& error) {
+    lost = error.what();  // a file that cannot be written does not hide the verdicts
+  }
   for (const std::string& note : inputs.notes) std::fprintf(stderr, "note: %s\n", one_line(note).c_str());
-  if (arguments.stats) show_stats(results.all, detector->times(), seconds);
-  if (!not_written.empty()) std::fprintf(stderr, "error: %s\n", one_line(not_written).c_str());
-  const auto any = [&](const auto& is) { return std::any_of(results.all.begin(), results.all.end(), is); };
-  const int code = any([](const Judgement& r) { return !r.error.empty(); }) || !not_written.empty() ? 1 : 0;
-  if (any([](const Judgement& r) { return r.error_code == codes::timeout; })) {
+  if (arguments.stats) session.screen().stats(detector->times(), seconds);
+  if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());
+  if (!whole) std::fprintf(stderr, "interrupted\n");  // the way to end what has no end
+  const int code = !whole ? 128 + signalled : results->failed() || !lost.empty() ? 1 : 0;
+  if (session.timed_out()) {
     std::fflush(nullptr);
-    std::_Exit(code);  // a stuck thread may use what destructors would free
+    std::_Exit(code);  // a thread that is stuck may use what destructors would take away
   }
   return code;
 }

@@ -69,7 +69,7 @@ const FaceConstants& face_constants() {
   return found;
 }
 
-std::string filled(std::string text, TextValues values) {
+std::string filled(std::string text, Words values) {
   for (const auto& [name, value] : values) {
     const std::string mark = std::string("{") + name + "}";
     for (size_t at = 0; (at = text.find(mark, at)) != std::string::npos; at += value.size()) text.replace(at, mark.size(), value);
@@ -77,7 +77,7 @@ std::string filled(std::string text, TextValues values) {
   return text;
 }
 
-std::string message(const char* name, TextValues values) {
+std::string message(const char* name, Words values) {
   return filled(constants()["messages"].at(name).get<std::string>(), values);
 }
 

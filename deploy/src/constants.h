@@ -43,13 +43,13 @@ const FaceConstants& face_constants();
 // The whole table.
 const nlohmann::ordered_json& constants();
 
-using TextValues = std::initializer_list<std::pair<const char*, std::string>>;
+using Words = std::initializer_list<std::pair<const char*, std::string>>;
 
 // A text with its `{names}` replaced.
-std::string filled(std::string text, TextValues values);
+std::string filled(std::string text, Words values);
 
 // A message of the table, filled.
-std::string message(const char* name, TextValues values = {});
+std::string message(const char* name, Words values = {});
 
 // A number in a message: "%.Ng".
 std::string short_number(double value, int digits);

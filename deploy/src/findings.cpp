@@ -21,9 +21,7 @@ constexpr const char *kStrong = "strong", *kModerate = "moderate", *kInconclusiv
 constexpr const char* kScale[] = {kNone, kLittle, kInconclusive, kModerate, kStrong};
 constexpr int kMiddle = 2;
 
-std::string say(const std::string& key, TextValues values = {}) {
-  return filled(findings_tables()["text"][key].get<std::string>(), values);
-}
+std::string say(const std::string& key, Words values = {}) { return filled(findings_tables()["text"][key], values); }
 
 // From none to strong, -2 to 2.
 int place_of(const std::string& level) {
@@ -59,8 +57,8 @@ std::string weakened(const std::string& level, int steps) {
 }
 
 Limit limit_of(const std::string& code, double value, double bound) {
-  const auto text = findings_tables()["limits"][code]["text"].get<std::string>();
-  return {code, value, bound, filled(text, {{"value", short_number(value)}, {"bound", short_number(bound)}})};
+  const json& row = findings_tables()["limits"][code];
+  return {code, value, bound, filled(row["text"], {{"value", short_number(value)}, {"bound", short_number(bound)}})};
 }
 
 std::optional<double> condition(const Conditions& conditions, const std::string& name) {
@@ -154,26 +152,16 @@ std::string joined(const std::vector<std::string>& texts, const char* between) {
 
 std::string paragraph(const Judgement& judgement, const Finding& finding, const std::vector<TrackScore>& tracks,
                       const std::string& remark) {
-  const std::string between =
-      finding.interval
-          ? say("interval", {{"low", short_number((*finding.interval)[0])}, {"high", short_number((*finding.interval)[1])}})
-          : say("no_interval");
-  std::vector<std::string> sentences = {capital(finding.words) + "."};
+  const std::string between = finding.interval ? interval_text(finding.interval) : say("no_interval");
+  std::vector<std::string> sentences = {stated(finding.level)};
   sentences.push_back(
       say("score",
           {{"score", short_number(*judgement.score)}, {"interval", between}, {"threshold", short_number(judgement.threshold)}}));
   if (!remark.empty()) sentences.push_back(remark);
   if (const auto& by = judgement.judged_by; by.size() == 1 && by[0].reliability)
     sentences.push_back(measured(*by[0].reliability, level_of_score(*judgement.score, *by[0].reliability)));
-  std::vector<std::string> where, limits;
-  for (const TrackScore& track : tracks) {
-    for (const Segment& part : track.segments) {
-      where.push_back(say(
-          "segment",
-          {{"track", std::to_string(track.track)}, {"start", short_number(part.start_s)}, {"end", short_number(part.end_s)}}));
-    }
-  }
-  if (!where.empty()) sentences.push_back(say("segments", {{"segments", joined(where, "; ")}}));
+  std::vector<std::string> limits;
+  if (const std::string where = suspicious(tracks); !where.empty()) sentences.push_back(say("segments", {{"segments", where}}));
   for (const Limit& limit : finding.limits) limits.push_back(limit.text);
   if (!limits.empty()) sentences.push_back(say("limits", {{"limits", joined(limits, "; ")}}));
   return joined(sentences, " ");
@@ -184,6 +172,30 @@ std::string paragraph(const Judgement& judgement, const Finding& finding, const 
 const json& findings_tables() {
   static const json tables = json::parse(kFindingsTables);
   return tables;
+}
+
+std::string stated(const std::string& level) {
+  const json& tables = findings_tables();
+  const std::string words = capital(tables["levels"][level]);
+  if (!tables["means"].contains(level)) return words + ".";
+  return say("meaning", {{"words", words}, {"means", tables["means"][level]}});
+}
+
+std::string interval_text(const Interval& interval) {
+  if (!interval) return "";
+  return say("interval", {{"low", short_number((*interval)[0])}, {"high", short_number((*interval)[1])}});
+}
+
+std::string suspicious(const std::vector<TrackScore>& tracks) {
+  std::vector<std::string> where;
+  for (const TrackScore& track : tracks) {
+    for (const Segment& part : track.segments) {
+      where.push_back(say(
+          tracks.size() > 1 ? "segment" : "segment_of_one",
+          {{"track", std::to_string(track.track)}, {"start", short_number(part.start_s)}, {"end", short_number(part.end_s)}}));
+    }
+  }
+  return joined(where, "; ");
 }
 
 std::string short_number(double value) { return short_number(value, 3); }
@@ -235,9 +247,7 @@ Finding conclude_finding(const Judgement& judgement, const Conditions& condition
   if (models.size() > 1) {
     if (apart || contradicts(found.level, score >= threshold))
       found.level = found.level == kNotCalibrated ? kNotCalibrated : kInconclusive;
-  } else if (!reliability) {
-    remark = say("not_calibrated");
-  } else if (contradicts(level_of_score(score, *reliability), score >= threshold)) {
+  } else if (reliability && contradicts(level_of_score(score, *reliability), score >= threshold)) {
     remark = say("contradicts");
   }
   int steps = 0;

@@ -8,12 +8,22 @@
 #include <string>
 #include <vector>
 
+#include "constants.h"
 #include "fpg_runtime/runtime.h"
 #include "image.h"
 
 namespace fpg::runtime {
 
 const nlohmann::ordered_json& findings_tables();
+
+// A level as a sentence, and what it means if that is easily misread.
+std::string stated(const std::string& level);
+
+// A score's interval in words; empty without one.
+std::string interval_text(const Interval& interval);
+
+// All suspicious segments in words; empty without one.
+std::string suspicious(const std::vector<TrackScore>& tracks);
 
 // A number as findings print it: "%.3g".
 std::string short_number(double value);
@@ -54,7 +64,10 @@ class CutFinder {
     std::vector<int64_t> colours, brightness;
   };
   static Grid grid_of(const Image& image);
+  static double agreement(const Grid& one, const Grid& other);
   std::optional<Grid> before_;
+  double largest_ = 0;  // change in the shot so far
+  int seen_ = 0;
 };
 
 }  // namespace fpg::runtime

@@ -13,7 +13,7 @@
 
 #include "constants.h"
 #include "findings.h"
-#include "fpg_runtime/runtime.h"
+#include "output.h"
 #include "record.h"
 
 namespace fpg::runtime {
@@ -139,6 +139,27 @@ json credentials_of(const Exhibit& exhibit) {
           {"note", constants()["record"]["credentials"]}};
 }
 
+json model_of(const UsedModel& used) {
+  const EngineSpec& spec = used.spec;
+  json hash;
+  for (const auto& [file, value] : spec.files) {
+    if (file == spec.model_file) hash = value;
+  }
+  return {{"file", used.model.name},
+          {"sha256", hash},
+          {"backend", spec.backend},
+          {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
+          {"image_size", spec.image_size},
+          {"precision", spec.precision},
+          {"threshold", spec.threshold},
+          {"temperature", spec.temperature},
+          {"warnings", spec.warnings},
+          {"reliability", json::parse(spec.reliability_json)},
+          {"provenance", json::parse(spec.provenance)}};
+}
+
+}  // namespace
+
 json value_of(const Judgement& judgement) {
   json frames = json::array();
   for (const FrameScore& frame : judgement.frames) {
@@ -176,25 +197,6 @@ json value_of(const Judgement& judgement) {
           {"c2pa", credentials_of(judgement.exhibit)}};
 }
 
-json model_of(const UsedModel& used) {
-  const EngineSpec& spec = used.spec;
-  json hash;
-  for (const auto& [file, value] : spec.files) {
-    if (file == spec.model_file) hash = value;
-  }
-  return {{"file", used.model.name},
-          {"sha256", hash},
-          {"backend", spec.backend},
-          {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
-          {"image_size", spec.image_size},
-          {"precision", spec.precision},
-          {"threshold", spec.threshold},
-          {"temperature", spec.temperature},
-          {"warnings", spec.warnings},
-          {"reliability", json::parse(spec.reliability_json)},
-          {"provenance", json::parse(spec.provenance)}};
-}
-
 // How the scores came about: `describe_judging` in fpg/runtime/judgement.py.
 json protocol_of(const Options& options, const RunRecord& record) {
   const json& texts = constants()["protocol"];
@@ -217,24 +219,7 @@ json protocol_of(const Options& options, const RunRecord& record) {
   return protocol;
 }
 
-std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
-
-}  // namespace
-
-std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
-
-std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record) {
-  json value = value_of(judgement);
-  value["schema"] = constants()["record"]["schema"];
-  value["record"] = record_value(options, record);
-  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
-                    const std::vector<Skipped>& skipped) {
-  json results = json::array(), left = json::array();
-  for (const Skipped& item : skipped) left.push_back({{"path", item.path}, {"reason", item.reason}});
-  for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
+json head_of(const Options& options, const RunRecord& record) {
   json models = json::array();
   std::vector<std::string> warnings;
   for (const UsedModel& used : record.models) {
@@ -247,23 +232,31 @@ std::string to_json(const std::vector<Judgement>& judgements, const Options& opt
   if (models.size() > 1) value["models"] = models;
   value["protocol"] = protocol_of(options, record);
   value["warnings"] = warnings;
-  value["results"] = results;
-  value["skipped"] = left;
-  return text_of(value);
+  return value;
 }
 
+std::string text_of(const json& value, int indent) { return value.dump(indent, ' ', false, json::error_handler_t::replace); }
+
+std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
+
 void write_atomically(const std::string& path, const std::string& text) {
+  write_atomically(path, [&](const Write& write) { write(text); });
+}
+
+void write_atomically(const std::string& path, const std::function<void(const Write&)>& produce) {
   const auto refuse = [&](int code) {
     throw InputError(path, std::string("cannot be written: ") + std::strerror(code), codes::not_written);
   };
   const auto write_all = [&](int file) {
-    for (size_t done = 0; done < text.size();) {
-      const ssize_t part = ::write(file, text.data() + done, text.size() - done);
-      if (part < 0 && errno == EINTR) continue;
-      if (part < 0) return errno;
-      done += static_cast<size_t>(part);
-    }
-    return 0;
+    int code = 0;
+    produce([&](const std::string& text) {
+      for (size_t done = 0; code == 0 && done < text.size();) {
+        const ssize_t part = ::write(file, text.data() + done, text.size() - done);
+        if (part < 0 && errno != EINTR) code = errno;
+        if (part > 0) done += static_cast<size_t>(part);
+      }
+    });
+    return code;
   };
   struct stat info{};
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
@@ -282,7 +275,14 @@ void write_atomically(const std::string& path, const std::string& text) {
   std::string temporary = (target.parent_path() / ("." + target.filename().string() + ".XXXXXX")).string();
   const int file = ::mkstemp(temporary.data());
   if (file < 0) refuse(errno);
-  int code = write_all(file);
+  int code = 0;
+  try {
+    code = write_all(file);
+  } catch (...) {
+    ::close(file);
+    ::unlink(temporary.c_str());
+    throw;
+  }
   if (code == 0 && ::fsync(file) != 0) code = errno;
   const mode_t mask = umask(0);
   umask(mask);

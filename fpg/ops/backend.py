@@ -30,11 +30,12 @@ def backend(device_type: str = "cpu") -> Backend:
         UsageError: `FPG_BACKEND` is none of its values.
         MissingDependencyError: `native` is demanded, but not built, or not built for this kind of device.
     """
-    return _decide(choice(), device_type)
+    return choose_backend(choice(), device_type)
 
 
 @functools.cache
-def _decide(said: str, device_type: str) -> Backend:
+def choose_backend(said: str, device_type: str) -> Backend:
+    """The implementation for a value of `FPG_BACKEND` and a kind of device; decided and logged once per process. Raises as `backend`."""
     if said == "reference":
         _log.info("operations on %s: pure torch (%s=reference)", device_type, VARIABLE)
         return "reference"

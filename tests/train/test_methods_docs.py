@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fpg.cli import compare, prepare
+from fpg.cli import compare, evaluate_options, prepare
 from fpg.cli.train import build_parser, parse_command
 from fpg.train.meter import Meter
 from fpg.train.methods import METHODS, resolve_method

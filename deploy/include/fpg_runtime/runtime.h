@@ -374,11 +374,8 @@ struct RunRecord {
 // The current time in UTC, as written in a record.
 FPG_RUNTIME_API std::string now_utc();
 
-// fpg-detect's JSON: one result; a line of --jsonl; the whole file.
+// One of fpg-detect's results as JSON. Files of several results: results.h.
 FPG_RUNTIME_API std::string to_json(const Judgement& judgement);
-FPG_RUNTIME_API std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record);
-FPG_RUNTIME_API std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
-                                    const std::vector<Skipped>& skipped = {});
 
 // Writes a file atomically. Throws InputError.
 FPG_RUNTIME_API void write_atomically(const std::string& path, const std::string& text);

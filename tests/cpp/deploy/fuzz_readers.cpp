@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "fpg_runtime/runtime.h"
+#include "output.h"
 #include "video.h"
 
 namespace {
@@ -123,7 +124,7 @@ std::function<void(const std::string&)> reader_of(const std::string& name) {
       const EngineSpec spec = read_spec(model);
       RunRecord record;
       record.models = {{{model, model}, spec}};
-      to_json(std::vector<Judgement>{}, Options(), record);
+      head_of(Options(), record);
     };
   }
   std::fprintf(stderr, "READER: expected sidecar, images, videos or needed, got %s\n", name.c_str());
