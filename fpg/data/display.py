@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
 from fpg.data import colour
 from fpg.data.images import check_pixels
 from fpg.data.notes import Notes
 from fpg.data.orientation import UPRIGHT, matrix_turn, turned, turned_size, upright
 
-MAX_VIDEO_PIXELS = 40_000_000
+MAX_VIDEO_PIXELS: int = CONSTANTS["reading"]["max_video_pixels"]
 """Per frame (8K is 33 million); decoders keep many frames at once."""
 _COMB = 36
 """Sum over R, G and B by which a line of the second field has to leave both its neighbours, in one direction, to be a comb's."""

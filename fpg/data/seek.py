@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import av
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.packages import install_extra
 from fpg.data.containers import opened
@@ -22,9 +23,9 @@ from fpg.data.display import Display
 from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, Frames, read_frames
 
-_SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
+_SELF_CONTAINED = frozenset(CONSTANTS["reading"]["self_contained_codecs"])
 """Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
-_REORDERING = frozenset(["h264", "hevc", "mpeg2video"])
+_REORDERING = frozenset(CONSTANTS["reading"]["reordering_codecs"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
 """Containers that say where their frames are; in others seeking may land next to the wanted frame."""
