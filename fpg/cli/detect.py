@@ -115,9 +115,10 @@ class _Session:
         loads = tuple(functools.partial(load_engine, path, device=arguments.device, threads=arguments.threads or 1) for path in paths)
         names = tuple(loaded.model.name for loaded in self.models)
         work = _Judge(loads, names, self.finder, vars(replace(self.detector.options, seen=None)))
+        workers = None if isinstance(arguments.jobs, Default) else arguments.jobs
         gpus = int(arguments.device.startswith("cuda"))
         tasks = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
-        with contextlib.closing(run_on_ray(tasks, work, arguments.ray, gpus=gpus)) as outcomes:
+        with contextlib.closing(run_on_ray(tasks, work, arguments.ray, workers, gpus)) as outcomes:
             for at, outcome in outcomes:
                 if isinstance(outcome, WorkerDied):
                     outcome = self._failed(files[at], InputError(files[at], outcome.reason, "worker"))
@@ -201,6 +202,7 @@ def detect(arguments: argparse.Namespace, models: list[Loaded]) -> int:
             if total is not None:
                 raise
             interrupted = stop  # the way to end what has no end
+        screen.summary(results.levels)
         try:
             _write(session, replace(record, ended=now()))
         finally:  # a file that cannot be written hides nothing of the rest

@@ -52,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_outputs(p)
     _add_looking(p)
-    p.add_argument("--jobs", type=positive, default=1, metavar="N", help="inputs judged at the same time (default: 1)")
+    p.add_argument(
+        "--jobs", type=positive, default=Default(1), metavar="N", help="inputs judged at the same time (default: 1; with --ray one per CPU)"
+    )
     p.add_argument("--stats", action="store_true", help="say at the end how long each stage took, on the standard error")
     p.add_argument(
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own)"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import av
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.packages import install_extra
 from fpg.data.containers import opened
@@ -22,12 +23,12 @@ from fpg.data.display import Display
 from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, Frames, read_frames
 
-_SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
+_SELF_CONTAINED = frozenset(CONSTANTS["reading"]["self_contained_codecs"])
 """Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
-_REORDERING = frozenset(["h264", "hevc", "mpeg2video"])
+_REORDERING = frozenset(CONSTANTS["reading"]["reordering_codecs"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
-"""Containers that say where their frames are; in others torchcodec may land next to the wanted frame."""
+"""Containers that say where their frames are; in others seeking may land next to the wanted frame."""
 
 
 class SeekFailed(Exception):
@@ -170,8 +171,12 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
             if codec not in _SELF_CONTAINED:
                 raise SeekFailed
             plan = _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
-            container.seek(plan.start, stream=stream)
-            yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
+            if indexed := container.format.name.startswith(_INDEXED):  # opening once more would decode the first frames once more
+                container.seek(plan.start, stream=stream)
+                yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
+        if not indexed:
+            with opened(path, threads, notes) as (container, stream):
+                yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
     except (av.FFmpegError, OSError) as error:
         raise SeekFailed from error
 

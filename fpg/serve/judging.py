@@ -14,15 +14,17 @@ import cv2
 import numpy as np
 
 from fpg import __version__
+from fpg.common.constants import message
 from fpg.common.crops import detection_crop
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
+from fpg.common.models import Card
 from fpg.common.spec import read_spec
 from fpg.engines import CheckedEngine, load_engine
 from fpg.engines.resolve import resolve_model
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
-from fpg.record.run import RunRecord, now, record_model
+from fpg.record.run import RunRecord, card_of, now, record_model
 from fpg.runtime.judgement import FrameScore, Judgement, describe_judging, describe_model
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
@@ -69,7 +71,7 @@ class Loading:
         asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
         fpg = {"program": PROGRAM, "version": __version__, "commit": self.commit}
         record = RunRecord((record_model(engine.spec, model.name, model.path),), asked, (PROGRAM,), folder="", fpg=fpg)
-        return JobJudge(detector, describe_model(engine.spec, model.name), record)
+        return JobJudge(detector, describe_model(engine.spec, model.name), record, card_of(model.path))
 
 
 class JobJudge:
@@ -79,10 +81,11 @@ class JobJudge:
         detector: judges.
         model: `describe_model` of it.
         record: of the process; its settings are those that jobs share.
+        card: of the model, for reports; None without one.
     """
 
-    def __init__(self, detector: VideoDetector, model: dict[str, Any], record: RunRecord) -> None:
-        self._detector, self._model, self._record = detector, model, record
+    def __init__(self, detector: VideoDetector, model: dict[str, Any], record: RunRecord, card: Card | None = None) -> None:
+        self._detector, self._model, self._record, self._card = detector, model, record, card
         self._lock = threading.Lock()
         self._told: dict[str, tuple[int, float]] = {}
         """Stage -> what was told of it so far: calls and seconds."""
@@ -141,7 +144,7 @@ class JobJudge:
             tell({"stage": "report", "frames": len(judged.frames)})
             results, details = answer["results"], {0: named}
             protocol, record = answer["protocol"], answer["record"]
-            write_detect_report(folder / REPORT, results, details, [self._model], protocol, judged.threshold, record)
+            write_detect_report(folder / REPORT, results, details, [self._model], protocol, judged.threshold, record, [self._card])
         if "overlay" in request.outputs and judged.frames:
             tell({"stage": "overlay", "frames": len(judged.frames)})
             try:
@@ -198,7 +201,7 @@ class Follower:
             InputError: the job was cancelled.
         """
         if self._cancelled.is_set():
-            raise InputError(path, "was cancelled", "cancelled")
+            raise InputError(path, message("cancelled"), "cancelled")
         if image is not None:
             size = self._sizes.pop(id(image))
             if self._seen % self._step == 0:

@@ -33,10 +33,14 @@ def same(a: Pairs, b: Pairs) -> None:
         assert torch.equal(x, y)
 
 
-def test_fused_is_the_operations_one_after_the_other(native: None, vectors: Path) -> None:
+@pytest.mark.parametrize("nearest", [False, True])
+def test_fused_is_the_operations_one_after_the_other(native: None, vectors: Path, nearest: bool) -> None:
     batch = prepare(vectors, 24, np.random.default_rng(20261123))
-    args = (batch.windows, batch.records, batch.masks, 40, 50.0, 7.0)
+    args = (batch.windows, batch.records, batch.masks, 40, 50.0, 7.0, nearest)
     same(op._fused(*args), op._composed(*args))
+    other = op._fused(*args[:-1], not nearest)
+    assert bool((other.fake != op._fused(*args).fake).any())
+    assert torch.equal(other.real, op._fused(*args).real)
 
 
 @pytest.mark.parametrize("count", [2, 3])
