@@ -149,7 +149,7 @@ std::unique_ptr<VideoDetector> load(Arguments& arguments) {
   try {
     std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines;
     for (const std::string& reference : arguments.models) {
-      const Model model = resolve_model(reference);
+      const ResolvedModel model = resolve_model(reference);
       engines.emplace_back(model.name, load_engine(model.path, arguments.options.threads));
       arguments.record.models.push_back({model, engines.back().second->spec()});
     }

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "constants.h"
+
 namespace fpg::runtime {
 namespace {
 
@@ -50,9 +52,7 @@ std::string number_cell(const char* format, const json& value) {
 
 std::string csv_head() {
   std::vector<std::string> head;
-  for (const char* name :
-       {"input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings", "finding"})
-    head.push_back(quoted(std::string(name)));
+  for (const json& name : constants()["record"]["csv_columns"]) head.push_back(quoted(name.get<std::string>()));
   return csv_line(head);
 }
 

@@ -3,45 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "shrink/shrink.h"
+
 namespace fpg::runtime {
 namespace {
 
-struct Share {
-  int source;
-  float weight;
-};
-
-// Which source pixels each of `size` pixels covers, and by how much; `start[i]` to `start[i + 1]` are those of pixel i.
-struct Coverage {
-  std::vector<Share> shares;
-  std::vector<size_t> start;
-};
-
-Coverage coverage(int source, int size) {
-  const double scale = static_cast<double>(source) / size;
-  Coverage result;
-  for (int i = 0; i < size; ++i) {
-    result.start.push_back(result.shares.size());
-    const double low = i * scale, high = low + scale, cell = std::min(scale, source - low);
-    const int last = std::min(static_cast<int>(std::floor(high)), source - 1);
-    const int first = std::min(static_cast<int>(std::ceil(low)), last);
-    if (first - low > 1e-3) result.shares.push_back({first - 1, static_cast<float>((first - low) / cell)});
-    for (int s = first; s < last; ++s) result.shares.push_back({s, static_cast<float>(1.0 / cell)});
-    if (high - last > 1e-3) {
-      result.shares.push_back({last, static_cast<float>(std::min(std::min(high - last, 1.0), cell) / cell)});
-    }
-  }
-  result.start.push_back(result.shares.size());
-  return result;
-}
-
 constexpr int kUnit = 2048;
 
-// Between which two source pixels each of `size` pixels lies, and how much of the second it takes, in units of 1 / kUnit.
+// Which two source pixels each of `size` pixels lies between, and the weight of the second, in units of 1 / kUnit.
 struct Between {
   int first;
   int second;
-  int share;
+  int weight;
 };
 
 std::vector<Between> between(int source, int size) {
@@ -60,43 +33,11 @@ std::vector<Between> between(int source, int size) {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::clamp(std::nearbyint(value), 0.0F, 255.0F)); }
 
-Image copy_of(const ImageView& image) {
-  Image result(image.height, image.width);
-  for (int y = 0; y < image.height; ++y) std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), result.row(y));
-  return result;
-}
-
 }  // namespace
 
 Image resize_area(const ImageView& image, int height, int width) {
-  if (image.height == height && image.width == width) return copy_of(image);
-  // OpenCV rounds the mean of 2 x 2 pixels up at a half, other means to even.
-  const bool quarters = image.height == 2 * height && image.width == 2 * width;
-  const Coverage rows = coverage(image.height, height), columns = coverage(image.width, width);
   Image result(height, width);
-  const size_t values = 3 * static_cast<size_t>(width);
-  std::vector<float> line(values), sum(values);
-  for (int y = 0; y < height; ++y) {
-    std::fill(sum.begin(), sum.end(), 0.0F);
-    for (size_t k = rows.start[static_cast<size_t>(y)]; k < rows.start[static_cast<size_t>(y) + 1]; ++k) {
-      const uint8_t* source = image.row(rows.shares[k].source);
-      const float weight = rows.shares[k].weight;
-      for (int x = 0; x < width; ++x) {
-        float r = 0, g = 0, b = 0;
-        for (size_t j = columns.start[static_cast<size_t>(x)]; j < columns.start[static_cast<size_t>(x) + 1]; ++j) {
-          const uint8_t* pixel = source + 3 * columns.shares[j].source;
-          r += columns.shares[j].weight * static_cast<float>(pixel[0]);
-          g += columns.shares[j].weight * static_cast<float>(pixel[1]);
-          b += columns.shares[j].weight * static_cast<float>(pixel[2]);
-        }
-        float* out = sum.data() + 3 * static_cast<size_t>(x);
-        out[0] += weight * r;
-        out[1] += weight * g;
-        out[2] += weight * b;
-      }
-    }
-    std::transform(sum.begin(), sum.end(), result.row(y), [&](float v) { return to_byte(quarters ? std::floor(v + 0.5F) : v); });
-  }
+  fpg::shrink({image.data, image.stride, image.height, image.width, result.data.data(), int64_t{3} * width, height, width});
   return result;
 }
 
@@ -111,10 +52,11 @@ Image resize_linear(const ImageView& image, int height, int width) {
       const Between& column = columns[static_cast<size_t>(x)];
       for (int c = 0; c < 3; ++c, ++out) {
         const int left = 3 * column.first + c, right = 3 * column.second + c;
-        const int top = upper[left] * (kUnit - column.share) + upper[right] * column.share;
-        const int bottom = lower[left] * (kUnit - column.share) + lower[right] * column.share;
-        // OpenCV's 8-bit arithmetic: 11 bits for each weight, 4 and 16 bits dropped on the way.
-        *out = static_cast<uint8_t>(((((kUnit - row.share) * (top >> 4)) >> 16) + ((row.share * (bottom >> 4)) >> 16) + 2) >> 2);
+        const int top = upper[left] * (kUnit - column.weight) + upper[right] * column.weight;
+        const int bottom = lower[left] * (kUnit - column.weight) + lower[right] * column.weight;
+        // OpenCV's 8-bit arithmetic: 11 bits per weight, with 4 and 16 bits dropped on the way.
+        *out =
+            static_cast<uint8_t>(((((kUnit - row.weight) * (top >> 4)) >> 16) + ((row.weight * (bottom >> 4)) >> 16) + 2) >> 2);
       }
     }
   }
@@ -127,7 +69,7 @@ Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int he
   for (int y = 0; y < height; ++y) {
     uint8_t* out = result.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
-      // Far outside every pixel is the border's; the limits keep the conversion to integers defined.
+      // Far outside, every pixel equals the border; the limits keep the conversion to integers defined.
       const double sx = std::clamp(m[0] * x + m[1] * y + m[2], -2.0, image.width + 1.0);
       const double sy = std::clamp(m[3] * x + m[4] * y + m[5], -2.0, image.height + 1.0);
       const int x0 = static_cast<int>(std::floor(sx)), y0 = static_cast<int>(std::floor(sy));

@@ -1,4 +1,4 @@
-// What the runtime writes: fpg-detect's JSON, whole files.
+// What the runtime writes: fpg-detect's JSON, and files atomically.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "constants.h"
 #include "findings.h"
 #include "output.h"
 #include "record.h"
@@ -22,11 +23,7 @@ using json = nlohmann::ordered_json;
 
 double rounded(double value, double units) { return std::nearbyint(value * units) / units; }
 
-json rounded(const std::array<double, 4>& box) {
-  json values = json::array();
-  for (const double value : box) values.push_back(rounded(value, 100));
-  return values;
-}
+json rounded(const Box& box) { return {rounded(box.x0, 100), rounded(box.y0, 100), rounded(box.x1, 100), rounded(box.y1, 100)}; }
 
 json stream_of(const Judgement& judgement) {
   if (!judgement.stream) return {};
@@ -36,7 +33,7 @@ json stream_of(const Judgement& judgement) {
                 {"codec", stream.codec},
                 {"width", stream.width},
                 {"height", stream.height}};
-  if (stream.transfer.empty()) return value;  // no frame was shown
+  if (stream.transfer.empty()) return value;  // no frame was displayed
   value["pixel_aspect"] = stream.pixel_aspect;
   value["orientation"] = stream.orientation ? json(*stream.orientation) : json();
   value["transfer"] = stream.transfer;
@@ -129,20 +126,17 @@ json media_of(const std::optional<MediaInfo>& media) {
           {"streams", streams}};
 }
 
-// This runtime reads no Content Credentials: fpg-detect does, with c2pa-python.
+// This runtime does not read Content Credentials; fpg-detect does, with c2pa-python.
 json credentials_of(const Exhibit& exhibit) {
   if (!exhibit.modified) return {};  // no file
-  return {
-      {"state", "not_checked"},
-      {"trusted", nullptr},
-      {"signer", nullptr},
-      {"signed", nullptr},
-      {"generator", nullptr},
-      {"actions", json::array()},
-      {"problems", {"this program reads none"}},
-      {"note",
-       "Content Credentials are no part of the score. Their absence proves nothing: most files carry none, and they are easily "
-       "removed."}};
+  return {{"state", "not_checked"},
+          {"trusted", nullptr},
+          {"signer", nullptr},
+          {"signed", nullptr},
+          {"generator", nullptr},
+          {"actions", json::array()},
+          {"problems", {"this program reads none"}},
+          {"note", constants()["record"]["credentials"]}};
 }
 
 json model_of(const UsedModel& used) {
@@ -203,29 +197,29 @@ json value_of(const Judgement& judgement) {
           {"c2pa", credentials_of(judgement.exhibit)}};
 }
 
-json head_of(const Options& options, const RunRecord& record) {
-  const EngineSpec& spec = record.models.at(0).spec;
-  std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
-  if (options.frames == 0)
-    sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
-  json protocol = {
-      {"unit", "video"},
-      {"frames", options.frames == 0 ? json("all") : json(options.frames)},
-      {"sampling", sampling},
-      {"crop", spec.crop == "aligned" ? "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them"
-                                      : "face box with margins of 1/8 of its width and height on each side"},
-      {"aggregation",
-       "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
-       "mean over frames "
-       "with a face"},
-      {"compression", "unknown"}};
+// How the scores came about: `describe_judging` in fpg/runtime/judgement.py.
+json protocol_of(const Options& options, const RunRecord& record) {
+  const json& texts = constants()["protocol"];
+  json sampling = texts["evenly_spaced"];
+  if (options.frames == 0) {
+    const std::string every = std::to_string(options.every);
+    sampling = options.every == 1 ? texts["every_frame"] : json(filled(texts["every_nth_frame"], {{"every", every}}));
+  }
+  json protocol = {{"unit", texts["unit"]},
+                   {"frames", options.frames == 0 ? json("all") : json(options.frames)},
+                   {"sampling", sampling},
+                   {"crop", texts["crops"][record.models.at(0).spec.crop]},
+                   {"aggregation", texts["aggregation"]},
+                   {"compression", texts["compression"]}};
   if (options.decode != "whole") protocol["decode"] = options.decode;
-  protocol["faces"] =
-      "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be "
-      "missed";
+  protocol["faces"] = texts["faces"];
   protocol["min_face"] = options.min_face;
-  const json& tables = findings_tables();
-  for (const char* part : {"segments", "intervals", "shots"}) protocol[part] = tables[part]["text"];
+  for (const char* part : {"segments", "intervals", "shots"}) protocol[part] = findings_tables()[part]["text"];
+  if (record.models.size() > 1) protocol["fusion"] = findings_tables()["fusion"]["text"];
+  return protocol;
+}
+
+json head_of(const Options& options, const RunRecord& record) {
   json models = json::array();
   std::vector<std::string> warnings;
   for (const UsedModel& used : record.models) {
@@ -234,12 +228,9 @@ json head_of(const Options& options, const RunRecord& record) {
       if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
     }
   }
-  json value = {{"schema", kSchema}, {"record", record_value(options, record)}, {"model", models[0]}};
-  if (models.size() > 1) {
-    value["models"] = models;
-    protocol["fusion"] = tables["fusion"]["text"];
-  }
-  value["protocol"] = protocol;
+  json value = {{"schema", constants()["record"]["schema"]}, {"record", record_value(options, record)}, {"model", models[0]}};
+  if (models.size() > 1) value["models"] = models;
+  value["protocol"] = protocol_of(options, record);
   value["warnings"] = warnings;
   return value;
 }

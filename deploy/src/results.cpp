@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "constants.h"
 #include "csv.h"
 #include "media.h"
 #include "output.h"
@@ -23,10 +24,6 @@ namespace fpg::runtime {
 namespace {
 
 using json = nlohmann::ordered_json;
-
-// Settings that results depend on: a run goes on only with the same.
-constexpr std::array kThatCount = {"batch", "decode",   "device",    "every", "face_engines", "frames",
-                                   "live",  "min_face", "threshold", "urls",  "c2pa_anchors"};
 
 // Where a result lies in the file, and enough of it to know the input again.
 struct Line {
@@ -65,7 +62,7 @@ std::vector<std::array<json, 3>> that_count(const json& now, const json& before)
                                            {json("the program"), now["fpg"]["program"], part_of(before, "fpg", "program")},
                                            {json("fpg"), now["fpg"]["version"], part_of(before, "fpg", "version")},
                                            {json("the model"), hashes_of(now), hashes_of(before)}};
-  for (const std::string key : kThatCount) {
+  for (const std::string key : constants()["record"]["resumed_settings"]) {  // a run continues only with the same ones
     std::string option = "--" + key;
     std::replace(option.begin(), option.end(), '_', '-');
     rows.push_back({json(option), part_of(now, "settings", key.c_str()), part_of(before, "settings", key.c_str())});
@@ -225,7 +222,7 @@ bool Results::take_known(size_t place, const std::string& input) {
 
 void Results::add(size_t place, const Judgement& judgement) {
   json value = value_of(judgement);
-  value["schema"] = kSchema;
+  value["schema"] = constants()["record"]["schema"];
   value["record"] = impl_->record;
   value["record"]["ended"] = now_utc();
   const std::string data = text_of(value, -1) + "\n";

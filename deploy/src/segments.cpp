@@ -1,4 +1,5 @@
-// When: intervals from blocks of frames, places of change, cuts. The twin of fpg/findings/{intervals,segments,shots}.py.
+// Intervals from blocks of frames, change points, cuts, and sharpness: the twin of
+// fpg/findings/{intervals,segments,shots,limits}.py.
 
 #include <algorithm>
 #include <cmath>
@@ -33,7 +34,7 @@ double block_mean(const Values& values, size_t start, size_t end) {
   return sum / static_cast<double>(end - start);
 }
 
-// What the statistic of so many groups without a change passes in 5 % of cases.
+// The value that the statistic of so many groups without a change exceeds in 5 % of cases.
 double bound(size_t count) {
   const auto& rows = tables().bounds;
   const auto x = static_cast<double>(count);
@@ -107,7 +108,7 @@ void parts(const Values& values, const Values& times, size_t start, size_t end, 
   }
 }
 
-// How far the mean of a part lies above that of the rest; nothing without a rest.
+// How far the mean of a part lies above that of the rest; nullopt if there is no rest.
 std::optional<double> stands_out_by(const Values& odds, const Range& part) {
   Values rest(odds.begin(), odds.begin() + static_cast<std::ptrdiff_t>(part.first));
   rest.insert(rest.end(), odds.begin() + static_cast<std::ptrdiff_t>(part.second), odds.end());

@@ -12,10 +12,11 @@ from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
-from fpg.data.doctor import SAMPLE, DataReport, PreparationEstimate, VideoCount, as_json, examine_data
+from fpg.data.doctor import DataReport, PreparationEstimate, VideoCount, as_json, examine_data
 from fpg.data.layouts import describe_layouts
 from fpg.data.manifest import SPLITS
 from fpg.data.prepare import FRAMES
+from fpg.data.probing import SAMPLE
 
 _EPILOG = """examples:
   fpg-doctor data FaceForensics++/                    what is there, against the published numbers and the split files

@@ -126,8 +126,8 @@ def _inspect(path: Path) -> None:
     table(f"layers of {path.name}", ["name", "type", "tactic"], rows)
 
 
-def _main(args: argparse.Namespace) -> int:
-    named = one_of(args.model, args.named)
+def _without_export(args: argparse.Namespace, named: str | None) -> int | None:
+    """Do what needs no export of a detector: --verify, --faces, --triton of an exported model; None where an export is asked for."""
     if args.verify is not None:
         if named is not None or args.to is not None:
             raise UsageError("--verify: takes a model that was exported, without MODEL and --to")
@@ -139,6 +139,13 @@ def _main(args: argparse.Namespace) -> int:
     if args.triton is not None and named is not None and args.to is None:
         _serve(resolve_model(named).path, args.triton, args.name)
         return 0
+    return None
+
+
+def _main(args: argparse.Namespace) -> int:
+    named = one_of(args.model, args.named)
+    if (code := _without_export(args, named)) is not None:
+        return code
     for name, value in (("--to", args.to), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{name} is required (or --verify MODEL)")

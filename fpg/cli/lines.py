@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Mapping
 
 from fpg.common.console import one_line
+from fpg.common.constants import filled
 from fpg.findings.finding import interval_text, suspicious
 from fpg.findings.strength import NOT_CALIBRATED, WORDS, stated, worst_first
-from fpg.findings.tables import TABLES, filled
+from fpg.findings.tables import TABLES
 from fpg.runtime.judgement import Judgement
 
 _TEXT: dict[str, str] = {**TABLES["terminal"], **TABLES["text"]}

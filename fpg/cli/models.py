@@ -12,6 +12,7 @@ from typing import Any
 
 from fpg.cli.entry import add_version, run
 from fpg.common.console import console, one_line
+from fpg.common.constants import message
 from fpg.common.errors import InputError
 from fpg.common.models import CARD, SUFFIXES, WEIGHTS, find_model, number_text, packaged, packaged_model, packaged_size, read_card
 from fpg.common.spec import read_spec
@@ -84,7 +85,7 @@ def lines(model: dict[str, Any]) -> Iterator[str]:
     yield one_line(f"{model['name']}  {size}  {model['licence']}  {model['network']}")
     if model["summary"]:
         yield from _wrapped(str(model["summary"]))
-    yield from _wrapped(f"threshold {model['threshold']:.4g}, {model['stated_rate'] or 'with no stated false positive rate'}")
+    yield from _wrapped(f"threshold {model['threshold']:.4g}, {model['stated_rate'] or message('no_stated_rate')}")
     for number in model["numbers"]:
         yield from _wrapped(number_text(number))
     for warning in model["warnings"]:

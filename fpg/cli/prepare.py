@@ -18,6 +18,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, SPLITS, STATUSES, Manifest
 from fpg.data.prepare import FAILURES, FRAMES, prepare
 from fpg.data.sources import HASH
 from fpg.data.statistics import Statistics, statistics
+from fpg.faces.analyzer import LOOKS
 from fpg.faces.sizes import MIN_FACE
 
 _EXAMPLES = """
@@ -66,6 +67,7 @@ def _main(argv: list[str] | None) -> int:
         precomputed=options.landmarks == "precomputed",
         as_video=VideoConfig(clips=options.as_video) if options.as_video is not None else None,
         min_face=options.min_face,
+        looks=options.looks,
         ray=options.ray,
         timeout=options.timeout or None,
         quiet=options.quiet,
@@ -156,6 +158,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--min-face", type=face_pixels, default=MIN_FACE, metavar="PIXELS", help="smallest face that is cropped (default: %(default)s)"
+    )
+    p.add_argument(
+        "--looks",
+        choices=LOOKS,
+        default=LOOKS[0],
+        help="first: a frame is looked at once where that shows a face; quicker, and smaller faces beside it may be missed",
     )
     p.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     p.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")

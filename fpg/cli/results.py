@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.files import atomic_write, cell
 from fpg.findings.strength import NOT_CALIBRATED, WORDS, worst_first
-from fpg.record.exhibit import utc
+from fpg.record.exhibit import file_state
 from fpg.record.run import now
 from fpg.record.spool import Line, ResultSpool
 from fpg.runtime.judgement import Judgement, printable
 from fpg.runtime.report import MAX_SECTIONS, urgency
 
-COLUMNS = ("input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings", "finding")
+COLUMNS: tuple[str, ...] = tuple(CONSTANTS["record"]["csv_columns"])
 """Of the CSV."""
 
 
@@ -47,7 +48,7 @@ class Results:
     def take_known(self, place: Place, name: Path | str) -> bool:
         """Whether the run that is resumed has judged an input, which has not changed since: its result then gets that place."""
         line = self._spool.known.get(printable(name))
-        if line is None or (line.bytes, line.modified) != _state(name):
+        if line is None or (line.bytes, line.modified) != file_state(name):
             return False
         self._keep(place, line)
         self._again[place] = name
@@ -113,15 +114,6 @@ def _urgency(line: Line) -> tuple[int, float]:
 def _level(line: Line) -> str:
     """Lines of a run that is resumed may hold anything."""
     return line.level if line.level in WORDS else NOT_CALIBRATED
-
-
-def _state(name: Path | str) -> tuple[int | None, str | None]:
-    """What tells whether a file was changed since: its size and time."""
-    try:
-        status = os.stat(name)
-    except (OSError, ValueError):
-        return None, None
-    return (status.st_size, utc(status.st_mtime_ns)) if os.path.isfile(name) else (None, None)
 
 
 def write_csv(path: str | os.PathLike[str], results: Iterable[dict[str, Any]]) -> None:

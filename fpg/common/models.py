@@ -15,19 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fpg.common.constants import CONSTANTS, message
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write, sha256
 from fpg.common.spec import DETECTOR, read_spec, sidecar
 
 STARTER = "starter"
 """The model that judges where none is named."""
-SUFFIXES = (".xml", ".onnx", ".engine", ".safetensors")
+SUFFIXES: tuple[str, ...] = tuple(CONSTANTS["models"]["suffixes"])
 """Of model files; in a folder with several the first of these is taken to judge with, so that nothing imports torch without need."""
 WEIGHTS = (".safetensors",)
 """What is exported and trained on."""
 ON_CUDA = (".engine", ".onnx", ".safetensors")
 """What runs on NVIDIA's GPUs."""
-MAIN = "model.safetensors"
+MAIN: str = CONSTANTS["models"]["main"]
 """Name of the weights in a run's folder and in a repository of the Hub."""
 CARD = "README.md"
 RECORD = "SHA256SUMS"
@@ -54,9 +55,7 @@ class Card:
         """
         value = self.facts.get("license")
         if not isinstance(value, str) or not value.strip():
-            raise InputError(
-                self.path, "the model card states no licence (`license:` in its front matter): nothing is judged with the model"
-            )
+            raise InputError(self.path, message("no_licence"))
         return value.strip()
 
     @property

@@ -17,15 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from fpg.common.constants import CONSTANTS, message
 from fpg.common.errors import InputError
 from fpg.common.files import sha256, write_json
 from fpg.common.strict_json import parse_json
 
-SCHEMA = "fpg.engine/1"
-LARGEST_SIDE = 4096
+_MODELS = CONSTANTS["models"]
+SCHEMA: str = _MODELS["schema"]
+LARGEST_SIDE: int = _MODELS["largest_side"]
 """Image sizes beyond it are taken for damage."""
-LARGEST_BATCH = 1024
-LARGEST_NUMBER = 1e300
+LARGEST_BATCH: int = _MODELS["largest_batch"]
+LARGEST_NUMBER: float = _MODELS["largest_number"]
 DETECTOR = "forgery-detector"
 OUTPUTS = {
     DETECTOR: ("logits", "activation_map"),
@@ -33,16 +35,13 @@ OUTPUTS = {
     "face-landmarks": ("points", "presence"),
 }
 """What a network may be -> names of its outputs, in order; a detector without activation map (`map_size` null) has `logits` alone."""
-CROPS = {
-    "evaluation": "face box with margins of 1/8 of its width and height on each side",
-    "aligned": "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them",
-}
+CROPS: dict[str, str] = CONSTANTS["protocol"]["crops"]
 """What a crop rule of `fpg.common.crops` is called -> what it does."""
-BOUNDED = ("strong", "moderate", "little", "none")
+BOUNDED: tuple[str, ...] = tuple(_MODELS["bounded_levels"])
 """Levels of evidence that a score's bounds delimit."""
-RELIABILITY = "null or the bounds, levels, conditions and weight that fpg-eval --calibrate writes"
-_RELIABILITY = ("bounds", "real", "fake", "levels", "conditions", "weight")
-BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
+RELIABILITY: str = _MODELS["reliability"]
+_RELIABILITY: tuple[str, ...] = tuple(_MODELS["reliability_fields"])
+BACKENDS: tuple[str, ...] = tuple(_MODELS["backends"])
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class EngineSpec:
         names = [name for name in data if isinstance(name, str)] if isinstance(data, list | tuple) else []
         where = ", ".join(names) or "validation data"
         count = f"{real} real videos of " if _whole(real) else ""
-        return f"set to call at most {100 * rate:.4g} % of real videos fake (fitted on {count}{where})"
+        return message("stated_rate", rate=f"{100 * rate:.4g}", data=count + where)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpg.common.crops import AREA_SHARE, context_crop
+from fpg.common.crops import AREA_FRACTION, context_crop
 from fpg.common.errors import InputError
 from fpg.common.rng import stream
 from fpg.data.as_video import VideoConfig, draw_clip, film
@@ -147,7 +147,7 @@ class _Crops:
         """Crop the large ones of the faces of one frame, uint8 [H, W, 3]."""
         usable = [face for number, face in enumerate(faces) if self._usable(index, number, face, image)]
         area = [float((f.box[2] - f.box[0]) * (f.box[3] - f.box[1])) for f in usable]
-        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_SHARE * max(area)]
+        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_FRACTION * max(area)]
         large = [i for i in order if face_size(usable[i].box) >= self.task.min_face]
         self.rejected |= {(index, i): too_small(usable[i].box, self.task.min_face) for i in order if i not in large}
         return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(large)]

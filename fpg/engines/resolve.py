@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError, UsageError
 from fpg.common.models import ON_CUDA, RECORD, STARTER, SUFFIXES, WEIGHTS, check_record, find_model, packaged, packaged_model, read_card
 
 HUB = "hf:"
-UNREADABLE = (".pth", ".pt", ".tar", ".ckpt", ".bin")
+UNREADABLE: tuple[str, ...] = tuple(CONSTANTS["models"]["unreadable_suffixes"])
 """Suffixes of weights that are no model here: named as a model, they get the reason, and are not taken for videos."""
 
 

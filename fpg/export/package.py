@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from fpg.common.constants import message
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
 from fpg.common.models import CARD, RECORD, WEIGHTS, find_model, number_text, packaged_size, write_record
@@ -170,10 +171,9 @@ def package(
 _LEVELS = {"strong": "from", "moderate": "from", "little": "below", "none": "below"}
 
 
-def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -> str:
-    """The model card: front matter for programs, text for people."""
-    network = f"{spec.detector['backbone']} at {spec.image_size} px"
-    own: dict[str, Any] = {
+def _card_facts(name: str, network: str, facts: Facts, spec: EngineSpec) -> dict[str, Any]:
+    """The section `fpg` of a card's front matter."""
+    return {
         "name": name,
         "network": network,
         "summary": facts.summary,
@@ -196,6 +196,12 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
         "warnings": list(spec.warnings),
         "sha256": spec.files[spec.model_file],
     }
+
+
+def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -> str:
+    """The model card: front matter for programs, text for people."""
+    network = f"{spec.detector['backbone']} at {spec.image_size} px"
+    own = _card_facts(name, network, facts, spec)
     front = {
         "license": facts.license,
         "library_name": "fpg",
@@ -209,7 +215,7 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
         ("Size", f"{size / 1e6:.1f} MB: weights for torch and an OpenVINO model of the same, both in 16 bits"),
         (
             "Threshold",
-            f"{spec.threshold:.4g}, {spec.stated_rate or 'with no stated false positive rate'}; temperature {spec.temperature:.4g}",
+            f"{spec.threshold:.4g}, {spec.stated_rate or message('no_stated_rate')}; temperature {spec.temperature:.4g}",
         ),
         ("Levels of evidence", _levels(spec)),
         (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fpg.common.constants import filled
 from fpg.findings.fusion import models_disagree
 from fpg.findings.intervals import Interval, mean_interval
 from fpg.findings.limits import HIGH, Conditions, Limit, condition_limits, near_threshold, tracks_disagree
@@ -22,7 +23,7 @@ from fpg.findings.strength import (
     together,
     weakened,
 )
-from fpg.findings.tables import TABLES, filled, number
+from fpg.findings.tables import TABLES, number
 
 _TEXT: dict[str, str] = TABLES["text"]
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fpg.findings.tables import TABLES, filled
+from fpg.common.constants import filled
+from fpg.findings.tables import TABLES
 
 STRONG, MODERATE, INCONCLUSIVE, LITTLE, NONE, NOT_CALIBRATED = TABLES["levels"]
 WORDS: dict[str, str] = TABLES["levels"]

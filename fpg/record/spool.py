@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.common.strict_json import parse_json
 from fpg.record.run import RunRecord
 from fpg.record.schema import SCHEMA
 
-_EARLIER = ("batch", "decode", "device", "every", "face_engines", "frames", "live", "min_face", "threshold", "urls", "c2pa_anchors")
+_EARLIER: tuple[str, ...] = tuple(CONSTANTS["record"]["resumed_settings"])
 """Settings that results depend on: a run goes on only with the same."""
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fpg import __version__
+from fpg.common.constants import message
 from fpg.common.crops import detection_crop
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
@@ -200,7 +201,7 @@ class Follower:
             InputError: the job was cancelled.
         """
         if self._cancelled.is_set():
-            raise InputError(path, "was cancelled", "cancelled")
+            raise InputError(path, message("cancelled"), "cancelled")
         if image is not None:
             size = self._sizes.pop(id(image))
             if self._seen % self._step == 0:

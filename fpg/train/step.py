@@ -128,7 +128,7 @@ def train_step(
 
     Raises:
         NonFiniteLoss: after the processes that saw it saved their batch; the weights are those before the step.
-        PeerLost, Elsewhere: another process is gone, or reports the error.
+        PeerLost, RemoteFailure: another process is gone, or reports the error.
     """
     clock = Clock(learner.device, "guidance", "quality")
     model, optimizer = learner.model, learner.optimizer
@@ -143,7 +143,7 @@ def train_step(
             if learner.synchronised:
                 _take_part(learner, config)
             continue
-        row, looked_at = _pass(learner, quality, part, config, epoch, step, nominal, clock)
+        row, looked_at = forward_backward(learner, quality, part, config, epoch, step, nominal, clock)
         rows.append(row)
         passes.append(looked_at)
     seen = [looked_at for looked_at in passes if looked_at is not None]
@@ -165,7 +165,7 @@ def train_step(
     return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
 
 
-def _pass(
+def forward_backward(
     learner: Learner,
     quality: QualityTarget | None,
     part: MicroBatch,
@@ -175,7 +175,8 @@ def _pass(
     nominal: int,
     clock: Clock,
 ) -> tuple[Tensor, PassRecord]:
-    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen.
+    """Forward and backward pass for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), and
+    what it looked at.
 
     With float32 or bfloat16 nothing here waits for a GPU: it is asked once per step, for these numbers, when all of its work is queued.
     """

@@ -89,6 +89,6 @@ def test_the_passes_of_a_step_wait_for_nothing(valueless: None, monkeypatch: pyt
     monkeypatch.setattr(step_module, "draw_guidance", lambda *args: drawn)
     clock = step_module.Clock(torch.device("cpu"), "guidance", "quality")
     with Copies() as copies:
-        numbers, _ = step_module._pass(learner, AnalyticQuality(), part(), config, 0, 0, PAIRS, clock)
+        numbers, _ = step_module.forward_backward(learner, AnalyticQuality(), part(), config, 0, 0, PAIRS, clock)
     assert numbers.device.type == "meta"
     assert copies.waiting == []

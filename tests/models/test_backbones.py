@@ -256,7 +256,7 @@ def test_first_weights_with_a_classifier(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_b4.ap_in1k", "convnext_atto", "vit_small_patch14_dinov2"])
 def test_offline_says_what_to_do(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fpg.models.hub_client._unknown_host", str)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a proxy resolves names: the Hub is asked
     import timm.models._builder as builder
 
     def offline(*args: object, **options: object) -> None:

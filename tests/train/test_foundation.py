@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from interrupted_runs import terminated_after
 from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -23,7 +23,7 @@ from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
 from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE
-from fpg.train.loop import Run, train
+from fpg.train.loop import train
 from fpg.train.methods import resolve_method
 from fpg.train.optimizer import freeze
 from fpg.train.setup import build_learner
@@ -138,18 +138,8 @@ def test_from_recipe_to_engine(tiny: Tiny, arguments: list[str], tmp_path: Path,
     assert len(moved) > 0.8 * len(learns - {name for name in learns if name.endswith("bias")})
 
     stopped = dataclasses.replace(config, out=str(tmp_path / "stopped"))
-    step = Run._step
-
-    def stopping(self: Run, batch: dict[str, object]) -> object:
-        result = step(self, batch)
-        if self.position.step + 1 == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return result
-
-    monkeypatch.setattr(Run, "_step", stopping)
-    with pytest.raises(SystemExit):
+    with terminated_after(2), pytest.raises(SystemExit):
         train(stopped)
-    monkeypatch.undo()
     again = load_file(train(stopped, resume=True))
     for name, value in after.items():
         torch.testing.assert_close(again[name], value, rtol=0, atol=1e-6)

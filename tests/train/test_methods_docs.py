@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fpg.cli import compare, evaluate, prepare
+from fpg.cli import compare, evaluate_options, prepare
 from fpg.cli.train import build_parser, parse_command
 from fpg.train.meter import Meter
 from fpg.train.methods import METHODS, resolve_method
@@ -20,7 +20,7 @@ ELSEWHERE = {"--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"
 
 
 def test_flags_exist() -> None:
-    known = " ".join(p.format_help() for p in (build_parser(), evaluate.parser(), compare.parser(), prepare.parser()))
+    known = " ".join(p.format_help() for p in (build_parser(), evaluate_options.parser(), compare.parser(), prepare.parser()))
     flags = {flag.rstrip(".") for flag in re.findall(r"--[a-z][a-z_.-]*", TEXT)} - ELSEWHERE
     assert len(flags) > 20
     assert {flag for flag in flags if not re.search(rf"{re.escape(flag)}\b", known)} == set()

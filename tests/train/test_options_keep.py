@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from interrupted_runs import killed_at_checkpoint
 from safetensors.torch import load_file
 
 from fpg.common.errors import UsageError
@@ -113,24 +114,13 @@ def test_early_stopping_ends_the_run_and_a_resume_does_not_go_on(tiny: Tiny, mon
 def test_top_is_pruned_and_its_list_survives_a_resume(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, [0.6, 0.9, 0.7, 0.8])
     config = tiny(epochs=4, keep_top=2)
-    checkpoint = loop.Run._checkpoint
-    calls = []
-
-    def killed(self: Any) -> None:
-        """As SIGKILL would: weights of epoch 2 are written, the checkpoint that lists them is not."""
-        calls.append(self.position.epoch)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        checkpoint(self)
-
-    monkeypatch.setattr(loop.Run, "_checkpoint", killed)
-    with pytest.raises(KeyboardInterrupt):
+    # as SIGKILL would: weights of epoch 2 are written, the checkpoint that lists them is not
+    with killed_at_checkpoint(3, written=False), pytest.raises(KeyboardInterrupt):
         train(config)
     listed = state.read(Path(config.out) / "checkpoints/last.pt")["position"]["kept"]
     assert [best["epoch"] for best in listed] == [1, 0]
     assert both(1, 0) <= top(config)  # all that the last checkpoint lists
 
-    monkeypatch.setattr(loop.Run, "_checkpoint", checkpoint)
     train(config, resume=True)
     assert top(config) == both(1, 3)
     listed = state.read(Path(config.out) / "checkpoints/last.pt")["position"]["kept"]

@@ -18,7 +18,6 @@ from fpg.guidance.draws import draw_guidance
 from fpg.guidance.guide import refine
 from fpg.guidance.quality import AnalyticQuality
 from fpg.pairs import Pairs
-from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner
@@ -61,17 +60,12 @@ def one_step(world: World, config: TrainConfig, seed: int, empty: tuple[int, ...
     mine = tuple(world.shard(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
     made = learner(config, world)
     found: dict[str, Tensor] = {}
-    update = step_module._update
 
-    def keep(learner: Learner) -> bool:
-        found.update({name: p.grad.clone() for name, p in learner.model.named_parameters()})  # type: ignore[union-attr]
-        return update(learner)
+    def keep(*_: object) -> None:
+        found.update({name: p.grad.clone() for name, p in made.model.named_parameters()})  # type: ignore[union-attr]
 
-    step_module._update = keep
-    try:
-        result = train_step(made, AnalyticQuality(), batch(seed, empty, mine), config, 2, 9, Path("unused"), world)
-    finally:
-        step_module._update = update
+    made.optimizer.register_step_pre_hook(keep)
+    result = train_step(made, AnalyticQuality(), batch(seed, empty, mine), config, 2, 9, Path("unused"), world)
     return result, {**found, **{f"after {name}": value for name, value in made.model.state_dict().items()}}
 
 
