@@ -51,7 +51,7 @@ def add_images(p: argparse.ArgumentParser) -> None:
         "--images",
         choices=IMAGES,
         default="auto",
-        help="read a folder of pictures as the frames of one video, or as stills (default: auto, by names and sizes; the choice is reported)",
+        help="read a folder of pictures as frames of one video or as stills (default: auto, by names and sizes; the choice is reported)",
     )
 
 

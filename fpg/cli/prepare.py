@@ -167,9 +167,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
     p.add_argument("--label", choices=("real", "fake"), help="label of what SOURCE does not label")
-    p.add_argument(
-        "--split", choices=(*SPLITS, HASH), help="put everything into this split, whatever SOURCE says; hash: 80/10/10 by a hash of the id"
-    )
+    p.add_argument("--split", choices=(*SPLITS, HASH), help="split of everything, whatever SOURCE says; hash: 80/10/10 by id")
     add_images(p)
     add_timeout(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")
