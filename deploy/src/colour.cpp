@@ -162,7 +162,7 @@ bool is_wide(const AVFrame* frame) {
   return frame->color_primaries == AVCOL_PRI_BT2020 || (hdr_name(frame) != nullptr && unknown);
 }
 
-Image deep_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
+Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
   const auto [bits, across, down] = layout;
   const int rows = -(-frame->height >> down), columns = -(-frame->width >> across);
   const std::vector<float> y = plane(frame, 0, bits, frame->height, frame->width);

@@ -22,6 +22,6 @@ const char* hdr_name(const AVFrame* frame);
 bool is_wide(const AVFrame* frame);
 
 // A planar frame for an SDR screen.
-Image deep_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout);
+Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout);
 
 }  // namespace fpg::runtime

@@ -134,8 +134,9 @@ Image Display::operator()(const AVFrame* frame) {
 Image Display::rgb(const AVFrame* frame) {
   const auto layout = planar(frame);
   warn_of_colours(frame, layout.has_value());
-  const bool deep = layout && ((*layout)[0] > 8 || hdr_name(frame) != nullptr || is_wide(frame));
-  return deep ? deep_to_rgb(frame, *layout) : converter_.rgb(frame);
+  // swscale knows no HDR, and its versions differ where the height is odd.
+  const bool here = layout && ((*layout)[0] > 8 || hdr_name(frame) != nullptr || is_wide(frame) || frame->height % 2 == 1);
+  return here ? planar_to_rgb(frame, *layout) : converter_.rgb(frame);
 }
 
 void Display::warn_of_colours(const AVFrame* frame, bool converted) {

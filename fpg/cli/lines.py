@@ -58,7 +58,7 @@ def summary_lines(levels: Mapping[str | None, int]) -> list[str]:
         lines.append(filled(_TEXT["summary"], inputs=str(total)))
         lines += [f"{levels[level]:>6}  {_TEXT['not_judged'] if level is None else WORDS[level]}" for level in order]
     for level in order:
-        if level in TABLES["means"]:
+        if level is not None and level in TABLES["means"]:
             lines += _wrapped(stated(level), "", "")
     return lines
 

@@ -1,4 +1,4 @@
-"""Colours of videos with more than 8 bits, and of HDR, as 8-bit RGB for an SDR screen.
+"""Colours of videos with more than 8 bits, of HDR, and of an odd height, as 8-bit RGB for an SDR screen.
 
 The arithmetic is written out, here and in deploy/src/colour.cpp, so that both give the same pixels whatever the version of
 FFmpeg. HDR: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67) to light relative to diffuse white, which is 203 cd/m2 in PQ and 75 % of

@@ -69,7 +69,7 @@ class Display:
         """Whether showing the frame takes no more than the stream's own colour matrix and quarter turns."""
         orientation, _ = _turn(frame)
         square = square_size(frame.height, frame.width, self.aspect) == (frame.height, frame.width)
-        return square and orientation in (1, 3, 6, 8) and not (frame.interlaced_frame or _deep(frame))
+        return square and orientation in (1, 3, 6, 8) and not (frame.interlaced_frame or _converted_here(frame))
 
     @property
     def aspect(self) -> Fraction:
@@ -80,7 +80,7 @@ class Display:
     def _rgb(self, frame: Any) -> np.ndarray:
         layout = colour.planar(frame)
         self._warn_of_colours(frame, layout is not None)
-        if layout is not None and _deep(frame):
+        if layout is not None and _converted_here(frame):
             return colour.for_sdr(colour.rgb(frame, layout), frame.color_trc, colour.is_wide(frame))
         try:
             return np.ascontiguousarray(frame.reformat(format="rgb24").to_ndarray())
@@ -130,9 +130,10 @@ def without_combs(image: np.ndarray) -> np.ndarray:
     return result
 
 
-def _deep(frame: Any) -> bool:
+def _converted_here(frame: Any) -> bool:
+    """Whether swscale does not convert the colours: it knows no HDR, and its versions differ where the height is odd."""
     layout = colour.planar(frame)
-    return layout is not None and (layout[0] > 8 or colour.is_hdr(frame) or colour.is_wide(frame))
+    return layout is not None and (layout[0] > 8 or colour.is_hdr(frame) or colour.is_wide(frame) or frame.height % 2 == 1)
 
 
 def _turn(frame: Any) -> tuple[int | None, tuple[float, float, float, float]]:

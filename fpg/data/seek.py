@@ -28,7 +28,7 @@ _SELF_CONTAINED = frozenset(CONSTANTS["reading"]["self_contained_codecs"])
 _REORDERING = frozenset(CONSTANTS["reading"]["reordering_codecs"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
-"""Containers that say where their frames are; in others torchcodec may land next to the wanted frame."""
+"""Containers that say where their frames are; in others seeking may land next to the wanted frame."""
 
 
 class SeekFailed(Exception):
@@ -171,8 +171,12 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
             if codec not in _SELF_CONTAINED:
                 raise SeekFailed
             plan = _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
-            container.seek(plan.start, stream=stream)
-            yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
+            if indexed := container.format.name.startswith(_INDEXED):  # opening once more would decode the first frames once more
+                container.seek(plan.start, stream=stream)
+                yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
+        if not indexed:
+            with opened(path, threads, notes) as (container, stream):
+                yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
     except (av.FFmpegError, OSError) as error:
         raise SeekFailed from error
 

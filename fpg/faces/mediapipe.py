@@ -70,6 +70,8 @@ class TfliteNetwork:
         model_path(name)  # complain at once, not when the first image arrives
         self.name, self.threads = name, threads
         self._request: Any = None
+        self._input = np.empty(0, np.float32)
+        self._outputs: list[np.ndarray] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {"name": self.name, "threads": self.threads, "_request": None}
@@ -78,13 +80,13 @@ class TfliteNetwork:
         """See `Network`."""
         if self._request is None:
             self._request = self._compile()
+            self._input = self._request.input_tensors[0].data[0]  # filled in place: handing an array over costs as much as preparing it
+            self._outputs = sorted((tensor.data for tensor in self._request.output_tensors), key=lambda output: -output.size)
         divisor, offset = _SCALES[self.name]
-        values = self._request.input_tensors[0].data[0]  # filled in place: handing an array over costs as much as preparing it
-        np.divide(image, np.float32(divisor), out=values, dtype=np.float32)
-        values += np.float32(offset)
+        np.divide(image, np.float32(divisor), out=self._input, dtype=np.float32)
+        self._input += np.float32(offset)
         self._request.infer()
-        outputs = [np.array(tensor.data) for tensor in self._request.output_tensors]
-        return sorted(outputs, key=lambda output: -output.size)
+        return [output.copy() for output in self._outputs]
 
     def _compile(self) -> Any:
         try:

@@ -61,7 +61,7 @@ def train(config: TrainConfig, *, resume: bool = False, profile: int = 0) -> Pat
         UsageError: a config that no run can use, a folder that is in use, a checkpoint of another config.
         InputError: data or files that cannot be used.
         NonFiniteLoss: the loss became NaN or infinite.
-        Elsewhere, PeerLost: another process failed, or is gone.
+        PeerLost, RemoteFailure: another process failed, or is gone.
         KeyboardInterrupt, SystemExit(143): Ctrl-C and SIGTERM, after a checkpoint was written.
     """
     config = resolve_method(config)

@@ -24,6 +24,7 @@ def video(
     mirrored: bool = False,
     squeeze: tuple[int, int] = (1, 1),
     other: Sequence[int] = (),
+    odd: bool = False,
     **options: Any,
 ) -> Write:
     """A video of a scene that does not move, stored so that the display matrix brings it upright.
@@ -32,11 +33,12 @@ def video(
         orientation: EXIF's number of the matrix. angle: degrees counter-clockwise in place of it; `mirrored` left-right before.
         squeeze: pixel aspect; the scene is stored that much narrower, or lower.
         other: frames that show the scene's negative in its place.
+        odd: without the last row and column.
         options: of `_encode`.
     """
 
     def write(path: Path, image: np.ndarray) -> None:
-        stored = upright(image, undone(orientation))
+        stored = upright(without_last(image) if odd else image, undone(orientation))
         across, down = squeeze
         if squeeze != (1, 1):
             height, width = stored.shape[:2]
@@ -161,6 +163,10 @@ def with_edits(*edits: tuple[float, float | None] | tuple[float, float | None, i
     return lambda data: parts.edited(data, edits)
 
 
+def without_last(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[:-1, :-1])
+
+
 def joined(path: Path, image: np.ndarray) -> None:
     """Two transport streams, one behind the other."""
     video()(path, image)
@@ -273,6 +279,12 @@ VIDEOS = [
     Case("phone.3gp", "3GP", "MPEG-4 part 2", video(codec="mpeg4", options={"b": "4M"})),
     Case("plain.mxf", "MXF", "MPEG-2", video(codec="mpeg2video", options={"b": "4M"})),
     Case("vp9.webm", "WebM", "VP9", video(codec="libvpx-vp9", options={"deadline": "realtime", "b": "2M"})),
+    Case(
+        "odd.webm", "WebM", "VP9, odd sides", video(codec="libvpx-vp9", options={"deadline": "realtime", "b": "2M"}, odd=True), without_last
+    ),
+    Case("odd.mkv", "Matroska", "4:2:2, odd sides", video(codec="ffv1", pixels="yuv422p", odd=True), without_last),
+    Case("alpha.mkv", "Matroska", "4:2:0, alpha", video(codec="ffv1", pixels="yuva420p")),
+    Case("deeprgb.mkv", "Matroska", "RGB, 10 bits", video(codec="ffv1", pixels="gbrp10le"), tolerance=1),
     Case("vp8.webm", "WebM", "VP8", video(codec="libvpx", options={"b": "2M"})),
     Case("plain.ogv", "Ogg", "VP8", video(30, codec="libvpx", options={"b": "2M"})),
     Case("cut.ogv", "Ogg", "truncated", then(video(60, codec="libvpx", options={"b": "2M"}), lambda d: d[: 7 * len(d) // 10]), refused=CUT),

@@ -205,7 +205,7 @@ def test_pixelation(rng: np.random.Generator, size: tuple[int, int], level: int)
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("level", "share"), [(1, (3, 4)), (2, (1, 2)), (3, (3, 8)), (4, (1, 4)), (5, (1, 8))])
+@pytest.mark.parametrize(("level", "fraction"), [(1, (3, 4)), (2, (1, 2)), (3, (3, 8)), (4, (1, 4)), (5, (1, 8))])
 def test_resize(rng: np.random.Generator, size: tuple[int, int], level: int, fraction: tuple[int, int]) -> None:
     image = picture(rng, *size)
     small = [max(1, (2 * side * fraction[0] + fraction[1]) // (2 * fraction[1])) for side in size]  # rounded half up, in integers
