@@ -141,7 +141,7 @@ class Dispatcher:
         elif self._running[event.id].deaths + 1 >= DEATHS:
             self._fail(event.id, event.value, "worker")
         else:
-            log.warning("%s: %s; the job is tried again by itself", event.id, event.value)
+            log.warning("%s: %s; the job is tried again on its own", event.id, event.value)
             self.metrics.deaths.inc()
             self._again(event.id, died=True)
 
