@@ -181,7 +181,7 @@ def test_a_folder_that_is_in_use_is_refused_once(smooth: Tiny) -> None:
     (Path(config.out) / "notes.txt").write_text("mine")
     first, second = ended(run_processes(2, train, config))
     assert first is not None
-    assert first[:2] == ("UsageError", f"--out: {config.out} is not empty; go on with --resume, or choose another folder")
+    assert first[:2] == ("UsageError", f"--out: {config.out} is not empty; continue with --resume, or choose another folder")
     assert second is not None
     assert (second[0], second[2]) == ("RemoteFailure", 2)
 
