@@ -152,6 +152,7 @@ def test_sidecars_that_are_no_json(model: Path, text: str, capsys: pytest.Captur
     assert_every_reader_refuses(model, path, "sidecar" if text[:1] not in ("n", "[") or len(text) > 9 else "schema", capsys)
 
 
+@pytest.mark.slow
 def test_training_refuses_code_and_data_that_are_gone(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ from fpg.common.crops import ALIGNED_POINTS, ALIGNED_SCALE, FaceRejected, aligne
 from fpg.common.upright import Roi, crop_upright
 from fpg.data.video import map_frames
 
+pytestmark = pytest.mark.slow
+
 
 def run(probe: Path, *arguments: object, image: np.ndarray | None = None) -> bytes:
     data = None if image is None else image.tobytes()
