@@ -18,15 +18,16 @@ constexpr int kSide = 192;  // of both networks' input
 constexpr int kGrid = 48;   // anchors of the full-range detector: centres of a 48 x 48 grid, row by row
 constexpr size_t kAnchors = size_t{kGrid} * kGrid;
 constexpr int kMesh = 468;
-constexpr double kScore = 0.5;     // detections below are dropped
-constexpr double kOverlap = 0.3;   // detections that overlap more are one face
-constexpr double kPresence = 0.5;  // faces whose presence is lower are rejected
-constexpr int kPasses = 2;         // the second crops again around the mesh of the first
-constexpr double kScale = 1.5;     // side of the crop over the longer side of the box
-constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
-constexpr double kFine = 12;       // side of a tile over the smallest face that is looked for in it
-constexpr int kGrain = 64;         // sides that follow from faces are multiples of it
-constexpr int kStep = 2;           // a tile is at least half as wide as the one before
+constexpr double kScore = 0.5;       // detections below are dropped
+constexpr double kOverlap = 0.3;     // detections that overlap more are one face
+constexpr double kPresence = 0.5;    // faces whose presence is lower are rejected
+constexpr int kPasses = 2;           // the second crops again around the mesh of the first
+constexpr double kScale = 1.5;       // side of the crop over the longer side of the box
+constexpr double kSameFace = 0.5;    // meshes whose boxes overlap more are one face
+constexpr double kFine = 12;         // side of a tile over the smallest face that is looked for in it
+constexpr int kGrain = 64;           // sides that follow from faces are multiples of it
+constexpr int kStep = 2;             // a tile is at least half as wide as the one before
+constexpr double kLeastShare = 0.5;  // size over that of the largest face found, down to which faces are looked for
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
 // Points of the mesh that stand for dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
 constexpr std::array<int, 6> kLeftLids = {33, 160, 158, 133, 153, 144}, kRightLids = {362, 385, 387, 263, 373, 380};
@@ -35,7 +36,11 @@ constexpr int kNose = 4, kMouthLeft = 61, kMouthRight = 291;
 double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
 
 // Boxes and points are float32 in Python: the same roundings keep decisions on the border the same.
-double single(double value) { return static_cast<double>(static_cast<float>(value)); }
+// Volatile, because GCC 12 leaves the rounding out where it vectorises two of them.
+double single(double value) {
+  const volatile float rounded = static_cast<float>(value);
+  return static_cast<double>(rounded);
+}
 
 // The image fitted into a black square of kSide, and how to get back.
 struct Letterbox {
@@ -368,10 +373,10 @@ std::vector<FoundFace> FaceFinder::find(const Image& image) {
   networks_->add(image, networks_->detect(image), faces);
   const int longest = std::max(image.height, image.width);
   std::optional<int> side = faces.empty() ? (longest + 1) / 2 : longest;
-  const auto wanted = [&] {  // size of the smallest face that would count
+  const auto wanted = [&] {  // size of the smallest face to look for
     double largest = 0;
     for (const FoundFace& face : faces) largest = std::max(largest, face_size(face.box));
-    return std::max(min_face_, std::sqrt(kAreaShare) * largest);
+    return std::max(min_face_, kLeastShare * largest);
   };
   while ((side = finer(*side, wanted()))) networks_->add(image, networks_->look_at_tiles(image, *side, 0.25), faces);
   std::stable_sort(faces.begin(), faces.end(), [](const FoundFace& a, const FoundFace& b) { return area(a.box) > area(b.box); });

@@ -44,21 +44,49 @@ struct Between {
   int share;
 };
 
-std::vector<Between> between(int source, int size) {
+// Beyond the border the first or last pixel alone counts, or (`split`) it is both neighbours, each with its weight: OpenCV does
+// the one along rows and the other down columns, and rounds apart.
+std::vector<Between> between(int source, int size, bool split) {
   const double scale = static_cast<double>(source) / size;
   std::vector<Between> result;
   for (int i = 0; i < size; ++i) {
     const auto at = static_cast<float>((i + 0.5) * scale - 0.5);
     const int first = static_cast<int>(std::floor(at));
-    const bool inside = first >= 0 && first < source - 1;
-    const int clamped = std::clamp(first, 0, source - 1);
-    result.push_back({clamped, inside ? first + 1 : clamped,
+    const bool inside = split || (first >= 0 && first < source - 1);
+    result.push_back({std::clamp(first, 0, source - 1), std::clamp(first + 1, 0, source - 1),
                       inside ? static_cast<int>(std::nearbyint((at - static_cast<float>(first)) * kUnit)) : 0});
   }
   return result;
 }
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::clamp(std::nearbyint(value), 0.0F, 255.0F)); }
+
+// Means of whole blocks, whose sums are exact. OpenCV rounds the mean of 2 x 2 pixels up at a half, other means to even.
+Image means(const ImageView& image, int height, int width) {
+  const int down = image.height / height, across = image.width / width;
+  const bool quarters = down == 2 && across == 2;
+  const float share = 1.0F / static_cast<float>(down * across);
+  Image result(height, width);
+  std::vector<int> sums(3 * static_cast<size_t>(width));
+  for (int y = 0; y < height; ++y) {
+    std::fill(sums.begin(), sums.end(), 0);
+    for (int row = y * down; row < (y + 1) * down; ++row) {
+      const uint8_t* from = image.row(row);
+      for (int x = 0; x < width; ++x) {
+        int* sum = sums.data() + 3 * static_cast<size_t>(x);
+        for (int i = 0; i < across; ++i, from += 3) {
+          sum[0] += from[0];
+          sum[1] += from[1];
+          sum[2] += from[2];
+        }
+      }
+    }
+    std::transform(sums.begin(), sums.end(), result.row(y), [&](int sum) {
+      return quarters ? static_cast<uint8_t>((sum + 2) >> 2) : to_byte(static_cast<float>(sum) * share);
+    });
+  }
+  return result;
+}
 
 Image copy_of(const ImageView& image) {
   Image result(image.height, image.width);
@@ -70,8 +98,7 @@ Image copy_of(const ImageView& image) {
 
 Image resize_area(const ImageView& image, int height, int width) {
   if (image.height == height && image.width == width) return copy_of(image);
-  // OpenCV rounds the mean of 2 x 2 pixels up at a half, other means to even.
-  const bool quarters = image.height == 2 * height && image.width == 2 * width;
+  if (image.height % height == 0 && image.width % width == 0) return means(image, height, width);
   const Coverage rows = coverage(image.height, height), columns = coverage(image.width, width);
   Image result(height, width);
   const size_t values = 3 * static_cast<size_t>(width);
@@ -95,13 +122,13 @@ Image resize_area(const ImageView& image, int height, int width) {
         out[2] += weight * b;
       }
     }
-    std::transform(sum.begin(), sum.end(), result.row(y), [&](float v) { return to_byte(quarters ? std::floor(v + 0.5F) : v); });
+    std::transform(sum.begin(), sum.end(), result.row(y), to_byte);
   }
   return result;
 }
 
 Image resize_linear(const ImageView& image, int height, int width) {
-  const std::vector<Between> rows = between(image.height, height), columns = between(image.width, width);
+  const std::vector<Between> rows = between(image.height, height, true), columns = between(image.width, width, false);
   Image result(height, width);
   for (int y = 0; y < height; ++y) {
     const Between& row = rows[static_cast<size_t>(y)];
@@ -121,17 +148,22 @@ Image resize_linear(const ImageView& image, int height, int width) {
   return result;
 }
 
-Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int height, int width, Outside outside) {
+Image warp_affine(const ImageView& image, const std::array<double, 6>& matrix, int height, int width, Outside outside) {
   Image result(height, width);
+  std::array<float, 6> m{};
+  std::transform(matrix.begin(), matrix.end(), m.begin(), [](double value) { return static_cast<float>(value); });
+  // OpenCV's arithmetic: places in single precision, the second product and sum rounded once.
+  const auto place = [](float by, int x, float from) { return static_cast<float>(static_cast<double>(by) * x + from); };
   const auto there = [&](int at, int size) { return outside == Outside::kEdge || (at >= 0 && at < size) ? 1.0F : 0.0F; };
   for (int y = 0; y < height; ++y) {
     uint8_t* out = result.row(y);
+    const float row_x = m[1] * static_cast<float>(y) + m[2], row_y = m[4] * static_cast<float>(y) + m[5];
     for (int x = 0; x < width; ++x, out += 3) {
       // Far outside every pixel is the border's; the limits keep the conversion to integers defined.
-      const double sx = std::clamp(m[0] * x + m[1] * y + m[2], -2.0, image.width + 1.0);
-      const double sy = std::clamp(m[3] * x + m[4] * y + m[5], -2.0, image.height + 1.0);
+      const float sx = std::clamp(place(m[0], x, row_x), -2.0F, static_cast<float>(image.width) + 1);
+      const float sy = std::clamp(place(m[3], x, row_y), -2.0F, static_cast<float>(image.height) + 1);
       const int x0 = static_cast<int>(std::floor(sx)), y0 = static_cast<int>(std::floor(sy));
-      const auto ax = static_cast<float>(sx - x0), ay = static_cast<float>(sy - y0);
+      const float ax = sx - static_cast<float>(x0), ay = sy - static_cast<float>(y0);
       const int left = std::clamp(x0, 0, image.width - 1), right = std::clamp(x0 + 1, 0, image.width - 1);
       const uint8_t* upper = image.row(std::clamp(y0, 0, image.height - 1));
       const uint8_t* lower = image.row(std::clamp(y0 + 1, 0, image.height - 1));

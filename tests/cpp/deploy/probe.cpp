@@ -6,6 +6,7 @@
 //   probe warp H W h w m0 ... m5
 //   probe upright H W side x y s a  the face networks' crop of a turned square
 //   probe aligned H W side x0 y0 ... x4 y4  float32 [3, side, side] of the aligned crop, or its reason on the standard error
+//   probe faces MODELS H W          of each face its box, the detector's, and five points, in hexadecimal floating point
 //   probe frames FILE N|all         decoded frames: int32 height, int32 width, pixels, each
 //   probe image FILE
 //   probe sha256                    hexadecimal
@@ -62,6 +63,13 @@ int run(const std::vector<std::string>& a) {
       return true;
     };
     read_input(a.at(1), options, take, notes);
+  } else if (what == "faces") {
+    for (const FoundFace& face : FaceFinder(a.at(1), 32).find(input(whole(2), whole(3)))) {
+      for (const double value : face.box) std::printf("%a ", value);
+      for (const double value : face.detector_box) std::printf("%a ", value);
+      for (const auto& point : face.points) std::printf("%a %a ", point[0], point[1]);
+      std::printf("\n");
+    }
   } else {
     const Image image = input(whole(1), whole(2));
     if (what == "area") {
