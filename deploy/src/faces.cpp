@@ -26,7 +26,7 @@ constexpr double kScale = 1.5;       // side of the crop over the longer side of
 constexpr double kSameFace = 0.5;    // meshes whose boxes overlap more are one face
 constexpr double kFine = 12;         // side of a tile over the smallest face that is looked for in it
 constexpr int kGrain = 64;           // sides that follow from faces are multiples of it
-constexpr int kStep = 2;             // a tile is at least half as wide as the one before
+constexpr int kStep = 3;             // a tile is about a third as wide as the one before
 constexpr double kLeastShare = 0.5;  // size over that of the largest face found, down to which faces are looked for
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
 // Points of the mesh that stand for dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
@@ -124,11 +124,8 @@ std::vector<int> tile_starts(int length, int side, double overlap) {
 // Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; nothing when those were fine enough.
 std::optional<int> finer(int side, double wanted) {
   if (side <= std::max<double>(kSide, kFine * wanted)) return std::nullopt;
-  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain);
-  int looks = 1;
-  for (int reach = enough * kStep; reach < side; reach *= kStep) ++looks;
-  if (looks == 1) return enough;
-  return static_cast<int>(std::nearbyint(side / std::pow(static_cast<double>(side) / enough, 1.0 / looks)));
+  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain), third = (side + kStep - 1) / kStep;
+  return third >= 1.5 * enough ? third : enough;
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {
