@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ARROWS: dict[str, set[str]] = {
-    "common": set(),
-    "ops": {"common", "_C"},
+    "common": {"_C"},
+    "ops": {"common"},
     "faces": {"common"},
     "findings": {"common"},
     "data": {"common", "faces"},

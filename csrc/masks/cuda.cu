@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kThreads) begin_kernel(MaskBegin begin, int64_
   if (item < items) begin(item, item);
 }
 
-// body(y, x) for this thread's share of a range.
+// Calls body(y, x) for the part of a range that belongs to this thread.
 template <class Body>
 __device__ void walk(const Crop& range, const Body& body) {
   const auto row_step = static_cast<int32_t>(gridDim.y * kRows), column_step = static_cast<int32_t>(gridDim.x * kColumns);
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kColumns* kRows) largest_kernel(FeatherLargest
 
 class Chain {
  public:
-  // Queues what every operation starts with, too.
+  // Also queues the first steps of every operation.
   Chain(const MaskChain& chain, const Execution& execution, const RaggedView<const uint8_t>& in, const RaggedView<float>& out)
       : guard_(chain.device.index),
         chain_(chain),
@@ -121,7 +121,7 @@ class Chain {
 
 void feather_masks(const FeatherMasksArguments& arguments, const Execution& execution) {
   const Chain steps(arguments.chain, execution, arguments.masks, arguments.out);
-  steps.erode();  // by nothing, for most callers: it costs less than asking the device would
+  steps.erode();  // most callers erode by 0 pixels; running it costs less than reading that back from the device
   steps.feather();
 }
 

@@ -1,6 +1,6 @@
-// HEIF and AVIF by libheif. Colours of AVIF are converted here, chroma interpolated as by libavif, with which Python reads it.
+// HEIF and AVIF with libheif. The colours of AVIF are converted here, with chroma interpolated as in libavif, which Python uses.
 
-#include "pictures.h"
+#include "images.h"
 
 #if defined(FPG_RUNTIME_HEIF)
 
@@ -97,7 +97,7 @@ struct Colours {
   bool identity = false;  // green, blue and red in the places of Y, Cb and Cr
 };
 
-// What the container says of colours; nothing where it leaves that to the coded picture.
+// The colours that the container states; nullopt if it leaves them to the coded image.
 std::optional<Colours> colours_of(const std::string& path, const heif_image_handle* handle, Notes& notes) {
   Colours colours;
   heif_color_profile_nclx* profile = nullptr;
@@ -134,7 +134,7 @@ struct Plane {
     x = std::clamp(x, 0, width - 1);
     return bits <= 8 ? row[x] : static_cast<float>(row[2 * x] | row[2 * x + 1] << 8);
   }
-  // Between neighbours where samples are shared by two pixels: three quarters of the nearer, one of the other.
+  // Interpolates where two pixels have one sample: three quarters of the nearer, one quarter of the other.
   float between(int y, int x, bool down, bool across) const {
     const int ny = down ? y / 2 : y, nx = across ? x / 2 : x;
     const int fy = !down ? ny : y % 2 ? ny + 1 : ny - 1, fx = !across ? nx : x % 2 ? nx + 1 : nx - 1;
@@ -145,8 +145,8 @@ struct Plane {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0F, 1.0F) * 255)); }
 
-// The chroma subsampling that an AVIF file's pictures have, by their flags: libheif converts to what is asked for. Nothing for
-// HEVC, where libheif's own RGB is what Python gets from it, and for grey.
+// The chroma subsampling of the images in an AVIF file, by their flags: libheif converts to whatever is requested. nullopt for
+// HEVC, where Python takes libheif's own RGB, and for grey images.
 std::optional<heif_chroma> av1_chroma(const std::vector<uint8_t>& file) {
   const char* name = "av1C";
   const auto at = std::search(file.begin(), file.end(), name, name + 4);
@@ -198,9 +198,11 @@ Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, 
 Image read_heif(const std::string& path, Notes& notes) {
   const std::vector<uint8_t> file = first_file(whole_file(path));
   const Opened opened(path, file);
-  if (heif_context_get_number_of_top_level_images(opened.context.get()) > 1 || is_sequence(file)) notes.warn(kSeveral);
+  if (heif_context_get_number_of_top_level_images(opened.context.get()) > 1 || is_sequence(file))
+    notes.warn(reading_constants().several_images);
   const heif_image_handle* handle = opened.handle.get();
-  check_pixels(path, heif_image_handle_get_width(handle), heif_image_handle_get_height(handle), kMaxImagePixels);
+  check_pixels(path, heif_image_handle_get_width(handle), heif_image_handle_get_height(handle),
+               reading_constants().max_image_pixels);
   const std::optional<heif_chroma> chroma = av1_chroma(file);
   const std::optional<Colours> colours = colours_of(path, handle, notes);
   if (!chroma || !colours) return rgb_of(path, handle);

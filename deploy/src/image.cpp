@@ -3,45 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "shrink/shrink.h"
+
 namespace fpg::runtime {
 namespace {
 
-struct Share {
-  int source;
-  float weight;
-};
-
-// Which source pixels each of `size` pixels covers, and by how much; `start[i]` to `start[i + 1]` are those of pixel i.
-struct Coverage {
-  std::vector<Share> shares;
-  std::vector<size_t> start;
-};
-
-Coverage coverage(int source, int size) {
-  const double scale = static_cast<double>(source) / size;
-  Coverage result;
-  for (int i = 0; i < size; ++i) {
-    result.start.push_back(result.shares.size());
-    const double low = i * scale, high = low + scale, cell = std::min(scale, source - low);
-    const int last = std::min(static_cast<int>(std::floor(high)), source - 1);
-    const int first = std::min(static_cast<int>(std::ceil(low)), last);
-    if (first - low > 1e-3) result.shares.push_back({first - 1, static_cast<float>((first - low) / cell)});
-    for (int s = first; s < last; ++s) result.shares.push_back({s, static_cast<float>(1.0 / cell)});
-    if (high - last > 1e-3) {
-      result.shares.push_back({last, static_cast<float>(std::min(std::min(high - last, 1.0), cell) / cell)});
-    }
-  }
-  result.start.push_back(result.shares.size());
-  return result;
-}
-
 constexpr int kUnit = 2048;
 
-// Between which two source pixels each of `size` pixels lies, and how much of the second it takes, in units of 1 / kUnit.
+// Which two source pixels each of `size` pixels lies between, and the weight of the second, in units of 1 / kUnit.
 struct Between {
   int first;
   int second;
-  int share;
+  int weight;
 };
 
 // Beyond the border the first or last pixel alone counts, or (`split`) it is both neighbours, each with its weight: OpenCV does
@@ -61,69 +34,11 @@ std::vector<Between> between(int source, int size, bool split) {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::clamp(std::nearbyint(value), 0.0F, 255.0F)); }
 
-// Means of whole blocks, whose sums are exact. OpenCV rounds the mean of 2 x 2 pixels up at a half, other means to even.
-Image means(const ImageView& image, int height, int width) {
-  const int down = image.height / height, across = image.width / width;
-  const bool quarters = down == 2 && across == 2;
-  const float share = 1.0F / static_cast<float>(down * across);
-  Image result(height, width);
-  std::vector<int> sums(3 * static_cast<size_t>(width));
-  for (int y = 0; y < height; ++y) {
-    std::fill(sums.begin(), sums.end(), 0);
-    for (int row = y * down; row < (y + 1) * down; ++row) {
-      const uint8_t* from = image.row(row);
-      for (int x = 0; x < width; ++x) {
-        int* sum = sums.data() + 3 * static_cast<size_t>(x);
-        for (int i = 0; i < across; ++i, from += 3) {
-          sum[0] += from[0];
-          sum[1] += from[1];
-          sum[2] += from[2];
-        }
-      }
-    }
-    std::transform(sums.begin(), sums.end(), result.row(y), [&](int sum) {
-      return quarters ? static_cast<uint8_t>((sum + 2) >> 2) : to_byte(static_cast<float>(sum) * share);
-    });
-  }
-  return result;
-}
-
-Image copy_of(const ImageView& image) {
-  Image result(image.height, image.width);
-  for (int y = 0; y < image.height; ++y) std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), result.row(y));
-  return result;
-}
-
 }  // namespace
 
 Image resize_area(const ImageView& image, int height, int width) {
-  if (image.height == height && image.width == width) return copy_of(image);
-  if (image.height % height == 0 && image.width % width == 0) return means(image, height, width);
-  const Coverage rows = coverage(image.height, height), columns = coverage(image.width, width);
   Image result(height, width);
-  const size_t values = 3 * static_cast<size_t>(width);
-  std::vector<float> line(values), sum(values);
-  for (int y = 0; y < height; ++y) {
-    std::fill(sum.begin(), sum.end(), 0.0F);
-    for (size_t k = rows.start[static_cast<size_t>(y)]; k < rows.start[static_cast<size_t>(y) + 1]; ++k) {
-      const uint8_t* source = image.row(rows.shares[k].source);
-      const float weight = rows.shares[k].weight;
-      for (int x = 0; x < width; ++x) {
-        float r = 0, g = 0, b = 0;
-        for (size_t j = columns.start[static_cast<size_t>(x)]; j < columns.start[static_cast<size_t>(x) + 1]; ++j) {
-          const uint8_t* pixel = source + 3 * columns.shares[j].source;
-          r += columns.shares[j].weight * static_cast<float>(pixel[0]);
-          g += columns.shares[j].weight * static_cast<float>(pixel[1]);
-          b += columns.shares[j].weight * static_cast<float>(pixel[2]);
-        }
-        float* out = sum.data() + 3 * static_cast<size_t>(x);
-        out[0] += weight * r;
-        out[1] += weight * g;
-        out[2] += weight * b;
-      }
-    }
-    std::transform(sum.begin(), sum.end(), result.row(y), to_byte);
-  }
+  fpg::shrink({image.data, image.stride, image.height, image.width, result.data.data(), int64_t{3} * width, height, width});
   return result;
 }
 
@@ -138,10 +53,11 @@ Image resize_linear(const ImageView& image, int height, int width) {
       const Between& column = columns[static_cast<size_t>(x)];
       for (int c = 0; c < 3; ++c, ++out) {
         const int left = 3 * column.first + c, right = 3 * column.second + c;
-        const int top = upper[left] * (kUnit - column.share) + upper[right] * column.share;
-        const int bottom = lower[left] * (kUnit - column.share) + lower[right] * column.share;
-        // OpenCV's 8-bit arithmetic: 11 bits for each weight, 4 and 16 bits dropped on the way.
-        *out = static_cast<uint8_t>(((((kUnit - row.share) * (top >> 4)) >> 16) + ((row.share * (bottom >> 4)) >> 16) + 2) >> 2);
+        const int top = upper[left] * (kUnit - column.weight) + upper[right] * column.weight;
+        const int bottom = lower[left] * (kUnit - column.weight) + lower[right] * column.weight;
+        // OpenCV's 8-bit arithmetic: 11 bits per weight, with 4 and 16 bits dropped on the way.
+        *out =
+            static_cast<uint8_t>(((((kUnit - row.weight) * (top >> 4)) >> 16) + ((row.weight * (bottom >> 4)) >> 16) + 2) >> 2);
       }
     }
   }

@@ -1,4 +1,4 @@
-// What a folder holds: the twin of fpg/data/walk.py.
+// Lists what folders hold: the twin of fpg/data/walk.py.
 
 #include <sys/stat.h>
 
@@ -92,7 +92,7 @@ class Walker {
   std::set<std::pair<dev_t, ino_t>> seen_;
 };
 
-// What an unusable thing is called where things are counted.
+// The name of an unusable item in a summary.
 std::string word_of(const InputError& error) {
   if (error.code() == codes::missing) return "dangling link";
   return error.code() == codes::unsupported ? suffix_of(error.path()) : "folder that may not be read";

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from fpg.common.area import shrink
+
 
 class Roi(NamedTuple):
     """A square in the image, turned by `angle` (radians, clockwise as seen, because y points down)."""
@@ -45,10 +47,10 @@ def crop_upright(image: np.ndarray, roi: Roi, size: int, *, black: bool = False)
         return None
     part = image[y0:y1, x0:x1]
     fx = fy = 1.0
-    if (shrink := size / roi.side) < 0.75:
-        inner_w, inner_h = max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink))
+    if (scale := size / roi.side) < 0.75:
+        inner_w, inner_h = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
         fx, fy = inner_w / part.shape[1], inner_h / part.shape[0]
-        part = cv2.resize(part, (inner_w, inner_h), interpolation=cv2.INTER_AREA)
+        part = shrink(part, inner_h, inner_w)
     corners = np.array([[0, 0], [size - 1, 0], [0, size - 1]], np.float64)
     source = (roi.to_image((corners + 0.5) / size) + 0.5 - (x0, y0)) * (fx, fy) - 0.5
     matrix = cv2.getAffineTransform(corners.astype(np.float32), source.astype(np.float32))

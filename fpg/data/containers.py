@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
 from fpg.common.kinds import media_kind
 from fpg.data.display import MAX_VIDEO_PIXELS
@@ -18,10 +19,7 @@ from fpg.data.images import check_file, check_pixels, is_heif
 from fpg.data.notes import Notes
 
 # Only containers that hold their own data: no playlists or scripts that name other files.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
-    "mp3,wav,flac,aac,w64,aiff"
-)
+_CONTAINERS: str = ",".join(CONSTANTS["reading"]["containers"])
 _NETWORK = "http,https,tls,tcp,udp,rtp,rtsp,rtmp"
 # A URL is opened, and nothing that it names: no playlists (HLS, DASH, SDP files), no redirects.
 _STREAMS = _CONTAINERS + ",rtsp,rtp,mpjpeg,mjpeg"

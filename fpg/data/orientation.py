@@ -44,11 +44,11 @@ def exif_orientation(block: bytes) -> int:
         tag, kind, count = struct.unpack_from(f"{order}HHI", block, entry)
         if tag == TAG:
             form = INTEGERS.get(kind) if count == 1 else None
-            return checked(struct.unpack_from(order + form, block, entry + 8)[0]) if form else UPRIGHT
+            return valid_orientation(struct.unpack_from(order + form, block, entry + 8)[0]) if form else UPRIGHT
     return UPRIGHT
 
 
-def checked(value: object) -> int:
+def valid_orientation(value: object) -> int:
     """The value where it is an orientation, else 1."""
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 

@@ -33,6 +33,7 @@ from fpg.data.manifest import FAKE, NAME, REAL, FaceRow, Manifest, VideoRecord, 
 from fpg.data.pool import TimedOut, WorkerDied, run_tasks
 from fpg.data.ray_pool import run_on_ray
 from fpg.data.sources import VideoSource, survey
+from fpg.faces.analyzer import LOOKS
 from fpg.faces.sizes import MIN_FACE
 
 FRAMES = 32
@@ -43,11 +44,11 @@ _PROGRESS = ".progress"
 _SCHEMA = "fpg.prepare/1"
 
 
-def default_faces(min_face: float = MIN_FACE) -> Analyzer:
+def default_faces(min_face: float = MIN_FACE, looks: str = LOOKS[0]) -> Analyzer:
     """The default face analyzer, on one thread: processes share the CPU."""
     from fpg.faces import default_analyzer
 
-    return default_analyzer(threads=1, min_face=min_face)
+    return default_analyzer(threads=1, min_face=min_face, looks=looks)
 
 
 def no_faces() -> Analyzer:
@@ -74,6 +75,7 @@ def prepare(
     precomputed: bool = False,
     as_video: VideoConfig | None = None,
     min_face: float = MIN_FACE,
+    looks: str = LOOKS[0],
     analyzer: Callable[[], Analyzer] | None = None,
     ray: str | None = None,
     timeout: float | None = None,
@@ -91,9 +93,10 @@ def prepare(
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures are read, see `fpg.data.sources.survey`.
-        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
+        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench next to the videos, and look for no face.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
+        looks: how often a frame is looked at, see `fpg.faces.FaceAnalyzer`.
         analyzer: picklable, builds the face analyzer once per process; None is the default one.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
         timeout: seconds after which a worker's video is given up; None: never. Without worker processes and on Ray nothing is.
@@ -126,11 +129,11 @@ def prepare(
     if precomputed:
         analyzer = no_faces
     elif analyzer is None:
-        analyzer = default_faces if min_face == MIN_FACE else functools.partial(default_faces, min_face)
+        analyzer = functools.partial(default_faces, min_face, looks)
     job = _Job(root, frames, analyzer, workers, ray, timeout)
     with _locked(root):
         settings = {"source": os.path.abspath(source), "frames": frames, "dataset": dataset, "label": label, "faces": _name_of(analyzer)}
-        settings |= {"min_face": min_face} | ({"layout": layout} if layout else {})
+        settings |= {"min_face": min_face, "looks": looks} | ({"layout": layout} if layout else {})
         settings |= {"images": images} if images != "auto" else {}
         settings |= {"as_video": json.loads(json.dumps(dataclasses.asdict(as_video))) if as_video else None}
         _agree(root, settings)
@@ -267,7 +270,8 @@ def _agree(root: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         assert before.pop("schema", None) == _SCHEMA
-        before.setdefault("min_face", MIN_FACE)  # of folders from before there was such a size
+        for key, value in (("min_face", MIN_FACE), ("looks", LOOKS[0])):
+            before.setdefault(key, value)  # of folders from before there was such a setting
     except (OSError, ValueError, AttributeError, AssertionError) as error:
         raise InputError(path, "is not fpg-prepare's record of its settings") from error
     different = [f"{key} {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]

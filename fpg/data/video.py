@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import errno
 import heapq
+import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import av
 import numpy as np
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
 from fpg.common.kinds import SUFFIXES
 from fpg.data.containers import CAMERA, opened, opened_camera, opened_url
@@ -93,12 +95,13 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         InputError: missing, empty, not a video, audio only, without frames, truncated, damaged or too large.
     """
     with opened(path) as (container, stream):
-        first, _ = next(_frames(path, container, stream), (None, 0.0))
-        height, width = Display(path, stream).size(first) if first is not None else (0, 0)
-    if first is None:
-        raise InputError(path, "holds a video stream but no frame", "no_frame")
-    with opened(path) as (container, stream):
-        count, size, start, end = _scan_packets(path, container, stream)
+        packets = container.demux()
+        seen: list[Any] = []
+        first, _ = next(_frames(path, container, stream, packets=_kept(packets, seen)), (None, 0.0))
+        if first is None:
+            raise InputError(path, "holds a video stream but no frame", "no_frame")
+        height, width = Display(path, stream).size(first)
+        count, size, start, end = _scan_packets(path, container, stream, itertools.chain(seen, packets))
         pixels = stream.codec_context.width * stream.codec_context.height
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     if count == 0:
@@ -209,16 +212,23 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
     Raises:
         InputError: over a tenth is missing, which no hidden frames explain.
     """
-    if error.decoded < max(1, int(0.9 * packets)):
+    if error.decoded < max(1, int(CONSTANTS["reading"]["least_decodable"] * packets)):
         raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode", "truncated") from error
     return error.decoded
 
 
-def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> tuple[int, int, float, float]:
-    """(frames, their bytes, first time, last time) by demuxing everything; times in seconds."""
+def _kept(packets: Iterable[Any], seen: list[Any]) -> Iterator[Any]:
+    """The packets, which are also put into `seen`."""
+    for packet in packets:
+        seen.append(packet)
+        yield packet
+
+
+def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any, packets: Iterable[Any]) -> tuple[int, int, float, float]:
+    """(frames, their bytes, first time, last time) of all packets of a file; times in seconds."""
     count, size, start, end, reached = 0, 0, float("inf"), float("-inf"), float("-inf")
     try:
-        for packet in container.demux():
+        for packet in packets:
             if packet.size and packet.is_corrupt:
                 raise InputError(path, f"is truncated or damaged after {count} frames", "truncated")
             until = float((packet.pts + (packet.duration or 0)) * packet.time_base) if packet.pts is not None else float("-inf")
@@ -239,11 +249,18 @@ def _scan_packets(path: str | os.PathLike[str], container: Any, stream: Any) -> 
     return count, size, start, end
 
 
-def _frames(path: str | os.PathLike[str], container: Any, stream: Any, notes: Notes | None = None) -> Iterator[tuple[Any, float]]:
-    """Every decoded frame with its time in seconds from the first; a frame that had to be patched up by the decoder counts as damage."""
+def _frames(
+    path: str | os.PathLike[str], container: Any, stream: Any, notes: Notes | None = None, *, packets: Iterable[Any] | None = None
+) -> Iterator[tuple[Any, float]]:
+    """Every decoded frame with its time in seconds from the first; a frame that had to be patched up by the decoder counts as damage.
+
+    `packets` are those of all streams; by default the stream's own are demuxed.
+    """
     index, clock = -1, _Clock(container, stream, notes or Notes())
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(stream) if packets is None else packets:
+            if packet.stream.index != stream.index:
+                continue
             clock.see(packet)
             for frame in packet.decode():
                 index += 1

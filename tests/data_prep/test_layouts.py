@@ -228,7 +228,7 @@ def test_faces_computed_elsewhere_are_reused(name: str, tmp_path: Path) -> None:
     with_files = {k for k in (v.key for v in manifest.videos) if name == "deepfakebench" or (k[1] != "FaceShifter" and "raw/" not in k[2])}
     assert prepared == with_files
     assert {v.reason for v in manifest.videos if v.status == "failed"} <= {
-        "has no frames/ and landmarks/ beside it: prepare it with --landmarks models"
+        "has no frames/ and landmarks/ next to it: prepare it with --landmarks models"
     }
     (face,) = makers.ColourAnalyzer()(makers.picture())
     row = manifest.faces[0]

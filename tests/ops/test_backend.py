@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fpg.common import native as compiled
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.ops import backend as module
 from fpg.ops.backend import backend, native, native_built, native_module
@@ -19,13 +20,14 @@ from fpg.ops.perception import perception_statistics
 
 @pytest.fixture(autouse=True)
 def fresh_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    module._decide.cache_clear()
+    module.choose_backend.cache_clear()
     native_module.cache_clear()
     monkeypatch.delenv("FPG_BACKEND", raising=False)
 
 
 def without_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "native_built", lambda: False)
+    for user in (module, compiled):
+        monkeypatch.setattr(user, "native_built", lambda: False)
 
 
 def test_reference_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,8 +62,9 @@ def test_module_that_does_not_load_is_an_error_even_for_auto(monkeypatch: pytest
     def fail(name: str) -> None:
         raise ImportError("undefined symbol")
 
-    monkeypatch.setattr(module, "native_built", lambda: True)
-    monkeypatch.setattr(module.importlib, "import_module", fail)
+    for user in (module, compiled):
+        monkeypatch.setattr(user, "native_built", lambda: True)
+    monkeypatch.setattr(compiled.importlib, "import_module", fail)
     with pytest.raises(MissingDependencyError, match="does not load"):
         backend()
 
@@ -69,8 +72,8 @@ def test_module_that_does_not_load_is_an_error_even_for_auto(monkeypatch: pytest
 @pytest.mark.skipif(not native_built(), reason="fpg._C is not built")
 def test_module_of_another_interface_asks_for_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other = tmp_path / "_C.pyi"
-    other.write_bytes(module.STUB.read_bytes() + b"def added() -> None: ...\n")
-    monkeypatch.setattr(module, "STUB", other)
+    other.write_bytes(compiled.STUB.read_bytes() + b"def added() -> None: ...\n")
+    monkeypatch.setattr(compiled, "STUB", other)
     native_module.cache_clear()
     try:
         with pytest.raises(MissingDependencyError, match=r"built from other sources .* again"):
@@ -114,16 +117,14 @@ def test_a_gpu_older_than_the_kernels_is_named(
     capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "native_built", lambda: True)
-    monkeypatch.setattr(module, "_unsupported", lambda device_type: "")
     built = types.SimpleNamespace(cuda=True, cuda_architectures=["80", "90-real", "120-virtual"])
-    monkeypatch.setattr(module, "native_module", lambda: types.SimpleNamespace(build_info=lambda: built))
+    monkeypatch.setattr(compiled, "native_module", lambda: types.SimpleNamespace(build_info=lambda: built))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
     with caplog.at_level(logging.WARNING, "fpg.ops"):
         assert backend("cuda") == ("native" if native else "reference")
     assert ("Tesla T4 is an sm_75, and fpg's kernels were compiled for sm_80 and later" in caplog.text) != native
-    module._decide.cache_clear()
     if not native:
         monkeypatch.setenv("FPG_BACKEND", "native")
         with pytest.raises(MissingDependencyError, match="FPG_BACKEND=native: Tesla T4"):
