@@ -207,7 +207,7 @@ def measure(crop: str, ours: Chunk, others: dict[str, Chunk], pairs: int, rounds
 
 
 def shares(material: Faces, batches: int = 10) -> dict[str, float]:
-    """Share of each compiled operation in the time of `SelfBlend`, by Python's profiler; `python` is everything around them."""
+    """Fraction of each compiled operation in the time of `SelfBlend`, by Python's profiler; `python` is everything around them."""
     blend, rng = SelfBlend(size=SIZE), np.random.default_rng(3)
     blend(*material, rng)
     profile = cProfile.Profile()
@@ -220,7 +220,7 @@ def shares(material: Faces, batches: int = 10) -> dict[str, float]:
     compiled = {name: spent for (_, _, name), (_, _, spent, _, _) in stats.stats.items() if "fpg._C." in name}  # type: ignore[attr-defined]
     result = {name.split("fpg._C.")[1].rstrip(">"): spent / total for name, spent in compiled.items()}
     result["python"] = 1 - sum(result.values())
-    return {name: round(share, 3) for name, share in sorted(result.items(), key=lambda item: -item[1])}
+    return {name: round(fraction, 3) for name, fraction in sorted(result.items(), key=lambda item: -item[1])}
 
 
 def show(cases: list[dict[str, object]], stages: dict[str, dict[str, float]], left_out: list[dict[str, str]]) -> None:
@@ -229,7 +229,7 @@ def show(cases: list[dict[str, object]], stages: dict[str, dict[str, float]], le
         spread = f"({case['low']:.1f} to {case['high']:.1f}; {case['ms']:.2f} ms, ours {case['ours_ms']:.2f} ms)"
         print(f"  {case['name']:34s} {case['ratio']:6.1f} x  {spread}")
     for crop, spent in stages.items():
-        print(f"  {crop}, shares of ours: " + ", ".join(f"{name} {share:.0%}" for name, share in spent.items()))
+        print(f"  {crop}, fractions of ours: " + ", ".join(f"{name} {fraction:.0%}" for name, fraction in spent.items()))
     for case in left_out:
         print(f"  left out: {case['name']}: {case['reason']}")
 

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from fpg.data.sample import PEOPLE, locate
+from fpg.data.sample import PEOPLE, packaged_file
 from fpg.data.video import IMAGE_SUFFIXES, read_image
 from fpg.faces import Face, FaceAnalyzer, default_analyzer
 from fpg.faces.geometry import iou
@@ -120,7 +120,7 @@ def found(boxes: Sequence[np.ndarray], faces: Sequence[Face]) -> tuple[int, int]
 def portraits(folder: Path | None, most: int = 200) -> list[Portrait]:
     """The sample set's people in photographs, and those of a folder's pictures with one face of at least 100 pixels."""
     analyzer = default_analyzer()
-    paths = [locate(person) for person in PEOPLE if not person.file.endswith(".mp4")]
+    paths = [packaged_file(person) for person in PEOPLE if not person.file.endswith(".mp4")]
     paths += sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)[: 20 * most : 20] if folder else []
     known = []
     for path in paths[: most + len(PEOPLE)]:
@@ -275,8 +275,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--frames", type=int, default=20, help="of each kind; of six faces together a third")
     parser.add_argument("--sizes", default="32,40,60,80,120,200,400", help="of faces, in pixels")
-    parser.add_argument("--faces", type=Path, metavar="DIR", help="photographs with faces, beside the sample set's")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures without a face, beside scikit-image's and textures")
+    parser.add_argument("--faces", type=Path, metavar="DIR", help="photographs with faces, in addition to the sample set's")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures without a face, in addition to scikit-image's and textures")
     parser.add_argument("--rounds", type=int, default=10, help="of timing")
     parser.add_argument("--only", default="recall,false,hard,cost", help="which parts")
     args = parser.parse_args(argv)

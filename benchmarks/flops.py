@@ -1,4 +1,4 @@
-"""Counting floating-point operations, for shares of what a device can do and for ratios that do not depend on one."""
+"""Counting floating-point operations, for fractions of what a device can do and for ratios that do not depend on one."""
 
 from __future__ import annotations
 

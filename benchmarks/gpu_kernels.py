@@ -1,4 +1,4 @@
-"""Kernels on a CUDA GPU: pairs per second, and each kernel's share of the copy bandwidth measured in the same run.
+"""Kernels on a CUDA GPU: pairs per second, and each kernel's fraction of the copy bandwidth measured in the same run.
 
     python benchmarks/gpu_kernels.py [--json] [--pairs 64] [--rounds 20] [--csv FILE]
 

@@ -185,7 +185,7 @@ def lines(log: Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def watched(watch: Any) -> Iterator[None]:
-    """A function in a thread beside the block, with an event that says when to end. It may send SIGTERM, which ends a run in order."""
+    """Run a function in a thread during the block, with an event that tells it to end. It may send SIGTERM, which ends a run in order."""
     stop = threading.Event()
     thread = threading.Thread(target=watch, args=(stop,), daemon=True)
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # where none is under way any more
@@ -199,7 +199,7 @@ def watched(watch: Any) -> Iterator[None]:
 
 
 def plan(config: TrainConfig, pace: float, seconds: float, share: float = 0.9) -> TrainConfig:
-    """Epochs, at most six, that fill a share of the time: the rest is for validation, checkpoints and a slower hour."""
+    """Epochs, at most six, that fill a fraction of the time: the rest is for validation, checkpoints and a slower hour."""
     from fpg.data.dataset import RealFaces
 
     faces = len(RealFaces(config.data, "train", config.frames_per_video))

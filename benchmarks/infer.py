@@ -13,7 +13,7 @@ Each engine's answers are compared with torch's before it is timed. Images come 
 `in GPU memory`: there they stay where a pipeline that decodes on the GPU has them, and only the GPU's time counts. `--frames` begins with
 decoded frames of 1280 x 720 there, a face in each, and ends with the answers on the host; against it stands the host's way from the same
 frames. After `--seconds` nothing further is begun. `ratio` is torch eager's time over the engine's, the median over rounds. `share` is
-floating-point operations (counted: two for each multiplication of a convolution or matrix product) over time, as a share of `--peak`
+floating-point operations (counted: two for each multiplication of a convolution or matrix product) over time, as a fraction of `--peak`
 TFLOP/s.
 """
 
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batches", type=lambda text: tuple(map(int, text.split(","))), help="default 1,8,32, on a GPU also 64")
     parser.add_argument("--rounds", type=int, help="default 5, on a GPU 30")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: torch's choice")
-    parser.add_argument("--only", default="", help="engines whose name contains this, beside torch eager")
+    parser.add_argument("--only", default="", help="engines whose name contains this, in addition to torch eager")
     parser.add_argument("--frames", action="store_true", help="also from decoded frames where the engine runs")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which nothing further is begun")
     parser.add_argument("--peak", type=float, default=0, help="TFLOP/s that the device can do, for shares")

@@ -42,7 +42,7 @@ Decisions = tuple[np.ndarray, np.ndarray, np.ndarray, Any]
 def make_input(batch: int, size: int) -> tuple[Tensor, Tensor]:
     """Response maps as training makes them (12 x 12, bilinear, scaled to [0, 1]) and round soft masks: float32 [B, S, S] each."""
     coarse = torch.randn(batch, 1, 12, 12).clamp(min=0)
-    coarse[1::2, :, :, 4:] = 0  # every second detector looks beside the face: a candidate for refinement
+    coarse[1::2, :, :, 4:] = 0  # every second detector looks past the face: a candidate for refinement
     maps = interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
     maps = maps / maps.flatten(1).amax(1)[:, None, None]
     y, x = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size), indexing="ij")

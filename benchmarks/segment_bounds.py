@@ -2,7 +2,7 @@
 
     python benchmarks/segment_bounds.py [--runs 4000] [--correlation 0.7]
 
-Stationary series in which each value keeps a share of the one before (AR(1), Gaussian) are made and searched; the 95 % quantile of the
+Stationary series in which each value keeps a fraction of the one before (AR(1), Gaussian) are made and searched; the 95 % quantile of the
 statistic is printed for each length. Weaker correlation has smaller quantiles, so that the bounds hold for it, too.
 """
 

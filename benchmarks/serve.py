@@ -1,4 +1,4 @@
-"""fpg-serve under load: jobs a second beside those of `fpg-detect --jobs`, latencies, what was lost, and memory over time.
+"""fpg-serve under load: jobs a second next to those of `fpg-detect --jobs`, latencies, what was lost, and memory over time.
 
     python benchmarks/serve.py                                       a short run
     python benchmarks/serve.py --clients 32 --minutes 5 --plot docs/images/serving.png --json build/serve.json

@@ -96,7 +96,7 @@ def watched(subject: Subject, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def shares(subject: Subject, rounds: int) -> dict[str, float]:
-    """Share of each part in a guided step, both sides of the coin averaged; sums to 1."""
+    """Fraction of each part in a guided step, both sides of the coin averaged; sums to 1."""
     seconds = dict.fromkeys(PARTS, 0.0)
     with watched(subject, seconds):
         for _ in range(max(1, rounds // 2)):
@@ -263,7 +263,9 @@ def table(cases: list[dict[str, Any]]) -> str:
             lines[-1] = lines[-1][:-1] + f", plain {entry['plain_ms']:.0f} ms)"
             shaped = f"; {entry['refined_in_shape']} forgeries refined in shape"
             lines.append(f"    coin on {entry['coin_on']:.2f}, off {entry['coin_off']:.2f}{shaped}")
-            lines.append("    share of the step: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items()))
+            lines.append(
+                "    fraction of the step: " + ", ".join(f"{name} {100 * fraction:.1f} %" for name, fraction in entry["shares"].items())
+            )
         if "flop_ratio" in entry:
             lines.append(f"    by floating-point operations {entry['flop_ratio']:.2f} ({entry['gflops']:.0f} GFLOP)")
         if "analytic_ms" in entry:

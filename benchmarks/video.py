@@ -5,7 +5,7 @@
 
 The released way: seek to each wanted frame with OpenCV and decode it, find the face, cut it out, one call of torch in eager mode per
 video. Ours: decode forward once, faces, network (OpenVINO) at the same time; from Python, and where `--cpp` names the C++ program, that
-one and `fpg-detect` beside each other, both started in each round. All look at the same frames with the same face networks (MediaPipe's)
+one and `fpg-detect` in turn, both started in each round. All look at the same frames with the same face networks (MediaPipe's)
 and the same detector, EfficientNet-B4 at 380 x 380 with random weights unless a checkpoint is given (timing does not depend on them);
 verdicts are compared before anything is timed. With `--device cuda` the detector runs on the GPU both ways, ours in torch, too. `ratio`
 is the released way's time over ours, the median over rounds that run all ways one after the other.

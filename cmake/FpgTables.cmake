@@ -2,7 +2,7 @@
 #
 #   fpg_error_codes(TABLE HEADER)   {"code": "what it means"} -> fpg::runtime::codes::code
 #   fpg_file_kinds(TABLE HEADER)    fpg/common/file_kinds.json -> fpg::runtime::kinds
-#   fpg_findings(TABLE HEADER)      fpg/findings/tables.json, as it is -> fpg::runtime::kFindingsTables
+#   fpg_json(TABLE HEADER NAME)     a JSON file, as it is -> fpg::runtime::NAME
 #   fpg_media_tags(TABLE HEADER)    fpg/record/media_tags.json -> fpg::runtime::tags
 
 function(fpg_error_codes table header)
@@ -90,16 +90,17 @@ inline const std::vector<Signature> kSignatures = {
 ")
 endfunction()
 
-function(fpg_findings table header)
+function(fpg_json table header name)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${table}")
   file(READ "${table}" text)
+  file(RELATIVE_PATH source "${PROJECT_SOURCE_DIR}" "${table}")
   file(CONFIGURE OUTPUT "${header}" @ONLY CONTENT
-"// Made from fpg/findings/tables.json: words, bounds and constants of findings.
+"// Made from @source@.
 #pragma once
 
 namespace fpg::runtime {
 
-inline constexpr const char* kFindingsTables = R\"json(@text@)json\";
+inline constexpr const char* @name@ = R\"json(@text@)json\";
 
 }  // namespace fpg::runtime
 ")

@@ -19,15 +19,15 @@ step "4/6 fpg-eval: people it did not train on"
 fpg-eval --model "$out/run/model.safetensors" --data "$out/prepared" --split test --json "$out/metrics.json" --report "$out/eval.html"
 step "5/6 fpg-export: OpenVINO, checked against torch"
 fpg-export --model "$out/run/model.safetensors" --to openvino -o "$out/engine" --check "$out/prepared"
-step "6/6 fpg-detect: the starter on a real video and on a copy of it that shows another person's face"
-fpg-detect "$out"/data/detect/real.mp4 "$out"/data/detect/forged.mp4 --json "$out/detect.json" --report "$out/detect.html"
+step "6/6 fpg-detect: the starter on a real video and on two copies of it that show other people's faces"
+fpg-detect "$out"/data/detect/{real,forged,forged2}.mp4 --json "$out/detect.json" --report "$out/detect.html"
 echo
 python scripts/demo_words.py "$out/detect.json"
 
 cat <<EOF
 
 Done in $((SECONDS - started)) s. Look at:
-  $out/detect.html           the verdict on a real video and on its forged copy
+  $out/detect.html           the findings on a real video and on its forged copies
   $out/eval.html             the evaluation on people the model never saw
   $out/run/pictures/         what training looked like: real, source, mask, forgery, response map, refined
   $out/run/model.safetensors, $out/engine/   the demo's weights and engine, each with its .spec.json

@@ -25,4 +25,4 @@ if [ ! -d "$out/clips/real" ]; then
   mv "$out/clips.part" "$out/clips"
 fi
 fpg-eval "$out/run/model.safetensors" --data "$out/clips" --split all --calibrate --fpr 0.03 --out "$out/calibration"
-echo "The detector is $out/run/model.safetensors, its threshold in the .spec.json beside it. Measure it on other data than $out/clips."
+echo "The detector is $out/run/model.safetensors, its threshold in the .spec.json next to it. Measure it on other data than $out/clips."

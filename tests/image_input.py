@@ -32,6 +32,6 @@ def cut(image: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def difference(actual: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """Largest difference, and the share of values that differ at all."""
+    """Largest difference, and the fraction of values that differ at all."""
     gap = np.abs(actual.astype(np.float64) - expected)
     return float(gap.max(initial=0)), float((gap > 0).mean()) if gap.size else 0.0

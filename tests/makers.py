@@ -108,15 +108,15 @@ def write_sound(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def truncate(path: str | os.PathLike[str], share: float = 0.6) -> Path:
-    """Cut a file to a share of its length, in place."""
+def truncate(path: str | os.PathLike[str], fraction: float = 0.6) -> Path:
+    """Cut a file to a fraction of its length, in place."""
     path = Path(path)
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
     return path
 
 
 def damage(path: str | os.PathLike[str], at: float = 0.5, count: int = 400, seed: int = 0) -> Path:
-    """Overwrite `count` bytes from a share of the file's length on with noise, in place."""
+    """Overwrite `count` bytes from a fraction of the file's length on with noise, in place."""
     path = Path(path)
     data = bytearray(path.read_bytes())
     start = int(len(data) * at)

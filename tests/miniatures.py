@@ -208,7 +208,7 @@ def uadfv(root: Path) -> Path:
 
 
 def sbi_tree(root: Path) -> Path:
-    """FF++ as SBI and FPG prepare it: frames, landmarks and RetinaFace files beside the videos."""
+    """FF++ as SBI and FPG prepare it: frames, landmarks and RetinaFace files next to the videos."""
     ff(root)
     for video in list(root.glob("original_sequences/youtube/c23/videos/*.mp4")) + list(
         root.glob("manipulated_sequences/Deepfakes/c23/videos/*.mp4")

@@ -56,7 +56,8 @@ class Pretending:
         follower.finish()
         (Path(task.folder) / REPORT).write_text("<!doctype html><title>report</title><p>pretended")
         level = {"level": "not_calibrated"} if start.startswith(b"uncalibrated") else {}
-        result = judged.to_json() | ({"finding": FINDING | level} if judged.score is not None else {})
+        words = {"words": "not calibrated"} if level else {}
+        result = judged.to_json() | ({"finding": FINDING | level | words} if judged.score is not None else {})
         for track in result["tracks"]:
             track |= level
             track["segments"] = [{"start_s": 0.4, "end_s": 0.8, "first_frame": 4, "last_frame": 8, "frames": 5, "score": 0.9}]

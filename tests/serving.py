@@ -20,7 +20,7 @@ from fpg.client import Client
 from fpg.serve.confine import Limits
 from fpg.serve.fetch import Fetcher
 from fpg.serve.job import JudgeTask
-from fpg.serve.run import prepared, serve
+from fpg.serve.run import prepared_server, serve
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
 from fpg.serve.workers import Event, Executor, Workers
@@ -112,7 +112,7 @@ def serving(
         executor = Idle
     if executor is None:
         executor = functools.partial(Workers, setup, settings.workers, settings.slots, settings.limits, settings.timeout)
-    with prepared(settings, executor, fetcher) as (server, address):
+    with prepared_server(settings, executor, fetcher) as (server, address):
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""What pip is told: extras, pinned packages, advice to install something, the version; and what ships beside the code."""
+"""What pip is told: extras, pinned packages, advice to install something, the version; and what ships with the code."""
 
 from __future__ import annotations
 

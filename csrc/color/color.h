@@ -8,7 +8,7 @@
 
 namespace fpg {
 
-// A colour change, per item, in this order; what is drawn "not at all" has the neutral value:
+// A colour change, per item, in this order; a change that is not drawn has the neutral value:
 //   0..2  shift of red, green and blue: integers, 0 for none; clipped to 0..255
 //   3     1: go through 8-bit HSV and back, 0: do not
 //   4..6  shift there of hue (0..179, modulo 180), saturation and value (clipped): integers

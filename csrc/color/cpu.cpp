@@ -11,7 +11,7 @@ namespace fpg {
 namespace cpu {
 namespace {
 
-constexpr int kBlock = 256;  // pixels of a row that are taken apart into planes at a time
+constexpr int kBlock = 256;  // pixels of a row that are split into planes at a time
 
 struct Planes {
   alignas(64) int32_t r[kBlock], g[kBlock], b[kBlock];
@@ -57,7 +57,7 @@ FPG_HOT void change_contrast(const ColorStep& step, int count, Planes& p) {
   for (int i = 0; i < count; ++i) p.b[i] = local.change_contrast(p.b[i]);
 }
 
-// Without a change that differs between channels, levels need not be taken apart. `out` may be `in`.
+// If all channels change in the same way, levels need not be split into planes. `out` may be `in`.
 FPG_HOT void change_contrast(const ColorStep& step, const uint8_t* in, int64_t count, uint8_t* out) {
   const ColorStep local = step;
   for (int64_t start = 0; start < count; start += 3 * kBlock) {

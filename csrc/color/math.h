@@ -2,7 +2,7 @@
 // 2022).
 //
 // Each step ends in integers 0..255. Everything is computed in 32-bit lanes without branches or tables, so that loops over planes
-// are vectorised; the divisions that OpenCV has in tables are exact here too (no quotient lies halfway between two integers).
+// are vectorised; the divisions for which OpenCV uses tables are exact here, too (no quotient lies halfway between two integers).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ FPG_HD int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 FPG_HD int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
 FPG_HD int32_t clamp_level(int32_t value) { return smaller(larger(value, 0), 255); }
 
-// 8-bit HSV as OpenCV has it: hue in steps of 2 degrees (0..179), saturation and value 0..255; 12-bit fixed-point quotients.
+// 8-bit HSV as in OpenCV: hue in steps of 2 degrees (0..179), saturation and value 0..255; 12-bit fixed-point quotients.
 struct Hsv {
   int32_t h, s, v;
 };
@@ -47,7 +47,7 @@ FPG_HD int32_t wrap_hue(int32_t hue) {
   return static_cast<int32_t>(positive < lowered ? positive : lowered);
 }
 
-// v (1 - s c), where c, clipped to 0..1, is what the channel lacks of its peak at full saturation.
+// v (1 - s c), where c, clipped to 0..1, is how far the channel is below its peak at full saturation.
 FPG_HD int32_t hsv_channel(float c, float s, float v) {
   const float above = c > 0.0f ? c : 0.0f;
   return static_cast<int32_t>(v * (1.0f - s * (above < 1.0f ? above : 1.0f)) * 255.0f);

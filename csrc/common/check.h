@@ -1,4 +1,4 @@
-// Checks of arguments, for every operation: what was expected, and what came. All throw InvalidArgument.
+// Checks of arguments, for all operations. All throw InvalidArgument, which says what was expected and what was given.
 #pragma once
 
 #include <string>
@@ -50,7 +50,7 @@ void check_tensor(const char* name, const TensorView<T, Rank>& view, const std::
   if (view.size() > 0) check_pointer(name, view.data);
 }
 
-// `items`, `channels` and the device as expected, and nothing missing where there are items.
+// Checks `items`, `channels` and the device, and that no pointer is missing if there are items.
 template <class T>
 void check_ragged(const char* name, const RaggedView<T>& view, int64_t items, int channels, const Device& device) {
   const std::string expected = std::string(name) + ": expected ";
@@ -66,13 +66,13 @@ void check_ragged(const char* name, const RaggedView<T>& view, int64_t items, in
   check_pointer(name, view.sizes);
 }
 
-// RGB images of any number, on their own device.
+// Any number of RGB images, on any device.
 template <class T>
 void check_images(const char* name, const RaggedView<T>& images) {
   check_ragged(name, images, images.items, 3, images.device);
 }
 
-// Windows are read, and refused where no image is so small, on the CPU alone.
+// Checks windows, whose content is read on the CPU only.
 inline void check_windows(const char* name, const Window* windows, int64_t items, const Device& device) {
   check_pointer(name, windows);
   if (device.type != DeviceType::cpu) return;
@@ -87,7 +87,8 @@ inline void check_windows(const char* name, const Window* windows, int64_t items
   }
 }
 
-// An operation that looks at neighbours: two batches of RGB images with their windows. False if nothing is to be computed.
+// For operations that read neighbouring pixels: checks two batches of RGB images with their windows. False if there is nothing to
+// compute.
 inline bool check_windowed(const RaggedView<const uint8_t>& images, const Window* windows, const RaggedView<uint8_t>& out,
                            const Window* out_windows) {
   check_images("images", images);

@@ -1,4 +1,4 @@
-// The one way into an operation: its arguments are checked, and the kernel of their device runs.
+// Entry point of every operation: checks its arguments and runs the kernel for their device.
 //
 // An operation has a structure of arguments (see warp/warp.h) with
 //   Device device() const                   where its views live
@@ -13,7 +13,7 @@ namespace fpg {
 constexpr const char* kWithoutCuda =
     "fpg was built without CUDA (reinstall it with nvcc on PATH, or with -DFPG_CUDA=ON to see why it is not found)";
 
-// A kernel of a .cu file as `dispatch` takes it; nothing in a build without CUDA, where there is no such function to link.
+// A kernel of a .cu file, for `dispatch`; nullptr in a build without CUDA, which has no such function to link.
 #ifdef FPG_WITH_CUDA
 #define FPG_GPU_KERNEL(kernel) kernel
 #else
@@ -25,7 +25,7 @@ struct Kernel {
   using Function = void (*)(const Arguments& arguments, const Execution& execution);
 };
 
-// Throws InvalidArgument when the arguments do not fit, DeviceError when the device cannot run it.
+// Throws InvalidArgument if the arguments do not fit, DeviceError if the device cannot run it.
 template <class Arguments>
 void dispatch(const Arguments& arguments, const Execution& execution, typename Kernel<Arguments>::Function on_cpu,
               typename Kernel<Arguments>::Function on_gpu) {

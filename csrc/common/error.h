@@ -6,13 +6,13 @@
 
 namespace fpg {
 
-// The call is wrong: a shape, a device or a pointer does not fit. Python sees ValueError.
+// Invalid arguments: a shape, a device or a pointer does not fit. A ValueError in Python.
 class InvalidArgument : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
 
-// The device cannot do it: no CUDA in this build, no driver, a launch that failed. Python sees RuntimeError.
+// The device cannot run it: no CUDA in this build, no driver, a failed launch. A RuntimeError in Python.
 class DeviceError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

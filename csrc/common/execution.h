@@ -1,4 +1,4 @@
-// How an operation runs, and on what: threads, stream, the GPUs of this process, what was built.
+// How and where an operation runs: threads, stream, the GPUs of this process, build information.
 #pragma once
 
 #include <string>
@@ -11,15 +11,15 @@ struct Execution {
   void* stream = nullptr;  // cudaStream_t of the arguments' device; nullptr is its default stream
 };
 
-// The GPUs of this process. Never throws: without CUDA in the build, without a driver or without a GPU the count is 0
-// and the reason says why; it is empty when there are GPUs.
+// The GPUs of this process. Never throws: if the build has no CUDA, or there is no driver or no GPU, the count is 0 and the
+// reason says why; otherwise the reason is empty.
 struct CudaStatus {
   int devices = 0;
   std::string reason;
 };
 CudaStatus cuda_status();
 
-// What was built.
+// Build information.
 struct BuildInfo {
   std::string version;
   std::string compiler;

@@ -1,4 +1,5 @@
-// Rectangles, each with one order of its numbers; the same names and orders as in fpg/common/rectangles.py.
+// Rectangles, each with a fixed order of its numbers; names and orders are those of fpg/common/rectangles.py. (Box, of real
+// numbers, is in deploy/include/fpg_runtime/runtime.h: no kernel needs it.)
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct Crop {
   FPG_HD bool has_column(int32_t x) const { return x >= x0 && x < x1; }
 };
 
-// Where an image lies in the larger one that it was cut from, which equations that depend on position refer to.
+// Where an image lies in the larger one that it was cut from, whose coordinates all position-dependent equations use.
 struct Window {
   int32_t y0, x0;                   // its first pixel there
   int32_t full_height, full_width;  // of the larger one

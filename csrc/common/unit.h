@@ -6,7 +6,7 @@
 namespace fpg {
 
 FPG_HD float clamp_unit(float value) {
-  const float above = value < 0.0f ? 0.0f : value;  // NaN stays
+  const float above = value < 0.0f ? 0.0f : value;  // NaN is kept
   return above > 1.0f ? 1.0f : above;
 }
 

@@ -11,7 +11,7 @@
 namespace fpg::python {
 namespace {
 
-// `masks` may be None, `masks_out` is not looked at then.
+// `masks` may be None; then `masks_out` is ignored.
 void crop_resize(const std::vector<Ragged>& images, const std::optional<Ragged>& masks, Address crops,
                  const std::vector<Address>& out, Address masks_out, int64_t side, const Target& target) {
   const py::gil_scoped_release release;

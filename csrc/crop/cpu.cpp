@@ -13,14 +13,14 @@ namespace fpg {
 namespace cpu {
 namespace {
 
-// The end of `lerp_rows`, and its levels as planes.
+// The last step of `lerp_rows`, with its levels as planes.
 FPG_HOT void lerp_planes(const int16_t* __restrict first, const int16_t* __restrict second, int16_t w0, int16_t w1, int count,
                          bool past_cache, float* __restrict red, float* __restrict green, float* __restrict blue) {
   alignas(64) uint8_t bytes[4 * kTile];
   for (int i = 0; i < 4 * count; ++i) bytes[i] = lerp_rows(first[i], second[i], w0, w1);
   alignas(64) float levels[3][kTile];
   for (int i = 0; i < count; ++i) {
-    uint32_t pixel;  // little-endian, as everything that FPG_HOT and CUDA run on
+    uint32_t pixel;  // little-endian, like all machines that FPG_HOT and CUDA support
     std::memcpy(&pixel, bytes + 4 * i, 4);
     levels[0][i] = unit_level(static_cast<int32_t>(pixel & 255));
     levels[1][i] = unit_level(static_cast<int32_t>(pixel >> 8 & 255));

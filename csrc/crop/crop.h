@@ -19,8 +19,8 @@ constexpr int kMaxCropImages = 4;
 struct CropArguments {
   std::array<RaggedView<const uint8_t>, kMaxCropImages> images{};
   int count = 0;                                           // of images in use
-  RaggedView<const float> masks;                           // none where it has no items
-  const Crop* crops = nullptr;                             // [items]; cut off at the item, at least one pixel
+  RaggedView<const float> masks;                           // optional: may have no items
+  const Crop* crops = nullptr;                             // [items]; clipped to the item, at least one pixel
   std::array<TensorView<float, 4>, kMaxCropImages> out{};  // [items, 3, S, S]
   TensorView<float, 4> masks_out;                          // [items, 1, S, S]
 

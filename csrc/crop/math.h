@@ -10,8 +10,7 @@
 
 namespace fpg {
 
-// One axis of the detection crop: pixels low..high - 1 of `limit`, cut off where they stick out and at least one, resized to
-// `size`.
+// One axis of the detection crop: pixels low..high - 1 of `limit`, clipped, at least one, resized to `size`.
 struct CropAxis {
   int32_t start;
   int32_t count;
@@ -28,7 +27,7 @@ struct CropAxis {
   }
 };
 
-// level / 255 without a division: 1/255 is 2^-8 and a rest, whose product loses less than the rounded sum shows. Equal to the
+// level / 255 without a division: 1/255 is 2^-8 plus a remainder, whose product is precise enough for the rounded sum. Equals the
 // quotient for every level (the tests try all), with and without fused multiply-add.
 FPG_HD float unit_level(int32_t level) {
   const auto value = static_cast<float>(level);

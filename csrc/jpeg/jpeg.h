@@ -1,4 +1,4 @@
-// JPEG round trip: what baseline JPEG with 4:2:0 chroma does to an image, without the entropy coding that changes nothing.
+// JPEG round trip: the effect of baseline JPEG with 4:2:0 chroma on an image, without the lossless entropy coding.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ inline int64_t jpeg_scratch_bytes(int32_t height, int32_t width) {
 
 struct JpegArguments {
   RaggedView<uint8_t> images;              // RGB, changed in place
-  TensorView<const int32_t, 1> quality;    // [items], 1..100 as libjpeg scales its tables; 0 leaves the item as it is
+  TensorView<const int32_t, 1> quality;    // [items], 1..100 as libjpeg scales its tables; 0 leaves the item unchanged
   uint8_t* planes = nullptr;               // scratch memory: jpeg_scratch_bytes of item i at planes + plane_offsets[i]
   const int64_t* plane_offsets = nullptr;  // [items], in bytes, where the images live
 

@@ -45,7 +45,7 @@ constexpr int32_t kJpeg0298 = 2446, kJpeg0390 = 3196, kJpeg0541 = 4433, kJpeg076
                   kJpeg1501 = 12299, kJpeg1847 = 15137, kJpeg1961 = 16069, kJpeg2053 = 16819, kJpeg2562 = 20995,
                   kJpeg3072 = 25172;
 
-// One 8-point forward transform of the 8 values at v[0], v[stride], ...; `even` and `odd` are the bits to take off.
+// One 8-point forward transform of the 8 values at v[0], v[stride], ...; `even` and `odd` are the numbers of bits to drop.
 FPG_HD void jpeg_forward8(int32_t* v, int stride, bool first) {
   const int32_t s07 = v[0] + v[7 * stride], d07 = v[0] - v[7 * stride];
   const int32_t s16 = v[stride] + v[6 * stride], d16 = v[stride] - v[6 * stride];
@@ -93,7 +93,7 @@ FPG_HD void jpeg_inverse8(int32_t* v, int stride, int shift) {
   v[4 * stride] = jpeg_descale(t13 - b0, shift);
 }
 
-// What an item's quality makes of the tables: luma, then chroma.
+// The quantisation tables of an item, by its quality: luma, then chroma.
 struct JpegQuantisation {
   int32_t divisors[128];
   float reciprocals[128];  // of 8 times the divisors
@@ -104,7 +104,7 @@ struct JpegQuantisation {
   }
 };
 
-// Samples less 128 to what remains of them after quantisation (less 128), for N blocks at once: v[k * N + lane] is sample k of a
+// Quantises samples minus 128 and reconstructs them (minus 128), for N blocks at once: v[k * N + lane] is sample k of a
 // block. The loops over lanes are what a CPU vectorises.
 template <int N>
 FPG_HD void jpeg_blocks(int32_t* v, const int32_t* divisors, const float* reciprocals) {
@@ -206,7 +206,7 @@ struct JpegCode {
   uint8_t* planes;
   const int64_t* plane_offsets;
 
-  // The first `count` of N blocks that lie beside each other from `block_x` on. N is 1 or 8; `transpose` makes 8 x 8 bytes, a row
+  // The first `count` of N blocks that are adjacent, starting at `block_x`. N is 1 or 8; `transpose` makes 8 x 8 bytes, a row
   // of 8 samples of 8 blocks, into 8 blocks of 8 samples, and back.
   template <int N, class Transpose>
   FPG_HD void lanes(int64_t item, int plane, int32_t block_y, int32_t block_x, int count, const JpegQuantisation& table,

@@ -1,4 +1,4 @@
-// How Python describes a mask chain.
+// The Python description of a mask chain.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ inline Elastic elastic_of(float amplitude, const std::vector<float>& weights) {
   return elastic;
 }
 
-// The arguments that the mask operations share, memory as addresses.
+// The common arguments of the mask operations; memory is given by addresses.
 struct Chain {
   Address items;
   int64_t count;

@@ -1,4 +1,4 @@
-// The mask chain on the CPU: one item after the other, in the scratch memory of its thread, on boxes around what is not zero.
+// The mask chain on the CPU: one item after another, in the scratch memory of its thread, on boxes around the non-zero pixels.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -15,33 +15,24 @@ namespace fpg {
 namespace cpu {
 namespace {
 
-// A stage over its range, in wide lanes. The last ones of a row overlap those before: a stage whose input is not its output may
-// compute a pixel twice.
-template <int N, class Stage>
+// How the last pixels of a row, fewer than N, are computed: by N lanes that overlap the previous ones, so that some pixels are
+// computed twice (allowed unless a stage works in place); or by single lanes.
+enum class RowEnd { kOverlapping, kSingle };
+
+// Runs a stage over its range, N lanes at a time.
+template <int N, RowEnd end = RowEnd::kOverlapping, class Stage>
 inline void run_rows(const Stage& stage, int64_t slot) {
   const Stage local = stage;
   const Crop range = local.range(slot);
   for (int32_t y = range.y0; y < range.y1; ++y) {
     int32_t x = range.x0;
     for (; x + N <= range.x1; x += N) local.template lanes<N>(slot, y, x);
-    if (x == range.x1) continue;
-    if constexpr (N > 1) {
-      if (range.x1 - range.x0 >= N) {
+    if constexpr (N > 1 && end == RowEnd::kOverlapping) {
+      if (x < range.x1 && range.x1 - range.x0 >= N) {
         local.template lanes<N>(slot, y, range.x1 - N);
-        continue;
+        x = range.x1;
       }
     }
-    for (; x < range.x1; ++x) local.template lanes<1>(slot, y, x);
-  }
-}
-
-template <int N, class Stage>
-inline void run_rows_once(const Stage& stage, int64_t slot) {
-  const Stage local = stage;
-  const Crop range = local.range(slot);
-  for (int32_t y = range.y0; y < range.y1; ++y) {
-    int32_t x = range.x0;
-    for (; x + N <= range.x1; x += N) local.template lanes<N>(slot, y, x);
     for (; x < range.x1; ++x) local.template lanes<1>(slot, y, x);
   }
 }
@@ -55,14 +46,16 @@ FPG_HOT_FMA void run(const ElasticNoise& stage, int64_t slot) { run_rows<32>(sta
 FPG_HOT_FMA void run(const ElasticRows& stage, int64_t slot) { run_rows<32>(stage, slot); }
 FPG_HOT_FMA void run(const ElasticBorder& stage, int64_t slot) { run_rows<1>(stage, slot); }
 FPG_HOT_FMA void run(const ElasticColumns& stage, int64_t slot) { run_rows<32>(stage, slot); }
-FPG_HOT_FMA void run(const WarpLookup& stage, int64_t slot) { run_rows_once<32>(stage, slot); }  // wants even columns
+FPG_HOT_FMA void run(const WarpLookup& stage, int64_t slot) {
+  run_rows<32, RowEnd::kSingle>(stage, slot);  // requires even columns
+}
 FPG_HOT_FMA void run(const MaskErode& stage, int64_t slot) { run_rows<32>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherTables& stage, int64_t slot) { run_rows<1>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherDown& stage, int64_t slot) { run_rows<16>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherColumns& stage, int64_t slot) { run_rows<32>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherRows& stage, int64_t slot) { run_rows<32>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherKeep& stage, int64_t slot) { run_rows<32>(stage, slot); }
-FPG_HOT_FMA void run(const FeatherScale& stage, int64_t slot) { run_rows_once<8>(stage, slot); }
+FPG_HOT_FMA void run(const FeatherScale& stage, int64_t slot) { run_rows<8, RowEnd::kSingle>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherUpColumns& stage, int64_t slot) { run_rows<16>(stage, slot); }
 FPG_HOT_FMA void run(const FeatherUpRows& stage, int64_t slot) { run_rows<32>(stage, slot); }
 
@@ -155,8 +148,8 @@ class Chain {
   // From the hard mask in scratch memory to the warped one; false if it lies outside.
   bool warp() {
     const Crop moved = forward(state_.raster);
-    // The field moves nothing farther than its amplitude; how far it does is known when it is there. Both boxes have zeros
-    // around.
+    // The field moves no pixel farther than its amplitude; how far it really does is known once it is computed. Both boxes have
+    // zeros around them.
     state_.hard = even(grow(moved, static_cast<int32_t>(std::ceil(work_.elastic.amplitude)) + 1 + kZeros, image_));
     if (state_.hard.empty()) return false;
     state_.field = around(state_.hard);
@@ -172,7 +165,7 @@ class Chain {
     return true;
   }
 
-  // Erodes the input where there is something to erode; false if the input is zero.
+  // Erodes the input if requested; false if the input is zero.
   bool erode(bool* from_input) {
     core_ = nonzero_input();
     if (core_.empty()) return false;
@@ -222,7 +215,7 @@ class Chain {
   }
 
  private:
-  // What the affine change makes of a box, with a pixel around it for rounding.
+  // The image of a box under the affine change, with a margin of one pixel for rounding.
   Crop forward(const Crop& box) const {
     const auto move = [](double x, int32_t size, double scale, double shift) {
       const double center = size / 2.0 - 0.5;

@@ -23,8 +23,8 @@ FPG_HD void symmetric_sum(const Taps& tap, const float* weights, int32_t radius,
   }
 }
 
-// The same over rows. Inside, row i is `step` values from row i - 1; near a border `row(i)` finds it, once for all N: a search
-// that stays in the loop keeps compilers from vectorising it.
+// The same over rows. Away from borders, row i is `step` values after row i - 1; near a border, `row(i)` finds it, once for all
+// N: inside the loop, the search would prevent vectorisation.
 template <int N, int Radius, class Rows>
 FPG_HD void symmetric_sum_of_rows(bool inside, const float* middle, int64_t step, const Rows& row, const float* weights,
                                   int32_t radius, float (&sum)[N]) {

@@ -11,8 +11,8 @@
 
 namespace fpg {
 
-// Least of some rows above and below (`over_rows`, from the input to scratch memory), then of columns (on from there). Beyond the
-// border lies nothing: the edge pixel is always among the pixels looked at.
+// Minimum over some rows above and below (`over_rows`, from the input to scratch memory), then over columns (from there on).
+// Pixels beyond the border are ignored: the edge pixel always belongs to the neighbourhood.
 struct MaskErode {
   MaskWork work;
   bool over_rows;

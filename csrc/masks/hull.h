@@ -1,5 +1,5 @@
-// Face masks: unions of convex hulls of truncated landmarks (METHOD 2.3; SBI, CVPR 2022). A hull holds every pixel that its
-// outline touches: per row, from the first to the last pixel of the outline, 8-connected lines, and of the filling between the
+// Face masks: unions of convex hulls of truncated landmarks (METHOD 2.3; SBI, CVPR 2022). A hull contains every pixel that its
+// outline touches: per row, from the first to the last pixel of the outline (8-connected lines) and of the area between the
 // edges.
 #pragma once
 

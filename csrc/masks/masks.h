@@ -15,7 +15,7 @@ constexpr int kMaskPoints = 81;
 constexpr int kFeatherRadius = 32;  // largest: kernels of up to 65 pixels
 constexpr int kElasticRadius = 64;  // largest, in grid steps of 2 pixels
 
-// Everything that one item needs. An operation reads its own part; the rest is ignored.
+// The parameters of one item. An operation reads those that it needs.
 struct MaskItem {
   // warp: p' = c + S (p - c) + t about c = (width / 2 - 0.5, height / 2 - 0.5); the translation in pixels
   double scale_x, scale_y, shift_x, shift_y;
@@ -25,7 +25,7 @@ struct MaskItem {
   int32_t height, width;             // of the full image
   int32_t y0, x0;                    // where the output's first pixel lies in it
   uint32_t key_low, key_high;        // of the elastic field's noise
-  // erosion before feathering: a pixel becomes the least of this many rows above and below, columns left and right
+  // erosion before feathering: a pixel becomes the minimum of this many rows above and below, columns left and right
   int32_t erode_up, erode_down, erode_left, erode_right;
   // feathering
   int32_t small_height, small_width;   // the size at which it blurs
@@ -76,7 +76,7 @@ struct FeatherMasksArguments {
 
 void feather_masks(const FeatherMasksArguments& arguments, const Execution& execution = {});
 
-// From landmarks to the soft mask; only what reaches the result is computed. First the union of convex hulls of landmarks: a
+// From landmarks to the soft mask; only what the result depends on is computed. First the union of convex hulls of landmarks: a
 // pixel that a hull's outline touches belongs to it; the outline is the 8-connected line between the hull's corners, the
 // truncated landmarks, and filling rounds halves to the right. Then the affine change, nearest, zero outside, and the elastic
 // change: the mask at p is the mask at p + field(p), nearest, mirrored at the border without the edge pixel. Then feathering, as

@@ -1,4 +1,4 @@
-// What the stages of the mask chain share: scratch memory, the state of an item, the boxes that are computed, borders.
+// Common parts of the stages of the mask chain: scratch memory, the state of an item, the boxes to compute, borders.
 //
 // A stage is a functor: `range(slot)` says which rows and columns it computes for the item in a slot, and `lanes<N>(slot, y, x)`
 // computes N neighbours of a row. The CPU runs one item after the other in the slot of its thread, on boxes around the mask and
@@ -115,7 +115,7 @@ struct MaskLayout {
     up_fraction = place(limits.out_width, sizeof(float));
     const int64_t widest = small_stride > up_stride ? small_stride : up_stride;
     zeros = place(widest, sizeof(float));
-    // two buffers that every blur goes back and forth between: both components of the elastic field, then feathering
+    // two buffers that every blur alternates between: both components of the elastic field, then feathering
     const int64_t field = grid_height * grid_stride;
     const int64_t feather = limits.small_height * widest;
     plane = static_cast<size_t>(field);
@@ -163,7 +163,7 @@ struct MaskWork {
   FPG_HD const float* zeros(int64_t slot) const { return at<float>(slot, layout.zeros); }
 };
 
-// Starts an item in a slot: every box is everything.
+// Starts an item in a slot: every box covers everything.
 struct MaskBegin {
   MaskWork work;
 

@@ -3,7 +3,7 @@
 // The CPU loop and the CUDA launch run these functors. A reduction has an Accumulator, `begin` (its start for one
 // item of the batch), `lanes<N>(i, accumulator)` for N flat elements from i on, and `commit`, which hands each total to `add`;
 // `wide` says whether everything lies so that a GPU may take kWideFloats at once.
-// Comparisons are written so that NaN answers "no".
+// Comparisons are written such that they are false for NaN.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@
 namespace fpg {
 namespace cpu {
 
-// The pixels of the row that the small image consists of are gathered first; the taps are then those of what is left.
+// Gathers the pixels of the row that the small image consists of; the taps then refer to them.
 template <>
 void ColumnTile::set(const ResampleAxis& axis, int32_t x0, int32_t columns, int32_t) {
   count = columns;

@@ -90,7 +90,7 @@ class Pair {
     warp({from.template view<const uint8_t>(), from.window(), to.view(), to.window(), item_.affine});
   }
 
-  // The photometric change of forgery, background and source, which lie one after the other, in place.
+  // The photometric change of forgery, background and source, which are adjacent in memory, in place.
   void change_all(const Image<uint8_t>& first) const {
     const int64_t bytes = 3 * first.pixels();
     const int64_t offsets[3] = {0, bytes, 2 * bytes}, no_offsets[3] = {};
@@ -186,7 +186,7 @@ bool SelfBlendArguments::validate(const Execution& execution) const {
   return true;
 }
 
-// On the CPU alone: a GPU runs the operations one after the other on the whole batch.
+// CPU only: on a GPU, the operations run one after another on the whole batch.
 void self_blend(const SelfBlendArguments& arguments, const Execution& execution) {
   dispatch(arguments, execution, cpu::run, nullptr);
 }

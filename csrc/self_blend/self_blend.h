@@ -1,5 +1,5 @@
-// Whole self-blended pairs on the CPU (SBI, CVPR 2022): the operations of the other headers, item after item, so that what lies
-// between them stays in the cache. On a GPU the operations run one after the other on the whole batch.
+// Whole self-blended pairs on the CPU (SBI, CVPR 2022): the operations of the other headers, one item after another, so that
+// intermediate results stay in the cache. On a GPU the operations run one after another on the whole batch.
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,8 @@ struct SelfBlendInput {
   MaskChain masks;  // as many; its scratch memory is not used
 };
 
-// Bytes of scratch memory of one slot for these items. Throws InvalidArgument where a region is empty or leaves what it should
-// lie in.
+// Bytes of scratch memory of one slot for these items. Throws InvalidArgument if a region is empty or not inside the one that it
+// belongs to.
 size_t self_blend_scratch_bytes(const SelfBlendInput& input);
 
 struct SelfBlendArguments {

@@ -1,4 +1,4 @@
-// Where the affine warp looks: bilinear taps along one axis.
+// The affine warp along one axis: bilinear taps.
 #pragma once
 
 #include <cmath>
@@ -20,7 +20,7 @@ struct AffineAxis {
 
   FPG_HD Tap operator()(int32_t d) const {
     double position = (out_start + d) * inverse + offset - in_start;
-    // Far outside is outside: keeps the conversion to an integer defined for any parameters.
+    // The limits keep the conversion to an integer defined for any parameters.
     position = position > -4.0 ? (position < in_count + 4.0 ? position : in_count + 4.0) : -4.0;
     const double below = floor(position);
     const Tap tap = make_tap(static_cast<int32_t>(below), position - below);

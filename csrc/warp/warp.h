@@ -11,7 +11,7 @@ namespace fpg {
 
 // p' = s p + t with independent scales of x and y (no rotation) in coordinates of the full image, pixel centres at integers.
 // Bilinear (11-bit weights), zero outside the full image, rounded to nearest. What a result needs inside the full image, but
-// outside its input window, is taken as zero too: give a window that is large enough.
+// outside its input window, counts as zero, too: the window has to be large enough.
 struct WarpArguments {
   RaggedView<const uint8_t> images;     // 3 channels
   const Window* windows = nullptr;      // [items], on the device, as what follows

@@ -5,6 +5,7 @@
 set -euo pipefail
 clip=$(realpath "${1:?a clip to judge}") root=${2:-$(mktemp -d)}
 cd "$(dirname "$0")/../.."
+mkdir -p "$root"
 server=
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
@@ -46,11 +47,11 @@ inside image sh -c "apt-get update -qq && apt-get install -y -qq --no-install-re
 cp -a "$root/build/opt/fpg" "$root/image/opt/fpg"
 echo "the image: $(du -xsm --exclude=proc --exclude=dev "$root/image" | cut -f1) MB, of which /opt/fpg $(du -xsm "$root/image/opt/fpg" | cut -f1) MB"
 env -i PATH=/opt/fpg/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp OMP_NUM_THREADS=1 HOME=/var/lib/fpg \
-  chroot --userspec=10001:10001 "$root/image" fpg-serve --port 8765 --spool /var/lib/fpg/spool >"$root/serve.log" 2>&1 &
+  /usr/sbin/chroot --userspec=10001:10001 "$root/image" fpg-serve --port 8765 --spool /var/lib/fpg/spool >"$root/serve.log" 2>&1 &
 server=$!
 for _ in $(seq 60); do
   curl -sf http://127.0.0.1:8765/readyz >/dev/null && break
   sleep 1
 done
 curl -sf -F "file=@$clip" http://127.0.0.1:8765/v1/judge | python3 -c 'import json, sys; r = json.load(sys.stdin)["results"][0]; print("judged there:", r["input"], r["score"], r["error"])'
-env -i PATH=/opt/fpg/bin:/usr/bin:/bin FPG_PORT=8765 chroot --userspec=10001:10001 "$root/image" python -m fpg.serve.probe http://127.0.0.1:8765 && echo "health check: passed"
+env -i PATH=/opt/fpg/bin:/usr/bin:/bin /usr/sbin/chroot --userspec=10001:10001 "$root/image" python -m fpg.serve.probe http://127.0.0.1:8765 && echo "health check: passed"

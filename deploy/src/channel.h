@@ -1,4 +1,4 @@
-// A bounded queue between two threads that either side can end.
+// A bounded queue between two threads; either side can end it.
 #pragma once
 
 #include <condition_variable>
@@ -15,7 +15,7 @@ class Channel {
  public:
   explicit Channel(size_t size) : size_(size) {}
 
-  // Waits for room; false when nobody takes items any more.
+  // Waits for room; false if the other side no longer takes items.
   bool put(T item) {
     std::unique_lock<std::mutex> lock(mutex_);
     change_.wait(lock, [&] { return items_.size() < size_ || cancelled_; });
@@ -25,7 +25,7 @@ class Channel {
     return true;
   }
 
-  // There will be no more; an error is thrown where the next item would be.
+  // Ends the queue; an error is thrown in place of the next item.
   void finish(std::exception_ptr error = nullptr) {
     const std::lock_guard<std::mutex> lock(mutex_);
     finished_ = true;
@@ -40,14 +40,14 @@ class Channel {
     change_.notify_all();
   }
 
-  // The next item; nothing at the end.
+  // The next item; nullopt at the end.
   std::optional<T> take() {
     std::unique_lock<std::mutex> lock(mutex_);
     change_.wait(lock, [&] { return !items_.empty() || finished_; });
     return pop();
   }
 
-  // As `take`, without waiting; nothing when there is none yet.
+  // As `take`, without waiting; nullopt if there is none yet.
   std::optional<T> take_if_there() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return items_.empty() ? std::nullopt : pop();

@@ -34,7 +34,7 @@ std::array<float, 2> weights(int matrix) {
   }
 }
 
-// Light relative to diffuse white, by the signal in steps of 1 / 65535.
+// Light relative to diffuse white, as a function of the signal in steps of 1 / 65535.
 std::vector<float> light_of(int transfer) {
   std::vector<float> table(kSteps + 1);
   constexpr double a = 0.17883277, b = 0.28466892, c = 0.55991073;
@@ -114,7 +114,7 @@ std::vector<float> plane(const AVFrame* frame, int which, int bits, int height, 
   return values;
 }
 
-// Chroma for every pixel: the samples lie with the left luma sample and between rows.
+// Chroma for every pixel: the samples are sited at the left luma sample, between rows.
 std::vector<float> as_large(std::vector<float> chroma, int rows, int columns, int height, int width, int across, int down) {
   const auto at = [](int y, int x, int stride) {
     return static_cast<size_t>(y) * static_cast<size_t>(stride) + static_cast<size_t>(x);
@@ -162,7 +162,7 @@ bool is_wide(const AVFrame* frame) {
   return frame->color_primaries == AVCOL_PRI_BT2020 || (hdr_name(frame) != nullptr && unknown);
 }
 
-Image deep_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
+Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
   const auto [bits, across, down] = layout;
   const int rows = -(-frame->height >> down), columns = -(-frame->width >> across);
   const std::vector<float> y = plane(frame, 0, bits, frame->height, frame->width);

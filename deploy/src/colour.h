@@ -1,4 +1,4 @@
-// Colours of more than 8 bits, and of HDR, as 8-bit RGB: the twin of fpg/data/colour.py, which says what is done.
+// Colours of more than 8 bits, and HDR, to 8-bit RGB: the twin of fpg/data/colour.py, which documents the conversion.
 #pragma once
 
 #include <array>
@@ -12,16 +12,16 @@ extern "C" {
 
 namespace fpg::runtime {
 
-// Bits, and log2 of the horizontal and of the vertical subsampling of chroma, of a planar YUV frame; nothing for another format.
+// Bits, and log2 of the horizontal and of the vertical subsampling of chroma, of a planar YUV frame; nullopt for other formats.
 std::optional<std::array<int, 3>> planar(const AVFrame* frame);
 
-// "PQ", "HLG", or nullptr for a transfer function that is not HDR's.
+// "PQ", "HLG", or nullptr if the transfer function is not an HDR one.
 const char* hdr_name(const AVFrame* frame);
 
-// Whether the primaries are BT.2020's; those of HDR are unless stated.
+// Whether the primaries are those of BT.2020, which HDR has unless it states others.
 bool is_wide(const AVFrame* frame);
 
 // A planar frame for an SDR screen.
-Image deep_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout);
+Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout);
 
 }  // namespace fpg::runtime

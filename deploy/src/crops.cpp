@@ -6,26 +6,20 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "constants.h"
 #include "crop/crop.h"
 
 namespace fpg::runtime {
 namespace {
 
-constexpr FivePoints kTemplate = {{{0.34, 0.46}, {0.66, 0.46}, {0.5, 0.64}, {0.37, 0.82}, {0.63, 0.82}}};
-constexpr double kScale = 1.3;    // side of the crop over that of the template's unit square, with the same centre
-constexpr double kSmallest = 48;  // side in pixels below which an aligned crop shows too little to be judged
-constexpr const char* kNames[] = {"the left eye", "the right eye", "the nose", "the left corner of the mouth",
-                                  "the right corner of the mouth"};
-
 // Margins of an eighth of the box on each side.
 Crop detection_crop(const Box& box, int height, int width) {
-  const double w = box[2] - box[0], h = box[3] - box[1];
-  for (const double value : box) {
-    if (!std::isfinite(value) || !(w > 0 && h > 0)) throw std::runtime_error("box: expected finite x0 < x1 and y0 < y1");
-  }
+  const double w = box.x1 - box.x0, h = box.y1 - box.y0;
+  if (!(std::isfinite(box.x0) && std::isfinite(box.y0) && std::isfinite(box.x1) && std::isfinite(box.y1) && w > 0 && h > 0))
+    throw std::runtime_error("box: expected finite x0 < x1 and y0 < y1");
   const auto low = [](double value) { return static_cast<int32_t>(std::max(0.0, std::trunc(value))); };
   const auto high = [](double value, int limit) { return static_cast<int32_t>(std::min<double>(limit, std::trunc(value) + 1)); };
-  const Crop crop = {low(box[1] - h / 8), high(box[3] + h / 8, height), low(box[0] - w / 8), high(box[2] + w / 8, width)};
+  const Crop crop = {low(box.y0 - h / 8), high(box.y1 + h / 8, height), low(box.x0 - w / 8), high(box.x1 + w / 8, width)};
   if (crop.empty()) throw std::runtime_error("box: expected to meet the image");
   return crop;
 }
@@ -45,22 +39,23 @@ void cut_box(const Image& image, const Box& box, int size, float* out) {
 }  // namespace
 
 Roi aligned_square(const FivePoints& points, int height, int width, std::string& rejected) {
+  const FaceConstants& c = face_constants();
   std::array<double, 2> middle{}, centre{};
   for (size_t i = 0; i < points.size(); ++i) {
     const auto [x, y] = points[i];
     if (!(0 <= x && x <= width - 1 && 0 <= y && y <= height - 1)) {
-      rejected =
-          std::string("cut off: ") + kNames[i] + " lies outside the image, and the aligned crop needs eyes, nose and mouth";
+      rejected = message("aligned_cut_off", {{"point", c.aligned_names[i]}});
       return {};
     }
     for (size_t k = 0; k < 2; ++k) {
-      middle[k] += (kTemplate[i][k] - 0.5) / kScale / 5;
+      middle[k] += (c.aligned_points[i][k] - 0.5) / c.aligned_scale / 5;
       centre[k] += points[i][k] / 5;
     }
   }
   double along = 0, across = 0, spread = 0;
   for (size_t i = 0; i < points.size(); ++i) {
-    const double tx = (kTemplate[i][0] - 0.5) / kScale - middle[0], ty = (kTemplate[i][1] - 0.5) / kScale - middle[1];
+    const double tx = (c.aligned_points[i][0] - 0.5) / c.aligned_scale - middle[0];
+    const double ty = (c.aligned_points[i][1] - 0.5) / c.aligned_scale - middle[1];
     const double px = points[i][0] - centre[0], py = points[i][1] - centre[1];
     along += tx * px + ty * py;
     across += tx * py - ty * px;
@@ -69,9 +64,9 @@ Roi aligned_square(const FivePoints& points, int height, int width, std::string&
   along /= spread;
   across /= spread;
   const double side = std::hypot(along, across);
-  if (side < kSmallest) {
-    rejected = "too small: its aligned crop is " + std::to_string(static_cast<int>(std::nearbyint(side))) +
-               " px wide, at least " + std::to_string(static_cast<int>(kSmallest)) + " are needed";
+  if (side < c.smallest_aligned) {
+    rejected = message("aligned_too_small", {{"side", std::to_string(static_cast<int>(std::nearbyint(side)))},
+                                             {"least", std::to_string(static_cast<int>(c.smallest_aligned))}});
     return {};
   }
   return {centre[0] - along * middle[0] + across * middle[1], centre[1] - across * middle[0] - along * middle[1], side,

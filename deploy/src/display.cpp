@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "colour.h"
+#include "constants.h"
 
 extern "C" {
 #include <libavutil/opt.h>
@@ -13,9 +14,10 @@ extern "C" {
 namespace fpg::runtime {
 namespace {
 
-constexpr int kComb = 36;  // sum over R, G and B by which a line of the second field leaves both its neighbours in a comb
+constexpr int kComb =
+    36;  // difference, summed over R, G and B, from both neighbours that makes a line of the second field a comb
 
-// (height, width) with square pixels; the shorter way grows.
+// (height, width) with square pixels; the shorter side grows.
 std::array<int64_t, 2> square_size(const AVFrame* frame, AVRational aspect) {
   const auto scaled = [](int length, int by, int over) {
     return std::max<int64_t>(1, std::llrint(static_cast<double>(length) * by / over));
@@ -43,17 +45,17 @@ std::string words(int code) {
 }
 
 Image Converter::rgb(const AVFrame* frame) {
-  // Fields of an interlaced frame are converted apart, as newer versions of FFmpeg do: each has chroma of its own.
+  // The fields of an interlaced frame are converted separately, as newer versions of FFmpeg do: each has its own chroma.
   const int fields = frame->interlaced_frame && frame->height % 4 == 0 ? 2 : 1;
   prepare(frame, fields);
-  // Rows of the scaler's output may be written past their end: they get room, and are copied from there.
+  // The scaler may write past the end of a row: rows have room for that, and are copied afterwards.
   const int stride = (3 * frame->width + 63) / 64 * 64 + 64;
   rows_.resize(static_cast<size_t>(stride) * static_cast<size_t>(frame->height) + 64);
   for (int field = 0; field < fields; ++field) {
     const uint8_t* from[4];
     int lines[4];
     for (int plane = 0; plane < 4; ++plane) {
-      // A palette is in the second plane, and has no lines.
+      // The second plane may be a palette, which has no lines.
       const bool lined = frame->linesize[plane] != 0;
       from[plane] = frame->data[plane] + (lined ? field * frame->linesize[plane] : 0);
       lines[plane] = fields * frame->linesize[plane];
@@ -85,7 +87,8 @@ void Converter::prepare(const AVFrame* frame, int fields) {
   }
   av_opt_set_int(options, "sws_flags", SWS_BILINEAR, 0);
   const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
-  if (format != nullptr && format->log2_chroma_w == 1) {  // chroma lies with the left luma sample, unless a stream says otherwise
+  if (format != nullptr &&
+      format->log2_chroma_w == 1) {  // chroma is sited at the left luma sample unless the stream says otherwise
     const bool centre = frame->chroma_location == AVCHROMA_LOC_CENTER || frame->chroma_location == AVCHROMA_LOC_TOP;
     av_opt_set_int(options, "src_h_chr_pos", centre ? 128 : 0, 0);
     if (format->log2_chroma_h == 1) av_opt_set_int(options, "src_v_chr_pos", 128, 0);
@@ -112,10 +115,10 @@ Image Display::operator()(const AVFrame* frame) {
   if (aspect.num <= 0 || aspect.den <= 0) aspect = {1, 1};
   const auto [height, width] = square_size(frame, aspect);
   const Turn turn = turn_of(frame);
-  check_pixels(path_, width, height, kMaxVideoPixels);
+  check_pixels(path_, width, height, reading_constants().max_video_pixels);
   if (!turn.orientation) {
     const auto [tall, wide] = turned_size(static_cast<int>(height), static_cast<int>(width), turn.part);
-    check_pixels(path_, wide, tall, kMaxVideoPixels);
+    check_pixels(path_, wide, tall, reading_constants().max_video_pixels);
   }
   Image image = rgb(frame);
   if (frame->interlaced_frame) {
@@ -131,8 +134,9 @@ Image Display::operator()(const AVFrame* frame) {
 Image Display::rgb(const AVFrame* frame) {
   const auto layout = planar(frame);
   warn_of_colours(frame, layout.has_value());
-  const bool deep = layout && ((*layout)[0] > 8 || hdr_name(frame) != nullptr || is_wide(frame));
-  return deep ? deep_to_rgb(frame, *layout) : converter_.rgb(frame);
+  // swscale knows no HDR, and its versions differ where the height is odd.
+  const bool here = layout && ((*layout)[0] > 8 || hdr_name(frame) != nullptr || is_wide(frame) || frame->height % 2 == 1);
+  return here ? planar_to_rgb(frame, *layout) : converter_.rgb(frame);
 }
 
 void Display::warn_of_colours(const AVFrame* frame, bool converted) {

@@ -1,4 +1,4 @@
-// Decoded frames as a player shows them: the twin of fpg/data/display.py.
+// Decoded frames as a player displays them: the twin of fpg/data/display.py.
 #pragma once
 
 #include <array>
@@ -17,15 +17,13 @@ extern "C" {
 
 namespace fpg::runtime {
 
-constexpr int64_t kMaxVideoPixels = 40'000'000;
-
-// Throws InputError when width x height exceeds the limit.
+// Throws InputError if width x height exceeds the limit.
 void check_pixels(const std::string& path, int64_t width, int64_t height, int64_t limit);
 
-// FFmpeg's words for one of its error codes.
+// FFmpeg's message for one of its error codes.
 std::string words(int code);
 
-// Frames to RGB with the stream's own matrix and range, as swscale does it; untagged ones count as BT.601, limited range.
+// Converts frames to RGB with the stream's own matrix and range, by swscale; untagged ones count as BT.601, limited range.
 class Converter {
  public:
   explicit Converter(std::string path) : path_(std::move(path)) {}
@@ -41,16 +39,16 @@ class Converter {
 
   std::string path_;
   std::unique_ptr<SwsContext, FreeScaler> scaler_;
-  std::array<int, 6> kind_{};  // of the frames that the scaler is for
+  std::array<int, 6> kind_{};  // of frames that the scaler is set up for
   std::vector<uint8_t> rows_;
 };
 
-// Turns decoded frames of one stream into pictures; `notes` is told what was done to them.
+// Turns decoded frames of one stream into images; remarks on the conversion go to `notes`.
 class Display {
  public:
   Display(std::string path, AVFormatContext* format, AVStream* stream, Notes& notes)
       : path_(path), format_(format), stream_(stream), notes_(notes), converter_(std::move(path)) {}
-  // Throws InputError for pixels that cannot be converted, or when the picture is too large.
+  // Throws InputError for pixels that cannot be converted, or if the image is too large.
   Image operator()(const AVFrame* frame);
 
  private:
@@ -66,7 +64,7 @@ class Display {
   Converter converter_;
 };
 
-// A frame of two woven fields without combs.
+// Removes the comb artefacts of an interlaced frame.
 Image without_combs(const Image& image);
 
 }  // namespace fpg::runtime

@@ -21,7 +21,7 @@ bool lacks_ogg_end(const std::string& path) {
     std::array<uint8_t, 255> segments{};
     file.seekg(position);
     if (!file.read(reinterpret_cast<char*>(head.data()), head.size())) return true;
-    if (std::memcmp(head.data(), "OggS", 4) != 0) break;  // whether what follows matters is the demuxer's to say
+    if (std::memcmp(head.data(), "OggS", 4) != 0) break;  // the demuxer decides whether what follows matters
     if (!file.read(reinterpret_cast<char*>(segments.data()), head[26])) return true;
     const uint32_t serial = head[14] | head[15] << 8 | head[16] << 16 | static_cast<uint32_t>(head[17]) << 24;
     if (head[5] & 2) {

@@ -1,4 +1,4 @@
-// What makes an engine of a checked model file; one function per backend.
+// Loads a checked model file; one function per backend.
 #pragma once
 
 #include <memory>

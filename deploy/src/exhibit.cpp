@@ -1,4 +1,4 @@
-// What was examined: the twin of fpg/record/exhibit.py.
+// Records which bytes were examined: the twin of fpg/record/exhibit.py.
 
 #include <sys/stat.h>
 

@@ -6,7 +6,7 @@
 #include <openvino/openvino.hpp>
 #include <optional>
 
-#include "fpg_runtime/runtime.h"
+#include "constants.h"
 #include "openvino_core.h"
 
 namespace fpg::runtime {
@@ -18,26 +18,19 @@ constexpr int kSide = 192;  // of both networks' input
 constexpr int kGrid = 48;   // anchors of the full-range detector: centres of a 48 x 48 grid, row by row
 constexpr size_t kAnchors = size_t{kGrid} * kGrid;
 constexpr int kMesh = 468;
-constexpr double kScore = 0.5;     // detections below are dropped
-constexpr double kOverlap = 0.3;   // detections that overlap more are one face
-constexpr double kPresence = 0.5;  // faces whose presence is lower are rejected
-constexpr int kPasses = 2;         // the second crops again around the mesh of the first
-constexpr double kScale = 1.5;     // side of the crop over the longer side of the box
-constexpr double kSameFace = 0.5;  // meshes whose boxes overlap more are one face
-constexpr double kFine = 12;       // side of a tile over the smallest face that is looked for in it
-constexpr int kGrain = 64;         // sides that follow from faces are multiples of it
-constexpr int kStep = 3;           // a tile is about a third as wide as the one before
 constexpr std::array<int, 2> kLeftEye = {33, 133}, kRightEye = {362, 263};
-// Points of the mesh that stand for dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
+// Points of the mesh that correspond to dlib's points on the lids, nose tip and corners of the mouth (fpg/faces/dlib.py).
 constexpr std::array<int, 6> kLeftLids = {33, 160, 158, 133, 153, 144}, kRightLids = {362, 385, 387, 263, 373, 380};
 constexpr int kNose = 4, kMouthLeft = 61, kMouthRight = 291;
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
 
-// Boxes and points are float32 in Python: the same roundings keep decisions on the border the same.
+// Boxes and points are float32 in Python: rounding the same way keeps borderline decisions the same.
 double single(double value) { return static_cast<double>(static_cast<float>(value)); }
 
-// The image fitted into a black square of kSide, and how to get back.
+Box single(const Box& box) { return {single(box.x0), single(box.y0), single(box.x1), single(box.y1)}; }
+
+// The image fitted into a black square of kSide, and the way back.
 struct Letterbox {
   Image square{kSide, kSide};
   double left, top, sx, sy;
@@ -60,11 +53,11 @@ struct Letterbox {
   }
 };
 
-// One network with its request; the input is filled in place.
-class Network {
+// One network with its inference request; the input is filled in place.
+class FaceNetwork {
  public:
-  // Throws InputError unless the network takes a picture of kSide and answers with that many values, largest first.
-  Network(const std::string& path, std::array<size_t, 2> answers) {
+  // Throws InputError unless the network takes an image of kSide and its outputs have these sizes, largest first.
+  FaceNetwork(const std::string& path, std::array<size_t, 2> sizes) {
     try {
       const ov::AnyMap options = {{ov::inference_num_threads.name(), 1},
                                   {ov::hint::inference_precision.name(), ov::element::f32},
@@ -84,7 +77,7 @@ class Network {
       if (fits) found[i] = ov::shape_size(output.get_shape());
     }
     if (found[0] < found[1]) std::swap(found[0], found[1]);
-    if (!fits || found != answers)
+    if (!fits || found != sizes)
       throw InputError(path, "is another network than the one that belongs under this name", codes::invalid);
   }
 
@@ -106,7 +99,7 @@ class Network {
   std::array<ov::Tensor, 2> outputs_;
 };
 
-// Where tiles of `side` start so that they cover `length` and overlap by at least this share of their side.
+// Where tiles of `side` start so that they cover `length` and overlap by at least this fraction of their side.
 std::vector<int> tile_starts(int length, int side, double overlap) {
   if (length <= side) return {0};
   const int gaps = static_cast<int>(std::ceil((length - side) / (side * (1 - overlap))));
@@ -116,18 +109,21 @@ std::vector<int> tile_starts(int length, int side, double overlap) {
   return starts;
 }
 
-// Side of the tiles to look at after those of `side` to find faces of `wanted` pixels; nothing when those were fine enough.
+// Side of the tiles to search after those of `side` to find faces of `wanted` pixels; nullopt if those were small enough.
 std::optional<int> finer(int side, double wanted) {
-  if (side <= std::max<double>(kSide, kFine * wanted)) return std::nullopt;
-  const int enough = std::max(kSide, static_cast<int>(kFine * wanted / kGrain) * kGrain), third = (side + kStep - 1) / kStep;
-  return third >= 1.5 * enough ? third : enough;
+  const FaceConstants& c = face_constants();
+  if (side <= std::max<double>(kSide, c.tile_over_face * wanted)) return std::nullopt;
+  const int enough = std::max(kSide, static_cast<int>(c.tile_over_face * wanted / c.tile_grain) * c.tile_grain);
+  int looks = 1;
+  for (int reach = enough * c.tile_step; reach < side; reach *= c.tile_step) ++looks;
+  if (looks == 1) return enough;
+  return static_cast<int>(std::nearbyint(side / std::pow(static_cast<double>(side) / enough, 1.0 / looks)));
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {
   Box box = {points[0][0], points[0][1], points[0][0], points[0][1]};
-  for (const auto& [x, y] : points) box = {std::min(box[0], x), std::min(box[1], y), std::max(box[2], x), std::max(box[3], y)};
-  for (double& value : box) value = single(value);
-  return box;
+  for (const auto& [x, y] : points) box = {std::min(box.x0, x), std::min(box.y0, y), std::max(box.x1, x), std::max(box.y1, y)};
+  return single(box);
 }
 
 // Yaw and pitch in degrees by the mesh's axes (fpg/faces/geometry.py); depth in pixels as the other two.
@@ -176,15 +172,20 @@ std::array<double, 2> middle(const std::vector<std::array<double, 2>>& points, c
 
 }  // namespace
 
-double area(const Box& box) { return std::max(box[2] - box[0], 0.0) * std::max(box[3] - box[1], 0.0); }
+double area(const Box& box) { return std::max(box.x1 - box.x0, 0.0) * std::max(box.y1 - box.y0, 0.0); }
 
 double face_size(const Box& box) { return std::sqrt(area(box)); }
 
+std::string too_small(const Box& box, double min_face) {
+  return message("face_too_small",
+                 {{"size", std::to_string(static_cast<int>(face_size(box)))}, {"min_face", short_number(min_face, 6)}});
+}
+
 double intersection_over_union(const Box& a, const Box& b) {
-  const double w = std::max(std::min(a[2], b[2]) - std::max(a[0], b[0]), 0.0);
-  const double h = std::max(std::min(a[3], b[3]) - std::max(a[1], b[1]), 0.0);
-  const double together = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h;
-  return w * h / std::max(together, 1e-12);
+  const double w = std::max(std::min(a.x1, b.x1) - std::max(a.x0, b.x0), 0.0);
+  const double h = std::max(std::min(a.y1, b.y1) - std::max(a.y0, b.y0), 0.0);
+  const double all = (a.x1 - a.x0) * (a.y1 - a.y0) + (b.x1 - b.x0) * (b.y1 - b.y0) - w * h;
+  return w * h / std::max(all, 1e-12);
 }
 
 std::vector<Detection> suppress(std::vector<Detection> rest, double threshold) {
@@ -204,13 +205,14 @@ std::vector<Detection> suppress(std::vector<Detection> rest, double threshold) {
         continue;
       }
       weight += d.score;
-      for (size_t k = 0; k < 4; ++k) mean.box[k] += d.score * d.box[k];
+      mean.box = {mean.box.x0 + d.score * d.box.x0, mean.box.y0 + d.score * d.box.y0, mean.box.x1 + d.score * d.box.x1,
+                  mean.box.y1 + d.score * d.box.y1};
       for (size_t k = 0; k < d.points.size(); ++k) {
         mean.points[k][0] += d.score * d.points[k][0];
         mean.points[k][1] += d.score * d.points[k][1];
       }
     }
-    for (double& value : mean.box) value = single(value / weight);
+    mean.box = single({mean.box.x0 / weight, mean.box.y0 / weight, mean.box.x1 / weight, mean.box.y1 / weight});
     for (auto& point : mean.points) point = {single(point[0] / weight), single(point[1] / weight)};
     merged.push_back(std::move(mean));
     rest = std::move(others);
@@ -224,7 +226,7 @@ std::array<double, 2> Roi::to_image(double u, double v) const {
 }
 
 Roi roi_around(const Box& box, const std::array<double, 2>& left_eye, const std::array<double, 2>& right_eye, double scale) {
-  return {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, scale * std::max(box[2] - box[0], box[3] - box[1]),
+  return {(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, scale * std::max(box.x1 - box.x0, box.y1 - box.y0),
           std::atan2(right_eye[1] - left_eye[1], right_eye[0] - left_eye[0])};
 }
 
@@ -264,9 +266,10 @@ bool crop_upright(const ImageView& image, const Roi& roi, int size, Image& crop,
 }
 
 struct FaceFinder::Networks {
-  Network detector;
-  Network landmarks;
+  FaceNetwork detector;
+  FaceNetwork landmarks;
 
+  // The detections of one pass over an image that fills this fraction of the network's input.
   std::vector<Detection> look(const ImageView& image, double fill = 1.0) {
     const Letterbox box(image, fill);
     const auto [regression, logits] = detector.run(box.square, 127.5F, -1.0F);
@@ -274,14 +277,14 @@ struct FaceFinder::Networks {
     std::vector<Detection> found;
     for (size_t i = 0; i < anchors; ++i) {
       const double score = sigmoid(logits[i]);
-      if (!(score >= kScore)) continue;
+      if (!(score >= face_constants().detection_score)) continue;
       const float* r = regression + i * values;
       const double ax = (static_cast<double>(i % kGrid) + 0.5) / kGrid, ay = (static_cast<double>(i / kGrid) + 0.5) / kGrid;
       const double cx = r[0] / kSide + ax, cy = r[1] / kSide + ay, hx = r[2] / kSide / 2, hy = r[3] / kSide / 2;
       if (!(hx > 0 && hy > 0)) continue;
       const auto low = box.to_image(cx - hx, cy - hy), high = box.to_image(cx + hx, cy + hy);
       Detection d;
-      d.box = {single(low[0]), single(low[1]), single(high[0]), single(high[1])};
+      d.box = single({low[0], low[1], high[0], high[1]});
       d.score = score;
       for (size_t k = 4; k + 1 < values; k += 2) {
         const auto point = box.to_image(r[k] / kSide + ax, r[k + 1] / kSide + ay);
@@ -298,7 +301,7 @@ struct FaceFinder::Networks {
       for (int x : tile_starts(image.width, side, overlap)) {
         const ImageView tile = image.part(y, std::min(y + side, image.height), x, std::min(x + side, image.width));
         for (Detection d : look(tile)) {
-          d.box = {single(d.box[0] + x), single(d.box[1] + y), single(d.box[2] + x), single(d.box[3] + y)};
+          d.box = single({d.box.x0 + x, d.box.y0 + y, d.box.x1 + x, d.box.y1 + y});
           for (auto& point : d.points) point = {single(point[0] + x), single(point[1] + y)};
           found.push_back(std::move(d));
         }
@@ -307,8 +310,8 @@ struct FaceFinder::Networks {
     return found;
   }
 
-  // The whole image; when it shows nothing, overlapping tiles of half the longer side, then a face that fills the image: the
-  // image at half size.
+  // Searches the whole image; if nothing is found, overlapping tiles of half the longer side; then the image at half size, for a
+  // face that fills it.
   std::vector<Detection> detect(const ImageView& image) {
     std::vector<Detection> found = look(image);
     const int side = (std::max(image.height, image.width) + 1) / 2;
@@ -317,39 +320,46 @@ struct FaceFinder::Networks {
   }
 
   std::optional<FoundFace> place(const ImageView& image, const Detection& detection) {
-    Roi roi = roi_around(detection.box, detection.points[0], detection.points[1], kScale);
+    const FaceConstants& c = face_constants();
+    Roi roi = roi_around(detection.box, detection.points[0], detection.points[1], c.crop_scale);
     std::vector<std::array<double, 2>> mesh(kMesh);
     std::vector<double> depth(kMesh);
-    for (int pass = 0; pass < kPasses; ++pass) {
+    for (int pass = 0; pass < c.passes; ++pass) {
       Image crop;
       if (!crop_upright(image, roi, kSide, crop)) return std::nullopt;
       const auto [points, presence] = landmarks.run(crop, 255.0F, 0.0F);
-      if (sigmoid(presence[0]) < kPresence) return std::nullopt;
+      if (sigmoid(presence[0]) < c.presence) return std::nullopt;
       for (size_t i = 0; i < kMesh; ++i) {
         mesh[i] = roi.to_image(points[3 * i] / static_cast<double>(kSide), points[3 * i + 1] / static_cast<double>(kSide));
         depth[i] = points[3 * i + 2] / static_cast<double>(kSide) * roi.side;
       }
-      roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), kScale);
+      roi = roi_around(tight_box(mesh), middle(mesh, kLeftEye), middle(mesh, kRightEye), c.crop_scale);
     }
-    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth)};
+    return FoundFace{tight_box(mesh), five_points(mesh), pose_of(mesh, depth), detection.box};
   }
 
-  // Adds the faces of the detections that are not there yet.
+  // Adds the faces of the detections that are not among `faces` yet.
   void add(const ImageView& image, std::vector<Detection> detections, std::vector<FoundFace>& faces) {
-    for (const Detection& detection : suppress(std::move(detections), kOverlap)) {
+    const FaceConstants& c = face_constants();
+    const auto overlaps = [&](const Box& box) {
+      return [&](const Box& other) { return intersection_over_union(box, other) > c.same_face_overlap; };
+    };
+    std::vector<Box> before;  // found in coarser tiles: another detection of such a face would have the same landmarks
+    for (const FoundFace& face : faces) before.push_back(face.detector_box);
+    for (const Detection& detection : suppress(std::move(detections), c.detection_overlap)) {
+      if (std::any_of(before.begin(), before.end(), overlaps(detection.box))) continue;
       const std::optional<FoundFace> face = place(image, detection);
       if (!face) continue;
-      const bool known = std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) {
-        return intersection_over_union(face->box, other.box) > kSameFace;
-      });
+      const bool known =
+          std::any_of(faces.begin(), faces.end(), [&](const FoundFace& other) { return overlaps(face->box)(other.box); });
       if (!known) faces.push_back(*face);
     }
   }
 };
 
 FaceFinder::FaceFinder(const std::string& folder, double min_face)
-    : networks_(new Networks{Network(folder + "/" + kDetector, {16 * kAnchors, kAnchors}),
-                             Network(folder + "/" + kLandmarks, {3 * kMesh, 1})}),
+    : networks_(new Networks{FaceNetwork(folder + "/" + kDetector, {16 * kAnchors, kAnchors}),
+                             FaceNetwork(folder + "/" + kLandmarks, {3 * kMesh, 1})}),
       min_face_(min_face) {}
 FaceFinder::~FaceFinder() = default;
 FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;
@@ -363,7 +373,7 @@ std::vector<FoundFace> FaceFinder::find(const Image& image) {
   const auto wanted = [&] {  // size of the smallest face that would count
     double largest = 0;
     for (const FoundFace& face : faces) largest = std::max(largest, face_size(face.box));
-    return std::max(min_face_, std::sqrt(kAreaShare) * largest);
+    return std::max(min_face_, std::sqrt(face_constants().area_fraction) * largest);
   };
   while ((side = finer(*side, wanted()))) networks_->add(image, networks_->look_at_tiles(image, *side, 0.25), faces);
   std::stable_sort(faces.begin(), faces.end(), [](const FoundFace& a, const FoundFace& b) { return area(a.box) > area(b.box); });

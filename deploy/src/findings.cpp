@@ -1,4 +1,4 @@
-// How strong the evidence is and what limits it: the twin of fpg/findings/{strength,limits,fusion,finding}.py.
+// How strong the evidence is, and what limits it: the twin of fpg/findings/{strength,limits,fusion,finding}.py.
 
 #include "findings.h"
 
@@ -6,15 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <map>
 #include <nlohmann/json.hpp>
 
-#include "faces.h"
+#include "constants.h"
+#include "scores.h"
 
 namespace fpg::runtime {
 namespace {
 
-using Values = std::vector<double>;
 using json = nlohmann::ordered_json;
 
 constexpr const char *kStrong = "strong", *kModerate = "moderate", *kInconclusive = "inconclusive", *kLittle = "little",
@@ -22,19 +21,7 @@ constexpr const char *kStrong = "strong", *kModerate = "moderate", *kInconclusiv
 constexpr const char* kScale[] = {kNone, kLittle, kInconclusive, kModerate, kStrong};
 constexpr int kMiddle = 2;
 
-std::string filled(const std::string& key, std::initializer_list<std::pair<std::string, std::string>> values,
-                   const json& templates) {
-  std::string text = templates[key].get<std::string>();
-  for (const auto& [name, value] : values) {
-    const std::string mark = "{" + name + "}";
-    for (size_t at = 0; (at = text.find(mark, at)) != std::string::npos; at += value.size()) text.replace(at, mark.size(), value);
-  }
-  return text;
-}
-
-std::string say(const std::string& key, std::initializer_list<std::pair<std::string, std::string>> values = {}) {
-  return filled(key, values, findings_tables()["text"]);
-}
+std::string say(const std::string& key, Words values = {}) { return filled(findings_tables()["text"][key], values); }
 
 // From none to strong, -2 to 2.
 int place_of(const std::string& level) {
@@ -69,17 +56,9 @@ std::string weakened(const std::string& level, int steps) {
   return level_at(at > 0 ? left : -left);
 }
 
-double median(Values values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 Limit limit_of(const std::string& code, double value, double bound) {
   const json& row = findings_tables()["limits"][code];
-  const json templates = {{"text", row["text"]}};
-  return {code, value, bound, filled("text", {{"value", short_number(value)}, {"bound", short_number(bound)}}, templates)};
+  return {code, value, bound, filled(row["text"], {{"value", short_number(value)}, {"bound", short_number(bound)}})};
 }
 
 std::optional<double> condition(const Conditions& conditions, const std::string& name) {
@@ -95,7 +74,7 @@ void condition_limits(const Conditions& conditions, const std::vector<JudgedBy>&
   for (const auto& [code, row] : findings_tables()["limits"].items()) {
     if (!row.contains("of")) continue;
     const bool high = row["is"] == "high";
-    std::optional<double> end;  // the narrowest of the models'
+    std::optional<double> end;  // the strictest of the models' limits
     for (const JudgedBy& model : models) {
       if (!model.reliability) continue;
       for (const auto& [name, bound] : model.reliability->conditions) {
@@ -139,7 +118,7 @@ void tracks_disagree(const std::vector<TrackScore>& tracks, double threshold, st
 
 bool models_disagree(const std::vector<ModelScore>& models, std::vector<Limit>& found) {
   if (models.size() < 2) return false;
-  Values margins;
+  std::vector<double> margins;
   for (const ModelScore& model : models) margins.push_back(log_odds(model.score) - log_odds(model.threshold));
   const auto [low, high] = std::minmax_element(margins.begin(), margins.end());
   const double most = std::log(findings_tables()["odds"]["strong"].get<double>());
@@ -173,26 +152,16 @@ std::string joined(const std::vector<std::string>& texts, const char* between) {
 
 std::string paragraph(const Judgement& judgement, const Finding& finding, const std::vector<TrackScore>& tracks,
                       const std::string& remark) {
-  const std::string between =
-      finding.interval
-          ? say("interval", {{"low", short_number((*finding.interval)[0])}, {"high", short_number((*finding.interval)[1])}})
-          : say("no_interval");
-  std::vector<std::string> sentences = {capital(finding.words) + "."};
+  const std::string between = finding.interval ? interval_text(finding.interval) : say("no_interval");
+  std::vector<std::string> sentences = {stated(finding.level)};
   sentences.push_back(
       say("score",
           {{"score", short_number(*judgement.score)}, {"interval", between}, {"threshold", short_number(judgement.threshold)}}));
   if (!remark.empty()) sentences.push_back(remark);
   if (const auto& by = judgement.judged_by; by.size() == 1 && by[0].reliability)
     sentences.push_back(measured(*by[0].reliability, level_of_score(*judgement.score, *by[0].reliability)));
-  std::vector<std::string> where, limits;
-  for (const TrackScore& track : tracks) {
-    for (const Segment& part : track.segments) {
-      where.push_back(say(
-          "segment",
-          {{"track", std::to_string(track.track)}, {"start", short_number(part.start_s)}, {"end", short_number(part.end_s)}}));
-    }
-  }
-  if (!where.empty()) sentences.push_back(say("segments", {{"segments", joined(where, "; ")}}));
+  std::vector<std::string> limits;
+  if (const std::string where = suspicious(tracks); !where.empty()) sentences.push_back(say("segments", {{"segments", where}}));
   for (const Limit& limit : finding.limits) limits.push_back(limit.text);
   if (!limits.empty()) sentences.push_back(say("limits", {{"limits", joined(limits, "; ")}}));
   return joined(sentences, " ");
@@ -205,11 +174,31 @@ const json& findings_tables() {
   return tables;
 }
 
-std::string short_number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
+std::string stated(const std::string& level) {
+  const json& tables = findings_tables();
+  const std::string words = capital(tables["levels"][level]);
+  if (!tables["means"].contains(level)) return words + ".";
+  return say("meaning", {{"words", words}, {"means", tables["means"][level]}});
 }
+
+std::string interval_text(const Interval& interval) {
+  if (!interval) return "";
+  return say("interval", {{"low", short_number((*interval)[0])}, {"high", short_number((*interval)[1])}});
+}
+
+std::string suspicious(const std::vector<TrackScore>& tracks) {
+  std::vector<std::string> where;
+  for (const TrackScore& track : tracks) {
+    for (const Segment& part : track.segments) {
+      where.push_back(say(
+          tracks.size() > 1 ? "segment" : "segment_of_one",
+          {{"track", std::to_string(track.track)}, {"start", short_number(part.start_s)}, {"end", short_number(part.end_s)}}));
+    }
+  }
+  return joined(where, "; ");
+}
+
+std::string short_number(double value) { return short_number(value, 3); }
 
 std::string level_of(double score, double threshold, const std::optional<Reliability>& reliability) {
   if (!reliability) return kNotCalibrated;
@@ -217,7 +206,7 @@ std::string level_of(double score, double threshold, const std::optional<Reliabi
   return contradicts(level, score >= threshold) ? kInconclusive : level;
 }
 
-std::string together(const std::vector<std::string>& levels) {
+std::string combined_level(const std::vector<std::string>& levels) {
   int sum = 0;
   for (const std::string& level : levels) {
     if (level == kNotCalibrated) return level;
@@ -236,122 +225,36 @@ double fused(const std::vector<double>& scores, const std::vector<double>& weigh
   return 0.5 * (1 + std::tanh(0.5 * odds / total));
 }
 
-std::vector<TrackScore> Judgement::tracks() const {
-  struct Seen {
-    Values scores, times;
-    std::vector<int64_t> indices;
-  };
-  std::map<int, Seen> seen;
-  for (const FrameScore& frame : frames) {
-    for (const FaceScore& face : frame.faces) {
-      Seen& track = seen[face.track];
-      track.scores.push_back(face.score);
-      track.times.push_back(frame.time_s);
-      track.indices.push_back(frame.index);
-    }
-  }
-  std::vector<TrackScore> result;
-  for (const auto& [number, track] : seen) {
-    double sum = 0;
-    for (const double one : track.scores) sum += one;
-    TrackScore found;
-    found.track = number;
-    found.frames = static_cast<int64_t>(track.scores.size());
-    found.score = sum / static_cast<double>(found.frames);
-    found.start_s = track.times.front();
-    found.end_s = track.times.back();
-    found.interval = mean_interval(track.scores);
-    std::vector<std::string> levels;
-    for (const JudgedBy& by : judged_by) levels.push_back(level_of(found.score, threshold, by.reliability));
-    found.level = together(levels);
-    found.segments = find_segments(track.scores, track.times, track.indices, threshold);
-    result.push_back(std::move(found));
-  }
-  return result;
-}
-
-std::vector<Shot> Judgement::shots() const {
-  std::vector<Shot> found;
-  for (const FrameScore& frame : frames) {
-    if (found.empty() || frame.cut) found.push_back({frame.time_s, frame.time_s, frame.index, frame.index, 0});
-    found.back().end_s = frame.time_s;
-    found.back().last_frame = frame.index;
-    ++found.back().frames;
-  }
-  return found;
-}
-
-std::optional<Conditions> Judgement::conditions() const {
-  Values sizes, sharpness, yaw, pitch;
-  for (const FrameScore& frame : frames) {
-    for (const FaceScore& face : frame.faces) {
-      sizes.push_back(face_size(face.box));
-      sharpness.push_back(face.sharpness);
-      yaw.push_back(std::abs(face.pose[0]));
-      pitch.push_back(std::abs(face.pose[1]));
-    }
-  }
-  if (sizes.empty()) return std::nullopt;
-  return Conditions{frames_with_face(), median(sizes), median(sharpness), median(yaw), median(pitch), bits_per_pixel};
-}
-
-std::vector<ModelScore> Judgement::models() const {
-  std::vector<ModelScore> found;
-  if (!score) return found;
-  for (size_t m = 0; m < judged_by.size(); ++m) {
-    const JudgedBy& by = judged_by[m];
-    ModelScore model{by.name, *score, threshold, "", by.reliability ? by.reliability->weight : 1};
-    if (judged_by.size() > 1) {
-      double sum = 0;
-      for (const FrameScore& frame : frames) {
-        double best = 0;
-        for (const FaceScore& face : frame.faces) best = std::max(best, face.scores[m]);
-        if (!frame.faces.empty()) sum += best;
-      }
-      model.score = sum / static_cast<double>(frames_with_face());
-      model.threshold = by.threshold;
-    }
-    model.level = level_of(model.score, model.threshold, by.reliability);
-    found.push_back(model);
-  }
-  return found;
-}
-
-std::optional<Finding> Judgement::finding() const {
-  const std::optional<Conditions> seen = conditions();
-  if (!score || !seen || judged_by.empty()) return std::nullopt;
-  const std::vector<TrackScore> faces = tracks();
-  const std::vector<ModelScore> by = models();
+Finding conclude_finding(const Judgement& judgement, const Conditions& conditions, const std::vector<TrackScore>& tracks,
+                         const std::vector<ModelScore>& models) {
+  const double score = *judgement.score, threshold = judgement.threshold;
   Finding found;
-  Values scores;
-  for (const FrameScore& frame : frames) {
-    double best = 0;
-    for (const FaceScore& face : frame.faces) best = std::max(best, face.score);
-    if (!frame.faces.empty()) scores.push_back(best);
+  std::vector<double> scores;
+  for (const FrameScore& frame : judgement.frames) {
+    if (const std::optional<double> one = frame_score(frame)) scores.push_back(*one);
   }
   found.interval = mean_interval(scores);
-  condition_limits(*seen, judged_by, found.limits);
-  near_threshold(*score, found.interval, threshold, found.limits);
-  part_stands_out(*score, threshold, faces, found.limits);
-  tracks_disagree(faces, threshold, found.limits);
-  const bool apart = models_disagree(by, found.limits);
+  condition_limits(conditions, judgement.judged_by, found.limits);
+  near_threshold(score, found.interval, threshold, found.limits);
+  part_stands_out(score, threshold, tracks, found.limits);
+  tracks_disagree(tracks, threshold, found.limits);
+  const bool apart = models_disagree(models, found.limits);
   std::string remark;
   std::vector<std::string> levels;
-  for (const ModelScore& model : by) levels.push_back(model.level);
-  found.level = together(levels);
-  if (by.size() > 1) {
-    if (apart || contradicts(found.level, *score >= threshold))
+  for (const ModelScore& model : models) levels.push_back(model.level);
+  found.level = combined_level(levels);
+  const std::optional<Reliability>& reliability = judgement.judged_by[0].reliability;
+  if (models.size() > 1) {
+    if (apart || contradicts(found.level, score >= threshold))
       found.level = found.level == kNotCalibrated ? kNotCalibrated : kInconclusive;
-  } else if (!judged_by[0].reliability) {
-    remark = say("not_calibrated");
-  } else if (contradicts(level_of_score(*score, *judged_by[0].reliability), *score >= threshold)) {
+  } else if (reliability && contradicts(level_of_score(score, *reliability), score >= threshold)) {
     remark = say("contradicts");
   }
   int steps = 0;
   for (const Limit& limit : found.limits) steps += findings_tables()["limits"][limit.code]["weakens"].get<bool>();
   found.level = weakened(found.level, steps);
   found.words = findings_tables()["levels"][found.level].get<std::string>();
-  found.text = paragraph(*this, found, faces, remark);
+  found.text = paragraph(judgement, found, tracks, remark);
   return found;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "constants.h"
 #include "fpg_runtime/runtime.h"
 #include "image.h"
 
@@ -15,22 +16,31 @@ namespace fpg::runtime {
 
 const nlohmann::ordered_json& findings_tables();
 
-// "%.3g"
+// A level as a sentence, and what it means if that is easily misread.
+std::string stated(const std::string& level);
+
+// A score's interval in words; empty without one.
+std::string interval_text(const Interval& interval);
+
+// All suspicious segments in words; empty without one.
+std::string suspicious(const std::vector<TrackScore>& tracks);
+
+// A number as findings print it: "%.3g".
 std::string short_number(double value);
 
-// The level of a score: inconclusive where it would contradict the verdict, not calibrated without a card's word.
+// The level of a score: inconclusive if it would contradict the verdict, not calibrated without a reliability.
 std::string level_of(double score, double threshold, const std::optional<Reliability>& reliability);
 
-// What several models' levels say together.
-std::string together(const std::vector<std::string>& levels);
+// The levels of several models combined.
+std::string combined_level(const std::vector<std::string>& levels);
 
 // 95 % interval of the mean of frame scores in order of time (fpg/findings/intervals.py).
 Interval mean_interval(const std::vector<double>& scores);
 
-// ln(p / (1 - p)) within what float32 scores can tell.
+// ln(p / (1 - p)), limited to what float32 scores can distinguish.
 double log_odds(double score);
 
-// The mean of log-odds by weights, as a probability (fpg/findings/fusion.py).
+// The weighted mean of the log-odds, as a probability (fpg/findings/fusion.py).
 double fused(const std::vector<double>& scores, const std::vector<double>& weights);
 
 // The suspicious parts of a track (fpg/findings/segments.py).
@@ -40,7 +50,11 @@ std::vector<Segment> find_segments(const std::vector<double>& scores, const std:
 // Variance of the Laplacian of a network's input, float32 [3, size, size] in [0, 1], in grey (fpg/findings/limits.py).
 double sharpness_of(const float* input, int size);
 
-// Tells of every frame whether a cut lies before it (fpg/findings/shots.py).
+// Level, limits and text of a judgement with a score (fpg/findings/finding.py).
+Finding conclude_finding(const Judgement& judgement, const Conditions& conditions, const std::vector<TrackScore>& tracks,
+                         const std::vector<ModelScore>& models);
+
+// Tells for every frame whether there is a cut before it (fpg/findings/shots.py).
 class CutFinder {
  public:
   bool operator()(const Image& image);
@@ -50,7 +64,10 @@ class CutFinder {
     std::vector<int64_t> colours, brightness;
   };
   static Grid grid_of(const Image& image);
+  static double agreement(const Grid& one, const Grid& other);
   std::optional<Grid> before_;
+  double largest_ = 0;  // change in the shot so far
+  int seen_ = 0;
 };
 
 }  // namespace fpg::runtime

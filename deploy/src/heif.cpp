@@ -1,6 +1,6 @@
-// HEIF and AVIF by libheif. Colours of AVIF are converted here, chroma interpolated as by libavif, with which Python reads it.
+// HEIF and AVIF with libheif. The colours of AVIF are converted here, with chroma interpolated as in libavif, which Python uses.
 
-#include "pictures.h"
+#include "images.h"
 
 #if defined(FPG_RUNTIME_HEIF)
 
@@ -29,12 +29,75 @@ void check(const std::string& path, const heif_error& error) {
                    unsupported ? codes::unsupported : codes::damaged);
 }
 
+// A context and its main picture, of a file that lives as long.
+struct Opened {
+  Owned<heif_context> context{heif_context_alloc(), heif_context_free};
+  Owned<const heif_image_handle> handle{nullptr, heif_image_handle_release};
+
+  Opened(const std::string& path, const std::vector<uint8_t>& file) {
+    check(path, heif_context_read_from_memory_without_copy(context.get(), file.data(), file.size(), nullptr));
+    heif_image_handle* found = nullptr;
+    check(path, heif_context_get_primary_image_handle(context.get(), &found));
+    handle.reset(found);
+  }
+};
+
+using Pixels = Owned<const heif_image>;
+
+Pixels decode(const std::string& path, const heif_image_handle* handle, heif_colorspace colours, heif_chroma chroma) {
+  const Owned<heif_decoding_options> options(heif_decoding_options_alloc(), heif_decoding_options_free);
+  options->strict_decoding = 1;
+  heif_image* pixels = nullptr;
+  check(path, heif_decode_image(handle, &pixels, colours, chroma, options.get()));
+  return {pixels, heif_image_release};
+}
+
+Image rgb_of(const std::string& path, const heif_image_handle* handle) {
+  const Pixels decoded = decode(path, handle, heif_colorspace_RGB, heif_chroma_interleaved_RGB);
+  int stride = 0;
+  const uint8_t* rows = heif_image_get_plane_readonly(decoded.get(), heif_channel_interleaved, &stride);
+  if (rows == nullptr) throw InputError(path, "is damaged or truncated", codes::damaged);
+  Image image(heif_image_get_height(decoded.get(), heif_channel_interleaved),
+              heif_image_get_width(decoded.get(), heif_channel_interleaved));
+  for (int y = 0; y < image.height; ++y)
+    std::copy_n(rows + static_cast<ptrdiff_t>(y) * stride, 3 * static_cast<size_t>(image.width), image.row(y));
+  return image;
+}
+
+// The first of several files behind each other, as motion photos have them: up to where another begins, or no box does.
+std::vector<uint8_t> first_file(std::vector<uint8_t> file) {
+  size_t end = 0;
+  while (end + 8 <= file.size()) {
+    const uint8_t* box = file.data() + end;
+    const size_t size = size_t{box[0]} << 24 | size_t{box[1]} << 16 | size_t{box[2]} << 8 | box[3];
+    const bool named = std::all_of(box + 4, box + 8, [](uint8_t c) { return c >= 0x20 && c < 0x7f; });
+    if (end > 0 && (!named || std::equal(box + 4, box + 8, "ftyp"))) break;
+    if (size < 8 || size > file.size() - end) return file;  // the last one, a long one, or cut off
+    end += size;
+  }
+  file.resize(end);
+  return file;
+}
+
+// libheif converts what is no full-range BT.601, through RGB: it is told that all is, and what there is gets converted here.
+std::vector<uint8_t> as_plain(std::vector<uint8_t> file) {
+  const std::string name = "colrnclx";
+  for (auto at = file.begin(); (at = std::search(at, file.end(), name.begin(), name.end())) != file.end(); at += 8) {
+    if (file.end() - at < 15) break;
+    at[12] = 0;
+    at[13] = 6;
+    at[14] = 0x80;
+  }
+  return file;
+}
+
 struct Colours {
   float kr = 0.299F, kb = 0.114F;
   bool full = true;
+  bool identity = false;  // green, blue and red in the places of Y, Cb and Cr
 };
 
-// What the container says of colours; nothing where it leaves that to the coded picture.
+// The colours that the container states; nullopt if it leaves them to the coded image.
 std::optional<Colours> colours_of(const std::string& path, const heif_image_handle* handle, Notes& notes) {
   Colours colours;
   heif_color_profile_nclx* profile = nullptr;
@@ -46,6 +109,7 @@ std::optional<Colours> colours_of(const std::string& path, const heif_image_hand
   }
   colours.full = profile->full_range_flag != 0;
   const int matrix = profile->matrix_coefficients;
+  colours.identity = matrix == 0;
   if (matrix == 1) colours = {0.2126F, 0.0722F, colours.full};
   if (matrix == 9 || matrix == 10) colours = {0.2627F, 0.0593F, colours.full};
   if (matrix == 8 || matrix > 10)
@@ -70,7 +134,7 @@ struct Plane {
     x = std::clamp(x, 0, width - 1);
     return bits <= 8 ? row[x] : static_cast<float>(row[2 * x] | row[2 * x + 1] << 8);
   }
-  // Between neighbours where samples are shared by two pixels: three quarters of the nearer, one of the other.
+  // Interpolates where two pixels have one sample: three quarters of the nearer, one quarter of the other.
   float between(int y, int x, bool down, bool across) const {
     const int ny = down ? y / 2 : y, nx = across ? x / 2 : x;
     const int fy = !down ? ny : y % 2 ? ny + 1 : ny - 1, fx = !across ? nx : x % 2 ? nx + 1 : nx - 1;
@@ -81,8 +145,8 @@ struct Plane {
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0F, 1.0F) * 255)); }
 
-// The chroma subsampling that an AVIF file's pictures have, by their flags: libheif converts to what is asked for. Nothing for
-// HEVC, where libheif's own RGB is what Python gets from it, and for grey.
+// The chroma subsampling of the images in an AVIF file, by their flags: libheif converts to whatever is requested. nullopt for
+// HEVC, where Python takes libheif's own RGB, and for grey images.
 std::optional<heif_chroma> av1_chroma(const std::vector<uint8_t>& file) {
   const char* name = "av1C";
   const auto at = std::search(file.begin(), file.end(), name, name + 4);
@@ -112,6 +176,12 @@ Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, 
     uint8_t* out = image.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
       const float l = (luma.at(y, x) - black) / luma_span;
+      if (colours.identity && !grey) {
+        out[0] = to_byte((cr.at(y, x) - black) / luma_span);
+        out[1] = to_byte(l);
+        out[2] = to_byte((cb.at(y, x) - black) / luma_span);
+        continue;
+      }
       const float blue = grey ? 0 : (cb.between(y, x, down, across) - middle) / chroma_span;
       const float red = grey ? 0 : (cr.between(y, x, down, across) - middle) / chroma_span;
       const float r = l + 2 * (1 - colours.kr) * red, b = l + 2 * (1 - colours.kb) * blue;
@@ -126,38 +196,22 @@ Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, 
 }  // namespace
 
 Image read_heif(const std::string& path, Notes& notes) {
-  const Owned<heif_context> context(heif_context_alloc(), heif_context_free);
-  check(path, heif_context_read_from_file(context.get(), path.c_str(), nullptr));
-  if (heif_context_get_number_of_top_level_images(context.get()) > 1) notes.warn(kSeveral);
-  heif_image_handle* found = nullptr;
-  check(path, heif_context_get_primary_image_handle(context.get(), &found));
-  const Owned<const heif_image_handle> handle(found, heif_image_handle_release);
-  check_pixels(path, heif_image_handle_get_width(found), heif_image_handle_get_height(found), kMaxImagePixels);
-  const Owned<heif_decoding_options> options(heif_decoding_options_alloc(), heif_decoding_options_free);
-  options->strict_decoding = 1;
-  const std::vector<uint8_t> file = whole_file(path);
-  if (is_sequence(file)) notes.warn(kSeveral);
+  const std::vector<uint8_t> file = first_file(whole_file(path));
+  const Opened opened(path, file);
+  if (heif_context_get_number_of_top_level_images(opened.context.get()) > 1 || is_sequence(file))
+    notes.warn(reading_constants().several_images);
+  const heif_image_handle* handle = opened.handle.get();
+  check_pixels(path, heif_image_handle_get_width(handle), heif_image_handle_get_height(handle),
+               reading_constants().max_image_pixels);
   const std::optional<heif_chroma> chroma = av1_chroma(file);
-  const std::optional<Colours> colours = colours_of(path, found, notes);
-  const bool luma_chroma = chroma && colours;
-  heif_image* pixels = nullptr;
-  const heif_error error =
-      luma_chroma ? heif_decode_image(found, &pixels, heif_colorspace_YCbCr, *chroma, options.get())
-                  : heif_decode_image(found, &pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options.get());
-  check(path, error);
-  const Owned<const heif_image> decoded(pixels, heif_image_release);
-  if (!luma_chroma) {
-    int stride = 0;
-    const uint8_t* rows = heif_image_get_plane_readonly(pixels, heif_channel_interleaved, &stride);
-    Image image(heif_image_get_height(pixels, heif_channel_interleaved), heif_image_get_width(pixels, heif_channel_interleaved));
-    if (rows == nullptr) throw InputError(path, "is damaged or truncated", codes::damaged);
-    for (int y = 0; y < image.height; ++y)
-      std::copy_n(rows + static_cast<ptrdiff_t>(y) * stride, 3 * static_cast<size_t>(image.width), image.row(y));
-    return image;
-  }
-  const Plane luma(pixels, heif_channel_Y);
+  const std::optional<Colours> colours = colours_of(path, handle, notes);
+  if (!chroma || !colours) return rgb_of(path, handle);
+  const std::vector<uint8_t> plain = as_plain(file);
+  const Opened again(path, plain);
+  const Pixels decoded = decode(path, again.handle.get(), heif_colorspace_YCbCr, *chroma);
+  const Plane luma(decoded.get(), heif_channel_Y);
   if (luma.data == nullptr || luma.bits < 8) throw InputError(path, "is damaged or truncated", codes::damaged);
-  return from_ycbcr(pixels, *colours, luma.height, luma.width);
+  return from_ycbcr(decoded.get(), *colours, luma.height, luma.width);
 }
 
 }  // namespace fpg::runtime

@@ -10,11 +10,11 @@ namespace {
 
 constexpr int kUnit = 2048;
 
-// Between which two source pixels each of `size` pixels lies, and how much of the second it takes, in units of 1 / kUnit.
+// Which two source pixels each of `size` pixels lies between, and the weight of the second, in units of 1 / kUnit.
 struct Between {
   int first;
   int second;
-  int share;
+  int weight;
 };
 
 std::vector<Between> between(int source, int size) {
@@ -52,10 +52,11 @@ Image resize_linear(const ImageView& image, int height, int width) {
       const Between& column = columns[static_cast<size_t>(x)];
       for (int c = 0; c < 3; ++c, ++out) {
         const int left = 3 * column.first + c, right = 3 * column.second + c;
-        const int top = upper[left] * (kUnit - column.share) + upper[right] * column.share;
-        const int bottom = lower[left] * (kUnit - column.share) + lower[right] * column.share;
-        // OpenCV's 8-bit arithmetic: 11 bits for each weight, 4 and 16 bits dropped on the way.
-        *out = static_cast<uint8_t>(((((kUnit - row.share) * (top >> 4)) >> 16) + ((row.share * (bottom >> 4)) >> 16) + 2) >> 2);
+        const int top = upper[left] * (kUnit - column.weight) + upper[right] * column.weight;
+        const int bottom = lower[left] * (kUnit - column.weight) + lower[right] * column.weight;
+        // OpenCV's 8-bit arithmetic: 11 bits per weight, with 4 and 16 bits dropped on the way.
+        *out =
+            static_cast<uint8_t>(((((kUnit - row.weight) * (top >> 4)) >> 16) + ((row.weight * (bottom >> 4)) >> 16) + 2) >> 2);
       }
     }
   }
@@ -68,7 +69,7 @@ Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int he
   for (int y = 0; y < height; ++y) {
     uint8_t* out = result.row(y);
     for (int x = 0; x < width; ++x, out += 3) {
-      // Far outside every pixel is the border's; the limits keep the conversion to integers defined.
+      // Far outside, every pixel equals the border; the limits keep the conversion to integers defined.
       const double sx = std::clamp(m[0] * x + m[1] * y + m[2], -2.0, image.width + 1.0);
       const double sy = std::clamp(m[3] * x + m[4] * y + m[5], -2.0, image.height + 1.0);
       const int x0 = static_cast<int>(std::floor(sx)), y0 = static_cast<int>(std::floor(sy));

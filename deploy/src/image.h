@@ -1,4 +1,4 @@
-// Pictures in memory and the few operations that the face networks need, with OpenCV's arithmetic to within one level.
+// Images in memory, and the few operations that the face networks need; they match OpenCV to within one level.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ struct Image {
   uint8_t* row(int y) { return data.data() + 3 * static_cast<size_t>(y) * static_cast<size_t>(width); }
 };
 
-// A rectangle of an image, borrowed.
+// A rectangle of an image that it does not own.
 struct ImageView {
   const uint8_t* data = nullptr;
   int height = 0;
@@ -28,7 +28,7 @@ struct ImageView {
   int64_t stride = 0;  // bytes from row to row
 
   ImageView() = default;
-  ImageView(const Image& image)  // NOLINT: an image is a view of all of itself
+  ImageView(const Image& image)  // NOLINT: implicit, a view of the whole image
       : data(image.data.data()), height(image.height), width(image.width), stride(3 * static_cast<int64_t>(image.width)) {}
   ImageView part(int y0, int y1, int x0, int x1) const {
     ImageView view;
@@ -41,13 +41,13 @@ struct ImageView {
   const uint8_t* row(int y) const { return data + y * stride; }
 };
 
-// As cv2.resize with INTER_AREA where the image shrinks: each pixel is the mean over what it covers.
+// As cv2.resize with INTER_AREA when shrinking: each pixel is the mean over the area it covers.
 Image resize_area(const ImageView& image, int height, int width);
 
 // As cv2.resize with INTER_LINEAR: pixel centres, no antialiasing.
 Image resize_linear(const ImageView& image, int height, int width);
 
-// What lies outside an image: its border, repeated, or black.
+// What is outside an image: its border pixels, repeated, or black.
 enum class Outside { kEdge, kBlack };
 
 // As cv2.warpAffine with WARP_INVERSE_MAP, INTER_LINEAR and BORDER_REPLICATE or BORDER_CONSTANT: pixel (x, y) of the result is

@@ -1,4 +1,4 @@
-// JPEG by libjpeg, as Pillow reads it: FFmpeg's decoder does other arithmetic for chroma.
+// JPEG with libjpeg, as Pillow reads it: FFmpeg's decoder computes chroma differently.
 
 #include <cstdio>
 
@@ -12,8 +12,9 @@
 #include <string_view>
 
 #include "display.h"
+#include "exif.h"
+#include "images.h"
 #include "orientation.h"
-#include "pictures.h"
 
 namespace fpg::runtime {
 namespace {
@@ -31,28 +32,25 @@ void on_error(j_common_ptr jpeg) {
   std::longjmp(errors->escape, 1);
 }
 
-// Warnings are of no consequence, but for those that say that data are missing.
+// Warnings do not matter, except those about missing data.
 void on_message(j_common_ptr jpeg, int level) {
   const int code = jpeg->err->msg_code;
   if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) reinterpret_cast<Errors*>(jpeg->err)->incomplete = true;
 }
 
-// Each scan costs a pass over the whole picture, and a small file has room for thousands: fpg/data/jpeg_scans.py has the same
-// limit.
-constexpr int kMaxScans = 100;
-
+// Each scan costs a pass over the whole image, and a small file has room for thousands of them.
 struct Scans {
   jpeg_progress_mgr base;
   bool too_many;
 };
 
 void on_progress(j_common_ptr jpeg) {
-  if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number <= kMaxScans) return;
+  if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number <= reading_constants().max_jpeg_scans) return;
   reinterpret_cast<Scans*>(jpeg->progress)->too_many = true;
   std::longjmp(reinterpret_cast<Errors*>(jpeg->err)->escape, 1);
 }
 
-// What the file's markers say: EXIF's orientation, and whether other pictures follow (MPO).
+// EXIF's orientation, by the file's markers.
 int orientation(const jpeg_decompress_struct& jpeg) {
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
     const bool exif =
@@ -62,11 +60,13 @@ int orientation(const jpeg_decompress_struct& jpeg) {
   return 1;
 }
 
+// Whether other pictures follow (MPO), by the file's markers.
 bool several(const jpeg_decompress_struct& jpeg) {
   bool found = false;
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
     const std::string_view text(reinterpret_cast<const char*>(marker->data), marker->data_length);
-    if (marker->marker == JPEG_APP0 + 1 && text.find(" hdrgm:Version=\"") != text.npos) return false;  // a gain map, no picture
+    if (marker->marker == JPEG_APP0 + 1 && text.find(" hdrgm:Version=\"") != text.npos)
+      return false;  // a gain map, not a picture
     if (marker->marker != JPEG_APP0 + 2 || text.substr(0, 4) != std::string_view("MPF\0", 4) || text.size() < 14) continue;
     const bool little = text[4] == 'I';
     const auto number = [&](size_t at, size_t bytes) {
@@ -100,7 +100,8 @@ Image read_jpeg(const std::string& path, Notes& notes) {
   const std::unique_ptr<jpeg_decompress_struct, void (*)(j_decompress_ptr)> guard(&jpeg, jpeg_destroy_decompress);
   if (setjmp(errors.escape) != 0) {
     if (scans.too_many)
-      throw InputError(path, "is a JPEG of more than " + std::to_string(kMaxScans) + " scans", codes::too_large);
+      throw InputError(path, "is a JPEG of more than " + std::to_string(reading_constants().max_jpeg_scans) + " scans",
+                       codes::too_large);
     throw InputError(path, std::string("is damaged or truncated: ") + errors.text, codes::damaged);
   }
   jpeg_create_decompress(&jpeg);
@@ -109,20 +110,20 @@ Image read_jpeg(const std::string& path, Notes& notes) {
   jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
   jpeg_save_markers(&jpeg, JPEG_APP0 + 2, 0xffff);
   jpeg_read_header(&jpeg, TRUE);
-  check_pixels(path, jpeg.image_width, jpeg.image_height, kMaxImagePixels);
-  const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
-  jpeg.out_color_space = inks ? JCS_CMYK : JCS_RGB;
-  if (inks) notes.warn(kInks);
-  if (several(jpeg)) notes.warn(kSeveral);
-  turn = orientation(jpeg);  // the markers go with the end of decompression
+  check_pixels(path, jpeg.image_width, jpeg.image_height, reading_constants().max_image_pixels);
+  const bool cmyk = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
+  jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  if (cmyk) notes.warn(reading_constants().cmyk);
+  if (several(jpeg)) notes.warn(reading_constants().several_images);
+  turn = orientation(jpeg);  // the markers are freed at the end of decompression
   jpeg_start_decompress(&jpeg);
   image = Image(static_cast<int>(jpeg.output_height), static_cast<int>(jpeg.output_width));
   row.resize(4 * static_cast<size_t>(image.width));
   while (jpeg.output_scanline < jpeg.output_height) {
     const int y = static_cast<int>(jpeg.output_scanline);
-    JSAMPROW to = inks ? row.data() : image.row(y);
+    JSAMPROW to = cmyk ? row.data() : image.row(y);
     jpeg_read_scanlines(&jpeg, &to, 1);
-    if (inks) inks_to_rgb(row.data(), jpeg.saw_Adobe_marker, image.width, image.row(y));
+    if (cmyk) cmyk_to_rgb(row.data(), true, image.width, image.row(y));
   }
   jpeg_finish_decompress(&jpeg);
   if (errors.incomplete) throw InputError(path, "is damaged or truncated", codes::damaged);

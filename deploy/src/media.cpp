@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <fstream>
 #include <set>
 #include <sstream>
 
-#include "container.h"
+#include "containers.h"
+#include "exif.h"
+#include "images.h"
 #include "media_tags.h"
-#include "pictures.h"
 #include "video.h"
 
 #ifdef FPG_RUNTIME_HEIF
@@ -20,32 +20,7 @@
 namespace fpg::runtime {
 namespace {
 
-constexpr size_t kLongest = 200;  // characters kept of what a file says
-constexpr uint32_t kMostEntries = 1000, kLongestText = 1000;
-constexpr uint16_t kSubDirectory = 0x8769, kAscii = 2, kLong = 4;
-const std::map<uint32_t, std::string> kTexts = {
-    {0x010f, "make"}, {0x0110, "model"}, {0x0131, "encoder"}, {0x0132, "changed"}, {0x9003, "created"}};
-
-// One line, not too long; nothing for nothing. Characters beyond ASCII are kept as they are.
-std::optional<std::string> kept(const std::string& text) {
-  std::string line;
-  bool gap = false;
-  size_t characters = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7f) {
-      gap = !line.empty();
-      continue;
-    }
-    const bool begins = (byte & 0xc0) != 0x80;
-    if (begins && characters + (gap ? 1 : 0) >= kLongest) break;
-    if (gap) line += ' ';
-    characters += (gap ? 1 : 0) + (begins ? 1 : 0);
-    gap = false;
-    line += c;
-  }
-  return line.empty() ? std::nullopt : std::optional<std::string>(line);
-}
+constexpr size_t kLongest = 200;  // characters kept of a text in a file
 
 using Tags = std::map<std::string, std::string>;
 
@@ -56,15 +31,15 @@ Tags tags_of(const AVDictionary* dictionary) {
   return found;
 }
 
-// The first answer: of the container before its streams, of the tags in their order.
-std::optional<std::string> first(const char* question, const std::vector<Tags>& told) {
-  const auto asked =
-      std::find_if(tags::kTags.begin(), tags::kTags.end(), [&](const auto& pair) { return pair.first == question; });
-  for (const Tags& tags : told) {
-    for (const std::string& name : asked->second) {
+// The first of the tags that mean `property`: the container before its streams, tags in the order of the table.
+std::optional<std::string> first(const char* property, const std::vector<Tags>& stated) {
+  const auto names =
+      std::find_if(tags::kTags.begin(), tags::kTags.end(), [&](const auto& pair) { return pair.first == property; });
+  for (const Tags& tags : stated) {
+    for (const std::string& name : names->second) {
       const auto found = tags.find(name);
       if (found == tags.end()) continue;
-      if (std::optional<std::string> text = kept(found->second)) return text;
+      if (std::optional<std::string> text = single_line(found->second)) return text;
     }
   }
   return std::nullopt;
@@ -86,23 +61,23 @@ std::optional<std::string> decoder_name(AVCodecID id) {
 
 MediaInfo video_info(const std::string& path) {
   Notes unused;
-  const Container container(path, kVideoContainers, kMaxVideoPixels, unused);
+  const Container container(path, reading_constants().containers, reading_constants().max_video_pixels, unused);
   const AVFormatContext* format = container.format();
   MediaInfo info;
   info.format = format->iformat->name;
   if (format->duration > 0) info.duration_s = std::nearbyint(static_cast<double>(format->duration) / AV_TIME_BASE * 1e3) / 1e3;
-  std::vector<Tags> told = {tags_of(format->metadata)};
+  std::vector<Tags> stated = {tags_of(format->metadata)};
   for (unsigned i = 0; i < format->nb_streams; ++i) {
     const AVStream* stream = format->streams[i];
     const AVMediaType type = stream->codecpar->codec_type;
     if (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE) continue;
-    told.push_back(tags_of(stream->metadata));
+    stated.push_back(tags_of(stream->metadata));
     info.streams.push_back({stream->index, av_get_media_type_string(type), decoder_name(stream->codecpar->codec_id),
-                            first("encoder", {told.back()})});
+                            first("encoder", {stated.back()})});
   }
-  info.created = first("created", told);
-  info.encoder = first("encoder", told);
-  info.device = device(first("make", told), first("model", told));
+  info.created = first("created", stated);
+  info.encoder = first("encoder", stated);
+  info.device = device(first("make", stated), first("model", stated));
   return info;
 }
 
@@ -120,7 +95,7 @@ uint32_t little_endian(const std::string& data, size_t at) {
   return value;
 }
 
-// The first EXIF block among a JPEG's segments before its pixels.
+// The first EXIF block among the segments before a JPEG's pixels.
 std::string jpeg_exif(std::istream& file) {
   std::array<char, 4> head{};
   file.seekg(2);
@@ -134,7 +109,7 @@ std::string jpeg_exif(std::istream& file) {
   return {};
 }
 
-// The content of a PNG's or WebP's chunk of that name.
+// The content of the PNG or WebP chunk of that name.
 std::string chunk(std::istream& file, size_t from, const std::string& name, bool png) {
   file.seekg(static_cast<std::streamoff>(from));
   std::string head(8, '\0');
@@ -162,7 +137,7 @@ std::string heif_exif([[maybe_unused]] const std::string& path) {
       heif_image_handle_get_list_of_metadata_block_IDs(handle, "Exif", &id, 1) == 1) {
     data.resize(heif_image_handle_get_metadata_size(handle, id));
     if (data.size() <= 4 || heif_image_handle_get_metadata(handle, id, data.data()).code != heif_error_Ok) data.clear();
-    const size_t skip = data.empty() ? 0 : 4 + size_t{big_endian(data, 0)};  // where the TIFF structure begins
+    const size_t skip = data.empty() ? 0 : 4 + size_t{big_endian(data, 0)};  // to the TIFF structure
     data = skip < data.size() ? data.substr(skip) : "";
   }
   if (handle != nullptr) heif_image_handle_release(handle);
@@ -171,7 +146,7 @@ std::string heif_exif([[maybe_unused]] const std::string& path) {
   return data;
 }
 
-// What Pillow calls the format of a picture, by its first bytes.
+// The format of an image, as Pillow names it, by its first bytes.
 std::string picture_format(const std::string& start) {
   if (begins(start, 0, "\xff\xd8\xff")) return "JPEG";
   if (begins(start, 0, "\x89PNG")) return "PNG";
@@ -204,68 +179,33 @@ MediaInfo picture_info(const std::string& path) {
     std::istringstream data(block);
     texts = exif_texts(data);
   }
-  const auto said = [&](const char* name) { return texts.count(name) ? kept(texts[name]) : std::nullopt; };
+  const auto said = [&](const char* name) { return texts.count(name) ? single_line(texts[name]) : std::nullopt; };
   info.created = said("created");
   info.encoder = said("encoder");
   info.device = device(said("make"), said("model"));
   return info;
 }
 
-// `bytes` of a number at a place; nothing where the data end before.
-std::optional<uint32_t> number(std::istream& data, std::streamoff at, int bytes, bool little) {
-  std::array<uint8_t, 4> raw{};
-  data.clear();
-  data.seekg(at);
-  if (!data.read(reinterpret_cast<char*>(raw.data()), bytes)) return std::nullopt;
-  uint32_t value = 0;
-  for (int i = 0; i < bytes; ++i) value |= static_cast<uint32_t>(raw[static_cast<size_t>(i)]) << 8 * (little ? i : bytes - 1 - i);
-  return value;
-}
-
-// Takes the texts of a directory; where the one below it is, 0 without one.
-uint32_t directory(std::istream& data, std::streamoff base, uint32_t at, bool little, std::map<std::string, std::string>& found) {
-  uint32_t below = 0;
-  const std::optional<uint32_t> entries = number(data, base + at, 2, little);
-  for (uint32_t i = 0; i < std::min(entries.value_or(0), kMostEntries); ++i) {
-    const std::streamoff entry = base + at + 2 + 12 * static_cast<std::streamoff>(i);
-    const auto tag = number(data, entry, 2, little), kind = number(data, entry + 2, 2, little);
-    const auto count = number(data, entry + 4, 4, little), value = number(data, entry + 8, 4, little);
-    if (!tag || !kind || !count || !value) break;
-    if (*tag == kSubDirectory && *kind == kLong) below = *value;
-    const auto name = kTexts.find(*tag);
-    if (name == kTexts.end() || *kind != kAscii || found.count(name->second)) continue;
-    std::string text(std::min(*count, kLongestText), '\0');
-    data.clear();
-    data.seekg(*count <= 4 ? entry + 8 : base + static_cast<std::streamoff>(*value));
-    data.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<size_t>(data.gcount()));
-    text.resize(std::strlen(text.c_str()));
-    if (kept(text)) found[name->second] = text;
-  }
-  return below;
-}
-
 }  // namespace
 
-std::map<std::string, std::string> exif_texts(std::istream& data) {
-  std::array<char, 6> start{};
-  data.read(start.data(), 6);
-  const std::streamoff base = std::memcmp(start.data(), "Exif\0\0", 6) == 0 ? 6 : 0;
-  data.clear();
-  data.seekg(base);
-  data.read(start.data(), 4);
-  const bool little = std::memcmp(start.data(), "II*\0", 4) == 0;
-  if (!little && std::memcmp(start.data(), "MM\0*", 4) != 0) return {};
-  std::map<std::string, std::string> found;
-  const std::optional<uint32_t> first_directory = number(data, base + 4, 4, little);
-  if (!first_directory) return {};
-  const uint32_t below = directory(data, base, *first_directory, little, found);
-  if (below != 0) directory(data, base, below, little, found);
-  if (found.count("changed")) {
-    found.emplace("created", found["changed"]);
-    found.erase("changed");
+std::optional<std::string> single_line(const std::string& text) {
+  std::string line;
+  bool gap = false;
+  size_t characters = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte == 0x7f) {
+      gap = !line.empty();
+      continue;
+    }
+    const bool begins = (byte & 0xc0) != 0x80;
+    if (begins && characters + (gap ? 1 : 0) >= kLongest) break;
+    if (gap) line += ' ';
+    characters += (gap ? 1 : 0) + (begins ? 1 : 0);
+    gap = false;
+    line += c;
   }
-  return found;
+  return line.empty() ? std::nullopt : std::optional<std::string>(line);
 }
 
 std::optional<MediaInfo> describe_media(const std::string& path) {

@@ -1,8 +1,6 @@
-// What a file says of itself: the twin of fpg/record/media.py and fpg/record/exif.py.
+// What a file says about itself: the twin of fpg/record/media.py.
 #pragma once
 
-#include <istream>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -10,14 +8,13 @@
 
 namespace fpg::runtime {
 
-// Container, streams, and what is stated about the making of a picture or video; nothing where it cannot be opened.
+// Container, streams, and what an image or video states about its origin; nullopt if it cannot be opened.
 std::optional<MediaInfo> describe_media(const std::string& path);
 
-// Whether a file is another than when it was examined, by its size and time.
+// Whether a file has changed since it was examined, by its size and modification time.
 bool changed_since(const std::string& path, const Exhibit& exhibit);
 
-// make, model, encoder and created, each where a TIFF structure (a TIFF file, or an EXIF block with or without its prefix) states
-// it.
-std::map<std::string, std::string> exif_texts(std::istream& data);
+// A text in one line, truncated; nullopt if it is empty. Characters beyond ASCII are kept as they are.
+std::optional<std::string> single_line(const std::string& text);
 
 }  // namespace fpg::runtime

@@ -1,4 +1,4 @@
-// Which model is meant: a packaged one by name, a file or a folder; the twin of fpg/common/models.py and fpg/engines/resolve.py.
+// Finds models: packaged ones by name, files, folders. The twin of fpg/common/models.py and fpg/engines/resolve.py.
 
 #include <algorithm>
 #include <cctype>
@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "constants.h"
 #include "fpg_runtime/runtime.h"
 #include "models.h"
 #include "sha256.h"
@@ -20,11 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* kStarter = "starter";
 constexpr const char* kRecord = "SHA256SUMS";
 constexpr const char* kCard = "README.md";
-constexpr const char* kMain = "model.safetensors";
-// In this order the model of a folder with several is taken.
-constexpr const char* kSuffixes[] = {".xml", ".onnx", ".engine", ".safetensors"};
-constexpr const char* kUnreadable[] = {".pth", ".pt", ".tar", ".ckpt", ".bin"};
-constexpr size_t kNear = 3;
+constexpr size_t kNear = 3;  // names to suggest for an unknown one
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -36,10 +33,8 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-fs::path sidecar(const fs::path& model) { return model.parent_path() / (model.stem().string() + ".spec.json"); }
-
-// Folders that may hold what is installed beside the program: the variable's, share/fpg/NAME, the one this library was built
-// with.
+// Folders that may hold what is installed with the program: the environment variable's, share/fpg/NAME, the one that this library
+// was built with.
 std::vector<std::string> shared_folders(const char* variable, const char* name, const char* built_with) {
   std::vector<std::string> places;
   if (const char* folder = std::getenv(variable); folder != nullptr && *folder) places.emplace_back(folder);
@@ -102,14 +97,14 @@ std::optional<std::string> licence(const fs::path& card) {
 void require_licence(const fs::path& card, bool with_front_matter) {
   const std::optional<std::string> stated = licence(card);
   if (stated.has_value() ? stated->empty() : with_front_matter) {
-    throw InputError(card.string(),
-                     "the model card states no licence (`license:` in its front matter): nothing is judged with the model");
+    throw InputError(card.string(), message("no_licence"));
   }
 }
 
 fs::path find_model(const fs::path& folder) {
   std::vector<fs::path> found;
-  for (const char* suffix : kSuffixes) {
+  const std::string& main = model_constants().main;
+  for (const std::string& suffix : model_constants().suffixes) {  // in this order one of several is chosen
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
       const fs::path& path = it->path();
@@ -117,13 +112,13 @@ fs::path find_model(const fs::path& folder) {
         found.push_back(path);
     }
     for (const fs::path& path : found) {
-      if (path.filename() == kMain) return path;
+      if (path.filename() == main) return path;
     }
     if (!found.empty()) break;
   }
   if (found.size() != 1) {
     throw InputError(folder.string(),
-                     std::string("expected ") + kMain +
+                     "expected " + main +
                          " or one model file of a kind (.xml, .onnx, .engine, .safetensors) with its .spec.json, "
                          "found " +
                          std::to_string(found.size()));
@@ -131,7 +126,7 @@ fs::path find_model(const fs::path& folder) {
   return found[0];
 }
 
-// The record vouches for the sidecar and for the hashes in it; load_engine compares those.
+// Checks the sidecar and the hashes in it against the record; load_engine compares the files with those hashes.
 void check_record(const fs::path& model) {
   const fs::path record = model.parent_path() / kRecord;
   std::ifstream file(record);
@@ -178,16 +173,19 @@ fs::path packaged_model(const std::string& name, const std::map<std::string, fs:
 
 std::optional<std::string> licence_of(const std::string& card) { return licence(card); }
 
+fs::path sidecar(const fs::path& model) { return model.parent_path() / (model.stem().string() + ".spec.json"); }
+
 bool is_model_name(const std::string& name) {
   std::string suffix = fs::path(name).extension().string();
   std::transform(suffix.begin(), suffix.end(), suffix.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const auto is = [&](const char* known) { return suffix == known; };
-  return std::any_of(std::begin(kSuffixes), std::end(kSuffixes), is) ||
-         std::any_of(std::begin(kUnreadable), std::end(kUnreadable), is);
+  const auto in = [&](const std::vector<std::string>& known) {
+    return std::find(known.begin(), known.end(), suffix) != known.end();
+  };
+  return in(model_constants().suffixes) || in(model_constants().unreadable_suffixes);
 }
 
-Model resolve_model(const std::string& reference) {
+ResolvedModel resolve_model(const std::string& reference) {
   const std::string name = reference.empty() ? kStarter : reference;
   if (name.compare(0, 3, "hf:") == 0) {
     throw InputError(name,

@@ -1,12 +1,16 @@
-// What lies beside a model file, for the record.
+// Models as files: the twin of fpg/common/models.py.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
 namespace fpg::runtime {
 
-// The licence that a model card's front matter states; empty without one, nothing without a front matter.
+// STEM.spec.json next to a model file.
+std::filesystem::path sidecar(const std::filesystem::path& model);
+
+// The licence that the front matter of a model card states; empty if it states none, nullopt without a front matter.
 std::optional<std::string> licence_of(const std::string& card);
 
 }  // namespace fpg::runtime

@@ -1,4 +1,4 @@
-// What there is to say about how an input was read, beside its frames: the twin of fpg/data/notes.py.
+// Remarks on how an input was read: the twin of fpg/data/notes.py.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace fpg::runtime {
 
 struct Notes {
   std::optional<StreamInfo> stream;
-  std::optional<double> bits_per_pixel;  // of the video stream or picture
+  std::optional<double> bits_per_pixel;  // of the video stream or image
   std::vector<std::string> warnings;     // each once, in order
 
   void warn(const std::string& text) {

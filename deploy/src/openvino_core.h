@@ -1,4 +1,4 @@
-// The one OpenVINO core of a process: see fpg/common/openvino.py for what several cores do to signal handlers.
+// The process's only OpenVINO core: fpg/common/openvino.py explains what several cores do to signal handlers.
 #pragma once
 
 #include <openvino/openvino.hpp>
@@ -6,7 +6,7 @@
 namespace fpg::runtime {
 
 inline ov::Core& openvino_core() {
-  static ov::Core* core = new ov::Core;  // never let go
+  static ov::Core* core = new ov::Core;  // never freed
   return *core;
 }
 

@@ -14,7 +14,7 @@ class OpenVinoEngine final : public Engine {
 
   void run(const float* images, int64_t batch, float* logits, float* activation_map) override {
     const auto n = static_cast<size_t>(batch), side = static_cast<size_t>(spec().image_size);
-    // The request only reads its input.
+    // The request does not write to its input.
     request_.set_tensor("images", ov::Tensor(ov::element::f32, {n, 3, side, side}, const_cast<float*>(images)));
     request_.infer();
     copy("logits", 2 * n, logits);
@@ -40,7 +40,7 @@ std::unique_ptr<Engine> load_openvino(const std::string& model, EngineSpec spec,
   const std::string weights = std::filesystem::path(model).stem().string() + ".bin";
   const bool hashed = std::any_of(spec.files.begin(), spec.files.end(), [&](const auto& file) { return file.first == weights; });
   if (!hashed) throw InputError(model, "its sidecar has no hash of " + weights);
-  // Without the hint the plugin may compute in 16 bits where the processor can, and answer differently from machine to machine.
+  // Without the hint, the plugin computes in 16 bits on processors that can, so that results would depend on the machine.
   ov::AnyMap options = {{ov::hint::inference_precision.name(), ov::element::f32},
                         {ov::hint::performance_mode.name(), ov::hint::PerformanceMode::LATENCY}};
   if (threads > 0) options[ov::inference_num_threads.name()] = threads;
@@ -52,9 +52,9 @@ std::unique_ptr<Engine> load_openvino(const std::string& model, EngineSpec spec,
       throw InputError(model,
                        "takes images of " + shape.to_string() + ", its sidecar says side " + std::to_string(spec.image_size));
     }
-    std::vector<std::pair<const char*, ov::PartialShape>> answers = {{"logits", {-1, 2}}};
-    if (spec.map_size[0] > 0) answers.push_back({"activation_map", {-1, spec.map_size[0], spec.map_size[1]}});
-    for (const auto& [name, wanted] : answers) {
+    std::vector<std::pair<const char*, ov::PartialShape>> outputs = {{"logits", {-1, 2}}};
+    if (spec.map_size[0] > 0) outputs.push_back({"activation_map", {-1, spec.map_size[0], spec.map_size[1]}});
+    for (const auto& [name, wanted] : outputs) {
       const ov::PartialShape found = network->output(name).get_partial_shape();
       if (!found.compatible(wanted)) {
         throw InputError(

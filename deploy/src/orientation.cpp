@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <sstream>
-#include <string>
 
 namespace fpg::runtime {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kSnap = 1.0;  // degrees within which a matrix is a quarter turn
-// EXIF's number -> rows and columns exchanged, then mirrored left-right, then top-bottom.
+// EXIF's orientation -> rows and columns exchanged, then mirrored left-right, then top-bottom.
 constexpr bool kFlags[9][3] = {{}, {0, 0, 0}, {0, 1, 0}, {0, 1, 1}, {0, 0, 1}, {1, 0, 0}, {1, 1, 0}, {1, 1, 1}, {1, 0, 1}};
 
 int number_of(bool swap, bool across, bool down) {
@@ -21,49 +18,7 @@ int number_of(bool swap, bool across, bool down) {
   return 1;
 }
 
-// `bytes` of a number at a place; false where the data end before.
-bool read_number(std::istream& data, std::streamoff at, int bytes, bool little, uint32_t& value) {
-  uint8_t raw[4] = {};
-  data.clear();
-  data.seekg(at);
-  if (!data.read(reinterpret_cast<char*>(raw), bytes)) return false;
-  value = 0;
-  for (int i = 0; i < bytes; ++i) value |= static_cast<uint32_t>(raw[i]) << 8 * (little ? i : bytes - 1 - i);
-  return true;
-}
-
 }  // namespace
-
-int exif_orientation(std::istream& data) {
-  char start[6] = {};
-  data.read(start, 6);
-  const std::streamoff base = std::memcmp(start, "Exif\0\0", 6) == 0 ? 6 : 0;
-  data.clear();
-  data.seekg(base);
-  data.read(start, 4);
-  const bool little = std::memcmp(start, "II*\0", 4) == 0;
-  uint32_t directory = 0, entries = 0;
-  if (!little && std::memcmp(start, "MM\0*", 4) != 0) return 1;
-  if (!read_number(data, base + 4, 4, little, directory)) return 1;
-  if (!read_number(data, base + directory, 2, little, entries)) return 1;
-  for (uint32_t i = 0; i < entries; ++i) {
-    const std::streamoff entry = base + directory + 2 + 12 * static_cast<std::streamoff>(i);
-    uint32_t tag = 0, kind = 0, count = 0, last = 0, value = 0;
-    if (!read_number(data, entry + 8, 4, little, last) || !read_number(data, entry, 2, little, tag)) return 1;
-    if (tag != 0x0112) continue;
-    read_number(data, entry + 2, 2, little, kind);
-    read_number(data, entry + 4, 4, little, count);
-    if (count != 1 || (kind != 3 && kind != 4)) return 1;  // SHORT as the standard has it, LONG as some write
-    read_number(data, entry + 8, kind == 3 ? 2 : 4, little, value);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-  }
-  return 1;
-}
-
-int exif_orientation(const uint8_t* data, size_t size) {
-  std::istringstream stream(std::string(reinterpret_cast<const char*>(data), size));
-  return exif_orientation(stream);
-}
 
 Image upright(const Image& image, int orientation) {
   if (orientation == 1) return image;
@@ -108,7 +63,7 @@ Image turned(const Image& image, const std::array<double, 4>& part) {
   const std::array<double, 6> warp = {
       inverse[0], inverse[1], (image.width - 1) / 2.0 - inverse[0] * middle_x - inverse[1] * middle_y,
       inverse[2], inverse[3], (image.height - 1) / 2.0 - inverse[2] * middle_x - inverse[3] * middle_y};
-  // A black border of one pixel stands for the black ground around the image.
+  // A black border of one pixel stands for the black background around the image.
   Image framed(image.height + 2, image.width + 2);
   for (int y = 0; y < image.height; ++y) std::copy_n(image.row(y), 3 * static_cast<size_t>(image.width), framed.row(y + 1) + 3);
   return warp_affine(framed, {warp[0], warp[1], warp[2] + 1, warp[3], warp[4], warp[5] + 1}, height, width);

@@ -1,4 +1,4 @@
-// What the runtime writes: fpg-detect's JSON, whole files.
+// What the runtime writes: fpg-detect's JSON, and files atomically.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,8 +11,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "constants.h"
 #include "findings.h"
-#include "fpg_runtime/runtime.h"
+#include "output.h"
 #include "record.h"
 
 namespace fpg::runtime {
@@ -22,11 +23,7 @@ using json = nlohmann::ordered_json;
 
 double rounded(double value, double units) { return std::nearbyint(value * units) / units; }
 
-json rounded(const std::array<double, 4>& box) {
-  json values = json::array();
-  for (const double value : box) values.push_back(rounded(value, 100));
-  return values;
-}
+json rounded(const Box& box) { return {rounded(box.x0, 100), rounded(box.y0, 100), rounded(box.x1, 100), rounded(box.y1, 100)}; }
 
 json stream_of(const Judgement& judgement) {
   if (!judgement.stream) return {};
@@ -36,7 +33,7 @@ json stream_of(const Judgement& judgement) {
                 {"codec", stream.codec},
                 {"width", stream.width},
                 {"height", stream.height}};
-  if (stream.transfer.empty()) return value;  // no frame was shown
+  if (stream.transfer.empty()) return value;  // no frame was displayed
   value["pixel_aspect"] = stream.pixel_aspect;
   value["orientation"] = stream.orientation ? json(*stream.orientation) : json();
   value["transfer"] = stream.transfer;
@@ -129,21 +126,39 @@ json media_of(const std::optional<MediaInfo>& media) {
           {"streams", streams}};
 }
 
-// This runtime reads no Content Credentials: fpg-detect does, with c2pa-python.
+// This runtime does not read Content Credentials; fpg-detect does, with c2pa-python.
 json credentials_of(const Exhibit& exhibit) {
   if (!exhibit.modified) return {};  // no file
-  return {
-      {"state", "not_checked"},
-      {"trusted", nullptr},
-      {"signer", nullptr},
-      {"signed", nullptr},
-      {"generator", nullptr},
-      {"actions", json::array()},
-      {"problems", {"this program reads none"}},
-      {"note",
-       "Content Credentials are no part of the score. Their absence proves nothing: most files carry none, and they are easily "
-       "removed."}};
+  return {{"state", "not_checked"},
+          {"trusted", nullptr},
+          {"signer", nullptr},
+          {"signed", nullptr},
+          {"generator", nullptr},
+          {"actions", json::array()},
+          {"problems", {"this program reads none"}},
+          {"note", constants()["record"]["credentials"]}};
 }
+
+json model_of(const UsedModel& used) {
+  const EngineSpec& spec = used.spec;
+  json hash;
+  for (const auto& [file, value] : spec.files) {
+    if (file == spec.model_file) hash = value;
+  }
+  return {{"file", used.model.name},
+          {"sha256", hash},
+          {"backend", spec.backend},
+          {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
+          {"image_size", spec.image_size},
+          {"precision", spec.precision},
+          {"threshold", spec.threshold},
+          {"temperature", spec.temperature},
+          {"warnings", spec.warnings},
+          {"reliability", json::parse(spec.reliability_json)},
+          {"provenance", json::parse(spec.provenance)}};
+}
+
+}  // namespace
 
 json value_of(const Judgement& judgement) {
   json frames = json::array();
@@ -182,65 +197,29 @@ json value_of(const Judgement& judgement) {
           {"c2pa", credentials_of(judgement.exhibit)}};
 }
 
-json model_of(const UsedModel& used) {
-  const EngineSpec& spec = used.spec;
-  json hash;
-  for (const auto& [file, value] : spec.files) {
-    if (file == spec.model_file) hash = value;
+// How the scores came about: `describe_judging` in fpg/runtime/judgement.py.
+json protocol_of(const Options& options, const RunRecord& record) {
+  const json& texts = constants()["protocol"];
+  json sampling = texts["evenly_spaced"];
+  if (options.frames == 0) {
+    const std::string every = std::to_string(options.every);
+    sampling = options.every == 1 ? texts["every_frame"] : json(filled(texts["every_nth_frame"], {{"every", every}}));
   }
-  return {{"file", used.model.name},
-          {"sha256", hash},
-          {"backend", spec.backend},
-          {"backbone", spec.backbone.empty() ? json() : json(spec.backbone)},
-          {"image_size", spec.image_size},
-          {"precision", spec.precision},
-          {"threshold", spec.threshold},
-          {"temperature", spec.temperature},
-          {"warnings", spec.warnings},
-          {"reliability", json::parse(spec.reliability_json)},
-          {"provenance", json::parse(spec.provenance)}};
-}
-
-std::string text_of(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
-
-}  // namespace
-
-std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
-
-std::string to_line(const Judgement& judgement, const Options& options, const RunRecord& record) {
-  json value = value_of(judgement);
-  value["schema"] = kSchema;
-  value["record"] = record_value(options, record);
-  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-std::string to_json(const std::vector<Judgement>& judgements, const Options& options, const RunRecord& record,
-                    const std::vector<Skipped>& skipped) {
-  const EngineSpec& spec = record.models.at(0).spec;
-  std::string sampling = "evenly spaced, linspace(0, n - 1, frames) truncated";
-  if (options.frames == 0)
-    sampling = options.every == 1 ? "every frame" : "every " + std::to_string(options.every) + "th frame from the first";
-  json results = json::array(), left = json::array();
-  for (const Skipped& item : skipped) left.push_back({{"path", item.path}, {"reason", item.reason}});
-  for (const Judgement& judgement : judgements) results.push_back(value_of(judgement));
-  json protocol = {
-      {"unit", "video"},
-      {"frames", options.frames == 0 ? json("all") : json(options.frames)},
-      {"sampling", sampling},
-      {"crop", spec.crop == "aligned" ? "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them"
-                                      : "face box with margins of 1/8 of its width and height on each side"},
-      {"aggregation",
-       "frame score = maximum over the faces with at least half the area of the frame's largest; video score = "
-       "mean over frames "
-       "with a face"},
-      {"compression", "unknown"}};
+  json protocol = {{"unit", texts["unit"]},
+                   {"frames", options.frames == 0 ? json("all") : json(options.frames)},
+                   {"sampling", sampling},
+                   {"crop", texts["crops"][record.models.at(0).spec.crop]},
+                   {"aggregation", texts["aggregation"]},
+                   {"compression", texts["compression"]}};
   if (options.decode != "whole") protocol["decode"] = options.decode;
-  protocol["faces"] =
-      "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be "
-      "missed";
+  protocol["faces"] = texts["faces"];
   protocol["min_face"] = options.min_face;
-  const json& tables = findings_tables();
-  for (const char* part : {"segments", "intervals", "shots"}) protocol[part] = tables[part]["text"];
+  for (const char* part : {"segments", "intervals", "shots"}) protocol[part] = findings_tables()[part]["text"];
+  if (record.models.size() > 1) protocol["fusion"] = findings_tables()["fusion"]["text"];
+  return protocol;
+}
+
+json head_of(const Options& options, const RunRecord& record) {
   json models = json::array();
   std::vector<std::string> warnings;
   for (const UsedModel& used : record.models) {
@@ -249,30 +228,35 @@ std::string to_json(const std::vector<Judgement>& judgements, const Options& opt
       if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
     }
   }
-  json value = {{"schema", kSchema}, {"record", record_value(options, record)}, {"model", models[0]}};
-  if (models.size() > 1) {
-    value["models"] = models;
-    protocol["fusion"] = tables["fusion"]["text"];
-  }
-  value["protocol"] = protocol;
+  json value = {{"schema", constants()["record"]["schema"]}, {"record", record_value(options, record)}, {"model", models[0]}};
+  if (models.size() > 1) value["models"] = models;
+  value["protocol"] = protocol_of(options, record);
   value["warnings"] = warnings;
-  value["results"] = results;
-  value["skipped"] = left;
-  return text_of(value);
+  return value;
 }
 
+std::string text_of(const json& value, int indent) { return value.dump(indent, ' ', false, json::error_handler_t::replace); }
+
+std::string to_json(const Judgement& judgement) { return text_of(value_of(judgement)); }
+
 void write_atomically(const std::string& path, const std::string& text) {
+  write_atomically(path, [&](const Write& write) { write(text); });
+}
+
+void write_atomically(const std::string& path, const std::function<void(const Write&)>& produce) {
   const auto refuse = [&](int code) {
     throw InputError(path, std::string("cannot be written: ") + std::strerror(code), codes::not_written);
   };
   const auto write_all = [&](int file) {
-    for (size_t done = 0; done < text.size();) {
-      const ssize_t part = ::write(file, text.data() + done, text.size() - done);
-      if (part < 0 && errno == EINTR) continue;
-      if (part < 0) return errno;
-      done += static_cast<size_t>(part);
-    }
-    return 0;
+    int code = 0;
+    produce([&](const std::string& text) {
+      for (size_t done = 0; code == 0 && done < text.size();) {
+        const ssize_t part = ::write(file, text.data() + done, text.size() - done);
+        if (part < 0 && errno != EINTR) code = errno;
+        if (part > 0) done += static_cast<size_t>(part);
+      }
+    });
+    return code;
   };
   struct stat info{};
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
@@ -291,7 +275,14 @@ void write_atomically(const std::string& path, const std::string& text) {
   std::string temporary = (target.parent_path() / ("." + target.filename().string() + ".XXXXXX")).string();
   const int file = ::mkstemp(temporary.data());
   if (file < 0) refuse(errno);
-  int code = write_all(file);
+  int code = 0;
+  try {
+    code = write_all(file);
+  } catch (...) {
+    ::close(file);
+    ::unlink(temporary.c_str());
+    throw;
+  }
   if (code == 0 && ::fsync(file) != 0) code = errno;
   const mode_t mask = umask(0);
   umask(mask);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <openvino/openvino.hpp>
 
+#include "constants.h"
 #include "fpg_commit.h"
 #include "models.h"
 #include "sha256.h"
@@ -21,7 +22,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// The processor's own name where Linux tells it.
+// The name of the processor, if Linux states it.
 std::string processor() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
@@ -39,7 +40,7 @@ json machine() {
           {"versions", {{"openvino", ov::get_openvino_version().buildNumber}, {"ffmpeg", av_version_info()}}}};
 }
 
-json card_of(const Model& model) {
+json card_of(const ResolvedModel& model) {
   const std::filesystem::path card = std::filesystem::path(model.path).parent_path() / "README.md";
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(card, ignored)) return {};
@@ -85,7 +86,7 @@ json record_value(const Options& options, const RunRecord& record) {
   for (const UsedModel& used : record.models) models.push_back(model_of(used));
   const std::string commit = FPG_COMMIT;
   std::error_code ignored;
-  return {{"schema", kSchema},
+  return {{"schema", constants()["record"]["schema"]},
           {"fpg", {{"program", record.program}, {"version", FPG_VERSION}, {"commit", commit.empty() ? json() : json(commit)}}},
           {"platform", machine()},
           {"started", record.started},

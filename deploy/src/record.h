@@ -8,8 +8,6 @@
 
 namespace fpg::runtime {
 
-inline constexpr const char* kSchema = "fpg.detect/1";  // fpg/record/detect-1.schema.json
-
 // The section `record` of a file or line.
 nlohmann::ordered_json record_value(const Options& options, const RunRecord& record);
 

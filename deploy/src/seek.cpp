@@ -1,18 +1,18 @@
-// Wanted frames without decoding what lies between them: the twin of fpg/data/seek.py.
+// Reads the wanted frames without decoding what lies between them: the twin of fpg/data/seek.py.
 
 #include <algorithm>
 #include <utility>
 
-#include "container.h"
+#include "containers.h"
 #include "video.h"
 
 namespace fpg::runtime {
 namespace {
 
-// What to decode for frames by their indices in order of time, and the time stamps of all frames in that order; `reordered`:
-// theirs is not the packets' order.
-std::pair<std::vector<Stretch>, std::vector<int64_t>> plan(const std::vector<PacketNote>& notes,
-                                                           const std::vector<int64_t>& indices, bool reordered) {
+// What to decode for the frames of these indices, and the time stamps of all frames in order of time. `reordered`: frames are
+// displayed in a different order from their packets.
+std::pair<std::vector<PacketRange>, std::vector<int64_t>> plan(const std::vector<PacketNote>& notes,
+                                                               const std::vector<int64_t>& indices, bool reordered) {
   std::vector<int64_t> shown;
   for (size_t i = 0; i < notes.size(); ++i) {
     if (notes[i].shown) shown.push_back(static_cast<int64_t>(i));
@@ -20,38 +20,38 @@ std::pair<std::vector<Stretch>, std::vector<int64_t>> plan(const std::vector<Pac
   const auto time = [&](int64_t position) { return notes[static_cast<size_t>(position)].time; };
   std::stable_sort(shown.begin(), shown.end(), [&](int64_t a, int64_t b) { return time(a) < time(b); });
   if (reordered && shown.size() > 2 && std::is_sorted(shown.begin(), shown.end()))
-    throw Stumbled();  // those are no times of presentation (AVI has none)
+    throw SeekFailed();  // these are not presentation times (AVI has none)
   std::vector<int64_t> times;
   for (const int64_t position : shown) times.push_back(time(position));
   if (indices.back() >= static_cast<int64_t>(times.size()) || std::adjacent_find(times.begin(), times.end()) != times.end())
-    throw Stumbled();
-  std::vector<Stretch> stretches;
+    throw SeekFailed();
+  std::vector<PacketRange> ranges;
   for (const int64_t index : indices) {
     const int64_t last = shown[static_cast<size_t>(index)];
     int64_t first = last;
     while (first > 0 && !(notes[static_cast<size_t>(first)].key && time(first) <= time(last))) --first;
-    if (!stretches.empty() && first <= stretches.back().last + 1) {
-      stretches.back().last = std::max(last, stretches.back().last);
+    if (!ranges.empty() && first <= ranges.back().last + 1) {
+      ranges.back().last = std::max(last, ranges.back().last);
     } else {
-      stretches.push_back({first, last, time(first)});
+      ranges.push_back({first, last, time(first)});
     }
   }
-  return {std::move(stretches), std::move(times)};
+  return {std::move(ranges), std::move(times)};
 }
 
-// Gives the wanted frames and says in `given` how many; false when `take` wants no more. Throws Stumbled.
-bool decode_stretches(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take, Notes& notes,
-                      const Stopped& stopped, size_t& given) {
-  Container packets(path, kVideoContainers, kMaxVideoPixels, notes);
-  if (!packets.self_contained()) throw Stumbled();
-  const auto [stretches, times] = plan(packets.notes(), indices, packets.reorders());
-  Container container(path, kVideoContainers, kMaxVideoPixels, notes);
-  for (const Stretch& stretch : stretches) {
-    const bool goes_on = container.decode(stretch, [&](const AVFrame* frame) {
+// Passes the wanted frames to `take` and counts them in `given`; false once `take` wants no more. Throws SeekFailed.
+bool decode_ranges(const std::string& path, const std::vector<int64_t>& indices, const TakeFrame& take, Notes& notes,
+                   const Stopped& stopped, size_t& given) {
+  Container packets(path, reading_constants().containers, reading_constants().max_video_pixels, notes);
+  if (!packets.self_contained()) throw SeekFailed();
+  const auto [ranges, times] = plan(packets.notes(), indices, packets.reorders());
+  Container container(path, reading_constants().containers, reading_constants().max_video_pixels, notes);
+  for (const PacketRange& range : ranges) {
+    const bool goes_on = container.decode(range, [&](const AVFrame* frame) {
       if (stopped && stopped()) return false;
-      if (frame->pts == AV_NOPTS_VALUE) throw Stumbled();
-      if (frame->pts < stretch.from_time) return true;
-      if (damaged(frame)) throw Stumbled();
+      if (frame->pts == AV_NOPTS_VALUE) throw SeekFailed();
+      if (frame->pts < range.from_time) return true;
+      if (damaged(frame)) throw SeekFailed();
       if (given == indices.size()) return true;
       const int64_t index = indices[given], time = times[static_cast<size_t>(index)];
       if (frame->pts != time) return true;
@@ -60,7 +60,7 @@ bool decode_stretches(const std::string& path, const std::vector<int64_t>& indic
     });
     if (!goes_on) return false;
   }
-  if (given < indices.size()) throw Stumbled();
+  if (given < indices.size()) throw SeekFailed();
   return true;
 }
 
@@ -71,8 +71,8 @@ void read_needed_frames(const std::string& path, const std::vector<int64_t>& ind
   if (indices.empty()) return;
   size_t given = 0;
   try {
-    decode_stretches(path, indices, take, notes, stopped, given);
-  } catch (const Stumbled&) {
+    decode_ranges(path, indices, take, notes, stopped, given);
+  } catch (const SeekFailed&) {
     read_frames(path, {indices.begin() + static_cast<std::ptrdiff_t>(given), indices.end()}, take, notes, stopped);
   }
 }

@@ -1,4 +1,5 @@
-// When: intervals from blocks of frames, places of change, cuts. The twin of fpg/findings/{intervals,segments,shots}.py.
+// Intervals from blocks of frames, change points, cuts, and sharpness: the twin of
+// fpg/findings/{intervals,segments,shots,limits}.py.
 
 #include <algorithm>
 #include <cmath>
@@ -33,7 +34,7 @@ double block_mean(const Values& values, size_t start, size_t end) {
   return sum / static_cast<double>(end - start);
 }
 
-// What the statistic of so many groups without a change passes in 5 % of cases.
+// The value that the statistic of so many groups without a change exceeds in 5 % of cases.
 double bound(size_t count) {
   const auto& rows = tables().bounds;
   const auto x = static_cast<double>(count);
@@ -107,7 +108,7 @@ void parts(const Values& values, const Values& times, size_t start, size_t end, 
   }
 }
 
-// How far the mean of a part lies above that of the rest; nothing without a rest.
+// How far the mean of a part lies above that of the rest; nullopt if there is no rest.
 std::optional<double> stands_out_by(const Values& odds, const Range& part) {
   Values rest(odds.begin(), odds.begin() + static_cast<std::ptrdiff_t>(part.first));
   rest.insert(rest.end(), odds.begin() + static_cast<std::ptrdiff_t>(part.second), odds.end());
@@ -201,18 +202,13 @@ CutFinder::Grid CutFinder::grid_of(const Image& image) {
   return grid;
 }
 
-bool CutFinder::operator()(const Image& image) {
-  static const auto least = findings_tables()["shots"]["least"].get<double>();
-  Grid now = grid_of(image);
-  const std::optional<Grid> before = std::exchange(before_, now);
-  if (!before) return false;
+double CutFinder::agreement(const Grid& one, const Grid& other) {
   int64_t alike = 0;
-  for (size_t i = 0; i < now.colours.size(); ++i) alike += std::min(now.colours[i], before->colours[i]);
-  const auto n = static_cast<int64_t>(now.brightness.size());
-  if (!(static_cast<double>(alike) / static_cast<double>(n) < least)) return false;
+  for (size_t i = 0; i < one.colours.size(); ++i) alike += std::min(one.colours[i], other.colours[i]);
+  const auto n = static_cast<int64_t>(one.brightness.size());
   int64_t a = 0, b = 0, aa = 0, bb = 0, ab = 0;
-  for (size_t i = 0; i < now.brightness.size(); ++i) {
-    const int64_t x = now.brightness[i], y = before->brightness[i];
+  for (size_t i = 0; i < one.brightness.size(); ++i) {
+    const int64_t x = one.brightness[i], y = other.brightness[i];
     a += x;
     b += y;
     aa += x * x;
@@ -223,7 +219,21 @@ bool CutFinder::operator()(const Image& image) {
   const double correlation = u == 0 || v == 0 ? 0
                                               : static_cast<double>(n * ab - a * b) /
                                                     (std::sqrt(static_cast<double>(u)) * std::sqrt(static_cast<double>(v)));
-  return correlation < least;
+  return std::max(static_cast<double>(alike) / static_cast<double>(n), correlation);
+}
+
+bool CutFinder::operator()(const Image& image) {
+  static const auto& table = findings_tables()["shots"];
+  static const double least = table["least"], usual = table["alike"], times = table["times"];
+  static const int enough = table["seen"];
+  Grid now = grid_of(image);
+  const std::optional<Grid> before = std::exchange(before_, now);
+  if (!before) return false;
+  const double alike = agreement(now, *before), change = 1 - alike;
+  const bool cut = alike < least || (seen_ >= enough && alike < usual && change > times * largest_);
+  largest_ = cut ? 0 : std::max(largest_, change);
+  seen_ = cut ? 0 : seen_ + 1;
+  return cut;
 }
 
 }  // namespace fpg::runtime

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), for the hashes in a sidecar.
+// SHA-256 (FIPS 180-4).
 #pragma once
 
 #include <string>

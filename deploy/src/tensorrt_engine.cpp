@@ -2,7 +2,7 @@
 // cmake/FpgTensorRT.cmake finds the library.
 //
 // Batches go through buckets, one optimisation profile each: a batch is padded to the smallest bucket that holds it, larger ones
-// are divided. Each bucket has two sets of page-locked and device buffers at fixed addresses, and a CUDA graph for each (copy in,
+// are split. Each bucket has two sets of page-locked and device buffers at fixed addresses, and a CUDA graph for each (copy in,
 // network, copy out), so that the host fills one set while the GPU works on the other.
 
 #include <NvInferRuntime.h>
@@ -58,7 +58,7 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
-// floats on the GPU with a page-locked twin.
+// Floats on the GPU, with a page-locked copy on the host.
 class Buffer {
  public:
   explicit Buffer(size_t size) : bytes_(size * sizeof(float)) {
@@ -93,7 +93,7 @@ class Slot {
   Slot(nvinfer1::IExecutionContext& context, size_t batch, size_t face, size_t map, cudaStream_t stream)
       : stream_(stream), images_(batch * face), logits_(batch * 2) {
     if (map > 0) maps_.emplace(batch * map);
-    queue(context);  // once before capturing: compiles and allocates what is left to be
+    queue(context);  // once before capturing: finishes compilation and allocation
     FPG_CUDA(cudaStreamSynchronize(stream));
     cudaGraph_t graph = nullptr;
     FPG_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -117,7 +117,7 @@ class Slot {
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
 
-  // What the bucket holds beyond `values` keeps its former images, whose answers nobody reads.
+  // The rest of the bucket keeps its previous images, whose outputs are not read.
   void start(const float* images, size_t values) {
     std::copy_n(images, values, images_.host());
     FPG_CUDA(cudaGraphLaunch(graph_, stream_));
@@ -143,7 +143,7 @@ class Slot {
 
   cudaStream_t stream_;
   Buffer images_, logits_;
-  std::optional<Buffer> maps_;  // where the model has one
+  std::optional<Buffer> maps_;  // if the model has one
   cudaGraphExec_t graph_ = nullptr;
   cudaEvent_t done_ = nullptr;
 };
@@ -220,8 +220,7 @@ class TensorRtEngine final : public Engine {
   std::map<int64_t, Bucket> buckets_;
 };
 
-// What would keep the engine from running here, before TensorRT looks at it. TensorRT 11 crashes where there is no GPU: CUDA is
-// asked first.
+// The name of the GPU. Throws InputError if the engine cannot run on it, or there is none: TensorRT 11 would crash.
 std::string gpu_name(const std::string& model, const EngineSpec& spec) {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);

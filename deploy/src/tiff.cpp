@@ -1,4 +1,4 @@
-// TIFF by libtiff, as Pillow reads it: 8 and 16 bits of grey, RGB and CMYK here, what else libtiff converts to RGB by itself.
+// TIFF with libtiff, as Pillow reads it: grey, RGB and CMYK of 8 and 16 bits here; libtiff itself converts other kinds to RGB.
 
 #include <tiffio.h>
 
@@ -7,8 +7,9 @@
 #include <memory>
 
 #include "display.h"
+#include "exif.h"
+#include "images.h"
 #include "orientation.h"
-#include "pictures.h"
 
 namespace fpg::runtime {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 struct Layout {
   uint32_t width = 0, height = 0;
   uint16_t bits = 1, samples = 1, photometric = 0, planes = PLANARCONFIG_CONTIG, format = SAMPLEFORMAT_UINT, compression = 1;
+  bool premultiplied = false;  // the fourth channel is an alpha by which the others were multiplied
 };
 
 Layout layout_of(const std::string& path, TIFF* file) {
@@ -29,13 +31,16 @@ Layout layout_of(const std::string& path, TIFF* file) {
   TIFFGetFieldDefaulted(file, TIFFTAG_PLANARCONFIG, &layout.planes);
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLEFORMAT, &layout.format);
   TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &layout.compression);
-  check_pixels(path, layout.width, layout.height, kMaxImagePixels);
+  uint16_t extras = 0, *kinds = nullptr;
+  if (TIFFGetField(file, TIFFTAG_EXTRASAMPLES, &extras, &kinds) && extras > 0 && layout.samples == 4)
+    layout.premultiplied = layout.photometric == PHOTOMETRIC_RGB && kinds[0] == EXTRASAMPLE_ASSOCALPHA;
+  check_pixels(path, layout.width, layout.height, reading_constants().max_image_pixels);
   if (layout.format == SAMPLEFORMAT_IEEEFP)
     throw InputError(path, "has floating-point pixels: expected 8 or 16 bits", codes::unsupported);
   return layout;
 }
 
-// One strip or tile at a time; `see` gets its bytes, where it lies, its size, and the plane. Throws where one cannot be decoded.
+// Reads one strip or tile at a time; `see` gets its bytes, position, size and plane. Throws if one cannot be decoded.
 template <class See>
 void for_each_block(const std::string& path, TIFF* file, const Layout& layout, const See& see) {
   const bool tiled = TIFFIsTiled(file) != 0;
@@ -47,7 +52,7 @@ void for_each_block(const std::string& path, TIFF* file, const Layout& layout, c
     TIFFGetFieldDefaulted(file, TIFFTAG_ROWSPERSTRIP, &down);
     down = std::min(down, layout.height);
   }
-  check_pixels(path, across, down, kMaxImagePixels);
+  check_pixels(path, across, down, reading_constants().max_image_pixels);
   const tmsize_t size = tiled ? TIFFTileSize(file) : TIFFStripSize(file);
   const uint16_t planes = layout.planes == PLANARCONFIG_SEPARATE ? layout.samples : 1;
   if (across == 0 || down == 0 || size <= 0) throw InputError(path, "is damaged or truncated", codes::damaged);
@@ -93,9 +98,11 @@ Image direct(const std::string& path, TIFF* file, const Layout& layout) {
     const uint8_t* from = values.data() + i * samples;
     uint8_t* to = image.data.data() + 3 * i;
     if (layout.photometric == PHOTOMETRIC_SEPARATED) {
-      inks_to_rgb(from, false, 1, to);
+      cmyk_to_rgb(from, false, 1, to);
     } else if (layout.photometric == PHOTOMETRIC_RGB) {
       std::copy_n(from, 3, to);
+      if (layout.premultiplied && from[3] > 0)
+        for (int c = 0; c < 3; ++c) to[c] = static_cast<uint8_t>(std::min(255, 255 * to[c] / from[3]));
     } else {
       std::fill_n(to, 3, layout.photometric == PHOTOMETRIC_MINISWHITE ? static_cast<uint8_t>(255 - *from) : *from);
     }
@@ -107,7 +114,7 @@ Image by_libtiff(const std::string& path, TIFF* file, const Layout& layout) {
   char why[1024] = {};
   if (!TIFFRGBAImageOK(file, why))
     throw InputError(path, "is a TIFF of a kind that is not supported: " + std::string(why), codes::unsupported);
-  TIFFSetField(file, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);  // turned by ourselves
+  TIFFSetField(file, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);  // rotated later
   std::vector<uint32_t> raster(static_cast<size_t>(layout.width) * layout.height);
   if (!TIFFReadRGBAImageOriented(file, layout.width, layout.height, raster.data(), ORIENTATION_TOPLEFT, 1))
     throw InputError(path, "is damaged or truncated", codes::damaged);
@@ -124,13 +131,13 @@ Image by_libtiff(const std::string& path, TIFF* file, const Layout& layout) {
 }  // namespace
 
 Image read_tiff(const std::string& path, Notes& notes) {
-  TIFFSetErrorHandler(nullptr);  // what matters is in our own messages
+  TIFFSetErrorHandler(nullptr);  // our own messages say what matters
   TIFFSetWarningHandler(nullptr);
   const std::unique_ptr<TIFF, void (*)(TIFF*)> file(TIFFOpen(path.c_str(), "rm"), TIFFClose);
   if (!file) throw InputError(path, "is damaged or truncated", codes::damaged);
   const Layout layout = layout_of(path, file.get());
-  if (!TIFFLastDirectory(file.get())) notes.warn(kSeveral);
-  if (layout.photometric == PHOTOMETRIC_SEPARATED) notes.warn(kInks);
+  if (!TIFFLastDirectory(file.get())) notes.warn(reading_constants().several_images);
+  if (layout.photometric == PHOTOMETRIC_SEPARATED) notes.warn(reading_constants().cmyk);
   const size_t least = layout.photometric == PHOTOMETRIC_SEPARATED ? 4 : layout.photometric == PHOTOMETRIC_RGB ? 3 : 1;
   const bool plain = layout.photometric == PHOTOMETRIC_SEPARATED || layout.photometric <= PHOTOMETRIC_RGB;
   const bool ours = plain && (layout.bits == 8 || layout.bits == 16) && layout.samples >= least && layout.samples <= 8;

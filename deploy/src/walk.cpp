@@ -1,4 +1,4 @@
-// What a folder holds: the twin of fpg/data/walk.py.
+// Lists what folders hold: the twin of fpg/data/walk.py.
 
 #include <sys/stat.h>
 
@@ -92,7 +92,7 @@ class Walker {
   std::set<std::pair<dev_t, ino_t>> seen_;
 };
 
-// What an unusable thing is called where things are counted.
+// The name of an unusable item in a summary.
 std::string word_of(const InputError& error) {
   if (error.code() == codes::missing) return "dangling link";
   return error.code() == codes::unsupported ? suffix_of(error.path()) : "folder that may not be read";
@@ -116,7 +116,12 @@ std::string kind_by_name(const std::string& path) {
 bool is_video_name(const std::string& path) { return kind_by_name(path) == "video"; }
 bool is_image_name(const std::string& path) { return kind_by_name(path) == "image"; }
 
-std::string foreign_kind(const std::string& path) {
+namespace {
+
+// Whether the table names a picture or a video.
+bool is_media(const std::string& what) { return what.rfind("a picture", 0) == 0 || what.rfind("a video", 0) == 0; }
+
+std::string by_first_bytes(const std::string& path) {
   size_t most = 0;
   for (const kinds::Signature& signature : kinds::kSignatures) most = std::max(most, signature.at + signature.bytes.size());
   std::string head(most, '\0');
@@ -128,6 +133,18 @@ std::string foreign_kind(const std::string& path) {
       return signature.is;
   }
   return "";
+}
+
+}  // namespace
+
+std::string foreign_kind(const std::string& path) {
+  const std::string what = by_first_bytes(path);
+  return is_media(what) ? "" : what;
+}
+
+std::string media_kind(const std::string& path) {
+  const std::string what = by_first_bytes(path);
+  return is_media(what) ? what : "";
 }
 
 Walk walk_folder(const std::string& root) {

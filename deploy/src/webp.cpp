@@ -1,4 +1,4 @@
-// WebP by libwebp, as Pillow reads it: FFmpeg's decoder does other arithmetic for chroma.
+// WebP with libwebp, as Pillow reads it: FFmpeg's decoder computes chroma differently.
 
 #include <webp/demux.h>
 
@@ -6,8 +6,9 @@
 #include <memory>
 
 #include "display.h"
+#include "exif.h"
+#include "images.h"
 #include "orientation.h"
-#include "pictures.h"
 
 namespace fpg::runtime {
 
@@ -18,8 +19,8 @@ Image read_webp(const std::string& path, Notes& notes) {
   const InputError damaged(path, "is damaged or truncated", codes::damaged);
   if (!parts) throw damaged;
   const auto width = WebPDemuxGetI(parts.get(), WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(parts.get(), WEBP_FF_CANVAS_HEIGHT);
-  check_pixels(path, width, height, kMaxImagePixels);
-  if (WebPDemuxGetI(parts.get(), WEBP_FF_FRAME_COUNT) > 1) notes.warn(kSeveral);
+  check_pixels(path, width, height, reading_constants().max_image_pixels);
+  if (WebPDemuxGetI(parts.get(), WEBP_FF_FRAME_COUNT) > 1) notes.warn(reading_constants().several_images);
   WebPAnimDecoderOptions options;
   WebPAnimDecoderOptionsInit(&options);
   const std::unique_ptr<WebPAnimDecoder, void (*)(WebPAnimDecoder*)> decoder(WebPAnimDecoderNew(&data, &options),

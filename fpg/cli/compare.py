@@ -8,9 +8,10 @@ import sys
 from functools import partial
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
-from fpg.evaluate.compare import compare
+from fpg.evaluate.compare import compare_runs
 from fpg.evaluate.compare_report import show, write_comparison_report
 from fpg.evaluate.compare_table import csv_text, latex, markdown, write_text
 from fpg.evaluate.runs import read_runs
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-compare",
         description="Compare evaluated detectors: AUC, AP, EER, differences with paired bootstrap intervals over videos, training cost.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("runs", metavar="[NAME=]RUN", nargs="+", help="a folder of fpg-train with its evaluation, or a JSON file of fpg-eval")
@@ -51,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--by", choices=("dataset", "manipulation"), default="dataset", help="a line per data set, or per manipulation (default: dataset)"
     )
-    p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
-    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
+    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
     return p
 
 
@@ -77,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     def body(command: str) -> None:
         a = parser().parse_args(argv)
         check_outputs(a.out, a.json, a.latex, a.markdown, a.csv)
-        comparison = compare(read_runs(a.runs), baseline=a.baseline, resamples=a.resamples, seed=a.seed, by=a.by)
+        comparison = compare_runs(read_runs(a.runs), baseline=a.baseline, resamples=a.resamples, seed=a.seed, by=a.by)
         try:
             if a.json:
                 write_json(a.json, {**comparison.to_json(), "command": command})

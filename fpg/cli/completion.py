@@ -32,7 +32,7 @@ def script(shell: str, commands: Mapping[str, EntryPoint]) -> str:
         shell: of `SHELLS`.
         commands: name without `fpg-` -> console script.
     """
-    options = {name: list(options_of(parser_of(point))) for name, point in commands.items()}
+    options = {name: list(parser_options(parser_of(point))) for name, point in commands.items()}
     return _fish(options) if shell == "fish" else _bash(options, shell)
 
 
@@ -46,13 +46,13 @@ def parser_of(point: EntryPoint) -> argparse.ArgumentParser | None:
     return make() if make is not None else None
 
 
-def options_of(parser: argparse.ArgumentParser | None) -> Iterator[Option]:
+def parser_options(parser: argparse.ArgumentParser | None) -> Iterator[Option]:
     """The options of a parser and of its sub-commands; those that are hidden from its help are left out."""
     for action in parser._actions if parser is not None else ():
         if isinstance(action, argparse._SubParsersAction):
             yield Option((), tuple(action.choices), False, "")
             for below in action.choices.values():
-                yield from options_of(below)
+                yield from parser_options(below)
         if action.option_strings and action.help != argparse.SUPPRESS:
             choices = tuple(str(choice) for choice in action.choices or ())
             text = re.sub(r"%\([a-z]+\)s", "", " ".join((action.help or "").split())).replace("%%", "%")

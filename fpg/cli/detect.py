@@ -16,7 +16,7 @@ from typing import Any
 from fpg.cli.detect_options import LIVE_S, check, is_live, options_of, parser, settings
 from fpg.cli.entry import Terminated, needed, run
 from fpg.cli.inputs import InputList, expand
-from fpg.cli.live import Live, together
+from fpg.cli.live import Live, merge_streams
 from fpg.cli.model_option import model_before, tell_model
 from fpg.cli.options import Default
 from fpg.cli.overlays import Overlays
@@ -30,7 +30,7 @@ from fpg.data.ray_pool import run_on_ray
 from fpg.data.seek import check_device
 from fpg.data.video import CAMERA
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import ResolvedModel, resolve
+from fpg.engines.resolve import ResolvedModel, resolve_model
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
 from fpg.record.exhibit import examine
@@ -115,9 +115,10 @@ class _Session:
         loads = tuple(functools.partial(load_engine, path, device=arguments.device, threads=arguments.threads or 1) for path in paths)
         names = tuple(loaded.model.name for loaded in self.models)
         work = _Judge(loads, names, self.finder, vars(replace(self.detector.options, seen=None)))
+        workers = None if isinstance(arguments.jobs, Default) else arguments.jobs
         gpus = int(arguments.device.startswith("cuda"))
         tasks = [str(name) if is_url(name) else os.path.abspath(name) for name in files]
-        with contextlib.closing(run_on_ray(tasks, work, arguments.ray, gpus=gpus)) as outcomes:
+        with contextlib.closing(run_on_ray(tasks, work, arguments.ray, workers, gpus)) as outcomes:
             for at, outcome in outcomes:
                 if isinstance(outcome, WorkerDied):
                     outcome = self._failed(files[at], InputError(files[at], outcome.reason, "worker"))
@@ -152,7 +153,7 @@ class _Session:
         every, patience = self.options["every"], self.options["timeout"]
         seconds = self.arguments.live or LIVE_S
         sources = [Live(self.detector, name, seconds, every, frames, patience, self.screen.notice) for name in names]
-        for stretch in together(sources):
+        for stretch in merge_streams(sources):
             self._take(self.results.next(ARRIVED), None, stretch.result, {"live": stretch.live})
 
 
@@ -201,6 +202,7 @@ def detect(arguments: argparse.Namespace, models: list[Loaded]) -> int:
             if total is not None:
                 raise
             interrupted = stop  # the way to end what has no end
+        screen.summary(results.levels)
         try:
             _write(session, replace(record, ended=now()))
         finally:  # a file that cannot be written hides nothing of the rest
@@ -288,7 +290,7 @@ def main(argv: list[str] | None = None) -> int:
         models = []
         for name in arguments.model or [None]:
             with needed():
-                model = resolve(name, device=arguments.device)
+                model = resolve_model(name, device=arguments.device)
                 engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
             models.append(Loaded(engine, model))
         for loaded in models:

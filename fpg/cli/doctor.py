@@ -26,6 +26,7 @@ from rich.console import Console
 import fpg
 from fpg.cli.doctor_data import add_parser
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import output, table
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
@@ -116,7 +117,7 @@ class DoctorReport:
         return not any(problem.required for problem in self.problems)
 
 
-def examine() -> DoctorReport:
+def examine_installation() -> DoctorReport:
     """Look at this installation. Imports every engine, and torch where it is installed; takes a few seconds.
 
     Raises:
@@ -343,7 +344,7 @@ def _fit(package: Package) -> str:
 
 def installation(args: argparse.Namespace) -> int:
     """Examine the installation, print it, and say by the exit code whether it is fine."""
-    report = examine()
+    report = examine_installation()
     if args.json:
         print(as_json(report))
     else:
@@ -353,9 +354,7 @@ def installation(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line; without a sub-command it examines the installation."""
-    result = argparse.ArgumentParser(
-        prog="fpg-doctor", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = argparse.ArgumentParser(prog="fpg-doctor", description=__doc__, epilog=EPILOG, formatter_class=Help)
     add_version(result)
     result.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     result.set_defaults(run=installation)

@@ -8,14 +8,16 @@ from typing import Any
 
 from rich.console import Console
 
+from fpg.cli.help import Help
 from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
 from fpg.common.files import atomic_write
-from fpg.data.doctor import SAMPLE, Count, DataReport, PreparationEstimate, as_json, examine_data
+from fpg.data.doctor import DataReport, PreparationEstimate, VideoCount, as_json, examine_data
 from fpg.data.layouts import describe_layouts
 from fpg.data.manifest import SPLITS
 from fpg.data.prepare import FRAMES
+from fpg.data.probing import SAMPLE
 
 _EPILOG = """examples:
   fpg-doctor data FaceForensics++/                    what is there, against the published numbers and the split files
@@ -39,10 +41,10 @@ def add_parser(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="examine a data set",
         description=__doc__,
         epilog=_EPILOG.replace("LAYOUTS", describe_layouts()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     p.add_argument("root", metavar="DIR", nargs="?", help="folder, CSV or DeepfakeBench list, or what fpg-prepare wrote")
-    p.add_argument("--layout", metavar="NAME", help="how DIR lies on disk (default: it is recognised; list: shows them all)")
+    p.add_argument("--layout", metavar="NAME", help="layout of DIR on disk (default: recognised; list: print all layouts)")
     add_images(p)
     p.add_argument("--deep", action="store_true", help=f"open every video, not a sample of {SAMPLE}, and decode a frame of each")
     p.add_argument("--out", metavar="FILE", help="write everything found and the list of all videos, as JSON")
@@ -52,10 +54,10 @@ def add_parser(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     p.add_argument("--frames", type=int, default=FRAMES, help="per video, for the estimate (default: %(default)s)")
     p.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    p.set_defaults(run=examine)
+    p.set_defaults(run=examine_data_set)
 
 
-def examine(args: argparse.Namespace) -> int:
+def examine_data_set(args: argparse.Namespace) -> int:
     """Examine a data set, print it, and say by the exit code whether it is whole."""
     if args.layout == "list":
         print(describe_layouts())
@@ -79,11 +81,11 @@ def examine(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(report, listing=False, ascii_only=not takes_unicode(sys.stdout)))
     else:
-        show(report, output(), args.out)
+        show_data_set(report, output(), args.out)
     return 0 if report.ok else 1
 
 
-def show(report: DataReport, to: Console, listed: str | None = None) -> None:
+def show_data_set(report: DataReport, to: Console, listed: str | None = None) -> None:
     """Print the report as a table and lines; `listed` is the file that holds all of it."""
     title = f"{report.root}: {', '.join(report.layouts) or 'not readable'}, {report.videos} videos"
     prepared = report.layouts == ["fpg-prepare"]
@@ -113,7 +115,7 @@ def _rows(report: DataReport) -> list[list[str]]:
         counts = [c for c in report.counts if (c.dataset, c.compression, c.method, c.label) == key]
         alone = sum(k[:2] == key[:2] and k[3] == key[3] for k in keys) == 1
 
-        def cell(split: str | None, counts: list[Count] = counts, key: tuple[Any, ...] = key, alone: bool = alone) -> str:
+        def cell(split: str | None, counts: list[VideoCount] = counts, key: tuple[Any, ...] = key, alone: bool = alone) -> str:
             here = sum(c.videos for c in counts if split in (None, c.split))
             official = published.get((*key, split)) or (published.get((*key[:2], None, key[3], split)) if alone else None)
             return f"{here}/{official}" if official else str(here or "")
@@ -124,7 +126,7 @@ def _rows(report: DataReport) -> list[list[str]]:
     return rows
 
 
-def _reasons(counts: list[Count]) -> list[str]:
+def _reasons(counts: list[VideoCount]) -> list[str]:
     """Why the videos are in their splits."""
     videos: dict[tuple[str, str], dict[str, int]] = {}
     for count in counts:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fpg.cli.entry import add_version, needed, run
-from fpg.cli.model_option import add_model, one_of, refuse_release, tell_model
-from fpg.cli.options import add_images, add_shared, check_outputs, face_pixels, probability, rate, resamples, seed
+from fpg.cli.entry import needed, run
+from fpg.cli.evaluate_options import Outputs, check_usage, parser
+from fpg.cli.model_option import refuse_release, tell_model
 from fpg.common.console import one_line, output, progress, table
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import write_json
@@ -22,20 +21,19 @@ from fpg.common.html import number, percent
 from fpg.data.checks import compare_faces
 from fpg.data.layouts.base import Diagnostics
 from fpg.engines import Engine, load_engine
-from fpg.engines.resolve import ResolvedModel, resolve
+from fpg.engines.resolve import ResolvedModel, resolve_model
 from fpg.evaluate import foreign
 from fpg.evaluate.attributes import Attributes, grouped, read_attributes
-from fpg.evaluate.bootstrap import RESAMPLES
-from fpg.evaluate.calibrate import calibrate, sentences, store
-from fpg.evaluate.compare import Comparison, compare
+from fpg.evaluate.calibrate import calibrate, describe_calibration, store
+from fpg.evaluate.compare import Comparison, compare_runs
 from fpg.evaluate.compare_report import READING, left_out_notes
-from fpg.evaluate.compare_report import sentences as differences
-from fpg.evaluate.perturbations import BY_NAME, select
+from fpg.evaluate.compare_report import sentences as describe_differences
+from fpg.evaluate.perturbations import select
 from fpg.evaluate.plots import write_plots
-from fpg.evaluate.protocol import SPLITS, Plan, Result, Worst, plan, score
+from fpg.evaluate.protocol import Plan, Result, WorstFaces, plan, score
 from fpg.evaluate.report import drawings, with_interval, write_evaluation_report, write_markdown
 from fpg.evaluate.robustness import QUICK_VIDEOS, Suite
-from fpg.evaluate.robustness_report import headline, remarks, robustness_tables
+from fpg.evaluate.robustness_report import remarks, robustness_headline, robustness_tables
 from fpg.evaluate.runs import EvaluatedRun, read_runs, run_of
 from fpg.evaluate.summary import summarise
 from fpg.evaluate.tables import tables
@@ -44,138 +42,8 @@ from fpg.faces.sizes import MIN_FACE
 from fpg.runtime.judgement import describe_model, describe_protocol
 from fpg.runtime.judging import Analyzer
 
-EXAMPLES = """examples:
-  fpg-eval --data prepared/ --out evaluation/
-  fpg-eval --model engine/model.xml --data celeb/ dfdc/ --split all --json metrics.json --report report.html
-  fpg-eval run/model.safetensors --data prepared/ --calibrate --fpr 0.01
-  fpg-eval new/model.safetensors --data celeb/ --against old/metrics.json
-  fpg-eval engine/model.xml --data celeb/ --robustness field --out evaluation/
-  fpg-eval --scores other_tool.csv --against metrics.json --json other.json
-
-A DIR is either what fpg-prepare wrote (it holds manifest.parquet) or raw data: a published data set as it was downloaded, folders
-real/ and fake/ of videos, frames or images, a CSV or a DeepfakeBench list (fpg-prepare --layout list shows what is read).
-Every number comes with its protocol. The exit code is 1 when a video failed or had no face: it is named on the standard
-error, in the JSON file and in the report, left out of the metrics, and counted as 0.5 in the numbers "as released"."""
-
 LISTED = 20
 """Warnings about the data that are printed; the JSON has all."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line of fpg-eval."""
-    p = argparse.ArgumentParser(
-        prog="fpg-eval",
-        description="Evaluate a detector on labelled videos: metrics with 95 % intervals, calibration, breakdown, report.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_version(p)
-    p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
-    add_model(p)
-    p.add_argument("--data", metavar="DIR", nargs="+", help="prepared or raw folders of labelled videos")
-    p.add_argument(
-        "--scores",
-        metavar="FILE",
-        help="instead of a model and data: another tool's, as CSV video,label,score[,dataset,method,frame] or DeepfakeBench's JSON",
-    )
-    p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
-    p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
-    add_images(p)
-    p.add_argument(
-        "--min-face",
-        type=face_pixels,
-        metavar="PIXELS",
-        help="smallest face that is looked for and judged: root of the area of its box (default: "
-        f"{MIN_FACE}; of a prepared folder all that were prepared)",
-    )
-    p.add_argument(
-        "--attributes",
-        metavar="FILE",
-        help="CSV keyed by video (a column video or path): every other column is a group, with AUC, FPR, TPR and gaps; columns of a "
-        "list of videos beyond path,label,split,method are groups without this",
-    )
-    p.add_argument("--out", metavar="DIR", help="write everything there: metrics.json, report.html, report.md and plots/ as SVG and PNG")
-    p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
-    p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
-    p.add_argument(
-        "--against", metavar="OTHER", help="metrics of another run (JSON of fpg-eval, or a run's folder): differences with paired intervals"
-    )
-    p.add_argument("--calibrate", action="store_true", help="fit the temperature on these videos and store it in the model's .spec.json")
-    p.add_argument(
-        "--fpr", type=rate, metavar="RATE", help="with --calibrate: store the threshold that calls at most this share of real videos fake"
-    )
-    p.add_argument(
-        "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, else 0.5)"
-    )
-    p.add_argument(
-        "--resamples", type=resamples, default=RESAMPLES, metavar="N", help=f"of the bootstrap behind the intervals (default: {RESAMPLES})"
-    )
-    p.add_argument("--seed", type=seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
-    p.add_argument(
-        "--robustness",
-        metavar="all|field|chains|quick|NAMES",
-        help="also under perturbations of whole frames, five levels each: the field's seven (field), chains as messengers and screens make "
-        "them (chains), all of them (all), a sample of all (quick), or some of "
-        f"{', '.join(BY_NAME)}, with commas between them; attack, on one's own detector, only where it is named",
-    )
-    p.add_argument(
-        "--quick", action="store_true", help=f"perturb at levels 1, 3, 5, and at most {QUICK_VIDEOS} real and {QUICK_VIDEOS} fake videos"
-    )
-    p.add_argument(
-        "--robustness-log",
-        metavar="FILE",
-        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: beside the JSON file)",
-    )
-    add_shared(p)
-    return p
-
-
-def check_usage(a: argparse.Namespace) -> None:
-    """Refuse combinations that mean nothing; `a.model` is what either way of naming a model said.
-
-    Raises:
-        UsageError: naming them.
-    """
-    a.model = one_of(a.model, a.named)
-    if a.scores and (a.model or a.data):
-        raise UsageError("--scores stands instead of a model and --data")
-    if not a.scores and not a.data:
-        raise UsageError("give --data (and another model than the starter with --model), or --scores")
-    if a.calibrate and (a.scores or a.threshold is not None):
-        raise UsageError("--calibrate needs a model, and chooses the threshold itself (--fpr)")
-    if a.robustness and (a.scores or a.calibrate):
-        raise UsageError("--robustness needs a model, and a run of its own")
-    if a.fpr is not None and not a.calibrate:
-        raise UsageError("--fpr goes with --calibrate")
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Files to write; None is none."""
-
-    json: str | None
-    report: str | None
-    markdown: str | None = None
-    plots: str | None = None
-
-    @staticmethod
-    def of(a: argparse.Namespace) -> Outputs:
-        """Those that the arguments ask for.
-
-        Raises:
-            UsageError: one is a folder, two are the same, or `--out` is a file.
-        """
-        if a.out and os.path.exists(a.out) and not os.path.isdir(a.out):
-            raise UsageError(f"--out: {a.out} is a file; name a folder")
-        home = Path(a.out) if a.out else None
-        found = Outputs(
-            a.json or (str(home / "metrics.json") if home else None),
-            a.report or (str(home / "report.html") if home else None),
-            str(home / "report.md") if home else None,
-            str(home / "plots") if home else None,
-        )
-        check_outputs(found.json, found.report, found.markdown)
-        return found
 
 
 def perturbed(a: argparse.Namespace, engine: Engine, json: str | None) -> Suite | None:
@@ -201,7 +69,7 @@ def _is_file(path: str) -> bool:
     return Path(path).is_file() or not Path(path).exists()
 
 
-def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[list[Result], Worst, Plan]:
+def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[list[Result], WorstFaces, Plan]:
     """Score the videos: results without pictures, the worst with theirs, and what was planned."""
     chosen = plan(
         a.data,
@@ -218,7 +86,7 @@ def score_model(a: argparse.Namespace, engine: Engine, pictures: bool) -> tuple[
         min_face=a.min_face,
     )
     results: list[Result] = []
-    worst = Worst()
+    worst = WorstFaces()
     with progress("scoring") as bar:
         task = bar.add_task("", total=len(chosen.items))
         for result in score(chosen.items):
@@ -240,8 +108,8 @@ def evaluate(a: argparse.Namespace, engine: Engine, model: ResolvedModel, comman
     if a.calibrate:
         found, results = calibrate(results, spec, a.fpr, [f"{Path(d).name or d} ({a.split or 'val'})" for d in a.data])
         spec = store(model.path, spec, found)
-        worst = Worst()  # its faces carry scores of the old temperature
-        calibrated = {"calibrated": {**found.to_json(), "sentences": sentences(found)}}
+        worst = WorstFaces()  # its faces carry scores of the old temperature
+        calibrated = {"calibrated": {**found.to_json(), "sentences": describe_calibration(found)}}
     threshold = spec.threshold if a.threshold is None else a.threshold
     results, told = grouped(results, annotated)
     protocol = describe_protocol(a.frames, crop=engine.spec.crop)
@@ -270,7 +138,7 @@ def evaluate_scores(a: argparse.Namespace, command: str) -> int:
     results, told = grouped(results, annotated)
     notes += told
     metrics = summarise(results, notes, threshold, None, resamples=a.resamples, seed=a.seed, protocol=foreign.PROTOCOL)
-    return finish(a, metrics, results, Worst(), foreign.describe(a.scores, threshold), outputs, other, command)
+    return finish(a, metrics, results, WorstFaces(), foreign.describe_tool(a.scores, threshold), outputs, other, command)
 
 
 def _annotated(a: argparse.Namespace) -> Attributes | None:
@@ -287,7 +155,7 @@ def finish(
     a: argparse.Namespace,
     metrics: dict[str, Any],
     results: list[Result],
-    worst: Worst,
+    worst: WorstFaces,
     model: dict[str, Any],
     outputs: Outputs,
     other: EvaluatedRun | None,
@@ -326,7 +194,7 @@ def _compare(a: argparse.Namespace, value: dict[str, Any], other: EvaluatedRun |
         own = run_of(value, path, path.stem if a.scores else "this model")
         if own.name == other.name:
             other = replace(other, name=f"{other.name} (other)")
-        return compare([other, own], resamples=a.resamples, seed=a.seed), None
+        return compare_runs([other, own], resamples=a.resamples, seed=a.seed), None
     except InputError as error:
         return None, error
 
@@ -380,7 +248,7 @@ def show(m: dict[str, Any]) -> None:
 
 def show_robustness(r: dict[str, Any]) -> None:
     """The table on the standard output; what has no score under a perturbation on the standard error."""
-    for line in headline(r):
+    for line in robustness_headline(r):
         print(line, flush=True)
     for title, head, rows in robustness_tables(r):
         table(f"{title}, {r['videos']} videos", head, rows, to=output())
@@ -390,7 +258,7 @@ def show_robustness(r: dict[str, Any]) -> None:
 
 def show_differences(comparison: Comparison) -> None:
     """What the comparison says, in words."""
-    for line in differences(comparison):
+    for line in describe_differences(comparison):
         print(one_line(line))
     for note in [*comparison.notes, *left_out_notes(comparison)]:
         print(one_line(f"note: {note}"))
@@ -411,7 +279,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.scores:
             return evaluate_scores(arguments, command)
         with needed():
-            model = resolve(arguments.model, device=arguments.device)
+            model = resolve_model(arguments.model, device=arguments.device)
             engine = load_engine(model.path, device=arguments.device, threads=arguments.threads)
         tell_model(engine.spec, model, arguments.threshold)
         return evaluate(arguments, engine, model, command)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.model_option import add_model, one_of
 from fpg.common.console import console, table
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import read_spec, sidecar
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 
 if TYPE_CHECKING:
     from fpg.common.spec import EngineSpec
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description="Export trained weights. The result has two outputs (logits; activation map, where there is one), takes any batch, and "
         "is compared with torch: past tolerance the export fails and leaves nothing behind.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
@@ -105,9 +106,9 @@ def _options(args: argparse.Namespace) -> BuildOptions | None:
 
 
 def _verify(path: Path, inspects: bool) -> int:
-    from fpg.export.exporter import verify
+    from fpg.export.exporter import verify_engine
 
-    difference, tolerance = verify(path)
+    difference, tolerance = verify_engine(path)
     console.print(f"{path}: probability differs by {difference:.2e} from the reference output (allowed {tolerance:g})")
     if inspects:
         _inspect(path)
@@ -126,8 +127,8 @@ def _inspect(path: Path) -> None:
     table(f"layers of {path.name}", ["name", "type", "tactic"], rows)
 
 
-def _main(args: argparse.Namespace) -> int:
-    named = one_of(args.model, args.named)
+def _without_export(args: argparse.Namespace, named: str | None) -> int | None:
+    """Do what needs no export of a detector: --verify, --faces, --triton of an exported model; None where an export is asked for."""
     if args.verify is not None:
         if named is not None or args.to is not None:
             raise UsageError("--verify: takes a model that was exported, without MODEL and --to")
@@ -137,8 +138,15 @@ def _main(args: argparse.Namespace) -> int:
             raise UsageError("--faces: takes no MODEL")
         return _faces_exported(args)
     if args.triton is not None and named is not None and args.to is None:
-        _serve(resolve(named).path, args.triton, args.name)
+        _serve(resolve_model(named).path, args.triton, args.name)
         return 0
+    return None
+
+
+def _main(args: argparse.Namespace) -> int:
+    named = one_of(args.model, args.named)
+    if (code := _without_export(args, named)) is not None:
+        return code
     for name, value in (("--to", args.to), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{name} is required (or --verify MODEL)")
@@ -148,21 +156,21 @@ def _main(args: argparse.Namespace) -> int:
     count = args.images if args.images is not None else (16 if args.calibrate is None else 100)
     if min(count, args.calibration_images) < 1:
         raise UsageError(f"--images, --calibration-images: expected at least 1, got {args.images}, {args.calibration_images}")
-    checkpoint = resolve(named, weights=True).path
+    checkpoint = resolve_model(named, weights=True).path
     spec = read_spec(checkpoint)
     calibration = None
     pictures: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     source = "random images"
     used: list[int] = []
     if args.calibrate is not None:
-        known = prepared(args.calibrate)
+        known = read_prepared(args.calibrate)
         used = evenly(range(len(known.faces)), min(args.calibration_images, max(1, len(known.faces) // 2)))
         images, _ = crops(known, used, spec)
         calibration = CalibrationSet(images, args.calibrate.name, hashlib.sha256(images.tobytes()).hexdigest())
     check = args.check or args.calibrate
     if check is not None:
         same = args.calibrate is not None and check.resolve() == args.calibrate.resolve()
-        manifest = prepared(check)
+        manifest = read_prepared(check)
         left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
         if not left:
             raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
@@ -184,7 +192,7 @@ def _main(args: argparse.Namespace) -> int:
     except ExportRefused as error:
         for what, parity in error.tried:
             _show(f"{args.to} {args.precision}" + (f", {what} quantised" if what else ""), parity)
-        raise InputError(error.path, f"export to {args.to} {args.precision} does not answer as torch does; nothing was written") from error
+        raise InputError(error.path, f"export to {args.to} {args.precision} does not match torch's output; nothing was written") from error
     _tell(exported)
     if args.inspect and not exported.unproven:
         _inspect(exported.path)
@@ -225,7 +233,7 @@ def _show(what: str, parity: Parity | FaceParity) -> None:
     table(f"{what} against torch, {parity.images} {parity.source}", ["output", "found", "allowed"], [list(row) for row in parity.rows()])
 
 
-def prepared(data: Path) -> Manifest:
+def read_prepared(data: Path) -> Manifest:
     """A prepared data set that holds faces."""
     from fpg.data.manifest import read_manifest
 

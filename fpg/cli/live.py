@@ -19,7 +19,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 """Before the first new connection, doubled with each that fails, up to the longest."""
 
 
-class Stretch(NamedTuple):
+class LiveSegment(NamedTuple):
     """What was judged of a stream in one stretch of time."""
 
     result: Judgement
@@ -56,7 +56,7 @@ class Live:
         self._kept: list[FrameScore] = []
         self._started = now()
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterator[LiveSegment]:
         """Results as they come. What was judged of a stretch when the source ends is given, too; a source that is given up gives its
         error."""
         seen = time.monotonic()
@@ -85,7 +85,7 @@ class Live:
             for now_ in judged:
                 yield now_.frame
 
-    def _take(self, frame: FrameScore) -> Iterator[Stretch]:
+    def _take(self, frame: FrameScore) -> Iterator[LiveSegment]:
         if not self._kept:
             self._started, self._end = now(), time.monotonic() + self.seconds
         self._kept.append(frame)
@@ -93,7 +93,7 @@ class Live:
         if time.monotonic() >= self._end:
             yield from self._close()
 
-    def _close(self) -> Iterator[Stretch]:
+    def _close(self) -> Iterator[LiveSegment]:
         """The result of what was kept, if anything was."""
         if not self._kept:
             return
@@ -101,21 +101,21 @@ class Live:
         self._kept = []
         yield self._stretch(result)
 
-    def _given_up(self, reason: str) -> Stretch:
+    def _given_up(self, reason: str) -> LiveSegment:
         self._started = now()
         return self._stretch(self.detector.failed(self.source, InputError(self.source, reason, "timeout")))
 
-    def _stretch(self, result: Judgement) -> Stretch:
+    def _stretch(self, result: Judgement) -> LiveSegment:
         self._number += 1
-        return Stretch(result, {"number": self._number - 1, "started": self._started, "ended": now()})
+        return LiveSegment(result, {"number": self._number - 1, "started": self._started, "ended": now()})
 
 
-def together(sources: list[Live]) -> Iterator[Stretch]:
+def merge_streams(sources: list[Live]) -> Iterator[LiveSegment]:
     """The stretches of several sources, each in a thread of its own, as they come."""
     if len(sources) == 1:
         yield from sources[0].stretches()
         return
-    waiting: queue.Queue[Stretch | BaseException | None] = queue.Queue(maxsize=len(sources))
+    waiting: queue.Queue[LiveSegment | BaseException | None] = queue.Queue(maxsize=len(sources))
 
     def work(source: Live) -> None:
         try:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import console, one_line
+from fpg.common.constants import message
 from fpg.common.errors import InputError
 from fpg.common.models import CARD, SUFFIXES, WEIGHTS, find_model, number_text, packaged, packaged_model, packaged_size, read_card
 from fpg.common.spec import read_spec
@@ -32,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-models",
         description="List the models that judge by name, and show their cards.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("--json", action="store_true", help="the list as one JSON object on the standard output")
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     pack = commands.add_parser("pack", help="make a packaged model of a run")
     pack.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or its weights")
     pack.add_argument("--facts", metavar="FILE", type=Path, required=True, help="YAML with what only you know: see docs/weights.md")
-    pack.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="to write; its last part is the model's name")
+    pack.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to write; its last part is the name of the model")
     pack.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
     return p
 
@@ -84,7 +86,7 @@ def lines(model: dict[str, Any]) -> Iterator[str]:
     yield one_line(f"{model['name']}  {size}  {model['licence']}  {model['network']}")
     if model["summary"]:
         yield from _wrapped(str(model["summary"]))
-    yield from _wrapped(f"threshold {model['threshold']:.4g}, {model['stated_rate'] or 'with no stated false positive rate'}")
+    yield from _wrapped(f"threshold {model['threshold']:.4g}, {model['stated_rate'] or message('no_stated_rate')}")
     for number in model["numbers"]:
         yield from _wrapped(number_text(number))
     for warning in model["warnings"]:
@@ -111,13 +113,13 @@ def _list(as_json: bool) -> int:
 
 
 def _pack(args: argparse.Namespace) -> int:
-    from fpg.cli.export import crops, evenly, prepared
+    from fpg.cli.export import crops, evenly, read_prepared
     from fpg.export.package import package, read_facts  # imports torch: not for the others
 
     facts = read_facts(args.facts)
     images, source = None, "random images"
     if args.check is not None:
-        manifest = prepared(args.check)
+        manifest = read_prepared(args.check)
         spec = read_spec(find_model(args.run, WEIGHTS) if args.run.is_dir() else args.run)
         images, source = crops(manifest, evenly(range(len(manifest.faces)), 100), spec)[0], f"crops of {args.check.name}"
     for form, parity in package(args.run, facts, args.out, images=images, source=source).items():

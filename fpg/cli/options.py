@@ -41,7 +41,7 @@ def add_timeout(p: argparse.ArgumentParser) -> None:
         type=seconds,
         default=TIMEOUT_S,
         metavar="SECONDS",
-        help="give an input up after so long and go on with the others (default: %(default)g; 0: never)",
+        help="give up on an input after this time and continue with the others (default: %(default)g; 0: never)",
     )
 
 
@@ -51,7 +51,7 @@ def add_images(p: argparse.ArgumentParser) -> None:
         "--images",
         choices=IMAGES,
         default="auto",
-        help="read a folder of pictures as the frames of one video, or as stills (default: auto, by names and sizes; it is said which)",
+        help="read a folder of pictures as frames of one video or as stills (default: auto, by names and sizes; the choice is reported)",
     )
 
 
@@ -112,7 +112,7 @@ def rate(text: str) -> float:
     """argparse type: a false positive rate, at least 0 and below 1."""
     value = float(text)
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a fraction from 0 to below 1, got {text}")
     return value
 
 

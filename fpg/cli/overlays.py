@@ -53,7 +53,7 @@ class Overlays:
         raise AssertionError("there is always a number more")
 
     def draw(self, name: Path | str, result: Judgement, tell: Callable[[str], object]) -> list[InputError]:
-        """Draw a judgement, telling of lost sound; what cannot be drawn is an error of its own, beside the verdict."""
+        """Draw a judgement, telling of lost sound; what cannot be drawn is an error of its own, in addition to the verdict."""
         if result.frames:
             try:
                 write_overlay(self.path(name), result, tell)
@@ -66,7 +66,7 @@ class Overlays:
         folder = os.path.relpath(os.path.dirname(os.path.abspath(name)), self._root)
         below = self._out if folder == "." or folder.startswith("..") else self._out / folder
         yield below / f"{name.stem}-overlay{suffix}"
-        yield below / f"{name.name}-overlay{suffix}"  # clip.mp4 beside clip.mov
+        yield below / f"{name.name}-overlay{suffix}"  # clip.mp4 next to clip.mov
         number = 2
         while True:
             yield below / f"{name.name}-overlay-{number}{suffix}"

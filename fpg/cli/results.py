@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.files import atomic_write, cell
-from fpg.record.exhibit import utc
+from fpg.findings.strength import NOT_CALIBRATED, WORDS, worst_first
+from fpg.record.exhibit import file_state
 from fpg.record.run import now
 from fpg.record.spool import Line, ResultSpool
 from fpg.runtime.judgement import Judgement, printable
-from fpg.runtime.report import MAX_SECTIONS
+from fpg.runtime.report import MAX_SECTIONS, urgency
 
-COLUMNS = ("input", "frame", "time_s", "x0", "y0", "x1", "y1", "score", "track", "error", "error_code", "warnings")
+COLUMNS: tuple[str, ...] = tuple(CONSTANTS["record"]["csv_columns"])
 """Of the CSV."""
 
 
@@ -45,7 +48,7 @@ class Results:
     def take_known(self, place: Place, name: Path | str) -> bool:
         """Whether the run that is resumed has judged an input, which has not changed since: its result then gets that place."""
         line = self._spool.known.get(printable(name))
-        if line is None or (line.bytes, line.modified) != _state(name):
+        if line is None or (line.bytes, line.modified) != file_state(name):
             return False
         self._keep(place, line)
         self._again[place] = name
@@ -56,16 +59,14 @@ class Results:
         self._keep(place, self._spool.add({**result.to_json(), **(extra or {})}, now()))
         if result.highlights:
             self.pictured[place] = replace(result, frames=tuple(frame.without_maps() for frame in result.frames))
-            let_go(self.pictured)
+            drop_highlights(self.pictured)
 
     def with_pictures(self, judge: Callable[[Path | str], Judgement]) -> dict[int, Judgement]:
         """What a report shows in detail, by its number among the results. Pictures are not kept on disk: of inputs that were judged before
         the run was resumed, `judge` makes them anew."""
         places = self.places
-        scores = [-1.0 if result["score"] is None else result["score"] for result in self]
-        for number in sorted(range(len(places)), key=lambda number: -scores[number])[:MAX_SECTIONS]:
-            place = places[number]
-            if scores[number] >= 0 and place in self._again and place not in self.pictured:
+        for place in sorted(places, key=lambda place: _urgency(self._lines[place]))[:MAX_SECTIONS]:
+            if self._lines[place].score is not None and place in self._again and place not in self.pictured:
                 result = judge(self._again[place])
                 if result.score is not None:
                     self.pictured[place] = result
@@ -83,6 +84,11 @@ class Results:
         return (self._spool.read(self._lines[place]) for place in self.places)
 
     @property
+    def levels(self) -> Counter[str | None]:
+        """How many results have which level, as `fpg.cli.lines.summary_lines` takes it."""
+        return Counter(None if line.score is None else _level(line) for line in self._lines.values())
+
+    @property
     def places(self) -> list[Place]:
         """Of the results, in order."""
         return sorted(self._lines)
@@ -91,23 +97,23 @@ class Results:
         group, number = place
         self._lines[place] = line
         self._free[group] = max(self._free.get(group, 0), number + 1)
-        self.failed = self.failed or line.failed
+        self.failed = self.failed or line.score is None
 
 
-def let_go(pictured: dict[Place, Judgement]) -> None:
+def drop_highlights(pictured: dict[Place, Judgement]) -> None:
     """Drop, in place, what a report would not show in detail, so that memory stays bounded."""
     if len(pictured) >= 2 * MAX_SECTIONS:
-        for place in sorted(pictured, key=lambda place: -(pictured[place].score or 0))[MAX_SECTIONS:]:
+        for place in sorted(pictured, key=lambda place: urgency(pictured[place]))[MAX_SECTIONS:]:
             del pictured[place]
 
 
-def _state(name: Path | str) -> tuple[int | None, str | None]:
-    """What tells whether a file was changed since: its size and time."""
-    try:
-        status = os.stat(name)
-    except (OSError, ValueError):
-        return None, None
-    return (status.st_size, utc(status.st_mtime_ns)) if os.path.isfile(name) else (None, None)
+def _urgency(line: Line) -> tuple[int, float]:
+    return worst_first(_level(line), line.score)
+
+
+def _level(line: Line) -> str:
+    """Lines of a run that is resumed may hold anything."""
+    return line.level if line.level in WORDS else NOT_CALIBRATED
 
 
 def write_csv(path: str | os.PathLike[str], results: Iterable[dict[str, Any]]) -> None:
@@ -127,10 +133,11 @@ def write_csv(path: str | os.PathLike[str], results: Iterable[dict[str, Any]]) -
         lines.writerow(COLUMNS)
         for result in results:
             name, warnings = cell(result["input"]), cell("; ".join(result["warnings"]))
+            words = result["finding"]["words"] if result["finding"] else ""
             if result["error"]:
-                lines.writerow([name, *[""] * 8, cell(result["error"]), result["error_code"], warnings])
+                lines.writerow([name, *[""] * 8, cell(result["error"]), result["error_code"], warnings, words])
             for frame in result["frames"]:
                 for face in frame["faces"]:
                     box = [f"{v:.2f}" for v in face["box"]]
                     where = [name, frame["index"], f"{frame['time_s']:.4f}", *box]
-                    lines.writerow([*where, f"{face['score']:.6f}", face["track"], "", "", warnings])
+                    lines.writerow([*where, f"{face['score']:.6f}", face["track"], "", "", warnings, words])

@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from fpg.common.console import console, one_line
+from fpg.cli.lines import HEAD, result_lines, summary_lines
+from fpg.common.console import console, one_line, takes_colour
 from fpg.runtime.judgement import Judgement, printable
 from fpg.runtime.stages import StageTimes
 
@@ -55,7 +56,7 @@ class Screen:
 
     def head(self) -> None:
         """Names of the columns."""
-        self.line("score  verdict  frames  input")
+        self.line(HEAD)
 
     def seen(self, path: str | os.PathLike[str], done: int, count: int) -> None:
         """A frame was judged; see `fpg.runtime.options.Options.seen`. Called from any thread."""
@@ -69,15 +70,14 @@ class Screen:
                 self._inside[name] = self._bars.add_task(f"  {one_line(os.path.basename(name))[:40]}", total=count, completed=done)
 
     def result(self, result: Judgement) -> None:
-        """One line on the standard output; of a failure one on the standard error, too."""
+        """The finding on the standard output; of a failure the reason on the standard error."""
         self.judged += result.score is not None
         self.frames += len(result.frames)
         self.faces += sum(len(frame.faces) for frame in result.frames)
+        for line in result_lines(result, colour=takes_colour(self._out)):
+            self.line(line)
         if result.score is None:
-            self.line(f"    -  -             -  {one_line(result.input)}")
             self.error(f"error: {one_line(result.input)}: {one_line(result.error or '')}")
-        else:
-            self.line(f"{result.score:5.3f}  {result.verdict:<7}  {result.frames_with_face:>6}  {one_line(result.input)}")
         with self._lock:
             self._begun.pop(result.input, None)
             if result.input in self._inside:
@@ -89,7 +89,7 @@ class Screen:
         if self._bars.disable or not self._out.isatty():
             print(text, file=self._out, flush=True)
         else:
-            self._bars.console.print(Text(text))
+            self._bars.console.print(Text.from_ansi(text))
 
     def error(self, text: str) -> None:
         """A line of the standard error."""
@@ -97,6 +97,11 @@ class Screen:
             print(text, file=sys.stderr, flush=True)
         else:
             self._bars.console.print(Text(text))
+
+    def summary(self, levels: Mapping[str | None, int]) -> None:
+        """What the inputs came to; see `fpg.cli.lines.summary_lines`."""
+        for line in summary_lines(levels):
+            self.line(line)
 
     def notice(self, text: str) -> None:
         """Something to know that ends nothing."""

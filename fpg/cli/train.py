@@ -15,12 +15,12 @@ from fpg.common.console import console
 from fpg.common.errors import InputError, UsageError
 from fpg.data.manifest import manifest_file
 from fpg.train.config import TrainConfig
-from fpg.train.methods import resolve
+from fpg.train.methods import resolve_method
 
-__all__ = ["build_parser", "main", "parse", "require_files"]
+__all__ = ["build_parser", "main", "parse_command", "require_files"]
 
 
-def parse(argv: list[str] | None = None) -> tuple[TrainConfig, bool]:
+def parse_command(argv: list[str] | None = None) -> tuple[TrainConfig, bool]:
     """The config that a command line asks for, and whether it says --resume.
 
     Raises:
@@ -36,11 +36,11 @@ def main(argv: list[str] | None = None) -> int:
     def body() -> int:
         config, now = parse_options(argv)
         processes = _processes(argv)
-        resolve(config).check()
+        resolve_method(config).check()
         require_files(config)
         if now.dry_run:
             return _dry_run(config, processes)
-        from fpg.train.distributed import Elsewhere, launched
+        from fpg.train.distributed import RemoteFailure, launched
 
         if processes > 1 and not launched():
             from fpg.train.launch import launch
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
         try:
             train(config, resume=now.resume, profile=now.profile)
-        except Elsewhere as error:
+        except RemoteFailure as error:
             return error.code
         return 0
 
@@ -79,7 +79,7 @@ def _dry_run(config: TrainConfig, processes: int) -> int:
 
     if launched():
         raise UsageError("--dry-run: expected to be started without a launcher (say --nproc N), got one of several processes")
-    config = resolve(config)
+    config = resolve_method(config)
     require_tracker(config.tracker)
     for line in dry_run(config, processes).lines():
         console.print(line, markup=False, highlight=False)

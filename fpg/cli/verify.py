@@ -16,7 +16,7 @@ from fpg.common.console import one_line
 from fpg.common.errors import FpgError, InputError, UsageError
 from fpg.common.files import sha256, write_json
 from fpg.engines import Engine
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 from fpg.record.compare import ScoreComparison, compare_results
 from fpg.record.read import Recorded, read_record
 from fpg.record.run import machine, now, record_model, source
@@ -59,7 +59,9 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
     """
     recorded = read_record(arguments.verify)
     settings = _settings(recorded, arguments.verify)
-    print(one_line(f"{arguments.verify}: {len(recorded.results)} results, recorded {recorded.record.get('ended')}"), flush=True)
+    count = len(recorded.results)
+    counted = "1 result" if count == 1 else f"{count} results"
+    print(one_line(f"{arguments.verify}: {counted}, recorded {recorded.record.get('ended')}"), flush=True)
     models = _models(arguments, recorded, load, settings["threads"])
     problems = [text for model in models for text in model.problems] or _changed_since(recorded)
     for problem in problems:
@@ -122,7 +124,7 @@ def _models(arguments: argparse.Namespace, recorded: Recorded, load: Load, threa
     models = []
     for was, name in zip(wanted, arguments.model or [model["name"] for model in wanted], strict=True):
         with needed():
-            model = resolve(name, device=arguments.device)
+            model = resolve_model(name, device=arguments.device)
         try:
             engine = load(model.path, device=arguments.device, threads=threads)
         except InputError as error:

@@ -33,6 +33,11 @@ def takes_unicode(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
+def takes_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows colours, and nobody asked for none (`NO_COLOR`)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def progress(description: str = "", *, disable: bool = False) -> Progress:
     """A progress bar with counts, elapsed and remaining time; use as a context manager. Silent where stderr is no terminal."""
     return Progress(

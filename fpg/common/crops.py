@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fpg.common.constants import CONSTANTS, message
 from fpg.common.rectangles import Crop
 from fpg.common.upright import Roi, crop_upright
 
@@ -20,15 +21,15 @@ EVALUATION_DRAW = (0.5, 0.5, 0.5, 0.5)
 """The margin draws of evaluation and deployment: factor 0.6 x 0.5 + 0.2 = 0.5 on every side."""
 
 
-AREA_SHARE = 0.5
-"""A face counts when its box has at least this share of the area of the largest box in its frame (FPG and SBI, evaluation)."""
-ALIGNED_POINTS = np.array([(0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82), (0.63, 0.82)])
+_FACES = CONSTANTS["faces"]
+AREA_FRACTION: float = _FACES["area_fraction"]
+"""A face counts when its box has at least this fraction of the area of the largest box in its frame (FPG and SBI, evaluation)."""
+ALIGNED_POINTS = np.array(_FACES["aligned_points"])
 """Where eyes, nose and mouth corners come to lie in the unit square before it is enlarged (GenD, WACV 2026)."""
-ALIGNED_SCALE = 1.3
+ALIGNED_SCALE: float = _FACES["aligned_scale"]
 """Side of the aligned crop over that of the unit square, with the same centre."""
-SMALLEST_ALIGNED = 48
+SMALLEST_ALIGNED: int = _FACES["smallest_aligned"]
 """Side in pixels below which an aligned crop shows too little to be judged; the eyes are then less than 12 px apart."""
-_NAMES = ("the left eye", "the right eye", "the nose", "the left corner of the mouth", "the right corner of the mouth")
 
 
 class FaceRejected(ValueError):
@@ -129,9 +130,9 @@ def aligned_square(points: np.ndarray, height: int, width: int) -> Roi:
         FaceRejected: a point lies outside the image, or the square is smaller than `SMALLEST_ALIGNED`.
     """
     points = np.asarray(points, np.float64)
-    for (x, y), name in zip(points, _NAMES, strict=True):
+    for (x, y), name in zip(points, _FACES["aligned_names"], strict=True):
         if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
-            raise FaceRejected(f"cut off: {name} lies outside the image, and the aligned crop needs eyes, nose and mouth")
+            raise FaceRejected(message("aligned_cut_off", point=name))
     template = (ALIGNED_POINTS - 0.5) / ALIGNED_SCALE
     middle, centre = template.mean(0), points.mean(0)
     t, p = template - middle, points - centre
@@ -139,7 +140,7 @@ def aligned_square(points: np.ndarray, height: int, width: int) -> Roi:
     across = (t[:, 0] * p[:, 1] - t[:, 1] * p[:, 0]).sum() / (t * t).sum()
     side = float(np.hypot(along, across))
     if side < SMALLEST_ALIGNED:
-        raise FaceRejected(f"too small: its aligned crop is {side:.0f} px wide, at least {SMALLEST_ALIGNED} are needed")
+        raise FaceRejected(message("aligned_too_small", side=f"{side:.0f}", least=SMALLEST_ALIGNED))
     x = centre[0] - along * middle[0] + across * middle[1]
     y = centre[1] - across * middle[0] - along * middle[1]
     return Roi(float(x), float(y), side, float(np.arctan2(across, along)))

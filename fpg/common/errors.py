@@ -1,6 +1,6 @@
 """Errors that a person is meant to read. Every one is a single line; `InputError` names the file, and has a code for programs.
 
-The codes are in `error_codes.json` beside this file, with what each means: the one table that Python reads, from which the C++ runtime's
+The codes are in `error_codes.json` next to this file, with what each means: the one table that Python reads, from which the C++ runtime's
 header is made when it is built, and that the documentation shows. To add one, write a line there, and give it where the error is raised:
 `InputError(path, reason, "new_code")` here, `InputError(path, reason, codes::new_code)` in C++.
 """

@@ -19,7 +19,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path` that takes its place on success and vanishes on any failure.
+    """Open a temporary file next to `path` that takes its place on success and vanishes on any failure.
 
     A link is followed. What is no file (`/dev/stdout`, `/dev/null`, a pipe) is written to as it is, and never replaced.
 

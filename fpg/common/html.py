@@ -62,7 +62,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as a percentage, an en dash when undefined."""
+    """A fraction as a percentage, an en dash when undefined."""
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 

@@ -1,7 +1,7 @@
 """Folders of models: those that ship with fpg, by name, and what lies in one.
 
 A packaged model is a folder `NAME/` with the same detector in one or more forms (weights for training, an engine to judge with),
-each with its sidecar, and beside them
+each with its sidecar, and next to them
 
 - `README.md`, the model card: a front matter in YAML (with a `license`), then text for people;
 - `SHA256SUMS`, the record: hashes of all these files, as `sha256sum -c` reads them. It vouches for the sidecars, and they for the rest.
@@ -15,19 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fpg.common.constants import CONSTANTS, message
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write, sha256
 from fpg.common.spec import DETECTOR, read_spec, sidecar
 
 STARTER = "starter"
 """The model that judges where none is named."""
-SUFFIXES = (".xml", ".onnx", ".engine", ".safetensors")
+SUFFIXES: tuple[str, ...] = tuple(CONSTANTS["models"]["suffixes"])
 """Of model files; in a folder with several the first of these is taken to judge with, so that nothing imports torch without need."""
 WEIGHTS = (".safetensors",)
 """What is exported and trained on."""
 ON_CUDA = (".engine", ".onnx", ".safetensors")
 """What runs on NVIDIA's GPUs."""
-MAIN = "model.safetensors"
+MAIN: str = CONSTANTS["models"]["main"]
 """Name of the weights in a run's folder and in a repository of the Hub."""
 CARD = "README.md"
 RECORD = "SHA256SUMS"
@@ -54,9 +55,7 @@ class Card:
         """
         value = self.facts.get("license")
         if not isinstance(value, str) or not value.strip():
-            raise InputError(
-                self.path, "the model card states no licence (`license:` in its front matter): nothing is judged with the model"
-            )
+            raise InputError(self.path, message("no_licence"))
         return value.strip()
 
     @property
@@ -178,7 +177,7 @@ def find_model(folder: str | os.PathLike[str], among: Sequence[str] = SUFFIXES) 
 
 
 def check_record(model: Path) -> None:
-    """Whether the record beside a model file vouches for its sidecar and for the hashes that stand in it.
+    """Whether the record next to a model file vouches for its sidecar and for the hashes that stand in it.
 
     Raises:
         InputError: no record, one that is not readable, or another file than the recorded one.

@@ -1,7 +1,7 @@
 """Packages that fpg uses, and the pip command that installs what is missing.
 
 The commands are made from fpg's own metadata and from the files in `fpg/requirements`, so they never disagree with what fpg declares, and
-they name the packages themselves: they work in a checkout and beside a wheel, whether or not fpg is on a package index.
+they name the packages themselves: they work in a checkout and with a wheel, whether or not fpg is on a package index.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""EngineSpec: the JSON beside every model file that says what it is and how to use it, checked before anything loads.
+"""EngineSpec: the JSON file next to every model file that says what it is and how to use it, checked before anything loads.
 
 One format for trained weights (`.safetensors`) and for exported engines (`.onnx`, `.xml`, `.engine`). The sidecar of
 `STEM.ext` is `STEM.spec.json`.
@@ -17,15 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from fpg.common.constants import CONSTANTS, message
 from fpg.common.errors import InputError
 from fpg.common.files import sha256, write_json
 from fpg.common.strict_json import parse_json
 
-SCHEMA = "fpg.engine/1"
-LARGEST_SIDE = 4096
+_MODELS = CONSTANTS["models"]
+SCHEMA: str = _MODELS["schema"]
+LARGEST_SIDE: int = _MODELS["largest_side"]
 """Image sizes beyond it are taken for damage."""
-LARGEST_BATCH = 1024
-LARGEST_NUMBER = 1e300
+LARGEST_BATCH: int = _MODELS["largest_batch"]
+LARGEST_NUMBER: float = _MODELS["largest_number"]
 DETECTOR = "forgery-detector"
 OUTPUTS = {
     DETECTOR: ("logits", "activation_map"),
@@ -33,16 +35,13 @@ OUTPUTS = {
     "face-landmarks": ("points", "presence"),
 }
 """What a network may be -> names of its outputs, in order; a detector without activation map (`map_size` null) has `logits` alone."""
-CROPS = {
-    "evaluation": "face box with margins of 1/8 of its width and height on each side",
-    "aligned": "square at scale 1.3 around eyes, nose and mouth corners, turned upright by them",
-}
+CROPS: dict[str, str] = CONSTANTS["protocol"]["crops"]
 """What a crop rule of `fpg.common.crops` is called -> what it does."""
-BOUNDED = ("strong", "moderate", "little", "none")
+BOUNDED: tuple[str, ...] = tuple(_MODELS["bounded_levels"])
 """Levels of evidence that a score's bounds delimit."""
-RELIABILITY = "null or the bounds, levels, conditions and weight that fpg-eval --calibrate writes"
-_RELIABILITY = ("bounds", "real", "fake", "levels", "conditions", "weight")
-BACKENDS = ("torch", "onnx", "openvino", "tensorrt", "tensorrt-rtx")
+RELIABILITY: str = _MODELS["reliability"]
+_RELIABILITY: tuple[str, ...] = tuple(_MODELS["reliability_fields"])
+BACKENDS: tuple[str, ...] = tuple(_MODELS["backends"])
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ class EngineSpec:
     backend: str
     """One of `BACKENDS`."""
     model_file: str
-    """Name of the file that is opened, beside the sidecar."""
+    """Name of the file that is opened, next to the sidecar."""
     files: dict[str, str]
     """SHA-256 of every file of the model by name (`.xml` and `.bin`, external ONNX data too)."""
     detector: dict[str, Any]
     """`DetectorConfig` as a dict: backbone, image size, heads."""
     image_size: int
-    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or deviation outside the network."""
+    """Side S of the input: float32 [B, 3, S, S], RGB, values in [0, 1], no mean or standard deviation outside the network."""
     map_size: tuple[int, int] | None
     """Height and width of the second output, `activation_map` float32 [B, h, w]; the first is `logits` float32 [B, 2]. None where the
     score is no mean over places, so that there is no such output (a linear layer on a class token, attention pooling)."""
@@ -97,7 +96,7 @@ class EngineSpec:
 
     @property
     def stated_rate(self) -> str | None:
-        """In words: what share of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
+        """In words: what fraction of real videos the threshold was set to call fake, and on which, as `fpg-eval --calibrate` left it in
         `provenance["calibration"]`; None when that is not known."""
         fitted = self.provenance.get("calibration")
         if not isinstance(fitted, dict) or not isinstance(rate := fitted.get("wanted_fpr"), int | float):
@@ -106,7 +105,7 @@ class EngineSpec:
         names = [name for name in data if isinstance(name, str)] if isinstance(data, list | tuple) else []
         where = ", ".join(names) or "validation data"
         count = f"{real} real videos of " if _whole(real) else ""
-        return f"set to call at most {100 * rate:.4g} % of real videos fake (fitted on {count}{where})"
+        return message("stated_rate", rate=f"{100 * rate:.4g}", data=count + where)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""
@@ -130,7 +129,7 @@ def reference_input(seed: int, batch: int, size: int) -> np.ndarray:
 
 
 def sidecar(path: str | os.PathLike[str]) -> Path:
-    """Path of the sidecar of a model file: `STEM.spec.json` beside it."""
+    """Path of the sidecar of a model file: `STEM.spec.json` next to it."""
     path = Path(path)
     return path.with_name(path.stem + ".spec.json")
 

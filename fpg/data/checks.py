@@ -23,12 +23,12 @@ _APART = 0.95
 _MARKED = 1.2
 """And by how much the medians have to differ for it: identical files differ a little, too."""
 _NO_FACE = 0.1
-"""Share of a class without a face that is said."""
+"""Fraction of a class without a face that is said."""
 _WORDS = {REAL: "real", FAKE: "fake"}
 
 
 @dataclass(frozen=True)
-class Trait:
+class FileTraits:
     """What is known of one file of a class without a detector."""
 
     label: int | None
@@ -42,7 +42,7 @@ class Trait:
 def compare_files(sources: Sequence[VideoSource], findings: Diagnostics) -> None:
     """Copies among the files, and classes of different formats; no file is opened, but those of equal size are read at their ends."""
     find_copies([s for s in sources if s.kind != "frames"], findings)
-    compare_traits([Trait(s.label, s.path.suffix.lower()) for s in sources if s.kind != "frames"], findings)
+    compare_traits([FileTraits(s.label, s.path.suffix.lower()) for s in sources if s.kind != "frames"], findings)
 
 
 def find_copies(sources: Iterable[VideoSource], findings: Diagnostics) -> None:
@@ -57,7 +57,7 @@ def find_copies(sources: Iterable[VideoSource], findings: Diagnostics) -> None:
     for size, group in sizes.items():
         seen: dict[bytes, VideoSource] = {}
         for source in group if len(group) > 1 and size else []:
-            first = seen.setdefault(fingerprint(source.path), source)
+            first = seen.setdefault(file_fingerprint(source.path), source)
             if first is not source and os.path.realpath(first.path) != os.path.realpath(source.path):
                 differ = [w for w, a, b in (("labels", first.label, source.label), ("splits", split_of(first), split_of(source))) if a != b]
                 pairs.append((differ, first, source))
@@ -66,7 +66,7 @@ def find_copies(sources: Iterable[VideoSource], findings: Diagnostics) -> None:
         findings.warning("duplicate_content", source.path, f"has the content of {first.path}{but}")
 
 
-def fingerprint(path: Path) -> bytes:
+def file_fingerprint(path: Path) -> bytes:
     """SHA-256 of a file's beginning and end; of its name where it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -78,7 +78,7 @@ def fingerprint(path: Path) -> bytes:
     return digest.digest()
 
 
-def compare_traits(traits: Sequence[Trait], findings: Diagnostics) -> None:
+def compare_traits(traits: Sequence[FileTraits], findings: Diagnostics) -> None:
     """Say which single property tells real from fake: a detector learns it, and a score measures it, instead of forgeries."""
     classes = {label: [t for t in traits if t.label == label] for label in (REAL, FAKE)}
     if min(map(len, classes.values())) < _FEWEST:
@@ -93,10 +93,10 @@ def compare_traits(traits: Sequence[Trait], findings: Diagnostics) -> None:
     ):
         if min(map(len, values.values())) < _FEWEST:
             continue
-        share = _auc(np.array(values[REAL]), np.array(values[FAKE]))
+        fraction = _auc(np.array(values[REAL]), np.array(values[FAKE]))
         real, fake = (float(np.median(values[label])) for label in (REAL, FAKE))
-        if share >= _APART and max(real, fake) >= _MARKED * min(real, fake):
-            text = f"{what} alone tells the classes apart (AUC {share:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
+        if fraction >= _APART and max(real, fake) >= _MARKED * min(real, fake):
+            text = f"{what} alone tells the classes apart (AUC {fraction:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
             findings.warning(f"classes_differ_by_{code}", "classes", text)
 
 
@@ -135,7 +135,7 @@ def compare_manifest(manifest: Manifest, findings: Diagnostics) -> None:
     """The same of a prepared data set: sizes of frames, formats, faces, and crops that are in two classes or splits."""
     sizes = {row.key: row.frame_size for row in manifest.faces}
     known = [(video, sizes.get(video.key, (0, 0))) for video in manifest.videos]
-    compare_traits([Trait(v.label, Path(v.source).suffix.lower(), width, height) for v, (height, width) in known], findings)
+    compare_traits([FileTraits(v.label, Path(v.source).suffix.lower(), width, height) for v, (height, width) in known], findings)
     compare_faces([(v.label, v.status == "prepared") for v in manifest.videos if v.status != "failed"], findings)
     seen: dict[tuple[int, tuple[int, int]], tuple[int, str, str]] = {}
     for row in manifest.faces:

@@ -1,4 +1,4 @@
-"""Colours of videos with more than 8 bits, and of HDR, as 8-bit RGB for an SDR screen.
+"""Colours of videos with more than 8 bits, of HDR, and of an odd height, as 8-bit RGB for an SDR screen.
 
 The arithmetic is written out, here and in deploy/src/colour.cpp, so that both give the same pixels whatever the version of
 FFmpeg. HDR: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67) to light relative to diffuse white, which is 203 cd/m2 in PQ and 75 % of
@@ -20,7 +20,7 @@ PQ, HLG = 16, 18
 TRANSFERS = {PQ: "PQ", HLG: "HLG"}
 _BT2020, _UNKNOWN, _FULL_RANGE = 9, 2, 2
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
-"""H.273's number of a colour matrix -> shares of red and blue in luma; others count as BT.601."""
+"""H.273's number of a colour matrix -> fractions of red and blue in luma; others count as BT.601."""
 _BT601 = (0.299, 0.114)
 _PLANAR = re.compile(r"yuv(?:j|a)?(420|422|444)p(?:(9|10|12|14|16)le)?")
 _TO_BT709 = np.array([[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]], np.float32)

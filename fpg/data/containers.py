@@ -10,17 +10,16 @@ from typing import Any
 
 import av
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
+from fpg.common.kinds import media_kind
 from fpg.data.display import MAX_VIDEO_PIXELS
 from fpg.data.ends import transport_stream_end
 from fpg.data.images import check_file, check_pixels, is_heif
 from fpg.data.notes import Notes
 
 # Only containers that hold their own data: no playlists or scripts that name other files.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
-    "mp3,wav,flac,aac,w64,aiff"
-)
+_CONTAINERS: str = ",".join(CONSTANTS["reading"]["containers"])
 _NETWORK = "http,https,tls,tcp,udp,rtp,rtsp,rtmp"
 # A URL is opened, and nothing that it names: no playlists (HLS, DASH, SDP files), no redirects.
 _STREAMS = _CONTAINERS + ",rtsp,rtp,mpjpeg,mjpeg"
@@ -46,8 +45,9 @@ def opened(path: str | os.PathLike[str], threads: int = 0, notes: Notes | None =
         InputError: the file cannot be opened as a video.
     """
     check_file(path)
-    if is_heif(path):
-        raise InputError(path, "is a HEIF or AVIF picture, not a video: its name should end in .heic or .avif", "unsupported")
+    what = "a picture (HEIF or AVIF)" if is_heif(path) else media_kind(path)
+    if what.startswith("a picture"):
+        raise InputError(path, f"is {what}, and its name is that of a video", "unsupported")
     name, protocols = f"file:{os.path.abspath(os.fspath(path))}", "file"
     end = transport_stream_end(path)
     if end is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpg.common.crops import AREA_SHARE, context_crop
+from fpg.common.crops import AREA_FRACTION, context_crop
 from fpg.common.errors import InputError
 from fpg.common.rng import stream
 from fpg.data.as_video import VideoConfig, draw_clip, film
@@ -40,7 +40,7 @@ class CropTask:
     source: VideoSource
     label: int
     precomputed: bool = False
-    """Take frames and faces from the files beside the video, see `fpg.data.face_files`."""
+    """Take frames and faces from the files next to the video, see `fpg.data.face_files`."""
     as_video: VideoConfig | None = None
     """Take frames of clips that are made of a picture instead of the picture; videos and folders of frames are as they are."""
     min_face: float = MIN_FACE
@@ -147,7 +147,7 @@ class _Crops:
         """Crop the large ones of the faces of one frame, uint8 [H, W, 3]."""
         usable = [face for number, face in enumerate(faces) if self._usable(index, number, face, image)]
         area = [float((f.box[2] - f.box[0]) * (f.box[3] - f.box[1])) for f in usable]
-        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_SHARE * max(area)]
+        order = [i for i in np.argsort([-a for a in area], kind="stable") if area[i] >= AREA_FRACTION * max(area)]
         large = [i for i in order if face_size(usable[i].box) >= self.task.min_face]
         self.rejected |= {(index, i): too_small(usable[i].box, self.task.min_face) for i in order if i not in large}
         return [self._crop(index, time_s, number, usable[i], image) for number, i in enumerate(large)]

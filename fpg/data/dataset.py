@@ -102,7 +102,7 @@ class FakeFaces(FaceDataset):
         super().__init__(roots, split, frames_per_video, FAKE)
 
 
-def fingerprint(roots: Iterable[str | os.PathLike[str]]) -> str:
+def data_fingerprint(roots: Iterable[str | os.PathLike[str]]) -> str:
     """SHA-256 over the manifests of the folders, in order: two runs with the same fingerprint saw the same faces.
 
     Raises:

@@ -12,13 +12,14 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
 from fpg.data import colour
 from fpg.data.images import check_pixels
 from fpg.data.notes import Notes
 from fpg.data.orientation import UPRIGHT, matrix_turn, turned, turned_size, upright
 
-MAX_VIDEO_PIXELS = 40_000_000
+MAX_VIDEO_PIXELS: int = CONSTANTS["reading"]["max_video_pixels"]
 """Per frame (8K is 33 million); decoders keep many frames at once."""
 _COMB = 36
 """Sum over R, G and B by which a line of the second field has to leave both its neighbours, in one direction, to be a comb's."""
@@ -72,7 +73,7 @@ class Display:
         """Whether showing the frame takes no more than the stream's own colour matrix and quarter turns."""
         orientation, _ = _turn(frame)
         square = square_size(frame.height, frame.width, self.aspect) == (frame.height, frame.width)
-        return square and orientation in (1, 3, 6, 8) and not (frame.interlaced_frame or _deep(frame))
+        return square and orientation in (1, 3, 6, 8) and not (frame.interlaced_frame or _converted_here(frame))
 
     @property
     def aspect(self) -> Fraction:
@@ -83,7 +84,7 @@ class Display:
     def _rgb(self, frame: Any) -> np.ndarray:
         layout = colour.planar(frame)
         self._warn_of_colours(frame, layout is not None)
-        if layout is not None and _deep(frame):
+        if layout is not None and _converted_here(frame):
             return colour.for_sdr(colour.rgb(frame, layout), frame.color_trc, colour.is_wide(frame))
         try:
             return np.ascontiguousarray(self._reformatter.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray())
@@ -133,9 +134,10 @@ def without_combs(image: np.ndarray) -> np.ndarray:
     return result
 
 
-def _deep(frame: Any) -> bool:
+def _converted_here(frame: Any) -> bool:
+    """Whether swscale does not convert the colours: it knows no HDR, and its versions differ where the height is odd."""
     layout = colour.planar(frame)
-    return layout is not None and (layout[0] > 8 or colour.is_hdr(frame) or colour.is_wide(frame))
+    return layout is not None and (layout[0] > 8 or colour.is_hdr(frame) or colour.is_wide(frame) or frame.height % 2 == 1)
 
 
 def _turn(frame: Any) -> tuple[int | None, tuple[float, float, float, float]]:

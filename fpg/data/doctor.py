@@ -17,27 +17,23 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fpg.common.console import progress
 from fpg.common.errors import InputError, MissingDependencyError
-from fpg.data.checks import Trait, compare_files, compare_manifest, compare_traits
+from fpg.data.checks import FileTraits, compare_files, compare_manifest, compare_traits
 from fpg.data.cropping import Analyzer, CropTask, prepare_one
 from fpg.data.face_files import face_files
 from fpg.data.layouts import DATA_SETS
-from fpg.data.layouts.base import Diagnostic, Diagnostics, Expected, VideoSource, frame_files, split_of
+from fpg.data.layouts.base import Diagnostic, Diagnostics, Expected, VideoSource, split_of
 from fpg.data.manifest import FAKE, NAME, REAL, Manifest, check_crops, read_manifest
-from fpg.data.pool import WorkerDied, run_tasks
 from fpg.data.prepare import FRAMES, default_faces, usable_cpus
+from fpg.data.probing import SAMPLE, ProbeResult, open_videos
 from fpg.data.sources import survey
-from fpg.data.video import probe, read_frames, read_image, sample_indices
-from fpg.faces.precomputed import read_boxes, read_landmarks
+from fpg.data.video import sample_indices
 
-SAMPLE = 50
-"""Videos that are opened when not all of them are."""
 _OFFICIAL = {layout.dataset: layout.official for layout in DATA_SETS}
 
 
 @dataclass(frozen=True)
-class Count:
+class VideoCount:
     """Videos of one method, label and split."""
 
     dataset: str
@@ -64,19 +60,6 @@ class PublishedCount:
     split: str | None
     official: int
     here: int
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What opening one video showed."""
-
-    frames: int = 0
-    width: int = 0
-    height: int = 0
-    seconds: float = 0.0
-    error: str = ""
-    faces: str = ""
-    """What is wrong with the face files beside it."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +98,7 @@ class DataReport:
     opened: int = 0
     """Videos that were opened."""
     videos: int = 0
-    counts: list[Count] = field(default_factory=list)
+    counts: list[VideoCount] = field(default_factory=list)
     official: list[PublishedCount] = field(default_factory=list)
     findings: list[Diagnostic] = field(default_factory=list)
     preparation: list[Preparation] = field(default_factory=list)
@@ -175,7 +158,7 @@ def examine_data(
     report.official = _compare(present, findings)
     _classes(found.sources, findings)
     _identities(found.sources, findings)
-    readings = _open(present, deep, sample, usable_cpus() if workers is None else workers, quiet)
+    readings = open_videos(present, deep, sample, usable_cpus() if workers is None else workers, quiet)
     _unreadable(present, readings, findings)
     compare_files(present, findings)
     compare_traits([_trait(s, readings[s.key]) for s in present if s.key in readings and not readings[s.key].error], findings)
@@ -199,7 +182,7 @@ def as_json(report: DataReport, *, listing: bool = True, ascii_only: bool = Fals
     return json.dumps(content, indent=2, ensure_ascii=ascii_only)
 
 
-def _counts(sources: list[VideoSource]) -> list[Count]:
+def _counts(sources: list[VideoSource]) -> list[VideoCount]:
     groups: dict[tuple[str, str, str, int | None, str], list[VideoSource]] = {}
     for s in sources:
         homeless = s.split is None and bool(s.why)
@@ -209,7 +192,7 @@ def _counts(sources: list[VideoSource]) -> list[Count]:
         reasons = Counter(s.split_reason for s in groups[key])
         reason = reasons.most_common(1)[0][0] + (f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else "")
         missing = sum(not os.path.exists(s.path) for s in groups[key])
-        rows.append(Count(*key, reason, len(groups[key]), missing))
+        rows.append(VideoCount(*key, reason, len(groups[key]), missing))
     return rows
 
 
@@ -268,91 +251,15 @@ def _identities(sources: list[VideoSource], findings: Diagnostics) -> None:
             findings.note("identities", dataset, f"{len(shared)} identities are in more than one split, first {shared[0]}")
 
 
-@dataclass(frozen=True)
-class _Opener:
-    deep: bool
-
-    def __call__(self) -> Callable[[VideoSource], Reading]:
-        return self.read
-
-    def read(self, source: VideoSource) -> Reading:
-        try:
-            reading = _read_frames(source, self.deep) if source.kind == "frames" else _read_file(source, self.deep)
-        except InputError as error:
-            where = "" if Path(error.path) == source.path else f"{Path(error.path).name} "
-            return Reading(error=where + error.reason)
-        except Exception as error:  # whatever a decoder throws at one input must not end the others
-            return Reading(error=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
-        return replace(reading, faces=_face_problems(source))
-
-
-def _read_file(source: VideoSource, deep: bool) -> Reading:
-    if source.kind == "image":
-        height, width = read_image(source.path).shape[:2]
-        return Reading(1, width, height)
-    info = probe(source.path)
-    if deep:
-        for _ in read_frames(source.path, [info.frames // 2], threads=1):
-            pass
-    return Reading(info.frames, info.width, info.height, info.duration_s)
-
-
-def _read_frames(source: VideoSource, deep: bool) -> Reading:
-    files = frame_files(source.path)
-    if not files:
-        raise InputError(source.path, "holds no image", "empty")
-    height, width = read_image(files[0]).shape[:2]
-    if deep:
-        read_image(files[len(files) // 2])
-    return Reading(len(files), width, height)
-
-
-def _face_problems(source: VideoSource) -> str:
-    files = face_files(source)
-    if files is None:
-        return ""
-    problems = []
-    try:
-        pairs = [files.of(frame) for frame in frame_files(files.frames)]
-    except InputError as error:
-        return str(error)
-    without = sum(not landmarks.is_file() for landmarks, _ in pairs)
-    if without:
-        problems.append(f"{without} of {len(pairs)} frames have no landmark file")
-    for landmarks, retina in pairs:
-        try:
-            if landmarks.is_file():
-                read_landmarks(landmarks, single=True)
-            if retina is not None and retina.is_file():
-                read_boxes(retina)
-        except InputError as error:
-            problems.append(f"{'/'.join(Path(error.path).parts[-3:])} {error.reason}")
-    return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
-
-
-def _open(present: list[VideoSource], deep: bool, sample: int, workers: int, quiet: bool) -> dict[tuple[str, str, str], Reading]:
-    chosen = present if deep else [present[i] for i in sample_indices(len(present), max(1, sample))]
-    readings: dict[tuple[str, str, str], Reading] = {}
-    with progress("Opening", disable=quiet) as bar:
-        line = bar.add_task("videos", total=len(chosen))
-        for index, outcome in run_tasks(chosen, _Opener(deep), workers if deep and len(chosen) > SAMPLE else 0):
-            readings[chosen[index].key] = Reading(error=outcome.reason) if isinstance(outcome, WorkerDied) else outcome
-            bar.advance(line)
-    for source in present:  # what costs nothing is looked at in all of them
-        if source.key not in readings and source.kind != "frames" and os.path.getsize(source.path) == 0:
-            readings[source.key] = Reading(error="is empty (0 bytes)")
-    return readings
-
-
-def _trait(source: VideoSource, reading: Reading) -> Trait:
+def _trait(source: VideoSource, reading: ProbeResult) -> FileTraits:
     pixels = reading.width * reading.height * reading.frames
     whole = source.kind != "frames" and pixels > 0
-    return Trait(source.label, "", reading.width, reading.height, os.path.getsize(source.path) / pixels if whole else 0.0)
+    return FileTraits(source.label, "", reading.width, reading.height, os.path.getsize(source.path) / pixels if whole else 0.0)
 
 
-def _unreadable(present: list[VideoSource], readings: dict[tuple[str, str, str], Reading], findings: Diagnostics) -> None:
+def _unreadable(present: list[VideoSource], readings: dict[tuple[str, str, str], ProbeResult], findings: Diagnostics) -> None:
     for source in present:
-        reading = readings.get(source.key, Reading())
+        reading = readings.get(source.key, ProbeResult())
         if reading.error:
             findings.warning("unreadable", source.path, reading.error)
         if reading.faces:
@@ -372,10 +279,10 @@ def _earlier(root: Path, present: list[VideoSource], deep: bool, findings: Diagn
 
 
 def _prepared_from(root: Path) -> Iterable[Path]:
-    """Folders beside `root` that fpg-prepare made from it."""
-    beside = root.resolve().parent
+    """Folders next to `root` that fpg-prepare made from it."""
+    parent = root.resolve().parent
     try:
-        neighbours = sorted(p for p in beside.iterdir() if p.is_dir())
+        neighbours = sorted(p for p in parent.iterdir() if p.is_dir())
     except OSError:
         return
     for folder in neighbours:
@@ -417,7 +324,7 @@ def _prepared_folder(root: Path, deep: bool) -> DataReport:
     failed = Counter(
         (v.dataset, v.compression, v.method, v.label, v.split, v.split_reason) for v in manifest.videos if v.status == "failed"
     )
-    report.counts = [Count(*key, count, failed[key]) for key, count in sorted(groups.items())]
+    report.counts = [VideoCount(*key, count, failed[key]) for key, count in sorted(groups.items())]
     report.videos, report.findings = len(manifest.videos), findings.items
     report.listing = [dataclasses.asdict(video) for video in manifest.videos]
     return report
@@ -437,12 +344,12 @@ def _estimate(
             prepare_one(CropTask(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
         seconds = time.perf_counter() - began
         size = sum(file.stat().st_size for file in Path(scratch).rglob("*.png"))
-    share = total / len(chosen)
+    fraction = total / len(chosen)
     free = shutil.disk_usage(root if root.is_dir() else root.resolve().parent).free
-    return PreparationEstimate(len(chosen), total, frames, round(size * share), seconds * share, usable_cpus(), free)
+    return PreparationEstimate(len(chosen), total, frames, round(size * fraction), seconds * fraction, usable_cpus(), free)
 
 
-def _entry(source: VideoSource, reading: Reading | None) -> dict[str, Any]:
+def _entry(source: VideoSource, reading: ProbeResult | None) -> dict[str, Any]:
     return {
         "dataset": source.dataset,
         "method": source.method,

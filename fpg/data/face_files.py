@@ -1,4 +1,4 @@
-"""Faces that others computed, beside the frames they belong to: `frames/`, `landmarks/`, `retina/` of SBI, FPG and DeepfakeBench."""
+"""Faces that others computed, next to the frames they belong to: `frames/`, `landmarks/`, `retina/` of SBI, FPG and DeepfakeBench."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def face_files(source: VideoSource) -> FaceFiles | None:
     """What was prepared for a source elsewhere; None without frames and landmarks.
 
     In the path of a video its folder `videos` becomes `frames`, `landmarks` and `retina`, and the suffix goes; a video that is
-    in no such folder has them beside it. In the path of a folder of frames, `frames` is what changes.
+    in no such folder has them next to it. In the path of a folder of frames, `frames` is what changes.
     """
     path = source.path if source.kind == "frames" else source.path.with_suffix("")
     word = "frames" if source.kind == "frames" else "videos"
@@ -61,7 +61,7 @@ def frames_with_faces(source: VideoSource, count: int) -> Iterator[tuple[int, fl
     """
     files = face_files(source)
     if files is None:
-        raise InputError(source.path, "has no frames/ and landmarks/ beside it: prepare it with --landmarks models")
+        raise InputError(source.path, "has no frames/ and landmarks/ next to it: prepare it with --landmarks models")
     images = frame_files(files.frames)
     if not any(files.of(image)[0].is_file() for image in images):
         raise InputError(files.landmarks, f"holds no landmark file for any of the {len(images)} frames")

@@ -133,7 +133,7 @@ def _mask(landmarks: np.ndarray, covered: np.ndarray) -> np.ndarray:
 
 
 def _match_colors(warped: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Give the warped face the mean and deviation that the image has under the mask, in CIELAB (Reinhard et al., 2001)."""
+    """Give the warped face the mean and standard deviation that the image has under the mask, in CIELAB (Reinhard et al., 2001)."""
     inside = mask.astype(bool)
     a, b = (cv2.cvtColor(x.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for x in (warped, image))
     gain = (b[inside].std(0) / np.maximum(a[inside].std(0), 1e-3)).clip(0.75, 1.3)

@@ -15,20 +15,21 @@ import av
 import numpy as np
 from PIL import Image, ImageCms, features
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
-from fpg.common.kinds import SUFFIXES, foreign_kind
+from fpg.common.kinds import SUFFIXES, foreign_kind, media_kind
 from fpg.common.packages import install_extra
 from fpg.data.jpeg_scans import MAX_SCANS, scans
 from fpg.data.notes import Notes
-from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, checked, exif_orientation, undone, upright
+from fpg.data.orientation import INTEGERS, TAG, UPRIGHT, exif_orientation, undone, upright, valid_orientation
 
 IMAGE_SUFFIXES = SUFFIXES["image"]
 
-MAX_IMAGE_PIXELS = 100_000_000
+MAX_IMAGE_PIXELS: int = CONSTANTS["reading"]["max_image_pixels"]
 """Images that claim more are refused before anything is decoded."""
 
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
-_HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"avif", b"avis"])
+_HEIF_BRANDS = frozenset(brand.encode() for brand in CONSTANTS["reading"]["heif_brands"])
 """Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too."""
 _HEIF_HEAD = 1 << 16
 """Bytes that hold a HEIF file's boxes in practice."""
@@ -65,6 +66,8 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
                     notes.warn("has the colours of HDR, which were not converted")
                 return _decoded(image, path, lambda: _check_complete(path, image))
     except Image.UnidentifiedImageError as error:
+        if (what := media_kind(path)).startswith("a video"):
+            raise InputError(path, f"is {what}, and its name is that of a picture", "unsupported") from error
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error
@@ -180,7 +183,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "AVIF":  # Pillow puts the container's there, whatever EXIF says
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))
-        return checked(exif.get(TAG))
+        return valid_orientation(exif.get(TAG))
     return exif_orientation(image.info.get("exif", b""))
 
 
@@ -188,14 +191,14 @@ def _tiff_turns(image: Any) -> list[int]:
     """What takes back how Pillow turns a TIFF on its own as it loads it, less strictly; what its tag says."""
     directory = image.tag_v2
     stated = directory.get(TAG) if directory.tagtype.get(TAG) in INTEGERS else None
-    return [undone(checked(image.getexif().get(TAG))), checked(stated)]
+    return [undone(valid_orientation(image.getexif().get(TAG))), valid_orientation(stated)]
 
 
 def _note(image: Image.Image, notes: Notes) -> None:
     if getattr(image, "n_frames", 1) > 1:
-        notes.warn("holds several pictures: only the main or first one was read")
+        notes.warn(CONSTANTS["reading"]["several_images"])
     if image.mode == "CMYK":
-        notes.warn("is CMYK: it was converted to RGB without a colour profile")
+        notes.warn(CONSTANTS["reading"]["cmyk"])
 
 
 def _is_hdr_heif(path: str | os.PathLike[str]) -> bool:

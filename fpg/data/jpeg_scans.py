@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-MAX_SCANS = 100
-"""Encoders write about ten; the C++ runtime has the same limit."""
+from fpg.common.constants import CONSTANTS
+
+MAX_SCANS: int = CONSTANTS["reading"]["max_jpeg_scans"]
+"""Encoders write about ten."""
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SOS, _EOI = 0xDA, 0xD9
 

@@ -1,4 +1,4 @@
-"""What there is to say about how an input was read, beside its frames."""
+"""What there is to say about how an input was read, in addition to its frames."""
 
 from __future__ import annotations
 

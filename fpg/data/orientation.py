@@ -31,7 +31,7 @@ def exif_orientation(block: bytes) -> int:
     Args:
         block: TIFF structure, with or without the prefix `Exif\\0\\0`.
     """
-    if block.startswith(b"Exif\0\0"):
+    while block.startswith(b"Exif\0\0"):  # some write it twice
         block = block[6:]
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None or len(block) < 8:
@@ -44,11 +44,11 @@ def exif_orientation(block: bytes) -> int:
         tag, kind, count = struct.unpack_from(f"{order}HHI", block, entry)
         if tag == TAG:
             form = INTEGERS.get(kind) if count == 1 else None
-            return checked(struct.unpack_from(order + form, block, entry + 8)[0]) if form else UPRIGHT
+            return valid_orientation(struct.unpack_from(order + form, block, entry + 8)[0]) if form else UPRIGHT
     return UPRIGHT
 
 
-def checked(value: object) -> int:
+def valid_orientation(value: object) -> int:
     """The value where it is an orientation, else 1."""
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 

@@ -93,7 +93,7 @@ def prepare(
         split: overrides every source's split; `hash` divides all by hash.
         layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures are read, see `fpg.data.sources.survey`.
-        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench beside the videos, and look for no face.
+        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench next to the videos, and look for no face.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
         looks: how often a frame is looked at, see `fpg.faces.FaceAnalyzer`.

@@ -1,7 +1,7 @@
 """A classical face reenactment: a person's own face, moved to another's expression by warping it.
 
 Only for material to calibrate on: a kind of forgery that has nothing in common with swaps. No other person's skin is pasted and no outline
-is blended: brows, eyelids, lips and chin are moved by a smooth field of displacements that ends beside the face, and where lips open that
+is blended: brows, eyelids, lips and chin are moved by a smooth field of displacements that ends next to the face, and where lips open that
 were shut, the inside of the other's mouth is put between them (after Averbuch-Elor et al., Bringing Portraits to Life, SIGGRAPH Asia 2017).
 What a detector can find is stretched texture and the mouth. No network is involved.
 """
@@ -15,7 +15,7 @@ from fpg.data.faceswap import Donor, edit_face
 from fpg.faces import Face
 
 _STEADY = (*range(5), *range(12, 17), *range(27, 36), 36, 39, 42, 45)
-"""Landmarks that expressions hardly move (jaw beside the cheeks, nose, corners of the eyes): they bring one face onto the other."""
+"""Landmarks that expressions hardly move (jaw next to the cheeks, nose, corners of the eyes): they bring one face onto the other."""
 _BROWS, _EYES, _MOUTH = (slice(17, 22), slice(22, 27)), (slice(36, 42), slice(42, 48)), slice(48, 68)
 _LOWER_LIP, _CHIN = slice(55, 60), slice(6, 11)
 _INNER = slice(60, 68)

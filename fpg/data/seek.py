@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import av
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import MissingDependencyError, UsageError
 from fpg.common.packages import install_extra
 from fpg.data.containers import opened
@@ -22,15 +23,15 @@ from fpg.data.display import Display
 from fpg.data.notes import Notes
 from fpg.data.video import FrameCountError, Frames, read_frames
 
-_SELF_CONTAINED = frozenset(["h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1", "mpeg2video"])
+_SELF_CONTAINED = frozenset(CONSTANTS["reading"]["self_contained_codecs"])
 """Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames."""
-_REORDERING = frozenset(["h264", "hevc", "mpeg2video"])
+_REORDERING = frozenset(CONSTANTS["reading"]["reordering_codecs"])
 """Those whose frames may be shown in another order than that of their packets."""
 _INDEXED = ("mov", "matroska", "avi")
-"""Containers that say where their frames are; in others seeking may land beside the wanted frame."""
+"""Containers that say where their frames are; in others seeking may land next to the wanted frame."""
 
 
-class _Stumbled(Exception):
+class SeekFailed(Exception):
     """Damage, or a stream that is not what its packets say."""
 
 
@@ -84,7 +85,7 @@ def _or_whole(path: str | os.PathLike[str], wanted: list[int], frames: Frames, n
         for frame in frames:
             yield frame
             given += 1
-    except _Stumbled:
+    except SeekFailed:
         yield from read_frames(path, wanted[given:], threads=threads, notes=notes)
 
 
@@ -119,7 +120,7 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
         first = next(_first_frame(container, stream), None)
         display = Display(path, stream, notes)
         if not container.format.name.startswith(_INDEXED) or container.format.name == "avi" or first is None or not display.is_plain(first):
-            raise _Stumbled
+            raise SeekFailed
         display(first)  # for the notes
         number = stream.index
     try:
@@ -132,17 +133,17 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
             frame = decoder.get_frame_at(index)
             yield index, frame.pts_seconds - start, frame.data.cpu().numpy()
     except (RuntimeError, ValueError) as error:
-        raise _Stumbled from error
+        raise SeekFailed from error
 
 
 def _first_frame(container: Any, stream: Any) -> Iterator[Any]:
     try:
         yield from container.decode(stream)
     except (av.FFmpegError, OSError) as error:
-        raise _Stumbled from error
+        raise SeekFailed from error
 
 
-class _Stretch(NamedTuple):
+class _PacketRange(NamedTuple):
     """Packets to decode together, in their order in the file."""
 
     first: int
@@ -152,7 +153,7 @@ class _Stretch(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    stretches: list[_Stretch]
+    stretches: list[_PacketRange]
     index_at: dict[int, int]
     """Time stamp -> index of a wanted frame."""
     start: int
@@ -168,7 +169,7 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
         with opened(path, threads, notes) as (container, stream):
             codec = stream.codec_context.name
             if codec not in _SELF_CONTAINED:
-                raise _Stumbled
+                raise SeekFailed
             plan = _plan(_packets(container, stream), wanted, codec in _REORDERING and stream.codec_context.has_b_frames)
             if indexed := container.format.name.startswith(_INDEXED):  # opening once more would decode the first frames once more
                 container.seek(plan.start, stream=stream)
@@ -177,7 +178,7 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
             with opened(path, threads, notes) as (container, stream):
                 yield from _decoded_stretches(container, stream, plan, Display(path, stream, notes))
     except (av.FFmpegError, OSError) as error:
-        raise _Stumbled from error
+        raise SeekFailed from error
 
 
 def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Display) -> Frames:
@@ -186,17 +187,17 @@ def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Displa
     stretch = next(stretches)
     for position, packet in enumerate(_packets(container, stream)):
         if position >= len(plan.times) or packet.pts != plan.times[position]:  # the file did not go back to its first packet
-            raise _Stumbled
+            raise SeekFailed
         if position < stretch.first:
             continue
         stream.codec_context.skip_frame = "DEFAULT" if packet.pts in plan.index_at else "NONREF"
         for frame in _decoded(stream, packet, flush=position == stretch.last):
             if frame.pts is None:
-                raise _Stumbled
+                raise SeekFailed
             if frame.pts < stretch.from_time:
                 continue
             if frame.is_corrupt:
-                raise _Stumbled
+                raise SeekFailed
             index = missing.pop(frame.pts, None)
             if index is not None:
                 yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
@@ -206,7 +207,7 @@ def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Displa
                 break
             stretch = following
     if missing:
-        raise _Stumbled
+        raise SeekFailed
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
@@ -225,7 +226,7 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
     times, keys, shown = [], [], []
     for position, packet in enumerate(packets):
         if packet.pts is None:
-            raise _Stumbled
+            raise SeekFailed
         times.append(packet.pts)
         if packet.is_keyframe:
             keys.append(position)
@@ -234,10 +235,10 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
     in_file = list(shown)
     shown.sort(key=times.__getitem__)
     if reordered and shown == in_file and len(shown) > 2:  # those are no times of presentation (AVI has none)
-        raise _Stumbled
+        raise SeekFailed
     if wanted[-1] >= len(shown) or len({times[position] for position in shown}) < len(shown):
-        raise _Stumbled
-    stretches: list[_Stretch] = []
+        raise SeekFailed
+    stretches: list[_PacketRange] = []
     for index in wanted:
         last = shown[index]
         key = bisect.bisect_right(keys, last) - 1
@@ -247,5 +248,5 @@ def _plan(packets: Iterable[Any], wanted: list[int], reordered: bool) -> _Plan:
         if stretches and first <= stretches[-1].last + 1:
             stretches[-1] = stretches[-1]._replace(last=max(last, stretches[-1].last))
         else:
-            stretches.append(_Stretch(first, last, times[first]))
+            stretches.append(_PacketRange(first, last, times[first]))
     return _Plan(stretches, {times[shown[index]]: index for index in wanted}, times[shown[0]], times)

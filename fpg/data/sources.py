@@ -137,7 +137,7 @@ def survey(
             findings.warning("dead_link", source.path, f"is a link to {os.readlink(source.path)}, which is not there")
     _contradictions(sources, findings)
     for kind, root in layouts:
-        if isinstance(kind, RealFake | Plain) and root.is_dir():  # others have files of their own beside the videos
+        if isinstance(kind, RealFake | Plain) and root.is_dir():  # others have files of their own next to the videos
             _not_read(root, {os.fspath(source.path) for source in sources}, findings)
     for first, second in pairwise(sources):
         if first.key == second.key:

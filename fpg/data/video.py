@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import av
 import numpy as np
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
 from fpg.common.kinds import SUFFIXES
 from fpg.data.containers import CAMERA, opened, opened_camera, opened_url
@@ -94,7 +95,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         InputError: missing, empty, not a video, audio only, without frames, truncated, damaged or too large.
     """
     with opened(path) as (container, stream):
-        packets, seen = container.demux(), []
+        packets = container.demux()
+        seen: list[Any] = []
         first, _ = next(_frames(path, container, stream, packets=_kept(packets, seen)), (None, 0.0))
         if first is None:
             raise InputError(path, "holds a video stream but no frame", "no_frame")
@@ -210,7 +212,7 @@ def decodable(path: str | os.PathLike[str], error: FrameCountError, packets: int
     Raises:
         InputError: over a tenth is missing, which no hidden frames explain.
     """
-    if error.decoded < max(1, int(0.9 * packets)):
+    if error.decoded < max(1, int(CONSTANTS["reading"]["least_decodable"] * packets)):
         raise InputError(path, f"is truncated or damaged: only {error.decoded} of {packets} frames decode", "truncated") from error
     return error.decoded
 

@@ -1,4 +1,4 @@
-"""What a folder holds: pictures and videos to judge, and everything else by name and reason, so that nothing is left out without a word.
+"""What a folder holds: pictures and videos to judge, and everything else by name and reason, so that nothing is left out silently.
 
 The twin of `deploy/src/walk.cpp`. Links are followed; a folder that was reached before (a loop, or two links to one) is not entered again.
 """

@@ -31,7 +31,7 @@ def load_engine(
     """Load weights or an exported network by its sidecar.
 
     Args:
-        path: `STEM.safetensors`, `STEM.onnx`, `STEM.xml` or `STEM.engine`, with `STEM.spec.json` beside it.
+        path: `STEM.safetensors`, `STEM.onnx`, `STEM.xml` or `STEM.engine`, with `STEM.spec.json` next to it.
         device: `auto`, `cpu`, or what the backend has besides (`cuda` for torch and ONNX Runtime, `gpu` for OpenVINO).
         threads: CPU threads; None leaves it to the backend.
         verify: compare the hash of every file with the sidecar before anything is opened.

@@ -115,7 +115,7 @@ class _Bindings(Cuda):
         self._context = self._call("cuDevicePrimaryCtxRetain", device)
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        """A function of the driver API; what it returns beside its code."""
+        """A function of the driver API; what it returns in addition to its error code."""
         code, *results = getattr(self._driver, name)(*arguments)
         if code != self._driver.CUresult.CUDA_SUCCESS:
             raise CudaError(f"{name}: {code.name}")

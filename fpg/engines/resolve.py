@@ -1,4 +1,4 @@
-"""Which model is meant: `resolve(NAME | FILE | FOLDER | hf:OWNER/NAME)`, the one definition for every program. Without torch."""
+"""Which model is meant: `resolve_model(NAME | FILE | FOLDER | hf:OWNER/NAME)`, the one definition for every program. Without torch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError, UsageError
 from fpg.common.models import ON_CUDA, RECORD, STARTER, SUFFIXES, WEIGHTS, check_record, find_model, packaged, packaged_model, read_card
 
 HUB = "hf:"
-UNREADABLE = (".pth", ".pt", ".tar", ".ckpt", ".bin")
+UNREADABLE: tuple[str, ...] = tuple(CONSTANTS["models"]["unreadable_suffixes"])
 """Suffixes of weights that are no model here: named as a model, they get the reason, and are not taken for videos."""
 
 
@@ -23,7 +24,7 @@ class ResolvedModel(NamedTuple):
     """Of the model file."""
 
 
-def resolve(reference: str | os.PathLike[str] | None = None, *, weights: bool = False, device: str = "auto") -> ResolvedModel:
+def resolve_model(reference: str | os.PathLike[str] | None = None, *, weights: bool = False, device: str = "auto") -> ResolvedModel:
     """Find a model.
 
     Args:

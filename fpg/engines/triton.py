@@ -36,7 +36,7 @@ class Address(NamedTuple):
     """`` is the server's choice."""
 
 
-def parse(url: str) -> Address:
+def parse_address(url: str) -> Address:
     """`triton://HOST[:PORT]/MODEL[/VERSION]`; the port is 8001 where none is given.
 
     Raises:
@@ -54,7 +54,7 @@ class TritonEngine(CheckedEngine):
 
     def __init__(self, url: str, spec: EngineSpec, server: Any, largest: int) -> None:
         super().__init__(spec, url)
-        self._address, self._server, self._largest = parse(url), server, largest
+        self._address, self._server, self._largest = parse_address(url), server, largest
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
         parts = [self._ask(images[start : start + self._largest]) for start in range(0, len(images), self._largest)]
@@ -86,14 +86,14 @@ def connect(url: str, spec: EngineSpec) -> TritonEngine:
     """A detector on a server.
 
     Args:
-        url: see `parse`.
+        url: see `parse_address`.
         spec: the sidecar of the model that the server has.
 
     Raises:
         UsageError: no such URL.
         InputError: no server, no such model, other inputs or outputs than the sidecar's, or other answers than its reference.
     """
-    address = parse(url)
+    address = parse_address(url)
     try:
         server = client.InferenceServerClient(address.server)
         if not server.is_model_ready(address.model, address.version, client_timeout=PATIENCE_S):

@@ -52,7 +52,7 @@ def attacked(engine: Any, images: np.ndarray, label: int, budget: float) -> np.n
     return np.asarray(np.clip(images + change, 0, 1), np.float32)
 
 
-class Attacked:
+class AttackedEngine:
     """An engine that sees attacked images.
 
     Args:

@@ -1,7 +1,7 @@
 """Attributes of videos that somebody annotated (sex, age group, skin tone, camera ...), from the columns of a CSV. None is guessed.
 
-A CSV of videos (`path,label,...`) may have more columns, and any CSV keyed by video can be given beside other data. A cell that is empty is
-unknown. A column with very many values (a name, an exact age) is no group, and is said to be none.
+A CSV of videos (`path,label,...`) may have more columns, and any CSV keyed by video can be given in addition to other data. An empty cell
+means unknown. A column with very many values (a name, an exact age) does not make groups, and this is reported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fpg.common.errors import InputError
 from fpg.data.layouts.base import read_text
-from fpg.evaluate.foreign import common_end, told_parts
+from fpg.evaluate.foreign import common_end, identifying_parts
 from fpg.evaluate.protocol import Result
 
 KEYS = ("video", "path", "filename", "file")
@@ -61,7 +61,7 @@ def read_attributes(path: str | os.PathLike[str]) -> Attributes:
     for number, cells in lines[1:]:
         if len(cells) != len(heading):
             raise InputError(path, f"line {number}: expected {len(heading)} cells, got {len(cells)}")
-        parts = tuple(part.lower() for part in told_parts(cells[key].strip()))
+        parts = tuple(part.lower() for part in identifying_parts(cells[key].strip()))
         if not parts:
             raise InputError(path, f"line {number}: names no video")
         if parts in rows:
@@ -98,7 +98,7 @@ def attach(results: Sequence[Result], found: Attributes) -> tuple[list[Result], 
         by_name.setdefault(parts[-1], []).append((parts, row))
     known, missing = [], []
     for result in results:
-        tails = [told_parts(result.judgement.input), told_parts(f"{result.dataset}/{result.method}/{result.video}")]
+        tails = [identifying_parts(result.judgement.input), identifying_parts(f"{result.dataset}/{result.method}/{result.video}")]
         tails = [tuple(part.lower() for part in tail) for tail in tails]
         ranked = [(max(common_end(parts, tail) for tail in tails), parts, row) for parts, row in by_name.get(tails[1][-1], [])]
         ranked = [entry for entry in ranked if entry[0] == max(length for length, _, _ in ranked)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fpg.evaluate.metrics import NAMES, Levels, require_both
+from fpg.evaluate.metrics import NAMES, ScoreLevels, require_both
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -55,7 +55,7 @@ def bootstrap_aucs(labels: np.ndarray, scores: np.ndarray, resamples: int, rng: 
     if y.ndim != 1 or s.ndim != 2 or s.shape[1] != len(y):
         raise ValueError(f"scores: expected [R, N] for labels [N], got {list(s.shape)} for {list(y.shape)}")
     require_both(y)
-    levels = [Levels(y, row) for row in s]
+    levels = [ScoreLevels(y, row) for row in s]
     result = np.empty((resamples, len(s)))
     for start, counts in resampled(y, resamples, rng, len(y)):
         for index, level in enumerate(levels):
@@ -89,7 +89,7 @@ def bootstrap_metrics(
         video_labels = y[first]
         if (video_labels[of] != y).any():
             raise ValueError("videos: expected one label per video, got both for one of them")
-    levels = Levels(y, s)
+    levels = ScoreLevels(y, s)
     result = np.empty((resamples, len(NAMES)))
     for start, counts in resampled(video_labels, resamples, rng, len(y)):
         result[start : start + len(counts)] = levels.all(*levels.counts(counts[:, of]), threshold)

@@ -16,8 +16,7 @@ from fpg.common.spec import EngineSpec, sidecar
 from fpg.evaluate.calibration import calibration_error, fit_temperature, reliability, rescaled, threshold_at
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.protocol import Result
-from fpg.evaluate.reliability import measure_reliability
-from fpg.evaluate.reliability import sentences as levels_in_words
+from fpg.evaluate.reliability import describe_reliability, measure_reliability
 from fpg.findings.strength import Reliability
 from fpg.runtime.scores import video_score
 
@@ -34,7 +33,7 @@ class Calibration:
     real: int
     fake: int
     wanted_fpr: float | None
-    """Share of real videos that the threshold may call fake; None when it was not asked for."""
+    """Fraction of real videos that the threshold may call fake; None when it was not asked for."""
     log_loss: tuple[float, float]
     """Per video in nats, before and after."""
     ece: tuple[float, float]
@@ -60,7 +59,7 @@ def calibrate(
     Args:
         results: scored with `spec`; those without a score are left out.
         spec: of the model.
-        wanted_fpr: share of real videos that may be called fake, in [0, 1); the threshold is chosen for it.
+        wanted_fpr: fraction of real videos that may be called fake, in [0, 1); the threshold is chosen for it.
         data: where the videos came from, to be remembered.
 
     Raises:
@@ -133,7 +132,7 @@ def _rescaled(result: Result, ratio: float, threshold: float) -> Result:
     return replace(result, judgement=changed)
 
 
-def sentences(found: Calibration) -> list[str]:
+def describe_calibration(found: Calibration) -> list[str]:
     """For people: what was stored and what it did."""
     lines = [
         f"temperature {found.previous_temperature:.4g} -> {found.temperature:.4g}, fitted on {found.videos} videos "
@@ -151,4 +150,4 @@ def sentences(found: Calibration) -> list[str]:
         lines.append(f"threshold {found.previous_threshold:.4g} -> {found.threshold:.4g}: the same place at the new temperature")
     if found.reliability is None:
         return [*lines, "levels of evidence: none, the videos are too few"]
-    return lines + levels_in_words(found.reliability)
+    return lines + describe_reliability(found.reliability)

@@ -1,7 +1,7 @@
 """Are the probabilities right? Expected calibration error, reliability, temperature scaling, a threshold for a wanted error rate.
 
 What is calibrated is the probability of fake itself: among inputs with a score of 0.8, 80 % should be fake. That depends on the
-share of fakes in the data; no calibration carries over to a population with another share.
+fraction of fakes in the data; no calibration carries over to a population with another fraction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fpg.evaluate.metrics import checked, require_both
+from fpg.evaluate.metrics import check_arrays, require_both
 
 BINS = 15
 """As in Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
@@ -33,7 +33,7 @@ class Bin:
     score: float
     """Their mean score."""
     fake: float
-    """The share of fakes among them."""
+    """The fraction of fakes among them."""
 
 
 def reliability(
@@ -51,9 +51,9 @@ def reliability(
         kind: `mass`: as many inputs in each as equal scores allow (they are never parted); `width`: equal parts of [0, 1].
 
     Raises:
-        ValueError: as `fpg.evaluate.metrics.checked`, or a score outside [0, 1].
+        ValueError: as `fpg.evaluate.metrics.check_arrays`, or a score outside [0, 1].
     """
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     if not len(y):
         return []
     if s.min() < 0 or s.max() > 1:
@@ -70,7 +70,7 @@ def reliability(
 
 
 def calibration_error(found: Sequence[Bin]) -> float | None:
-    """Expected calibration error of binned scores: mean over inputs of |mean score - share of fakes| of their bin; None without any."""
+    """Expected calibration error of binned scores: mean over inputs of |mean score - fraction of fakes| of their bin; None without any."""
     total = sum(b.count for b in found)
     return sum(b.count * abs(b.score - b.fake) for b in found) / total if total else None
 
@@ -82,9 +82,9 @@ def log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(-np.mean(np.where(labels == 1, np.log(s), np.log1p(-s))))
 
 
-def summary(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> dict[str, Any]:
+def calibration_summary(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> dict[str, Any]:
     """Calibration of one set of scores, for JSON: errors, log loss and the bins of the diagram."""
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     mass, width = reliability(y, s, kind="mass"), reliability(y, s, kind="width")
     return {
         "ece": calibration_error(mass),
@@ -113,7 +113,7 @@ def rescaled(scores: np.ndarray, ratio: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Fit:
+class TemperatureFit:
     """A temperature and what it does to the data it was fitted on."""
 
     ratio: float
@@ -123,7 +123,7 @@ class Fit:
     after: float
 
 
-def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) -> Fit:
+def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) -> TemperatureFit:
     """The temperature with the least log loss of the *videos'* scores (temperature scaling, Guo et al., ICML 2017).
 
     A video's score is the mean over its frames; the temperature acts on the logits of the frames, as in `EngineSpec`.
@@ -152,7 +152,7 @@ def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) 
         what = "separate real from fake perfectly" if best == 0 else "do not tell real from fake"
         raise ValueError(f"no temperature fits best: these scores {what}; calibrate on more videos, or on harder ones")
     x = _golden(loss, float(grid[best - 1]), float(grid[best + 1]))
-    return Fit(math.exp(x), loss(0.0), loss(x))
+    return TemperatureFit(math.exp(x), loss(0.0), loss(x))
 
 
 def _golden(function: Any, low: float, high: float, rounds: int = 40) -> float:
@@ -183,10 +183,10 @@ def threshold_at(labels: np.ndarray, scores: np.ndarray, rate: float) -> float:
     Raises:
         ValueError: no real ones, or so many of them score 1 that no threshold does it.
     """
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     real = np.sort(s[y == 0])[::-1]
     if not len(real):
-        raise ValueError("no real videos: a false positive rate is a share of them")
+        raise ValueError("no real videos: a false positive rate is a fraction of them")
     highest = float(real[math.floor(rate * len(real) + 1e-9)])  # the first real one that must not be called fake
     above = s[s > highest]
     if not len(above) and highest >= 1:

@@ -77,10 +77,10 @@ def fit(image: np.ndarray, longest: float, _: VideoDraws, __: np.random.Generato
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def crop(image: np.ndarray, share: float, draws: VideoDraws, _: np.random.Generator) -> np.ndarray:
-    """`share` of height and width cut off (rounded down), divided between the two sides as drawn (rounded down)."""
+def crop(image: np.ndarray, fraction: float, draws: VideoDraws, _: np.random.Generator) -> np.ndarray:
+    """`fraction` of height and width cut off (rounded down), divided between the two sides as drawn (rounded down)."""
     height, width = image.shape[:2]
-    cut = (int(height * share), int(width * share))
+    cut = (int(height * fraction), int(width * fraction))
     y, x = (int(u * number) for u, number in zip(draws.crop, cut, strict=True))
     return np.ascontiguousarray(image[y : y + height - cut[0], x : x + width - cut[1]])
 
@@ -101,12 +101,13 @@ def jpeg_step(image: np.ndarray, quality: float, _: VideoDraws, __: np.random.Ge
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def warp(image: np.ndarray, share: float, draws: VideoDraws, _: np.random.Generator) -> np.ndarray:
-    """A camera that does not stand quite before the screen: the corners of the frame (centres of its corner pixels) move by up to `share`
-    of width and height as drawn, the picture between them follows in perspective; bilinear, the border mirrored without its edge pixel."""
+def warp(image: np.ndarray, fraction: float, draws: VideoDraws, _: np.random.Generator) -> np.ndarray:
+    """A camera that is not straight in front of the screen: the corners of the frame (centres of its corner pixels) move by up to
+    `fraction` of width and height as drawn, and the picture between them follows in perspective; bilinear, the border mirrored without its
+    edge pixel."""
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
-    moved = corners + np.array(draws.corners, np.float32) * np.float32(share) * np.array([width, height], np.float32)
+    moved = corners + np.array(draws.corners, np.float32) * np.float32(fraction) * np.array([width, height], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
     return np.asarray(
         cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.uint8
@@ -124,7 +125,7 @@ def moire(image: np.ndarray, amplitude: float, draws: VideoDraws, _: np.random.G
 
 
 def sensor_noise(image: np.ndarray, sigma: float, _: VideoDraws, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of this deviation in levels, apart for every pixel and channel; rounded, clipped."""
+    """Gaussian noise of this standard deviation in levels, apart for every pixel and channel; rounded, clipped."""
     noisy = image + np.float32(sigma) * rng.standard_normal(image.shape, np.float32)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
@@ -136,20 +137,20 @@ def _encode(*crf: float) -> Step:
 MESSENGER = (
     Step("fit", "longest side", (1280, 960, 848, 640, 480), fit),
     _encode(26, 28, 30, 32, 34),
-    Step("crop", "share cut off", (0.02, 0.04, 0.06, 0.08, 0.1), crop),
+    Step("crop", "fraction cut off", (0.02, 0.04, 0.06, 0.08, 0.1), crop),
     _encode(26, 28, 30, 32, 34),
     _encode(26, 28, 30, 32, 34),
 )
 """Made smaller and encoded by one platform, cropped and encoded by the next, encoded once more where it is shared."""
 SCREENSHOT = (
     Step("screen", "factor", (0.9, 0.8, 0.7, 0.6, 0.5), screen_scale),
-    Step("crop", "share cut off", (0.01, 0.02, 0.03, 0.04, 0.05), crop),
+    Step("crop", "fraction cut off", (0.01, 0.02, 0.03, 0.04, 0.05), crop),
     Step("JPEG", "quality", (95, 90, 80, 70, 60), jpeg_step),
 )
 SCREEN_RECORDING = (
-    Step("warp", "share of the sides", (0.005, 0.01, 0.015, 0.02, 0.03), warp),
+    Step("warp", "fraction of the sides", (0.005, 0.01, 0.015, 0.02, 0.03), warp),
     Step("moire", "amplitude", (0.02, 0.04, 0.06, 0.08, 0.12), moire),
-    Step("noise", "deviation", (1, 2, 3, 4, 6), sensor_noise),
+    Step("noise", "standard deviation", (1, 2, 3, 4, 6), sensor_noise),
     _encode(23, 26, 28, 30, 33),
 )
 """A screen filmed by hand."""
@@ -175,6 +176,6 @@ def apply_steps(steps: tuple[Step, ...], level: int, image: np.ndarray, seed: in
     return image
 
 
-def words(steps: tuple[Step, ...]) -> str:
+def describe_steps(steps: tuple[Step, ...]) -> str:
     """The chain in a line: `fit (longest side 1280 960 848 640 480), H.264 (CRF 26 ...), ...`."""
     return ", ".join(f"{step.name} ({step.meaning} {' '.join(f'{value:g}' for value in step.levels)})" for step in steps)

@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedVideo:
     """A video that not every detector has a score for."""
 
     video: str
@@ -71,7 +71,7 @@ class Group:
     rows: list[Row]
     missing: list[str]
     """Detectors that were not evaluated on it."""
-    left_out: list[LeftOut]
+    left_out: list[ExcludedVideo]
     notes: list[str]
     labels: np.ndarray
     """int64 [videos]."""
@@ -118,7 +118,7 @@ class Comparison:
         return any(len(family.runs) > 1 for family in self.families)
 
     def to_json(self) -> dict[str, Any]:
-        """As `compare.json`."""
+        """As `compare_runs.json`."""
         return {
             "baseline": self.baseline,
             "confidence": CONFIDENCE,
@@ -146,7 +146,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_runs(
     runs: Sequence[EvaluatedRun], *, baseline: str | None = None, resamples: int = 2000, seed: int = 0, by: By = "dataset"
 ) -> Comparison:
     """Compare runs with one of them.
@@ -326,10 +326,10 @@ def verdict(bounds: Interval, real: int, fake: int) -> tuple[str, str]:
     return (BETTER, "better") if bounds[0] > 0 else (WORSE, "worse")
 
 
-def _left_out(key: Key, runs: Sequence[EvaluatedRun]) -> LeftOut:
+def _left_out(key: Key, runs: Sequence[EvaluatedRun]) -> ExcludedVideo:
     found: list[tuple[str, Video | None]] = [(run.name, run.videos.get(key)) for run in runs]
     reasons = {name: "not evaluated" if video is None else video.error or video.status for name, video in found if not _scored(video)}
-    return LeftOut("/".join(filter(None, key)), [name for name, video in found if _scored(video)], reasons)
+    return ExcludedVideo("/".join(filter(None, key)), [name for name, video in found if _scored(video)], reasons)
 
 
 def _scored(video: Video | None) -> bool:

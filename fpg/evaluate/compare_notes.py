@@ -1,4 +1,4 @@
-"""What a comparison of runs has to say beside its numbers: unequal terms, warnings of weights, too few videos."""
+"""What a comparison of runs has to say in addition to its numbers: unequal terms, warnings of weights, too few videos."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The table of a comparison by method, for a terminal of 80 columns, as Markdown, LaTeX and CSV; the protocol stands beside the numbers.
+"""The table of a comparison by method, for a terminal of 80 columns, as Markdown, LaTeX and CSV; the protocol stands next to the numbers.
 
-One line per method (its seeds averaged), one column or block per data set. A deviation is the standard deviation over seeds, an interval
+One line per method (its seeds averaged), one column or block per data set. Standard deviations are over seeds, an interval
 in brackets is over videos and seeds, over videos alone where there is one seed.
 """
 
@@ -45,19 +45,19 @@ def blocks(comparison: Comparison) -> list[Block]:
 
 
 def points(value: float) -> str:
-    """A difference of shares in percentage points, signed: `+3.2`."""
+    """A difference of fractions in percentage points, signed: `+3.2`."""
     text = f"{100 * value:+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
-def number(value: float | None) -> str:
-    """A share in percent, without the sign."""
+def percentage(value: float | None) -> str:
+    """A fraction in percent, without the sign."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 
 def spread(row: MethodRow) -> str:
     """`93.1 ± 0.4`, or `93.1` with one seed."""
-    return number(row.auc) if row.auc_std is None else f"{number(row.auc)} ± {100 * row.auc_std:.1f}"
+    return percentage(row.auc) if row.auc_std is None else f"{percentage(row.auc)} ± {100 * row.auc_std:.1f}"
 
 
 def _bounds(bounds: Interval | None) -> str:
@@ -82,7 +82,7 @@ def text_lines(comparison: Comparison) -> Iterator[str]:
     for block in blocks(comparison):
         yield from wrapped(f"{block.name}: {block.protocol}")
         rows = [
-            [_titled(row), spread(row) + _bounds(row.auc_interval), number(row.ap), number(row.eer), difference(row), _p(row.p)]
+            [_titled(row), spread(row) + _bounds(row.auc_interval), percentage(row.ap), percentage(row.eer), difference(row), _p(row.p)]
             for row in block.rows
         ]
         yield from aligned(head if comparison.seeded else head[:-1], [row if comparison.seeded else row[:-1] for row in rows])
@@ -111,7 +111,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def note_lines(comparison: Comparison) -> list[str]:
-    """How to read the table: what deviation, interval and p are of."""
+    """How to read the table: what standard deviation, interval and p are of."""
     found = [f"AUC, AP and EER in percent; differences in points, to {_base(comparison)}."]
     if comparison.seeded:
         found.append(
@@ -159,8 +159,8 @@ def tex(text: str) -> str:
 
 
 def latex(comparison: Comparison, command: str) -> str:
-    """The table as LaTeX (`booktabs`): mean AUC in percent with the deviation over seeds, the best bold, a star where the difference to the
-    baseline's method has an interval without 0; protocol and counts in the caption."""
+    """The table as LaTeX (`booktabs`): mean AUC in percent with the standard deviation over seeds, the best bold, a star where the
+    difference from the baseline's method has an interval without 0; protocol and counts in the caption."""
     parts, base = blocks(comparison), _base(comparison)
     best = [max((row.auc for row in b.rows if row.auc is not None), default=None) for b in parts]
     lines = []
@@ -195,7 +195,7 @@ def latex(comparison: Comparison, command: str) -> str:
 
 
 def _tex_cell(row: MethodRow, best: bool) -> str:
-    value = f"\\textbf{{{number(row.auc)}}}" if best else number(row.auc)
+    value = f"\\textbf{{{percentage(row.auc)}}}" if best else percentage(row.auc)
     deviation = "" if row.auc_std is None else f" {{\\scriptsize $\\pm$ {100 * row.auc_std:.1f}}}"
     return value + deviation + ("$^{\\ast}$" if row.verdict in (BETTER, WORSE) else "")
 
@@ -207,7 +207,7 @@ CSV_COLUMNS = (
 
 
 def csv_text(comparison: Comparison) -> str:
-    """One line per method and data set, every number as it is (shares in [0, 1]), empty where undefined."""
+    """One line per method and data set, every number as it is (fractions in [0, 1]), empty where undefined."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

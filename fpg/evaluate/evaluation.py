@@ -9,7 +9,7 @@ from typing import Any
 
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 from fpg.evaluate.attributes import grouped, read_attributes
 from fpg.evaluate.bootstrap import RESAMPLES
 from fpg.evaluate.protocol import plan, score
@@ -38,7 +38,7 @@ def evaluate(
     """Score every video of prepared or raw folders, and measure.
 
     Args:
-        model: a loaded engine, or what `fpg.engines.resolve.resolve` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
+        model: a loaded engine, or what `fpg.engines.resolve.resolve_model` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
         data: folders; see `fpg.evaluate.protocol.plan`, as for `split`, `frames`, `batch`, `threshold` and `timeout`.
         analyzer: makes a face finder for raw folders.
         resamples, seed: of the bootstrap behind the intervals.
@@ -55,7 +55,7 @@ def evaluate(
         MissingDependencyError: a package that is needed is not installed.
     """
     if model is None or isinstance(model, str | os.PathLike):
-        model = load_engine(resolve(model, device=device).path, device=device, threads=threads)
+        model = load_engine(resolve_model(model, device=device).path, device=device, threads=threads)
     if analyzer is default_analyzer and min_face is not None:
         analyzer = functools.partial(default_analyzer, min_face=min_face)
     how: dict[str, Any] = {"split": split, "frames": frames, "batch": batch, "threshold": threshold, "timeout": timeout}

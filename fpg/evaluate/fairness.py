@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 """Videos without a value of an attribute form this group, which takes no part in gaps."""
 
 
-class _Known(Protocol):
+class _KnownVideo(Protocol):
     """What a group needs to know about a video."""
 
     @property
@@ -40,17 +40,17 @@ class _Known(Protocol):
 
 
 def wilson(hits: int, number: int, z: float) -> tuple[float, float]:
-    """Wilson's score interval of a share, `hits` of `number`; (0, 1) of none."""
+    """Wilson's score interval of a fraction, `hits` of `number`; (0, 1) of none."""
     if not number:
         return 0.0, 1.0
-    share, scale = hits / number, 1 + z * z / number
-    centre = (share + z * z / (2 * number)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
+    fraction, scale = hits / number, 1 + z * z / number
+    centre = (fraction + z * z / (2 * number)) / scale
+    half = z / scale * math.sqrt(fraction * (1 - fraction) / number + z * z / (4 * number * number))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def rate_difference(first: tuple[int, int], second: tuple[int, int], z: float) -> tuple[float, float]:
-    """Newcombe's interval of the difference of two independent shares, each (hits, number)."""
+    """Newcombe's interval of the difference of two independent fractions, each (hits, number)."""
     (a, n), (b, m) = first, second
     (low_a, high_a), (low_b, high_b) = wilson(a, n, z), wilson(b, m, z)
     p, q = a / n, b / m
@@ -60,7 +60,7 @@ def rate_difference(first: tuple[int, int], second: tuple[int, int], z: float) -
     )
 
 
-def by_attribute(results: Sequence[_Known], threshold: float, resamples: int, seed: int) -> list[dict[str, Any]]:
+def by_attribute(results: Sequence[_KnownVideo], threshold: float, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Every attribute that some video has: its groups, and the largest gaps between them.
 
     Args:
@@ -73,8 +73,8 @@ def by_attribute(results: Sequence[_Known], threshold: float, resamples: int, se
     return [_attribute(name, results, threshold, resamples, seed) for name in names]
 
 
-def _attribute(name: str, results: Sequence[_Known], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
-    members: dict[str, list[_Known]] = {}
+def _attribute(name: str, results: Sequence[_KnownVideo], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
+    members: dict[str, list[_KnownVideo]] = {}
     for result in results:
         members.setdefault(result.attributes.get(name) or UNKNOWN, []).append(result)
     values = sorted(members, key=lambda value: (value == UNKNOWN, value))
@@ -95,7 +95,7 @@ def _attribute(name: str, results: Sequence[_Known], threshold: float, resamples
 
 
 def _group(
-    name: str, value: str, members: Sequence[_Known], threshold: float, resamples: int, seed: int
+    name: str, value: str, members: Sequence[_KnownVideo], threshold: float, resamples: int, seed: int
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """A group, and the bootstrapped AUC [resamples] where there is one."""
     scored = [(m.label, m.score) for m in members if m.score is not None]

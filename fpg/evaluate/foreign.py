@@ -92,7 +92,7 @@ def read_scores(path: str | os.PathLike[str], threshold: float = 0.5) -> list[Re
     return sorted((_result(path, list(group), threshold) for group in videos.values()), key=lambda r: (r.dataset, r.method, r.video))
 
 
-def describe(path: str | os.PathLike[str], threshold: float) -> dict[str, Any]:
+def describe_tool(path: str | os.PathLike[str], threshold: float) -> dict[str, Any]:
     """What judged, as `fpg.runtime.judgement.describe_model` says it for fpg's own models."""
     return {
         "file": printable(path),
@@ -132,7 +132,7 @@ def _from_csv(path: Path) -> Iterator[_Row]:
             raise InputError(path, f"{place}: names no video")
         frame = _frame(path, place, value["frame"]) if at["frame"] is not None else None
         label, score = _label(path, place, value["label"]), _score(path, place, value["score"])
-        yield _Row(place, told_parts(value["video"]), label, score, value["dataset"], value["method"], frame)
+        yield _Row(place, identifying_parts(value["video"]), label, score, value["dataset"], value["method"], frame)
 
 
 def _from_json(path: Path) -> Iterator[_Row]:
@@ -149,9 +149,9 @@ def _from_json(path: Path) -> Iterator[_Row]:
         for index, (image, score, label) in enumerate(zip(*(v for v in lists if v is not None), strict=True)):
             place = f"{dataset + ': ' if dataset else ''}image[{index}]"
             name = image[0] if isinstance(image, list) and image else image  # a clip of frames is judged at once by video networks
-            if not isinstance(name, str) or not told_parts(name, whole=True):
+            if not isinstance(name, str) or not identifying_parts(name, whole=True):
                 raise InputError(path, f"{place}: expected the path of a frame, got {image!r:.60}")
-            *folder, file = told_parts(name, whole=True)
+            *folder, file = identifying_parts(name, whole=True)
             number = re.findall(r"\d+", file)
             parts = _told(folder or [file])
             yield _Row(
@@ -165,7 +165,7 @@ def _from_json(path: Path) -> Iterator[_Row]:
             )
 
 
-def told_parts(name: str, whole: bool = False) -> tuple[str, ...]:
+def identifying_parts(name: str, whole: bool = False) -> tuple[str, ...]:
     """A path's parts without suffix and, unless `whole`, without folders that do not tell videos apart."""
     text = slashes(name)
     suffix = Path(text).suffix
@@ -247,13 +247,13 @@ def match(results: Sequence[Result], reference: str | os.PathLike[str]) -> tuple
     index: dict[str, list[tuple[dict[str, Any], list[tuple[str, ...]]]]] = {}
     for entry in entries:
         whole = "/".join(str(entry.get(name, "")) for name in ("dataset", "method", "video"))
-        tails = [_lower(told_parts(whole)), _lower(told_parts(str(entry.get("source", ""))))]
+        tails = [_lower(identifying_parts(whole)), _lower(identifying_parts(str(entry.get("source", ""))))]
         for last in {tail[-1] for tail in tails if tail}:
             index.setdefault(last, []).append((entry, tails))
     found, unknown = [], []
     taken: dict[tuple[str, str, str], str] = {}
     for result in results:
-        own = _lower(told_parts(f"{result.dataset}/{result.video}"))
+        own = _lower(identifying_parts(f"{result.dataset}/{result.video}"))
         ranked = sorted(
             ((max(common_end(own, tail) for tail in tails), entry) for entry, tails in index.get(own[-1], [])), key=lambda p: -p[0]
         )

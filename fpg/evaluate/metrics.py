@@ -15,7 +15,7 @@ import numpy as np
 LOW_RATES = (0.01, 0.001)
 """False positive rates at which the true positive rate is reported."""
 NAMES = ("auc", "ap", "eer", "accuracy", "balanced_accuracy", "tpr_at_fpr_1", "tpr_at_fpr_01", "brier")
-"""Metrics that get intervals, in the order of `Levels.all`."""
+"""Metrics that get intervals, in the order of `ScoreLevels.all`."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Metrics:
     eer: float | None
     """Error rate where as many real ones are called fake as fake ones real, interpolated along the ROC curve."""
     accuracy: float | None
-    """Share of right verdicts at `threshold` (fake when score >= threshold)."""
+    """Fraction of right verdicts at `threshold` (fake when score >= threshold)."""
     balanced_accuracy: float | None
-    """Mean of the shares of right verdicts among real ones and among fake ones, at `threshold`."""
+    """Mean of the fractions of right verdicts among real ones and among fake ones, at `threshold`."""
     tpr_at_fpr_1: float | None
-    """Largest share of fakes found by a threshold that calls at most 1 % of the real ones fake; no interpolation."""
+    """Largest fraction of fakes found by a threshold that calls at most 1 % of the real ones fake; no interpolation."""
     tpr_at_fpr_01: float | None
     """The same at 0.1 %; with fewer than 1000 real ones that means none of them."""
     brier: float | None
@@ -48,7 +48,7 @@ class Metrics:
         return asdict(self)
 
 
-class Levels:
+class ScoreLevels:
     """Distinct scores, highest first, and how many real and fake inputs stand at each.
 
     Args:
@@ -111,8 +111,8 @@ def _crossing(false_positive: np.ndarray, true_positive: np.ndarray) -> np.ndarr
     gap = fpr - 1 + np.concatenate([zero, true_positive], axis=1)  # grows from -1 to 1 along the curve
     after = np.argmax(gap >= 0, axis=1)
     row = np.arange(len(fpr))
-    share = -gap[row, after - 1] / (gap[row, after] - gap[row, after - 1])
-    return np.asarray(fpr[row, after - 1] + share * (fpr[row, after] - fpr[row, after - 1]))
+    fraction = -gap[row, after - 1] / (gap[row, after] - gap[row, after - 1])
+    return np.asarray(fpr[row, after - 1] + fraction * (fpr[row, after] - fpr[row, after - 1]))
 
 
 def _found_at(alarms: np.ndarray, reals: np.ndarray, true_positive: np.ndarray, rate: float) -> np.ndarray:
@@ -131,11 +131,11 @@ def compute(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.nda
     Raises:
         ValueError: lengths differ, a label is neither 0 nor 1, or a score is not finite.
     """
-    y, s = checked(labels, scores)
+    y, s = check_arrays(labels, scores)
     fake = int(y.sum())
     real = len(y) - fake
     if real and fake:
-        levels = Levels(y, s)
+        levels = ScoreLevels(y, s)
         values = levels.all(*levels.counts(np.ones((1, len(y)))), threshold)[0].tolist()
         return Metrics(**dict(zip(NAMES, values, strict=True)), threshold=threshold, real=real, fake=fake)
     accuracy = float(np.mean((s >= threshold) == (y == 1))) if len(y) else None
@@ -144,7 +144,7 @@ def compute(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.nda
     return Metrics(None, None, None, accuracy, None, None, None, brier, threshold, real, fake, missing)
 
 
-def checked(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_arrays(labels: Sequence[int] | np.ndarray, scores: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels as int64 [N] and scores as float64 [N].
 
     Raises:
@@ -171,8 +171,8 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
         ValueError: one class is missing, or the lengths differ.
     """
     require_both(np.asarray(labels))
-    y, s = checked(labels, scores)
-    levels = Levels(y, s)
+    y, s = check_arrays(labels, scores)
+    levels = ScoreLevels(y, s)
     return float(levels.auc(*levels.counts(np.ones((1, len(y)))))[0])
 
 

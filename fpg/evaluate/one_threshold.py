@@ -25,11 +25,11 @@ from fpg.data.manifest import FAKE, REAL
 from fpg.evaluate.bootstrap import interval, resampled
 from fpg.evaluate.calibration import calibration_error, fit_temperature, log_loss, reliability, rescaled, threshold_at
 from fpg.evaluate.fairness import wilson
-from fpg.evaluate.metrics import Levels
+from fpg.evaluate.metrics import ScoreLevels
 from fpg.evaluate.protocol import Result
 
 LEFT_OUT_FPR = 0.05
-"""The threshold of a set that is left out calls at most this share of the other sets' real videos fake."""
+"""The threshold of a set that is left out calls at most this fraction of the other sets' real videos fake."""
 _Z = 1.959963984540054
 """Of 95 %."""
 
@@ -92,12 +92,12 @@ def _aucs(
     labels: np.ndarray, scores: np.ndarray, of: np.ndarray, number: int, resamples: int, rng: np.random.Generator
 ) -> tuple[float, np.ndarray, dict[str, np.ndarray]]:
     """The pooled AUC; the AUC of the fakes of set i against the real videos of set j [K, K]; bootstrap draws of both."""
-    whole = Levels(labels, scores)
+    whole = ScoreLevels(labels, scores)
     pairs = []
     for i in range(number):
         for j in range(number):
             mask = ((of == i) & (labels == FAKE)) | ((of == j) & (labels == REAL))
-            pairs.append((i, j, mask, Levels(labels[mask], scores[mask])))
+            pairs.append((i, j, mask, ScoreLevels(labels[mask], scores[mask])))
 
     def values(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         matrix = np.empty((len(counts), number, number))

@@ -96,7 +96,7 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
     return (image.astype(np.float32) * np.float32(factor)).astype(np.uint8)
 
 
-def blocks(image: np.ndarray, number: float, rng: np.random.Generator) -> np.ndarray:
+def grey_blocks(image: np.ndarray, number: float, rng: np.random.Generator) -> np.ndarray:
     """Local blocks: grey squares of 8 x 8 pixels, `number` for each whole 256 pixels of the shorter side, anywhere.
 
     A frame with a side below 256 pixels gets none.
@@ -182,7 +182,7 @@ def _plain(function: Callable[[np.ndarray, float], np.ndarray]) -> Function:
 ALL = (
     Perturbation("saturation", "Colour saturation", "factor", (0.4, 0.3, 0.2, 0.1, 0.0), _plain(saturation), code="CS"),
     Perturbation("contrast", "Colour contrast", "factor", (0.85, 0.725, 0.6, 0.475, 0.35), _plain(contrast), code="CC"),
-    Perturbation("blocks", "Local blocks", "per 256 px", (16, 32, 48, 64, 80), blocks, code="BW"),
+    Perturbation("blocks", "Local blocks", "per 256 px", (16, 32, 48, 64, 80), grey_blocks, code="BW"),
     Perturbation("noise", "Gaussian noise", "variance", (0.001, 0.002, 0.005, 0.01, 0.05), noise, code="GNC"),
     Perturbation("blur", "Gaussian blur", "kernel", (7, 9, 13, 17, 21), _plain(blur), code="GB"),
     Perturbation("pixelation", "Pixelation", "factor", (2, 3, 4, 5, 6), _plain(pixelation), code="JPEG"),

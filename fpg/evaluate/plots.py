@@ -88,7 +88,7 @@ def _roc(labels: np.ndarray, scores: np.ndarray, metrics: dict[str, Any]) -> Plo
     axes.plot([false], [true], marker="o", color=html.FAKE, markersize=7, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
     axes.text(0.97, 0.06, f"AUC {100 * metrics['auc']:.1f} %", ha="right", color=html.INK, fontsize=11)
-    caption = "Share of fakes found against share of real videos wrongly called fake, for every threshold."
+    caption = "Fraction of fakes found against fraction of real videos wrongly called fake, for every threshold."
     return Plot(
         "roc", "ROC", f"ROC curve, AUC {metrics['auc']:.3f}", f"{caption} The dot is the threshold {metrics['threshold']:.4g}.", figure
     )
@@ -98,15 +98,15 @@ def _precision_recall(labels: np.ndarray, scores: np.ndarray, metrics: dict[str,
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(labels, scores)
-    share = float(labels.mean())
+    fraction = float(labels.mean())
     figure, axes = html.chart(4.6, 3.6)
-    axes.axhline(share, color=html.INK, linewidth=0.7, alpha=0.5, linestyle=DOTTED)
+    axes.axhline(fraction, color=html.INK, linewidth=0.7, alpha=0.5, linestyle=DOTTED)
     axes.step(
         np.r_[0, recall[-2::-1]], np.r_[precision[-2], precision[-2::-1]], where="pre", color=html.ACCENT, linewidth=1.8, clip_on=False
     )
-    axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall (share of fakes found)", ylabel="precision")
+    axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall (fraction of fakes found)", ylabel="precision")
     axes.text(0.03, 0.06, f"AP {100 * metrics['ap']:.1f} %", color=html.INK, fontsize=11)
-    caption = f"Share of fakes among the videos called fake. The dotted line is chance: {100 * share:.0f} % of these videos are fake."
+    caption = f"Fraction of fakes among the videos called fake. The dotted line is chance: {100 * fraction:.0f} % of these videos are fake."
     return Plot("pr", "Precision and recall", f"Precision-recall curve, AP {metrics['ap']:.3f}", caption, figure)
 
 
@@ -139,12 +139,14 @@ def _reliability(bins: Sequence[Bin], metrics: dict[str, Any]) -> Plot:
     most = max(b.count for b in bins)
     size = [14 + 46 * b.count / most for b in bins]
     axes.scatter([b.score for b in bins], [b.fake for b in bins], s=size, color=html.ACCENT, zorder=3, clip_on=False)
-    axes.set(xlim=(0, 1), ylim=(-0.01, 1.01), xlabel="mean score", ylabel="share of fakes")
+    axes.set(xlim=(0, 1), ylim=(-0.01, 1.01), xlabel="mean score", ylabel="fraction of fakes")
     ece = metrics["calibration"]["ece"]
     axes.text(0.03, 0.92, f"ECE {100 * ece:.1f} %", color=html.INK, fontsize=11)
     counts = sorted({b.count for b in bins})
     held = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    caption = f"Each dot is {held} videos with similar scores. On the dotted line a score is the share of fakes; below it, it is too high."
+    caption = (
+        f"Each dot is {held} videos with similar scores. On the dotted line a score is the fraction of fakes; below it, it is too high."
+    )
     return Plot("reliability", "Reliability", f"Reliability diagram, expected calibration error {ece:.3f}", caption, figure)
 
 

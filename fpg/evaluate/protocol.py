@@ -338,7 +338,7 @@ def score(items: Iterable[EvaluationItem]) -> Iterator[Result]:
         yield Result(item.dataset, item.method, printable(item.video), item.label, item.run(), *known)
 
 
-class Worst:
+class WorstFaces:
     """Keeps the faces of the results that are furthest from their label, and lets go of all others."""
 
     def __init__(self, number: int = 12) -> None:

@@ -25,7 +25,7 @@ Z = 1.6449
 """Of a one-sided 95 % interval."""
 FOLDS = 5
 OUTSIDE = 0.025
-"""Share of the videos that may lie beyond the bound of a condition."""
+"""Fraction of the videos that may lie beyond the bound of a condition."""
 LEAST_WEIGHT = 0.01
 """In a fusion, of a model whose scores say nothing."""
 
@@ -73,8 +73,8 @@ def _bound(positive: np.ndarray, scores: np.ndarray, odds: float) -> float | Non
     distinct = np.unique(scores)
     likely = isotonic(positive, scores)
     for at, score in enumerate(distinct):
-        share = float(likely[scores == score][0])
-        if share >= odds / (1 + odds) and _tail_odds(positive, scores >= score) >= odds:
+        fraction = float(likely[scores == score][0])
+        if fraction >= odds / (1 + odds) and _tail_odds(positive, scores >= score) >= odds:
             return float(score if at == 0 else (score + distinct[at - 1]) / 2)
     return None
 
@@ -89,7 +89,7 @@ def _tail_odds(positive: np.ndarray, tail: np.ndarray) -> float:
 
 
 def isotonic(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Share of label 1 at each score if it never falls as scores rise, classes weighed alike (pool adjacent violators); [N]."""
+    """Fraction of label 1 at each score if it never falls as scores rise, classes weighed alike (pool adjacent violators); [N]."""
     weights = np.where(labels == 1, 1 / max(1, (labels == 1).sum()), 1 / max(1, (labels == 0).sum()))
     distinct, where = np.unique(scores, return_inverse=True)
     mass = np.bincount(where, weights, minlength=len(distinct))
@@ -100,8 +100,8 @@ def isotonic(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
         while len(pools) > 1 and pools[-2][1] * pools[-1][0] >= pools[-1][1] * pools[-2][0]:
             last = pools.pop()
             pools[-1] = [a + b for a, b in zip(pools[-1], last, strict=True)]
-    shares = np.concatenate([np.full(int(count), one / m) for m, one, count in pools])
-    return np.asarray(shares[where])
+    fractions = np.concatenate([np.full(int(count), one / m) for m, one, count in pools])
+    return np.asarray(fractions[where])
 
 
 def usual_conditions(results: Sequence[Result]) -> dict[str, float]:
@@ -116,9 +116,9 @@ def usual_conditions(results: Sequence[Result]) -> dict[str, float]:
 
 
 def fusion_weight(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The share of what there is to know about the labels that the scores tell: 1 - log loss / entropy, `LEAST_WEIGHT` at least."""
-    share = float(labels.mean())
-    entropy = -(share * math.log(share) + (1 - share) * math.log(1 - share))
+    """The fraction of what there is to know about the labels that the scores tell: 1 - log loss / entropy, `LEAST_WEIGHT` at least."""
+    fraction = float(labels.mean())
+    entropy = -(fraction * math.log(fraction) + (1 - fraction) * math.log(1 - fraction))
     return max(LEAST_WEIGHT, 1 - log_loss(labels, scores) / entropy)
 
 
@@ -131,7 +131,7 @@ def _folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return fold
 
 
-def sentences(found: Reliability) -> list[str]:
+def describe_reliability(found: Reliability) -> list[str]:
     """For people: the bounds and what was measured of them."""
     words = {STRONG: "from", MODERATE: "from", LITTLE: "below", NONE: "below"}
     bounds = [f"{name} {how} {found.bounds[name]:.4g}" for name, how in words.items() if found.bounds[name] is not None]

@@ -16,7 +16,7 @@ from fpg.data.manifest import FAKE
 from fpg.evaluate import compare_report
 from fpg.evaluate.compare import Comparison
 from fpg.evaluate.plots import Plot, plots
-from fpg.evaluate.protocol import Result, Worst
+from fpg.evaluate.protocol import Result, WorstFaces
 from fpg.evaluate.robustness_report import robustness_markdown, robustness_section
 from fpg.evaluate.tables import tables
 from fpg.runtime.overlay import map_scale
@@ -36,14 +36,14 @@ TITLES = {
 }
 MEANINGS = {
     "auc": "chance that a fake scores above a real video",
-    "ap": "depends on the share of fakes",
+    "ap": "depends on the fraction of fakes",
     "eer": "where both kinds of error are as frequent; lower is better",
-    "accuracy": "right verdicts at the threshold; depends on the share of fakes",
+    "accuracy": "right verdicts at the threshold; depends on the fraction of fakes",
     "balanced_accuracy": "mean of the right verdicts on real and on fake",
     "tpr_at_fpr_1": "at most 1 in 100 real videos called fake",
     "tpr_at_fpr_01": "at most 1 in 1000 real videos called fake",
     "brier": "mean squared error of the score; lower is better",
-    "ece": "distance of scores from the share of fakes; lower is better",
+    "ece": "distance of scores from the fraction of fakes; lower is better",
 }
 KINDS = (
     ("by_dataset", "Data set", "dataset"),
@@ -65,7 +65,7 @@ def write_evaluation_report(
     path: str | os.PathLike[str],
     metrics: dict[str, Any],
     results: Sequence[Result],
-    worst: Worst,
+    worst: WorstFaces,
     model: dict[str, Any],
     command: str,
     *,
@@ -94,7 +94,7 @@ def write_evaluation_report(
         m=metrics,
         tiles=tiles(metrics),
         headline=headline(metrics),
-        few=few(metrics),
+        small_sample_warning=small_sample_warning(metrics),
         plots=drawings(results, metrics) if drawn is None else drawn,
         breakdown=breakdown(metrics),
         tables=tables(metrics),
@@ -153,7 +153,7 @@ def _range(bounds: Sequence[float], between: str = " to ") -> str:
     return f"{100 * bounds[0]:.1f}{between}{100 * bounds[1]:.1f}"
 
 
-def few(m: dict[str, Any]) -> str | None:
+def small_sample_warning(m: dict[str, Any]) -> str | None:
     """A warning where the numbers are mostly chance."""
     smaller = min((g for g in (m["real"], m["fake"]) if g), default=0)
     if not m["scored"] or smaller >= FEW:
@@ -219,7 +219,7 @@ def _wrong(result: Result) -> bool:
     return result.score is not None and (result.judgement.verdict == "fake") != (result.label == FAKE)
 
 
-def _worst_faces(worst: Worst, mistakes: int) -> list[dict[str, str]]:
+def _worst_faces(worst: WorstFaces, mistakes: int) -> list[dict[str, str]]:
     chosen = [(r, h[0]) for r, h in worst.kept if h and (_wrong(r) or not mistakes)][: 12 if mistakes else 6]
     scale = map_scale(h for _, h in chosen)
     return [
@@ -270,7 +270,7 @@ def write_markdown(
     parts += [f"**About this model:** {_plain(warning)}." for warning in model.get("warnings", ())]
     if m["reason"]:
         parts.append(f"**AUC, AP and EER are undefined:** {_plain(m['reason'])}.")
-    if warning := few(m):
+    if warning := small_sample_warning(m):
         parts.append(f"**Few videos.** {warning}")
     rows = [[r["name"], r["video"], r["frame"], r["released"]] for r in headline(m)]
     parts += [

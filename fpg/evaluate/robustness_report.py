@@ -30,7 +30,7 @@ def robustness_section(result: dict[str, Any]) -> Markup:
             "robustness.html.j2",
             r=result,
             levels=range(1, LEVELS + 1),
-            points=points,
+            points=drop_in_points,
             chart=html.inline_svg(figure, "robustness", "AUC at five levels of each perturbation"),
             remarks=remarks(result),
             lost=[(cell_name(c), v) for c in result["cells"] for v in c["without_score"] if v["clean_score"] is not None],
@@ -97,16 +97,16 @@ def remarks(result: dict[str, Any]) -> list[str]:
     return found
 
 
-def headline(result: dict[str, Any]) -> Iterator[str]:
+def robustness_headline(result: dict[str, Any]) -> Iterator[str]:
     """The averages in one line each."""
     for average in result["averages"]:
         yield (
             f"robustness ({average['title']}): mean AUC {html.percent(average['auc'])}, "
-            f"{points(average['drop'])} points against clean, clean AUC {html.percent(result['clean'])}"
+            f"{drop_in_points(average['drop'])} points against clean, clean AUC {html.percent(result['clean'])}"
         )
 
 
-def points(value: float | None) -> str:
+def drop_in_points(value: float | None) -> str:
     """A drop as the change of the AUC in percentage points: a drop of 0.03 is -3.0."""
     return "–" if value is None else f"{0 - 100 * value:+.1f}"
 
@@ -120,7 +120,7 @@ def robustness_rows(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]
 def robustness_tables(result: dict[str, Any]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Title, head and body of two narrow tables, of AUCs and of their changes, for terminals."""
     head = ["perturbation", *(f"level {level}" for level in range(1, LEVELS + 1)), "mean"]
-    for key, title, show in (("auc", "AUC in %", _hundredths), ("drop", "change in points", points)):
+    for key, title, show in (("auc", "AUC in %", _hundredths), ("drop", "change in points", drop_in_points)):
         yield title, head, [[row["type"], *map(show, row[key]), show(row["mean"][key])] for row in result["rows"]]
 
 
@@ -129,8 +129,8 @@ def _hundredths(value: float | None) -> str:
 
 
 def _line(row: dict[str, Any]) -> list[str]:
-    cells = ["–" if auc is None else f"{100 * auc:.1f} ({points(drop)})" for auc, drop in zip(row["auc"], row["drop"], strict=True)]
-    return [row["type"], *cells, html.percent(row["mean"]["auc"]), points(row["mean"]["drop"])]
+    cells = ["–" if auc is None else f"{100 * auc:.1f} ({drop_in_points(drop)})" for auc, drop in zip(row["auc"], row["drop"], strict=True)]
+    return [row["type"], *cells, html.percent(row["mean"]["auc"]), drop_in_points(row["mean"]["drop"])]
 
 
 def robustness_markdown(result: dict[str, Any]) -> str:
@@ -150,6 +150,6 @@ def robustness_markdown(result: dict[str, Any]) -> str:
         row(["---", *["--:"] * (len(head) - 1)]),
         *map(row, rows),
         "",
-        *(f"- {line}" for line in [*headline(result), *remarks(result)]),
+        *(f"- {line}" for line in [*robustness_headline(result), *remarks(result)]),
     ]
     return "\n".join(lines).rstrip() + "\n"

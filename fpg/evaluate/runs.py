@@ -80,7 +80,7 @@ class EvaluatedRun:
     cost: Cost
     notes: list[str] = field(default_factory=list)
     evaluations: tuple[dict[str, Any], ...] = ()
-    """What the files say beside single videos."""
+    """What the files say besides single videos."""
     home: Path | None = None
     """The folder of its training, where it is there."""
     family: str = ""
@@ -335,8 +335,8 @@ def _home(path: Path, model: dict[str, Any]) -> Path | None:
     """The run's folder: the one given, or the one that the evaluated file lies in or its evaluation."""
     near = [path] if path.is_dir() else [path.parent, path.parent.parent]
     file = model.get("file")
-    beside = [Path(file).parent] if isinstance(file, str) else []
-    return next((folder for folder in near + beside if (folder / "log.jsonl").is_file()), None)
+    own = [Path(file).parent] if isinstance(file, str) else []
+    return next((folder for folder in near + own if (folder / "log.jsonl").is_file()), None)
 
 
 def _is_of(model: dict[str, Any], home: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Several seeds of one method: means and deviations over seeds, differences with intervals over videos and seeds, paired tests.
+"""Several seeds of one method: means and standard deviations over seeds, differences with intervals over videos and seeds, paired tests.
 
 A number of one trained network moves with the choice of videos and with the luck of one training. Both are estimated apart, the first by
 the bootstrap over videos (`fpg.evaluate.bootstrap`) of the mean over seeds, the second by the variance between seeds, and their variances
@@ -121,5 +121,5 @@ def _two_sided(ratio: float, free: float) -> float:
 
 
 def clipped(bounds: Interval) -> Interval:
-    """An interval of a share, within 0 and 1."""
+    """An interval of a fraction, within 0 and 1."""
     return max(0.0, bounds[0]), min(1.0, bounds[1])

@@ -1,7 +1,7 @@
 """From results to `metrics.json`: metrics with intervals, calibration, breakdown, the number as released, every video by name.
 
 The metrics are over the videos that have a score. The number as the method was released, where a video without a score counts
-as 0.5, stands beside them.
+as 0.5, stands next to them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from fpg.common.rng import stream
 from fpg.data.manifest import FAKE, REAL
 from fpg.evaluate.bootstrap import CONFIDENCE, RESAMPLES, metric_intervals
-from fpg.evaluate.calibration import summary
+from fpg.evaluate.calibration import calibration_summary
 from fpg.evaluate.fairness import by_attribute
 from fpg.evaluate.groups import groups
 from fpg.evaluate.metrics import compute
@@ -61,7 +61,7 @@ def summarise(
             "seed": seed,
             "method": "percentile bootstrap over videos, real and fake resampled apart; frame-level metrics resample videos too",
         },
-        "calibration": summary(labels, scores),
+        "calibration": calibration_summary(labels, scores),
         "videos": len(results),
         "scored": count["scored"],
         "real": sum(r.label == REAL for r in results),
@@ -91,7 +91,7 @@ def _frame_level(scored: Sequence[Result], threshold: float, resamples: int, see
     videos = np.array([v for _, _, v in rows], np.int64)
     values = {k: v for k, v in compute(labels, scores, threshold).to_json().items() if k not in ("threshold", "real", "fake")}
     intervals = metric_intervals(labels, scores, threshold, resamples, stream(seed, "frames"), videos)
-    calibration = {k: v for k, v in summary(labels, scores).items() if k in ("ece", "ece_equal_width", "log_loss")}
+    calibration = {k: v for k, v in calibration_summary(labels, scores).items() if k in ("ece", "ece_equal_width", "log_loss")}
     return {**values, "intervals": intervals, **calibration, "frames": len(rows)}
 
 

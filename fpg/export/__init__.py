@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fpg.common.lazy import lazy
 
 if TYPE_CHECKING:
-    from fpg.export.exporter import Exported, export_detector, verify
+    from fpg.export.exporter import Exported, export_detector, verify_engine
 
-__all__ = ["Exported", "export_detector", "verify"]
+__all__ = ["Exported", "export_detector", "verify_engine"]
 __getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "exporter"))

@@ -21,7 +21,7 @@ from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
 from fpg.engines import CheckedEngine, Engine, load_engine, reference_difference
 from fpg.engines.openvino import OpenVinoEngine
 from fpg.export.graph import of_detector
-from fpg.export.parity import TOLERANCES, FaceParity, Parity, compare, random_images
+from fpg.export.parity import TOLERANCES, FaceParity, Parity, compare_outputs, random_images
 from fpg.export.quantize import CALIBRATED, STEPS, CalibrationSet, steps
 from fpg.export.targets import BuildOptions, target
 from fpg.models.detector import load_detector
@@ -37,7 +37,7 @@ class Exported:
     parity: Parity | FaceParity
     """Of the model; of the ONNX graph that a TensorRT engine was built from where the engine cannot run on this machine."""
     unproven: str = ""
-    """Why it cannot; `verify` makes up for it elsewhere."""
+    """Why it cannot; `verify_engine` makes up for it elsewhere."""
 
 
 class ExportRefused(InputError):
@@ -113,12 +113,12 @@ def export_detector(
             spec = described(trained, draft, to, precision, build)
             spec.write(sidecar(draft))
             engine, unproven = load_exported(draft, spec)
-            parity = compare(reference, engine, chosen, source, TOLERANCES[precision], labels)
+            parity = compare_outputs(reference, engine, chosen, source, TOLERANCES[precision], labels)
             if parity.passed:
                 break
             refused.append((STEPS[step] if calibration is not None else "", parity))
         else:
-            raise ExportRefused(checkpoint, f"export to {to} {precision} does not answer as torch does", refused)
+            raise ExportRefused(checkpoint, f"export to {to} {precision} does not match torch's output", refused)
         origin = {"file": checkpoint.name, "sha256": trained.files[checkpoint.name]}
         proof = {**dataclasses.asdict(parity), "tolerance": parity.tolerance._asdict()}
         provenance = {**trained.provenance, "exported_from": origin, "parity": {"not_run": unproven, "onnx": proof} if unproven else proof}
@@ -132,7 +132,7 @@ def export_detector(
 
 
 def described(spec: EngineSpec, draft: Path, to: str, precision: str, build: dict[str, Any] | None) -> EngineSpec:
-    """A spec with what is known of a model file that was just written, and of the files beside it."""
+    """A spec with what is known of a model file that was just written, and of the files next to it."""
     return dataclasses.replace(
         spec,
         backend=to,
@@ -166,7 +166,7 @@ def load_exported(model: Path, spec: EngineSpec) -> tuple[CheckedEngine, str]:
 
 
 def _reference(trained: EngineSpec, precision: str, engine: Engine) -> dict[str, Any] | None:
-    """What `verify` compares with elsewhere: torch's answer, or where less precise arithmetic may differ from it, the engine's own."""
+    """What `verify_engine` compares with: torch's output, or the engine's own where less precise arithmetic may differ from it."""
     if trained.reference is None:
         return None
     tolerance = TOLERANCES[precision]
@@ -177,8 +177,8 @@ def _reference(trained: EngineSpec, precision: str, engine: Engine) -> dict[str,
     return {**reference, "logits": engine(images).logits.astype(float).tolist()}
 
 
-def verify(model: str | os.PathLike[str]) -> tuple[float, float]:
-    """Whether an engine answers on this machine as torch did when it was trained: the reference output in its sidecar.
+def verify_engine(model: str | os.PathLike[str]) -> tuple[float, float]:
+    """Whether an engine's output on this machine matches the one that torch gave after training: the reference output in its sidecar.
 
     Returns:
         (largest difference of probability, tolerance).

@@ -21,7 +21,7 @@ from fpg.models.face_networks import SIDE, FaceDetectorNetwork, FaceLandmarkNetw
 
 PRECISIONS = ("fp32", "fp16")
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
-"""Largest difference of an output from torch, as a share of its largest magnitude, by precision."""
+"""Largest difference of an output from torch, as a fraction of its largest magnitude, by precision."""
 MODULES = {"face-detector": FaceDetectorNetwork, "face-landmarks": FaceLandmarkNetwork}
 
 
@@ -63,7 +63,7 @@ def export_faces(
             engine, unproven = load_exported(draft, spec)
             parity = _compare(network, engine, precision)
             if not parity.passed:
-                raise InputError(source, f"export to {to} {precision} does not answer as torch does: {parity}; nothing was written")
+                raise InputError(source, f"export to {to} {precision} does not match torch's output: {parity}; nothing was written")
             proof = {"not_run": unproven, "onnx": asdict(parity)} if unproven else asdict(parity)
             provenance = {"exported_from": {"file": Path(source).name, "sha256": sha256(source)}, "parity": proof}
             spec = replace(spec, provenance=provenance)

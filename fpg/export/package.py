@@ -14,13 +14,14 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from fpg.common.constants import message
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
 from fpg.common.models import CARD, RECORD, WEIGHTS, find_model, number_text, packaged_size, write_record
 from fpg.common.spec import EngineSpec, read_spec
 from fpg.engines import load_engine
 from fpg.export.exporter import export_detector, hidden_folder, publish
-from fpg.export.parity import TOLERANCES, Parity, compare, random_images
+from fpg.export.parity import TOLERANCES, Parity, compare_outputs, random_images
 from fpg.models.detector import load_detector, save_detector
 from fpg.models.hub import publishable
 
@@ -148,8 +149,8 @@ def package(
         chosen = random_images(trained.image_size) if images is None else images
         reference = load_engine(weights, device="cpu")
         found: dict[Literal["weights", "openvino"], Parity] = {
-            "weights": compare(reference, load_engine(half, device="cpu"), chosen, source, TOLERANCES["fp16"]),
-            "openvino": compare(reference, load_engine(engine, device="cpu"), chosen, source, TOLERANCES["fp16"]),
+            "weights": compare_outputs(reference, load_engine(half, device="cpu"), chosen, source, TOLERANCES["fp16"]),
+            "openvino": compare_outputs(reference, load_engine(engine, device="cpu"), chosen, source, TOLERANCES["fp16"]),
         }
         for form, parity in found.items():
             if not parity.passed:
@@ -170,10 +171,9 @@ def package(
 _LEVELS = {"strong": "from", "moderate": "from", "little": "below", "none": "below"}
 
 
-def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -> str:
-    """The model card: front matter for programs, text for people."""
-    network = f"{spec.detector['backbone']} at {spec.image_size} px"
-    own: dict[str, Any] = {
+def _card_facts(name: str, network: str, facts: Facts, spec: EngineSpec) -> dict[str, Any]:
+    """The section `fpg` of a card's front matter."""
+    return {
         "name": name,
         "network": network,
         "summary": facts.summary,
@@ -196,6 +196,12 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
         "warnings": list(spec.warnings),
         "sha256": spec.files[spec.model_file],
     }
+
+
+def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -> str:
+    """The model card: front matter for programs, text for people."""
+    network = f"{spec.detector['backbone']} at {spec.image_size} px"
+    own = _card_facts(name, network, facts, spec)
     front = {
         "license": facts.license,
         "library_name": "fpg",
@@ -209,7 +215,7 @@ def card(name: str, facts: Facts, spec: EngineSpec, size: int, parity: Parity) -
         ("Size", f"{size / 1e6:.1f} MB: weights for torch and an OpenVINO model of the same, both in 16 bits"),
         (
             "Threshold",
-            f"{spec.threshold:.4g}, {spec.stated_rate or 'with no stated false positive rate'}; temperature {spec.temperature:.4g}",
+            f"{spec.threshold:.4g}, {spec.stated_rate or message('no_stated_rate')}; temperature {spec.temperature:.4g}",
         ),
         ("Levels of evidence", _levels(spec)),
         (
@@ -242,8 +248,8 @@ def _levels(spec: EngineSpec) -> str:
     bounds, levels = spec.reliability["bounds"], spec.reliability["levels"]
     stated = [f"{name} {how} {bounds[name]:.3g}" for name, how in _LEVELS.items() if bounds[name] is not None]
     counts = [f"{name} {row['real']} real, {row['fake']} fake" for name, row in levels.items()]
-    share = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
-    return f"{', '.join(stated) or 'none is borne out by the data'} ({share})"
+    fraction = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
+    return f"{', '.join(stated) or 'none is borne out by the data'} ({fraction})"
 
 
 def _list(lines: Any) -> str:

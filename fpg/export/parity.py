@@ -18,9 +18,9 @@ class Tolerance(NamedTuple):
     probability: float
     """Difference of the probability of "fake" ..."""
     share: float
-    """... that this share of the images has to keep to."""
+    """... that this fraction of the images has to keep to."""
     activation_map: float
-    """Largest difference of the activation map, as a share of its largest absolute value."""
+    """Largest difference of the activation map, as a fraction of its largest absolute value."""
 
 
 TOLERANCES = {
@@ -49,7 +49,7 @@ class Parity:
     activation_map: float | None
     """Largest difference of the activation map / its largest absolute value; None where the detector has none."""
     share: float
-    """Share of the images whose probability is within tolerance."""
+    """Fraction of the images whose probability is within tolerance."""
     tolerance: Tolerance
     auc: tuple[float, float] | None = None
     """Of torch and of the export, where the images have labels of both classes."""
@@ -82,7 +82,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class FaceParity:
-    """The outcome for a face network: largest difference from torch by output, as a share of the output's largest magnitude."""
+    """The outcome for a face network: largest difference from torch by output, as a fraction of the output's largest magnitude."""
 
     images: int
     source: str
@@ -102,7 +102,7 @@ class FaceParity:
         return ", ".join(f"{name} differ by {value:.2e} (allowed {self.allowed:g})" for name, value in self.differences.items())
 
 
-def compare(
+def compare_outputs(
     reference: Engine,
     engine: Engine,
     images: np.ndarray,

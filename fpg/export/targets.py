@@ -49,7 +49,7 @@ class Target(Protocol):
     def write(
         self, network: ExportNetwork, path: Path, precision: str, calibration: np.ndarray | None = None, step: int = 0
     ) -> dict[str, Any] | None:
-        """Write the model file at `path` and what belongs to it beside it, in an empty folder. Two outputs, any batch.
+        """Write the model file at `path` and what belongs to it next to it, in an empty folder. Two outputs, any batch.
 
         Args:
             calibration: images to measure ranges on, for `fpg.export.quantize.CALIBRATED` precisions.

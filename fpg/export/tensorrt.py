@@ -126,7 +126,7 @@ def write(
     version_compatible: bool = False,
     hardware_compatible: bool = False,
 ) -> dict[str, Any]:
-    """The network as ONNX beside the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
+    """The network as ONNX next to the engine (`STEM.onnx`, what the engine was built from), and the engine. See `build`."""
     load_package(target)  # before anything takes time
     source = path.with_suffix(".onnx")
     onnx_export.write(network, source, precision, calibration, step)

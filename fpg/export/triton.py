@@ -1,4 +1,4 @@
-"""A model repository for NVIDIA Triton Inference Server: an exported model where Triton looks for it, and the `config.pbtxt` beside it.
+"""A model repository for NVIDIA Triton Inference Server: an exported model where Triton looks for it, and the `config.pbtxt` next to it.
 
     REPOSITORY/NAME/config.pbtxt, labels.txt, spec.json
     REPOSITORY/NAME/1/model.onnx | model.xml + model.bin | model.plan
@@ -23,7 +23,7 @@ PLATFORMS = {"onnx": ("onnxruntime", "model.onnx"), "openvino": ("openvino", "mo
 PREFERRED = (8, 16, 32)
 """Batch sizes to wait for where the model takes any."""
 QUEUE_DELAY_US = 5000
-"""How long a request may wait for others; a twentieth of what a face takes on a CPU, little beside a network's way."""
+"""How long a request may wait for others; a twentieth of what a face takes on a CPU, little compared with the time on a network."""
 
 
 def write_repository(model: str | os.PathLike[str], repository: str | os.PathLike[str], name: str | None = None) -> Path:
@@ -80,7 +80,7 @@ def write_repository(model: str | os.PathLike[str], repository: str | os.PathLik
 
 
 def _companion(file: str, model: Path, stem: Path) -> str:
-    """Name beside Triton's model file: OpenVINO looks for `model.bin`; an ONNX model names its data file itself."""
+    """Name next to Triton's model file: OpenVINO looks for `model.bin`; an ONNX model names its data file itself."""
     return stem.with_suffix(".bin").name if file == model.with_suffix(".bin").name else file
 
 

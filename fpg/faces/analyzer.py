@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fpg.common.crops import AREA_SHARE
+from fpg.common.constants import CONSTANTS
+from fpg.common.crops import AREA_FRACTION
 from fpg.faces.geometry import iou
 from fpg.faces.mediapipe import BlazeFaceDetector, FaceMeshLandmarker
 from fpg.faces.sizes import MIN_FACE, face_size
@@ -18,7 +19,7 @@ class FaceAnalyzer:
     """Finds the faces of an image and places their landmarks: a look at the whole, then at finer and finer tiles while that could matter.
 
     It could matter while a face that counts might have gone unseen: one of at least `min_face` pixels and at least half the area of the
-    largest found (`AREA_SHARE`). Where a large face fills the frame the first look is the only one. Faces of a finer look never replace
+    largest found (`AREA_FRACTION`). Where a large face fills the frame the first look is the only one. Faces of a finer look never replace
     those found before.
 
     Pickles as its configuration; build one per process, it is not thread-safe.
@@ -35,7 +36,7 @@ class FaceAnalyzer:
         detector: FaceDetector,
         landmarker: Landmarker,
         *,
-        overlap: float = 0.5,
+        overlap: float = CONSTANTS["faces"]["same_face_overlap"],
         min_face: float = MIN_FACE,
         looks: str = LOOKS[0],
     ) -> None:
@@ -73,8 +74,8 @@ class FaceAnalyzer:
         return faces
 
     def _wanted(self, faces: list[Face]) -> float:
-        """Size of the smallest face that would count beside these."""
-        return max(float(self.min_face), AREA_SHARE**0.5 * max((face_size(face.box) for face in faces), default=0.0))
+        """Size of the smallest face that would count next to these."""
+        return max(float(self.min_face), AREA_FRACTION**0.5 * max((face_size(face.box) for face in faces), default=0.0))
 
 
 def default_analyzer(threads: int = 1, *, min_face: float = MIN_FACE, looks: str = LOOKS[0]) -> FaceAnalyzer:

@@ -59,7 +59,7 @@ def letterbox(image: np.ndarray, size: int, fill: float = 1.0) -> tuple[np.ndarr
     Args:
         image: uint8 [H, W, 3].
         size: side of the square.
-        fill: share of the square's side that the image's longer side takes.
+        fill: fraction of the square's side that the image's longer side takes.
 
     Returns:
         uint8 [size, size, 3], and a function from points [..., 2] in units of the square's side to pixels of the image.

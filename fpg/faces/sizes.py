@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MIN_FACE = 32
+from fpg.common.constants import CONSTANTS, message
+
+MIN_FACE: int = CONSTANTS["faces"]["min_face"]
 """Smallest face that is judged and prepared, in pixels (`face_size`).
 
 A detector sees its faces at 224 pixels and more, and video codecs write blocks of 8 and 16 pixels: below two such blocks what it would
@@ -22,4 +24,4 @@ def face_size(box: Sequence[float] | np.ndarray) -> float:
 
 def too_small(box: Sequence[float] | np.ndarray, min_face: float) -> str:
     """What is said of a face below `min_face` pixels."""
-    return f"face too small to judge: {int(face_size(box))} px (at least {min_face:g} are needed)"
+    return message("face_too_small", size=int(face_size(box)), min_face=f"{min_face:g}")

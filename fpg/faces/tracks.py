@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-REACH = 1.0
+from fpg.common.constants import CONSTANTS
+
+REACH: float = CONSTANTS["faces"]["track_reach"]
 """Largest distance of two centres, in units of the faces' mean size (the root of a box's area)."""
-GROWTH = 2.0
+GROWTH: float = CONSTANTS["faces"]["track_growth"]
 """Largest ratio of two sizes."""
-PATIENCE = 2
+PATIENCE: int = CONSTANTS["faces"]["track_patience"]
 """Frames in a row that a face may be missing from before its track ends."""
 
 

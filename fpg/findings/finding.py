@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fpg.common.constants import filled
 from fpg.findings.fusion import models_disagree
 from fpg.findings.intervals import Interval, mean_interval
 from fpg.findings.limits import HIGH, Conditions, Limit, condition_limits, near_threshold, tracks_disagree
@@ -18,10 +19,11 @@ from fpg.findings.strength import (
     contradicts,
     level_of,
     level_of_score,
+    stated,
     together,
     weakened,
 )
-from fpg.findings.tables import TABLES, filled, number
+from fpg.findings.tables import TABLES, number
 
 _TEXT: dict[str, str] = TABLES["text"]
 
@@ -173,7 +175,7 @@ def _level(score: float, threshold: float, models: Sequence[Model]) -> tuple[str
         return (INCONCLUSIVE if contradicts(level, score >= threshold) else level), ""
     reliability = models[0].reliability
     if reliability is None:
-        return NOT_CALIBRATED, _TEXT["not_calibrated"]
+        return NOT_CALIBRATED, ""
     own = level_of_score(score, reliability.bounds)
     return level_of(score, threshold, reliability), _TEXT["contradicts"] if contradicts(own, score >= threshold) else ""
 
@@ -198,27 +200,31 @@ def _paragraph(
     models: Sequence[Model],
     remark: str,
 ) -> str:
-    between = _TEXT["no_interval"]
-    if interval is not None:
-        between = filled(_TEXT["interval"], low=number(interval[0]), high=number(interval[1]))
-    words = WORDS[level]
-    sentences = [words[0].upper() + words[1:] + "."]
+    between = _TEXT["no_interval"] if interval is None else interval_text(interval)
+    sentences = [stated(level)]
     sentences.append(filled(_TEXT["score"], score=number(score), interval=between, threshold=number(threshold)))
     if remark:
         sentences.append(remark)
     for model in models:
         if model.reliability is not None and len(models) == 1:
             sentences.append(_measured(model.reliability, level_of_score(score, model.reliability.bounds)))
-    where = [
-        filled(_TEXT["segment"], track=str(track.track), start=number(part.start_s), end=number(part.end_s))
-        for track in tracks
-        for part in track.segments
-    ]
-    if where:
-        sentences.append(filled(_TEXT["segments"], segments="; ".join(where)))
+    if where := suspicious(tracks):
+        sentences.append(filled(_TEXT["segments"], segments=where))
     if limits:
         sentences.append(filled(_TEXT["limits"], limits="; ".join(limit.text for limit in limits)))
     return " ".join(sentences)
+
+
+def interval_text(interval: Interval) -> str:
+    """A score's interval in words."""
+    return filled(_TEXT["interval"], low=number(interval[0]), high=number(interval[1]))
+
+
+def suspicious(tracks: Sequence[Track]) -> str:
+    """All suspicious segments in words; a face is named by its track where there are several. Empty without one."""
+    which = _TEXT["segment"] if len(tracks) > 1 else _TEXT["segment_of_one"]
+    parts = [(track.track, part) for track in tracks for part in track.segments]
+    return "; ".join(filled(which, track=str(track), start=number(p.start_s), end=number(p.end_s)) for track, p in parts)
 
 
 def _measured(reliability: Reliability, level: str) -> str:

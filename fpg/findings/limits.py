@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fpg.common.constants import filled
 from fpg.findings.intervals import Interval
-from fpg.findings.tables import TABLES, filled, number
+from fpg.findings.tables import TABLES, number
 
 CONDITIONS = ("frames_with_face", "face_px", "sharpness", "yaw", "pitch", "bits_per_pixel")
 _LIMITS: dict[str, dict[str, Any]] = TABLES["limits"]

@@ -17,7 +17,11 @@ GRID: int = _T["grid"]
 LEVELS: int = _T["levels"]
 """Steps per colour channel."""
 LEAST: float = _T["least"]
-"""Share of pixels whose colours agree, and correlation of brightness from place to place: a cut lies where both are less."""
+"""Agreement of two frames below which a cut lies between them, whatever came before."""
+ALIKE: float = _T["alike"]
+TIMES: float = _T["times"]
+SEEN: int = _T["seen"]
+"""Below `ALIKE` one lies there, too, where the change is more than `TIMES` the largest of the shot, of which so many were seen."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,31 @@ def places_agree(one: np.ndarray, other: np.ndarray) -> float:
     return (n * int((a * b).sum()) - int(a.sum()) * int(b.sum())) / (math.sqrt(spread[0]) * math.sqrt(spread[1]))
 
 
-class CutFinder:
-    """Tells of every frame whether a cut lies before it.
+def agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two grids: frames of one shot share most colours, wherever things have moved; or their bright and dark places, however the light
+    has changed."""
+    return max(colours_agree(one, other), places_agree(one, other))
 
-    Frames of one shot share most colours, wherever things have moved; or their bright and dark places, however the light has changed.
-    """
+
+class CutFinder:
+    """Tells of every frame whether a cut lies before it: by how little it agrees with the one before, and by what is usual in its shot."""
 
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
+        self._largest, self._seen = 0.0, 0
+        """Change in the shot so far."""
 
     def __call__(self, image: np.ndarray) -> bool:
         """Take the next frame, uint8 [H, W, 3] RGB; False for the first."""
         now, before = grid_of(image), self._before
         self._before = now
-        return before is not None and colours_agree(now, before) < LEAST and places_agree(now, before) < LEAST
+        if before is None:
+            return False
+        alike = agreement(now, before)
+        change = 1 - alike
+        cut = alike < LEAST or (self._seen >= SEEN and alike < ALIKE and change > TIMES * self._largest)
+        self._largest, self._seen = (0.0, 0) if cut else (max(self._largest, change), self._seen + 1)
+        return cut
 
 
 def shots(frames: Sequence[tuple[int, float, bool]]) -> tuple[Shot, ...]:

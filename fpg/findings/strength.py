@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fpg.common.constants import filled
 from fpg.findings.tables import TABLES
 
 STRONG, MODERATE, INCONCLUSIVE, LITTLE, NONE, NOT_CALIBRATED = TABLES["levels"]
 WORDS: dict[str, str] = TABLES["levels"]
 """Level -> what is printed."""
+_WORST_FIRST: list[str] = TABLES["worst_first"]
 _SCALE = (NONE, LITTLE, INCONCLUSIVE, MODERATE, STRONG)
 _MIDDLE = _SCALE.index(INCONCLUSIVE)
 
@@ -57,6 +59,25 @@ class Reliability:
             "weight": self.weight,
             "data": list(self.data),
         }
+
+
+def stated(level: str) -> str:
+    """A level as a sentence, with what it means where that is easily misread."""
+    words = WORDS[level][0].upper() + WORDS[level][1:]
+    means = TABLES["means"].get(level)
+    return filled(TABLES["text"]["meaning"], words=words, means=means) if means else f"{words}."
+
+
+def worst_first(level: str | None, score: float | None) -> tuple[int, float]:
+    """Key that sorts results by their finding, the strongest evidence first, then by score; what has no score comes last.
+
+    Args:
+        level: of the finding; None without one.
+        score: of the input; None where it could not be judged.
+    """
+    if score is None:
+        return len(_WORST_FIRST), 0.0
+    return _WORST_FIRST.index(level or NOT_CALIBRATED), -score
 
 
 def level_of_score(score: float, bounds: Mapping[str, float | None]) -> str:

@@ -115,7 +115,7 @@ class AnalyticQuality:
     """Quality from the image itself, its pose and its size: 2 x the geometric mean of the components that are known.
 
     - sharpness: mean |Laplacian| of the luminance on a logarithmic scale;
-    - exposure: share of well exposed pixels, times a factor for a mean luminance that is too low or too high;
+    - exposure: fraction of well exposed pixels, times a factor for a mean luminance that is too low or too high;
     - contrast: standard deviation of the luminance;
     - pose: cos^2(yaw) x cos^2(pitch) x cos^2(roll / 2), 0 beyond a quarter turn (roll counts half: the face stays visible);
     - face size: side of the face in the original frame, on a logarithmic scale.

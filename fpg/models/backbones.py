@@ -141,7 +141,7 @@ def pretrained_cfg(name: str) -> Any:
     return cfg
 
 
-def resolve(config: DetectorConfig) -> DetectorConfig:
+def resolve_config(config: DetectorConfig) -> DetectorConfig:
     """The config with `normalization="auto"` replaced by what it means for the backbone.
 
     Raises:
@@ -176,7 +176,7 @@ def create_net(config: DetectorConfig, pretrained: bool = False) -> nn.Module:
 
 
 def _check_patches(net: Any, config: DetectorConfig) -> None:
-    """timm cuts off what does not fill a patch, without a word; here it is refused.
+    """timm silently cuts off what does not fill a patch; here it is refused.
 
     Raises:
         UsageError: naming the sizes that fit.

@@ -19,7 +19,7 @@ from fpg.common.files import atomic_write, sha256
 from fpg.models.detector import Detector, DetectorConfig, save_detector
 from fpg.models.efficientnet_keys import foreign_names
 from fpg.models.fiqa import Fiqa
-from fpg.models.weights import KeyReport, KeysError, compare, read_state
+from fpg.models.weights import KeyReport, KeysError, compare_keys, read_state
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _COUNTER = "num_batches_tracked"
@@ -45,11 +45,11 @@ _HALF = (0.5, 0.5, 0.5)
 _DEEPFAKEBENCH = DetectorConfig(
     heads="plain", image_size=256, dropout=0.0, normalization="given", mean=_HALF, std=_HALF, padding="deepfakebench"
 )
-_AS_HERE = "RGB in [0, 1] at 380 px, no mean or deviation, cropped as fpg crops; it was published with the face boxes of RetinaFace"
+_AS_HERE = "RGB in [0, 1] at 380 px, no mean or standard deviation, cropped as fpg crops; published with the face boxes of RetinaFace"
 _ALIGNED = (
-    "mean and deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not say, and "
-    "others of its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the face box "
-    "without turning it: scores differ from those of DeepfakeBench's own pipeline"
+    "mean and standard deviation 0.5 at 256 px, inside the network, as the benchmark's efficientnetb4.yaml has them (the file does not "
+    "say, and others of its configurations differ); it was trained on faces aligned by five landmarks (dlib, scale 1.3), fpg crops the "
+    "face box without turning it: scores differ from those of DeepfakeBench's own pipeline"
 )
 
 
@@ -98,7 +98,7 @@ LAYOUTS = (
         "a bare EfficientNet-B4 of efficientnet_pytorch, taken for one trained as SBI (CVPR 2022) was",
         ("_conv_stem.weight", "_fc.weight"),
         _PLAIN,
-        "RGB in [0, 1] at 380 px without mean or deviation is assumed: the file does not say",
+        "RGB in [0, 1] at 380 px without mean or standard deviation is assumed: the file does not say",
         heads=_classifier("_fc"),
     ),
     CheckpointFormat(
@@ -133,7 +133,7 @@ def import_checkpoint(
         UsageError: no such kind.
     """
     state = read_state(path)
-    return fit(identify(state, path, kind), state, path, allow_missing=allow_missing)
+    return load_tensors(identify(state, path, kind), state, path, allow_missing=allow_missing)
 
 
 def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: str | None = None) -> CheckpointFormat:
@@ -151,19 +151,19 @@ def identify(state: Mapping[str, Tensor], path: str | os.PathLike[str], kind: st
         if all(mark in state for mark in layout.marks):
             return layout
     if "classifier.weight" in state and any(name.startswith("backbone.net.") for name in state):
-        raise InputError(path, "holds a detector of fpg already: use its .safetensors file with the .spec.json beside it as it is")
+        raise InputError(path, "holds a detector of fpg already: use its .safetensors file with the .spec.json next to it as it is")
     first = ", ".join(list(state)[:3])
     raise InputError(path, f"holds none of the published networks {', '.join(map(str.upper, KINDS))} (first keys: {first})")
 
 
-def fit(
+def load_tensors(
     layout: CheckpointFormat, state: Mapping[str, Tensor], path: str | os.PathLike[str], *, allow_missing: bool = False
 ) -> tuple[Detector | Fiqa, KeyReport]:
     """Put a file's tensors into its network; arguments, results and errors as in `import_checkpoint`."""
     model = layout.build()
     names = layout.names(model)
     own = model.state_dict()
-    report = compare({theirs: own[ours] for theirs, ours in names.items()}, state)
+    report = compare_keys({theirs: own[ours] for theirs, ours in names.items()}, state)
     vital = [name for name in report.missing if not name.endswith(_COUNTER)]
     if report.mismatched or (vital and not allow_missing):
         raise KeysError(path, f"does not fit the network of {layout.title}: {report}", report.lines())
@@ -176,7 +176,7 @@ def fit(
 def save_imported(
     out: str | os.PathLike[str], model: Detector | Fiqa, layout: CheckpointFormat, report: KeyReport, source: str | os.PathLike[str]
 ) -> None:
-    """Write what `fit` made as `STEM.safetensors`, a detector with its sidecar (see `save_detector`), each file atomically.
+    """Write what `load_tensors` made as `STEM.safetensors`, a detector with its sidecar (see `save_detector`), each file atomically.
 
     Raises:
         InputError: it cannot be written, or the network answers with NaN or infinity.

@@ -1,4 +1,4 @@
-"""What a detector is made of, as one dataclass: saved beside every weight file and enough to build the network again."""
+"""What a detector is made of, as one dataclass: saved next to every weight file and enough to build the network again."""
 
 from __future__ import annotations
 

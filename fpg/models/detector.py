@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write, sha256
 from fpg.common.spec import EngineSpec, read_spec, reference_input, sidecar
-from fpg.models.backbones import PooledBackbone, create_net, normalization_buffers, resolve, split
+from fpg.models.backbones import PooledBackbone, create_net, normalization_buffers, resolve_config, split
 from fpg.models.config import DEFAULT_BACKBONE, DetectorConfig
 from fpg.models.hub import HubMixin
 from fpg.models.pretrained import Pretrained, create_pretrained_net
@@ -70,7 +70,7 @@ class Detector(nn.Module, HubMixin):
 
     def __init__(self, config: DetectorConfig = DetectorConfig(), net: nn.Module | None = None) -> None:  # noqa: B008 (frozen)
         super().__init__()
-        self.config = resolve(config)
+        self.config = resolve_config(config)
         self.spec = None
         buffers = normalization_buffers(self.config)
         self.register_buffer("mean", buffers[0] if buffers else None, persistent=False)
@@ -218,7 +218,7 @@ def save_detector(
     Args:
         path: must end in `.safetensors`.
         model: on any device, in any mode (evaluation mode is used for the reference, then the mode is restored).
-        provenance: JSON values to keep beside it (run, seed, commit, data, quality model).
+        provenance: JSON values to keep with it (run, seed, commit, data, quality model).
         threshold, temperature: how to read the logits.
         crop: how faces are cut for it, one of `fpg.common.spec.CROPS`.
         warnings: what whoever reads a score has to know.
@@ -268,7 +268,7 @@ def load_detector(path: str | os.PathLike[str], *, verify: bool = True) -> tuple
     """The detector that `save_detector` wrote, on the CPU in evaluation mode, and its spec.
 
     Args:
-        path: `STEM.safetensors` with its sidecar beside it.
+        path: `STEM.safetensors` with its sidecar next to it.
         verify: compare the hash before reading.
 
     Raises:

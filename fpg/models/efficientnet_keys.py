@@ -1,4 +1,4 @@
-"""Names of EfficientNet's tensors: those of the `efficientnet_pytorch` package beside timm's."""
+"""Names of EfficientNet's tensors: those of the `efficientnet_pytorch` package and timm's."""
 
 from __future__ import annotations
 

@@ -146,8 +146,8 @@ def _resize(x: Tensor, height: int, width: int, align_corners: bool, half_pixels
         length = x.shape[axis]
         at = torch.arange(size, dtype=torch.float32, device=x.device) * (length / size)
         low = at.floor().long()
-        share = (at - low).to(x.dtype).view(-1, *([1] * (3 - axis)))
-        x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, (low + 1).clamp(max=length - 1)) * share
+        fraction = (at - low).to(x.dtype).view(-1, *([1] * (3 - axis)))
+        x = x.index_select(axis, low) * (1 - fraction) + x.index_select(axis, (low + 1).clamp(max=length - 1)) * fraction
     return x
 
 

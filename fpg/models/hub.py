@@ -1,4 +1,4 @@
-"""Detectors on the Hugging Face Hub: weights and sidecar as everywhere else, a model card beside them.
+"""Detectors on the Hugging Face Hub: weights and sidecar as everywhere else, a model card next to them.
 
 A repository (or a folder) holds `model.safetensors`, `model.spec.json`, `config.json` (the detector's config; the Hub counts its
 downloads) and the card `README.md`.
@@ -76,7 +76,7 @@ class HubMixin(ModelHubMixin, library_name="fpg"):
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Detector:
         from fpg.models.detector import load_detector  # which needs this module for its base class
 
-        return load_detector(locate(model_id) if os.path.exists(model_id) else fetch(model_id, **options))[0]
+        return load_detector(find_weights(model_id) if os.path.exists(model_id) else fetch(model_id, **options))[0]
 
     def _save_pretrained(self: Any, save_directory: Path) -> None:
         from fpg.models.detector import KEPT, save_detector
@@ -121,7 +121,7 @@ def push_to_hub(
     """
     from fpg.models.detector import load_detector
 
-    model, spec = load_detector(locate(path) if os.path.isdir(path) else path)
+    model, spec = load_detector(find_weights(path) if os.path.isdir(path) else path)
     evaluation = _read_metrics(metrics, spec) if metrics is not None else None
     card = {"metrics": evaluation, "license": license, "repo_id": repo_id}
     with _explained(repo_id):
@@ -154,7 +154,7 @@ def _without_paths(value: Any) -> Any:
     return os.path.basename(os.path.normpath(value)) if isinstance(value, str) and os.path.isabs(value) else value
 
 
-def locate(path: str | os.PathLike[str]) -> Path:
+def find_weights(path: str | os.PathLike[str]) -> Path:
     """The weights in a folder (`fpg.common.models.find_model`); a file is returned as it is.
 
     Raises:
@@ -172,7 +172,7 @@ def fetch(repo_id: str, *, revision: str | None = None, **options: Unpack[Client
         options: `token`, `cache_dir`, `force_download`, `local_files_only` of huggingface_hub.
 
     Returns:
-        Path of the weights; the sidecar lies beside them.
+        Path of the weights; the sidecar lies next to them.
 
     Raises:
         InputError: see `HubMixin.from_pretrained`.
@@ -207,7 +207,7 @@ def fetch_published(repo_id: str, *, revision: str | None = None, **options: Unp
         repo_id, revision, options: as of `fetch`.
 
     Returns:
-        Path of fpg's weights, with the sidecar beside them, or a folder with another project's `config.json`, `model.safetensors` and,
+        Path of fpg's weights, with the sidecar next to them, or a folder with another project's `config.json`, `model.safetensors` and,
         where there is one, card; the folder's name is the commit.
 
     Raises:
@@ -225,8 +225,8 @@ def fetch_published(repo_id: str, *, revision: str | None = None, **options: Unp
 
 
 @contextlib.contextmanager
-def _explained(repo_id: str, beside: str = sidecar(MAIN).name) -> Iterator[None]:
-    """Turn what the Hub's client raises into one line; `beside` is the file that the weights come with."""
+def _explained(repo_id: str, companion: str = sidecar(MAIN).name) -> Iterator[None]:
+    """Turn what the Hub's client raises into one line; `companion` is the file that the weights come with."""
     with hub_client() as unreachable:
         try:
             yield
@@ -235,16 +235,16 @@ def _explained(repo_id: str, beside: str = sidecar(MAIN).name) -> Iterator[None]
         except errors.HFValidationError as error:
             raise InputError(repo_id, "no such file or folder, and not a name on the Hub (owner/name)") from error
         except Exception as error:  # the client's errors without a network differ between its versions
-            raise InputError(repo_id, _unreachable(unreachable) if unreachable else _reason(error, beside)) from error
+            raise InputError(repo_id, _unreachable(unreachable) if unreachable else _reason(error, companion)) from error
 
 
-def _reason(error: Exception, beside: str) -> str:
+def _reason(error: Exception, companion: str) -> str:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return reason
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
         return (
-            f"the repository lacks {MAIN} or {beside}: not in a form that is read here (pickles are not); fpg-import takes published "
+            f"the repository lacks {MAIN} or {companion}: not in a form that is read here (pickles are not); fpg-import takes published "
             "files of some other kinds"
         )
     if isinstance(error, errors.HfHubHTTPError):

@@ -79,7 +79,9 @@ def model_card(
 
 def _summary(config: DetectorConfig, spec: EngineSpec | None, license: str) -> str:
     provenance = spec.provenance if spec else {}
-    given = f"mean {_list(config.mean)} and deviation {_list(config.std)} inside" if config.mean else "no mean or deviation"
+    given = "no mean or standard deviation"
+    if config.mean:
+        given = f"mean {_list(config.mean)} and standard deviation {_list(config.std)} inside"
     rows = [
         ("Method", provenance.get("method")),
         ("Network", f"{config.backbone}, {config.heads} heads"),

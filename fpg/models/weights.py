@@ -151,7 +151,7 @@ class KeysError(InputError):
         self.keys = list(keys)
 
 
-def compare(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> KeyReport:
+def compare_keys(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> KeyReport:
     """Account of a file's `state` against a network's `own` tensors by the same names, in the network's order."""
     return KeyReport(
         missing=tuple(name for name in own if name not in state),
@@ -176,7 +176,7 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: str | os.
     Raises:
         InputError: a key is missing, extra or of another shape; the module is left as it was.
     """
-    report = compare(module.state_dict(), state)
+    report = compare_keys(module.state_dict(), state)
     if not report.exact:
         raise KeysError(path, f"does not fit {what}: {report}", report.lines())
     module.load_state_dict(dict(state))

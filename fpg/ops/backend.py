@@ -30,19 +30,20 @@ def backend(device_type: str = "cpu") -> Backend:
         UsageError: `FPG_BACKEND` is none of its values.
         MissingDependencyError: `native` is demanded, but not built, or not built for this kind of device.
     """
-    return _decide(choice(), device_type)
+    return choose_backend(choice(), device_type)
 
 
 @functools.cache
-def _decide(said: str, device_type: str) -> Backend:
-    if said == "reference":
+def choose_backend(wanted: str, device_type: str) -> Backend:
+    """The implementation for a value of `FPG_BACKEND` and a kind of device; decided and logged once per process. Raises as `backend`."""
+    if wanted == "reference":
         _log.info("operations on %s: pure torch (%s=reference)", device_type, VARIABLE)
         return "reference"
-    if said == "auto" and not native_built():
+    if wanted == "auto" and not native_built():
         _log.warning("operations on %s: pure torch, because fpg._C is not built (`%s` builds it)", device_type, BUILD_COMMAND)
         return "reference"
     if reason := _unsupported(device_type) or _too_old(device_type):
-        if said == "native":
+        if wanted == "native":
             raise MissingDependencyError(f"{VARIABLE}=native: {reason}")
         _log.warning("operations on %s: pure torch, because %s", device_type, reason)
         return "reference"

@@ -1,8 +1,8 @@
-"""Changes beside the face that are no forgery, done alike to a real face and to its forgery.
+"""Changes next to the face that are no forgery, done alike to a real face and to its forgery.
 
 Videos have captions, logos, stickers, blurred neighbours and objects before the background: borders that somebody made, and no deepfake.
 A detector that has seen such borders around forged faces alone takes them for one (after the distractors of the Practical Manipulation
-Model, PMM: Hopf and Timofte, ICCV Workshops 2025, arXiv 2506.05119). Here shapes beside the face get another colour, are smoothed, moved
+Model, PMM: Hopf and Timofte, ICCV Workshops 2025, arXiv 2506.05119). Here shapes next to the face get another colour, are smoothed, moved
 or covered, or text is written there, with one draw for all images of a pair; neither the face nor the mask is touched. Off by default: the
 method has nothing of it. What it changes is measured in `docs/results.md`.
 """
@@ -29,10 +29,10 @@ _LETTERS = np.array(list("ABCDEFGHIKLMNOPRSTUVWXYZ0123456789"))
 
 @dataclass(frozen=True)
 class DistractConfig:
-    """What may be changed beside the face. Ranges include both ends."""
+    """What may be changed next to the face. Ranges include both ends."""
 
     probability: float = 0.0
-    """Chance that something beside the face is changed; 0 leaves out this step."""
+    """Chance that something next to the face is changed; 0 leaves out this step."""
     count: tuple[int, int] = (1, 3)
     """How many shapes."""
     kinds: tuple[Kind, ...] = KINDS
@@ -117,7 +117,7 @@ def _draw_one(rng: np.random.Generator, c: DistractConfig) -> Distractor:
 
 
 def distract(images: Sequence[np.ndarray], face: np.ndarray, params: DistractParams) -> list[np.ndarray]:
-    """Change the images of one pair alike, beside the face.
+    """Change the images of one pair alike, next to the face.
 
     Args:
         images: uint8 [S, S, 3] RGB each, all of one size.

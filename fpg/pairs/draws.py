@@ -113,7 +113,7 @@ class AugmentConfig:
     poisson: PoissonConfig = field(default_factory=PoissonConfig)
     """Blending by gradients instead of by the soft mask; not part of the method"""
     distract: DistractConfig = field(default_factory=DistractConfig)
-    """Changes beside the face, of real face and forgery alike, that are no forgery; not part of the method"""
+    """Changes next to the face, of real face and forgery alike, that are no forgery; not part of the method"""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     """What happens to real face and forgery alike after the pair is made: scaling, blur, noise, video encoding; not part of the method"""
 

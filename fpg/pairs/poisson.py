@@ -86,9 +86,9 @@ def membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
         guess = np.broadcast_to(values[~inside].mean(0), values.shape)
     else:
         size = ((width + 1) // 2, (height + 1) // 2)
-        share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+        fraction = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
         sums = cv2.resize(values * known[..., None], size, interpolation=cv2.INTER_AREA)
-        coarse = membrane(sums / np.maximum(share, 1e-6)[..., None], share < 1e-3)
+        coarse = membrane(sums / np.maximum(fraction, 1e-6)[..., None], fraction < 1e-3)
         guess = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     filled: np.ndarray = np.where(inside[..., None], guess, values).astype(np.float32)
     region = inside.astype(np.uint8)

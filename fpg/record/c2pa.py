@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError, MissingDependencyError
 from fpg.common.packages import install_extra
 
 NOT_CHECKED, ABSENT, PRESENT, INVALID = "not_checked", "absent", "present", "invalid"
-NOTE = "Content Credentials are no part of the score. Their absence proves nothing: most files carry none, and they are easily removed."
+NOTE: str = CONSTANTS["record"]["credentials"]
 """Beside every section, whatever it says."""
 _LONGEST = 200
 _MOST_ACTIONS = 100

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fpg.common.constants import message
 from fpg.common.errors import InputError
 from fpg.common.files import sha256
 from fpg.data.sources import frame_files
@@ -47,28 +49,31 @@ def examine(path: str | os.PathLike[str], anchors: str | None = None, frames: Se
     try:
         if os.path.isdir(path):
             return _folder(path, frames)
-        status = os.stat(path)
-        if not os.path.isfile(path):
+        size, modified = file_state(path)
+        if modified is None:
             return Exhibit()
         digest = sha256(path)
     except (InputError, OSError, ValueError):
         return Exhibit()
-    credentials = read_credentials(path, anchors) if status.st_size else Credentials("absent")
-    return Exhibit(digest, status.st_size, utc(status.st_mtime_ns), describe_media(path), credentials.to_json())
+    credentials = read_credentials(path, anchors) if size else Credentials("absent")
+    return Exhibit(digest, size, modified, describe_media(path), credentials.to_json())
 
 
-CHANGED = "was changed while it was judged: its hash and its score may be of different bytes"
+CHANGED = message("changed")
 
 
-def changed_since(path: str | os.PathLike[str], exhibit: Exhibit) -> bool:
-    """Whether a file is another than when it was examined, by its size and time."""
-    if exhibit.modified is None:
-        return False
+def file_state(path: str | os.PathLike[str]) -> tuple[int | None, str | None]:
+    """Size and modification time of a file, by which a change is noticed; (None, None) where there is no file."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return True
-    return (status.st_size, utc(status.st_mtime_ns)) != (exhibit.bytes, exhibit.modified)
+        return None, None
+    return (status.st_size, _utc(status.st_mtime_ns)) if stat.S_ISREG(status.st_mode) else (None, None)
+
+
+def changed_since(path: str | os.PathLike[str], exhibit: Exhibit) -> bool:
+    """Whether a file has changed since it was examined."""
+    return exhibit.modified is not None and file_state(path) != (exhibit.bytes, exhibit.modified)
 
 
 def _folder(path: str | os.PathLike[str], frames: Sequence[str | os.PathLike[str]] | None) -> Exhibit:
@@ -79,7 +84,7 @@ def _folder(path: str | os.PathLike[str], frames: Sequence[str | os.PathLike[str
     return Exhibit(hashlib.sha256(lines.encode()).hexdigest(), sum(name.stat().st_size for name in names))
 
 
-def utc(nanoseconds: int) -> str:
+def _utc(nanoseconds: int) -> str:
     """A time of the file system in UTC, to the microsecond."""
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=nanoseconds // 1000)
     return moment.isoformat(timespec="microseconds") + "Z"

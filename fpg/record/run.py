@@ -9,7 +9,6 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ import fpg
 from fpg.common.errors import InputError
 from fpg.common.files import sha256
 from fpg.common.models import CARD, Card, read_card
+from fpg.common.packages import installed_version
 from fpg.common.source import commit
 from fpg.common.spec import EngineSpec
 from fpg.record.schema import SCHEMA
 
-_PACKAGES = ("openvino", "onnxruntime", "torch", "av", "numpy", "opencv-python", "pillow", "c2pa-python")
+_PACKAGES = ("openvino", "onnxruntime", "torch", "av", "numpy", "opencv-python-headless", "pillow", "c2pa-python")
 """Whose version may show in a result."""
 
 
@@ -43,11 +43,7 @@ class ModelRecord:
 def machine() -> dict[str, Any]:
     """System, processor, and versions of what a score may depend on."""
     versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
+    versions |= {package: installed_version(package) for package in _PACKAGES}
     return {"system": platform.platform(), "processor": _processor(), "versions": versions}
 
 

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "fpg.detect/1"
+from fpg.common.constants import CONSTANTS
+
+SCHEMA: str = CONSTANTS["record"]["schema"]
 """Of a file of results, of a line of `--jsonl`, and of the record in both. Fields may be added under the same number; none is taken away or
 changes its meaning."""
 VERIFICATION = "fpg.verify/1"

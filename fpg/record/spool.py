@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
 
+from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError, UsageError
 from fpg.common.files import atomic_write
 from fpg.common.strict_json import parse_json
 from fpg.record.run import RunRecord
 from fpg.record.schema import SCHEMA
 
-_EARLIER = ("batch", "decode", "device", "every", "face_engines", "frames", "live", "min_face", "threshold", "urls", "c2pa_anchors")
+_EARLIER: tuple[str, ...] = tuple(CONSTANTS["record"]["resumed_settings"])
 """Settings that results depend on: a run goes on only with the same."""
 
 
@@ -27,7 +28,9 @@ class Line(NamedTuple):
     length: int
     bytes: int | None
     modified: str | None
-    failed: bool
+    score: float | None
+    level: str | None
+    """Of its finding; None without one."""
 
 
 class ResultSpool:
@@ -163,7 +166,9 @@ def _short(value: Any) -> str:
 
 
 def _line(start: int, length: int, result: dict[str, Any]) -> Line:
-    return Line(start, length, result.get("bytes"), result.get("modified"), result.get("score") is None)
+    score, level = result.get("score"), _part(result, "finding", "level")
+    score = float(score) if isinstance(score, (int, float)) else None
+    return Line(start, length, result.get("bytes"), result.get("modified"), score, level if isinstance(level, str) else None)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

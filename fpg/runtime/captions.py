@@ -34,7 +34,7 @@ _SHARE = 1 / 3
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def contrast(one: Colour, other: Colour) -> float:
+def contrast_ratio(one: Colour, other: Colour) -> float:
     """The contrast of two colours, from 1 to 21 (WCAG 2.1, relative luminance of sRGB)."""
 
     def luminance(colour: Colour) -> float:
@@ -100,8 +100,8 @@ def draw_legend(canvas: np.ndarray, thick: int) -> None:
     y = top + margin + height
     cv2.putText(canvas, left, (margin, y), _FONT, scale, WHITE, thick, cv2.LINE_AA)
     cv2.putText(canvas, right, (first + bar + 3 * margin, y), _FONT, scale, WHITE, thick, cv2.LINE_AA)
-    share = np.linspace(-1, 1, bar)[:, None]
-    colours = np.where(share < 0, np.array(FOR_REAL), np.array(FOR_FAKE)) * np.abs(share) + np.array(_PANEL) * (1 - np.abs(share))
+    fraction = np.linspace(-1, 1, bar)[:, None]
+    colours = np.where(fraction < 0, np.array(FOR_REAL), np.array(FOR_FAKE)) * np.abs(fraction) + np.array(_PANEL) * (1 - np.abs(fraction))
     canvas[y - height : y + 1, first + 2 * margin : first + 2 * margin + bar] = np.rint(colours).astype(np.uint8)
 
 

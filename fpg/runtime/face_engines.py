@@ -58,5 +58,5 @@ def _the(folder: str | os.PathLike[str], kind: str) -> Path:
 
 
 def _source(path: Path) -> bool:
-    """Whether it is the ONNX model that an engine beside it was built from."""
+    """Whether it is the ONNX model that an engine next to it was built from."""
     return path.suffix == ".onnx" and path.with_suffix(".engine").exists()

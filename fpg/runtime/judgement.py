@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fpg.common.constants import CONSTANTS, filled, message
 from fpg.common.errors import InputError
 from fpg.common.spec import CROPS, EngineSpec
 from fpg.engines.base import Engine
@@ -44,6 +45,7 @@ class FaceScore:
     """Yaw and pitch in degrees; None where the face finder gives none."""
 
 
+_PROTOCOL = CONSTANTS["protocol"]
 NO_FACE, FACE_TOO_SMALL, FACE_REJECTED = "no_face", "face_too_small", "face_rejected"
 """Codes of inputs that were read and show nothing to judge."""
 
@@ -288,7 +290,7 @@ def conclude(
     """
     frames = tuple(frames)
     if not frames:
-        raise InputError(name, "no frame could be decoded", "no_frame")
+        raise InputError(name, message("no_frame"), "no_frame")
     score = video_score(frame.score for frame in frames)
     if score is None:
         code, reason = _nothing_judged(frames)
@@ -298,13 +300,13 @@ def conclude(
 
 def _nothing_judged(frames: tuple[FrameScore, ...]) -> tuple[str, str]:
     """Why no frame has a score: a code, and the reason; of faces that are too small the largest."""
-    where = f"in {len(frames)} frame{'s' * (len(frames) != 1)}"
+    where = f"{len(frames)} frame{'s' * (len(frames) != 1)}"
     rejected = [face for frame in frames for face in frame.rejected]
     if not rejected:
-        return NO_FACE, f"no face found {where}"
+        return NO_FACE, message("no_face", frames=where)
     other = next((face for face in rejected if face.code != FACE_TOO_SMALL), None)
     if other is not None:
-        return FACE_REJECTED, f"no face that can be judged {where}: {other.reason}"
+        return FACE_REJECTED, message("face_rejected", frames=where, reason=other.reason)
     return FACE_TOO_SMALL, max(rejected, key=lambda face: face_size(face.box)).reason
 
 
@@ -312,10 +314,12 @@ def failure(path: str | os.PathLike[str], error: InputError, engine: Engine, thr
     """The judgement of an input that cannot be judged: its reason, no score, no verdict."""
     name = printable(path)
     reason = error.reason if printable(error.path) == name else printable(str(error))
-    return Judgement(name, None, None, limit(engine, threshold), error=reason, error_code=error.code, warnings=engine.spec.warnings)
+    return Judgement(
+        name, None, None, effective_threshold(engine, threshold), error=reason, error_code=error.code, warnings=engine.spec.warnings
+    )
 
 
-def limit(engine: Engine, threshold: float | None) -> float:
+def effective_threshold(engine: Engine, threshold: float | None) -> float:
     """The probability from which a verdict is `fake`: what was asked for, else the engine's own."""
     return engine.spec.threshold if threshold is None else float(threshold)
 
@@ -350,31 +354,30 @@ def introduce(spec: EngineSpec, name: str | os.PathLike[str], threshold: float |
         name: as it was asked for.
         threshold: given instead of the model's own.
     """
-    what = f"judged by {printable(name)} ({spec.detector.get('backbone') or 'unknown network'} at {spec.image_size} px)"
-    if threshold is not None:
-        says = f"threshold {threshold:.4g}, as given"
-    else:
-        says = f"threshold {spec.threshold:.4g}, {spec.stated_rate or 'with no stated false positive rate'}"
-    return [f"{what}: {says}", *(f"warning: {text}" for text in spec.warnings)]
+    own = f"{spec.threshold:.4g}, {spec.stated_rate or message('no_stated_rate')}"
+    said = own if threshold is None else f"{threshold:.4g}, as given"
+    backbone = spec.detector.get("backbone") or "unknown network"
+    what = message("judged_by", name=printable(name), backbone=backbone, size=spec.image_size, threshold=said)
+    return [what, *(f"warning: {text}" for text in spec.warnings)]
 
 
 def describe_protocol(frames: int | None, every: int = 1, decode: str = "whole", crop: str = "evaluation") -> dict[str, Any]:
     """How a score came about, for JSON files and reports; `every` counts when `frames` is None, `decode` is named where not the default;
     `crop` is the rule of the model's sidecar."""
-    sampling = "evenly spaced, linspace(0, n - 1, frames) truncated"
+    sampling = _PROTOCOL["evenly_spaced"]
     if frames is None:
-        sampling = "every frame" if every == 1 else f"every {every}th frame from the first"
+        sampling = _PROTOCOL["every_frame"] if every == 1 else filled(_PROTOCOL["every_nth_frame"], every=every)
     return {
-        "unit": "video",
+        "unit": _PROTOCOL["unit"],
         "frames": frames if frames is not None else "all",
         "sampling": sampling,
         "crop": CROPS[crop],
         "aggregation": TEXT,
-        "compression": "unknown",
+        "compression": _PROTOCOL["compression"],
     } | ({} if decode == "whole" else {"decode": decode})
 
 
-FACES = "MediaPipe's face detector and mesh, in every frame looked at: the whole, then tiles while a face that counts could be missed"
+FACES: str = _PROTOCOL["faces"]
 """How faces are found, for JSON files and reports."""
 
 

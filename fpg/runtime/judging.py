@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fpg.common.constants import message
 from fpg.common.crops import FaceRejected, cut_face
 from fpg.common.errors import FpgError, InputError
 from fpg.common.spec import EngineSpec
@@ -42,7 +43,7 @@ from fpg.runtime.judgement import (
 )
 from fpg.runtime.options import Options
 from fpg.runtime.scores import faces_that_count
-from fpg.runtime.stages import Asked, Collector, EngineThread, StageTimes, abandonable, closing, prefetch
+from fpg.runtime.stages import Collector, EngineThread, PendingScore, StageTimes, abandonable, closing, prefetch
 
 Box = tuple[float, float, float, float]
 
@@ -144,7 +145,7 @@ def _until(given_up: threading.Event, frames: Frames, path: str | os.PathLike[st
     with closing(frames):
         for frame in frames:
             if given_up.is_set():
-                raise InputError(path, "was given up", "timeout")
+                raise InputError(path, message("given_up"), "timeout")
             yield frame
 
 
@@ -155,7 +156,7 @@ class _Waiting(NamedTuple):
     tracks: list[int]
     measures: list[float | None]
     sharpness: list[float]
-    asked: tuple[tuple[Asked, ...], ...]
+    asked: tuple[tuple[PendingScore, ...], ...]
     """Per model, one per face."""
 
 
@@ -247,7 +248,7 @@ class Judging:
         try:
             return abandonable(work, self.options.timeout, given_up)
         except TimeoutError:
-            error = InputError(path, f"was given up after {self.options.timeout:g} s (--timeout)", "timeout")
+            error = InputError(path, message("timeout", seconds=f"{self.options.timeout:g}"), "timeout")
             return replace(self.failed(path, error), exhibit=exhibit)
         finally:
             given_up.set()
@@ -328,7 +329,7 @@ class Judging:
         with closing(prefetch(self._asked(items, window), window)) as waiting:
             for item in waiting:
                 if self.cancelled:
-                    raise InputError(path, "was cancelled", "cancelled")
+                    raise InputError(path, message("cancelled"), "cancelled")
                 frame = item.frame
                 faces = tuple(self._face(path, item, at, patience_s) for at in range(len(frame.boxes)))
                 yield _Judged(FrameScore(frame.index, frame.time_s, faces, frame.rejected, frame.cut), frame.inputs, frame.image)
@@ -338,7 +339,7 @@ class Judging:
         answers = [asked[at].answer(patience_s) for asked in item.asked]
         scores = tuple(answer.score for answer in answers)
         if not np.isfinite(scores).all():
-            raise InputError(path, "the model's answer is not finite", "model")
+            raise InputError(path, message("model"), "model")
         return FaceScore(
             item.frame.boxes[at],
             fused(scores, self.weights),

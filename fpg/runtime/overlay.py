@@ -15,7 +15,7 @@ FOR_REAL = (30, 110, 220)
 OPACITY = 0.65
 """Of the strongest evidence; the rest in proportion."""
 FADE = 0.18
-"""Share of a side over which a soft map fades out."""
+"""Fraction of a side over which a soft map fades out."""
 
 
 def map_scale(highlights: Iterable[Highlight]) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from fpg.common.errors import InputError
 from fpg.engines import load_engine
 from fpg.engines.base import Engine
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 from fpg.faces import default_analyzer
 from fpg.runtime.in_memory import Source
 from fpg.runtime.inputs import open_frames
@@ -105,8 +105,8 @@ class VideoDetector:
     Use it as a context manager, or call `close`.
 
     Args:
-        model: a loaded engine, or what `fpg.engines.resolve.resolve` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter. Of
-            a list of them all judge, and each face's score is their fusion (`fpg.findings.fusion`).
+        model: a loaded engine, or what `fpg.engines.resolve.resolve_model` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
+            With a list, all of them judge, and each face's score is their fusion (`fpg.findings.fusion`).
         analyzer: makes a face finder; called once per input that is judged at the same time.
         jobs: inputs judged at the same time. With more than one, faces of several inputs share a call of the engine, and scores may
             differ in their last digits from run to run.
@@ -134,7 +134,7 @@ class VideoDetector:
         called: list[str | None] = []
         for one in asked:
             if one is None or isinstance(one, str | os.PathLike):
-                found = resolve(one, device=device)
+                found = resolve_model(one, device=device)
                 engines.append(load_engine(found.path, device=device, threads=threads))
                 called.append(found.name)
             else:

@@ -1,9 +1,10 @@
-"""The page that `fpg-detect` writes: verdicts, scores over time, suspicious faces with their activation maps, protocol, model."""
+"""The page that `fpg-detect` writes: findings, scores over time, suspicious faces with their activation maps, protocol, model, record."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -12,12 +13,21 @@ from markupsafe import Markup
 
 from fpg.common import html
 from fpg.common.models import Card, number_text
-from fpg.findings.strength import WORDS
+from fpg.findings.strength import INCONCLUSIVE, LITTLE, MODERATE, NONE, NOT_CALIBRATED, STRONG, WORDS, worst_first
+from fpg.findings.tables import TABLES
 from fpg.runtime.judgement import Highlight, Judgement
 from fpg.runtime.overlay import map_scale, overlay
 
 MAX_SECTIONS = 24
-"""Inputs shown in detail; the rest are in the table."""
+"""Inputs shown in detail; the rest are in the list."""
+TONES = {STRONG: "fake", MODERATE: "fake", INCONCLUSIVE: "none", NOT_CALIBRATED: "none", LITTLE: "real", NONE: "real"}
+"""Level -> the colour it is shown in; none by a model that is not calibrated, and none that says more than the finding does."""
+NOT_JUDGED: str = TABLES["text"]["not_judged"]
+
+
+def urgency(judgement: Judgement) -> tuple[int, float]:
+    """Key that sorts judgements, worst first."""
+    return worst_first(judgement.finding.level if judgement.finding else None, judgement.score)
 
 
 def write_detect_report(
@@ -45,19 +55,18 @@ def write_detect_report(
         InputError: the file cannot be written.
     """
     names = short_names([result["input"] for result in results])
-    shown = sorted(details, key=lambda number: -(details[number].score or 0))[:MAX_SECTIONS]
+    shown = sorted(details, key=lambda number: urgency(details[number]))[:MAX_SECTIONS]
     scale = map_scale(h for number in shown for h in details[number].highlights)
     rows = [_row(result, names[number], f"input-{number}" if number in shown else None) for number, result in enumerate(results)]
-    judged = sorted((row for row in rows if row["score"] is not None), key=lambda row: -row["score"])
-    failures = [row for row in rows if row["score"] is None]
+    findings = sorted(rows, key=lambda row: worst_first(row["level"], row["score"]))
     html.write_page(
         path,
         "detect.html.j2",
-        headline=_headline(rows),
-        results=judged + failures,
+        headline=_headline(findings),
+        findings=findings,
+        results=rows,
         sections=[_section(details[number], rows[number], number, scale) for number in shown],
-        not_shown=len(judged) - len(shown),
-        failures=failures,
+        not_shown=sum(row["score"] is not None for row in rows) - len(shown),
         models=[model_facts(model) for model in models],
         protocol=protocol,
         threshold=threshold,
@@ -84,7 +93,7 @@ def record_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("Case", record["case"]),
         ("Examiner", record["examiner"]),
-        ("Begun", record["started"]),
+        ("Started", record["started"]),
         ("Ended", record["ended"]),
         ("Program", f"{made['program']} {made['version']}, commit {made['commit'] or 'unknown'}"),
         ("Machine", f"{machine['system']}; {machine['processor']}"),
@@ -103,7 +112,7 @@ def exhibit_facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("SHA-256", result["sha256"]),
         ("Size", f"{result['bytes']} bytes" if result["bytes"] is not None else None),
-        ("Changed last", result["modified"]),
+        ("Last changed", result["modified"]),
         ("Format", media.get("format")),
         ("Stream", f"number {stream['index']}, {stream['codec']}, {stream['width']} × {stream['height']}" if stream else None),
         ("Says it was made", media.get("created")),
@@ -129,21 +138,25 @@ def credentials_text(found: dict[str, Any]) -> str:
     return f"{state}{said}. {found['note']}"
 
 
-def _headline(rows: Sequence[dict[str, Any]]) -> str:
-    counts = [(sum(row["verdict"] == v for row in rows), f"judged {v}") for v in ("fake", "real")]
-    counts.append((sum(row["score"] is None for row in rows), "without a verdict"))
-    parts = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return f"{len(rows)} input{'s' if len(rows) != 1 else ''}: {parts}."
+def _headline(findings: Sequence[dict[str, Any]]) -> str:
+    """What came out, worst first."""
+    if len(findings) == 1:
+        return f"{findings[0]['short']}: {findings[0]['words']}."
+    counts = Counter(row["words"] for row in findings)
+    return f"{len(findings)} inputs: {', '.join(f'{count} {words}' for words, count in counts.items())}."
 
 
 def _row(result: dict[str, Any], short: str, anchor: str | None) -> dict[str, Any]:
+    finding, judged = result["finding"] or {}, result["score"] is not None
+    level = finding.get("level", NOT_CALIBRATED) if judged else None
     return {
         "input": result["input"],
         "short": short,
         "anchor": anchor,
         "score": result["score"],
-        "verdict": result["verdict"],
-        "words": (result["finding"] or {}).get("words"),
+        "level": level,
+        "tone": TONES[level] if level else "none",
+        "words": WORDS[level] if level else NOT_JUDGED,
         "error": result["error"],
         "threshold": result["threshold"],
         "frames": len(result["frames"]),
@@ -157,7 +170,7 @@ def track_rows(result: Judgement) -> list[dict[str, Any]]:
     rows, portraits = [], {highlight.track: highlight for highlight in result.portraits}
     for track in sorted(result.tracks, key=lambda track: -track.score):
         low, high = track.interval or (None, None)
-        suspicious = [f"{html.clock(part.start_s)} to {html.clock(part.end_s)} ({part.score:.2f})" for part in track.segments]
+        suspicious = [f"{html.clock(part.start_s)} to {html.clock(part.end_s)} (score {part.score:.2f})" for part in track.segments]
         rows.append(
             {
                 "face": track.track,
@@ -165,7 +178,9 @@ def track_rows(result: Judgement) -> list[dict[str, Any]]:
                 "score": track.score,
                 "low": low,
                 "high": high,
+                "level": track.level,
                 "words": WORDS[track.level],
+                "tone": TONES[track.level],
                 "frames": track.frames,
                 "span": f"{html.clock(track.start_s)} to {html.clock(track.end_s)}",
                 "suspicious": "; ".join(suspicious),
@@ -177,13 +192,17 @@ def track_rows(result: Judgement) -> list[dict[str, Any]]:
 def _section(result: Judgement, row: dict[str, Any], number: int, scale: float) -> dict[str, Any]:
     faces = [face_figure(h, scale, video=len(result.frames) > 1) for h in result.highlights]
     chart = score_chart(result, f"t{number}") if len(result.frames) > 1 else None
-    models = [{"name": m.name, "score": m.score, "verdict": m.verdict, "words": WORDS[m.level], "weight": m.weight} for m in result.models]
+    models = [
+        {"name": m.name, "score": m.score, "threshold": m.threshold, "words": WORDS[m.level], "tone": TONES[m.level], "weight": m.weight}
+        for m in result.models
+    ]
     return {
         **row,
         "chart": chart,
         "faces": faces,
+        "maps": any(face["overlay"] for face in faces),
         "exhibit": exhibit_facts(result.to_json()),
-        "finding": result.finding,
+        "text": result.finding.text if result.finding else "",
         "models": models,
         "tracks": track_rows(result),
         "shots": len(result.shots),

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fpg.common.crops import AREA_SHARE
+from fpg.common.constants import CONSTANTS
+from fpg.common.crops import AREA_FRACTION
 
-TEXT = "frame score = maximum over the faces with at least half the area of the frame's largest; video score = mean over frames with a face"
-"""The rules above in words, printed beside every number."""
+TEXT: str = CONSTANTS["protocol"]["aggregation"]
+"""The rules above in words, printed next to every number."""
 
 
 def faces_that_count(boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
@@ -36,7 +37,7 @@ def faces_that_count(boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarra
     if not np.isfinite(values).all():
         raise ValueError("boxes: expected finite coordinates, got NaN or infinity")
     area = np.maximum(values[:, 2] - values[:, 0], 0) * np.maximum(values[:, 3] - values[:, 1], 0)
-    return area >= AREA_SHARE * area.max()
+    return area >= AREA_FRACTION * area.max()
 
 
 def frame_score(face_scores: Sequence[float]) -> float | None:

@@ -309,7 +309,7 @@ class EngineThread:
         return [Answer(float(score), kept) for score, kept, _ in zip(scores, maps, faces, strict=False)]
 
 
-class Asked(NamedTuple):
+class PendingScore(NamedTuple):
     """A face that was handed to the network."""
 
     image: np.ndarray
@@ -338,7 +338,7 @@ class Collector:
         self._network, self._window = network, window
         self._batch, self._age = FaceBatch(network), 0
 
-    def frame(self, images: tuple[np.ndarray, ...]) -> tuple[Asked, ...]:
+    def frame(self, images: tuple[np.ndarray, ...]) -> tuple[PendingScore, ...]:
         """The faces of the next frame."""
         asked = tuple(self._ask(image) for image in images)
         self._age += bool(self._batch.inputs)
@@ -351,10 +351,10 @@ class Collector:
         self._batch.send()
         self._batch, self._age = FaceBatch(self._network), 0
 
-    def _ask(self, image: np.ndarray) -> Asked:
+    def _ask(self, image: np.ndarray) -> PendingScore:
         place = self._batch.add(image)
         if place is None:
             self._batch, self._age = FaceBatch(self._network), 0
             place = self._batch.add(image)
             assert place is not None
-        return Asked(image, self._batch, place)
+        return PendingScore(image, self._batch, place)

@@ -143,8 +143,8 @@ class _Drawer:
         gap = after.time_s - before.time_s
         if not 0 < gap <= HOLD_S:
             return before.face if time_s - before.time_s <= HOLD_S / 2 else None
-        share = (time_s - before.time_s) / gap
-        x0, y0, x1, y1 = ((1 - share) * a + share * b for a, b in zip(before.face.box, after.face.box, strict=True))
+        fraction = (time_s - before.time_s) / gap
+        x0, y0, x1, y1 = ((1 - fraction) * a + fraction * b for a, b in zip(before.face.box, after.face.box, strict=True))
         return replace(before.face, box=(x0, y0, x1, y1))
 
 

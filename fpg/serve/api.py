@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from fpg import __version__
 from fpg.serve import schema
-from fpg.serve.job import ENDED, Wishes
+from fpg.serve.job import ENDED, JobRequest
 from fpg.serve.outputs import FRAMES, REPORT, overlay_name, picture_name
 from fpg.serve.refusal import RequestRefused
 from fpg.serve.service import Service
@@ -48,7 +48,7 @@ async def submit(request: Request, response: Response, service: Parts, key: Key 
         url = values.pop("url", None)
         if not isinstance(url, str):
             raise RequestRefused("invalid", "url: expected a URL; a file is uploaded as a form")
-        job = await service.take_url(url, Wishes.of(values), key)
+        job = await service.take_url(url, JobRequest.of(values), key)
     else:
         job = await service.take(_receiver(request, service, service.settings.upload_bytes), key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -182,7 +182,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 def _made(service: Service, id: str, output: str, name: str) -> Path:
     job = service.get(id)
-    if output not in job.wishes.outputs:
+    if output not in job.request.outputs:
         raise RequestRefused("not_found", f"was not asked for: submit with outputs={output}")
     if job.state not in ENDED:
         raise RequestRefused("conflict", "the job has not ended yet")

@@ -20,7 +20,7 @@ from fpg.serve import api
 from fpg.serve.dispatcher import Dispatcher
 from fpg.serve.fetch import Fetcher
 from fpg.serve.guard import Guard, own_names
-from fpg.serve.hub import Hub
+from fpg.serve.hub import ProgressHub
 from fpg.serve.metrics import ServerMetrics, Timed
 from fpg.serve.service import Service
 from fpg.serve.settings import Settings
@@ -30,7 +30,7 @@ from fpg.serve.workers import Executor
 
 PAGE = Path(__file__).with_name("page")
 ABOUT = """Judges whether faces in videos and pictures were forged. A score is no proof: it is the probability that one detector gives,
-under the protocol that stands beside it."""
+under the protocol that stands next to it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def create(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        hub = Hub()
+        hub = ProgressHub()
         dispatcher = Dispatcher(store, spool, hub, metrics, executor(), settings.keep_s, fatal)
         fetch = fetcher or Fetcher(settings.upload_bytes)
         service = app.state.service = Service(settings, store, spool, hub, metrics, dispatcher, fetch)

@@ -11,7 +11,7 @@ from typing import Any
 
 from fpg.runtime.judgement import Judgement
 from fpg.serve.document import document
-from fpg.serve.hub import Hub
+from fpg.serve.hub import ProgressHub
 from fpg.serve.job import CANCELLED, DONE, FAILED, RUNNING, JudgeTask
 from fpg.serve.metrics import ServerMetrics
 from fpg.serve.spool import JobSpool
@@ -38,7 +38,7 @@ class Dispatcher:
 
     store: Store
     spool: JobSpool
-    hub: Hub
+    hub: ProgressHub
     metrics: ServerMetrics
     executor: Executor
     keep_s: float
@@ -114,7 +114,7 @@ class Dispatcher:
                 return
             folder = self.spool.path(job.id)
             self._running[job.id] = job
-            self.executor.start(JudgeTask(job.id, str(folder / (job.file or "")), job.name, str(folder), job.wishes), alone)
+            self.executor.start(JudgeTask(job.id, str(folder / (job.file or "")), job.name, str(folder), job.request), alone)
             self.metrics.waited(time.time() - job.created)
             self.hub.tell(job.id, {"stage": RUNNING})
 
@@ -157,7 +157,7 @@ class Dispatcher:
         job, known = self._running[id], self.description
         answer = None
         if known is not None:
-            threshold = known["threshold"] if job.wishes.threshold is None else job.wishes.threshold
+            threshold = known["threshold"] if job.request.threshold is None else job.request.threshold
             warnings = tuple(known["model"]["warnings"])
             failed = Judgement(job.name, None, None, threshold, error=reason, error_code=code, warnings=warnings)
             answer = document(known["record"], known["model"], known["protocol"], [failed.to_json()])

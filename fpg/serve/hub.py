@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Hub:
+class ProgressHub:
     """Keeps the latest progress of each running job, and wakes those who follow it. Made in the event loop that serves them."""
 
     def __init__(self) -> None:

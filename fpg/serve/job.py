@@ -12,12 +12,12 @@ WAITING, FETCHING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "fetching", "ru
 ENDED = (DONE, FAILED, CANCELLED)
 """States that a job does not leave. `failed` is a job without a score: its answer says why."""
 OUTPUTS = ("report", "overlay", "frames")
-"""What may be made beside the answer: a page, a drawn copy, the frames that were judged with their maps."""
+"""What may be made in addition to the answer: a page, a drawn copy, the frames that were judged with their maps."""
 MAX_FRAMES = 10_000
 
 
 @dataclass(frozen=True)
-class Wishes:
+class JobRequest:
     """How an input is to be judged; the defaults are those of fpg-detect."""
 
     frames: int | None = 32
@@ -29,11 +29,11 @@ class Wishes:
     """Of `OUTPUTS`."""
 
     @staticmethod
-    def of(values: Mapping[str, Any]) -> Wishes:
+    def of(values: Mapping[str, Any]) -> JobRequest:
         """From form fields or a JSON object; what is absent or empty keeps its default.
 
         Raises:
-            Refused: an unknown name, or a value out of range.
+            RequestRefused: an unknown name, or a value out of range.
         """
         unknown = set(values) - {"frames", "every", "threshold", "outputs"}
         if unknown:
@@ -47,16 +47,16 @@ class Wishes:
         elif "frames" in given:
             frames = _whole("frames", given["frames"], MAX_FRAMES)
         every = _whole("every", given.get("every", 1), 1_000_000)
-        return Wishes(frames, every, _probability(given.get("threshold")), _outputs(given.get("outputs", ())))
+        return JobRequest(frames, every, _probability(given.get("threshold")), _outputs(given.get("outputs", ())))
 
     def to_json(self) -> dict[str, Any]:
-        """What `Wishes(**...)` takes."""
+        """What `JobRequest(**...)` takes."""
         return asdict(self)
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> Wishes:
+    def from_json(values: Mapping[str, Any]) -> JobRequest:
         """Back from `to_json`."""
-        return Wishes(**{**values, "outputs": tuple(values["outputs"])})
+        return JobRequest(**{**values, "outputs": tuple(values["outputs"])})
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class JudgeTask:
     """As it was uploaded: stands in the answer, and is never a path."""
     folder: str
     """Where outputs go."""
-    wishes: Wishes
+    request: JobRequest
 
 
 def _whole(name: str, value: Any, largest: int) -> int:

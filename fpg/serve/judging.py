@@ -14,21 +14,23 @@ import cv2
 import numpy as np
 
 from fpg import __version__
+from fpg.common.constants import message
 from fpg.common.crops import detection_crop
 from fpg.common.errors import InputError
 from fpg.common.files import atomic_write
+from fpg.common.models import Card
 from fpg.common.spec import read_spec
 from fpg.engines import CheckedEngine, load_engine
-from fpg.engines.resolve import resolve
+from fpg.engines.resolve import resolve_model
 from fpg.faces import default_analyzer
 from fpg.faces.sizes import MIN_FACE
-from fpg.record.run import RunRecord, now, record_model
+from fpg.record.run import RunRecord, card_of, now, record_model
 from fpg.runtime.judgement import FrameScore, Judgement, describe_judging, describe_model
 from fpg.runtime.pipeline import VideoDetector
 from fpg.runtime.report import write_detect_report
 from fpg.runtime.video_overlay import write_overlay
 from fpg.serve.document import document
-from fpg.serve.job import JudgeTask, Wishes
+from fpg.serve.job import JobRequest, JudgeTask
 from fpg.serve.outputs import FRAMES, REPORT, overlay_name, picture_name
 from fpg.serve.worker import JobOutcome, Tell
 
@@ -56,7 +58,7 @@ class Loading:
 
     def __call__(self) -> JobJudge:
         """Load the detector; with the errors of `VideoDetector`."""
-        model = resolve(self.model, device=self.device)
+        model = resolve_model(self.model, device=self.device)
         engine: CheckedEngine
         if self.engine is not None:
             from fpg.engines.triton import connect  # its client is not needed otherwise
@@ -69,7 +71,7 @@ class Loading:
         asked = {"batch": self.batch, "jobs": self.slots, "threads": self.threads, "device": self.device}
         fpg = {"program": PROGRAM, "version": __version__, "commit": self.commit}
         record = RunRecord((record_model(engine.spec, model.name, model.path),), asked, (PROGRAM,), folder="", fpg=fpg)
-        return JobJudge(detector, describe_model(engine.spec, model.name), record)
+        return JobJudge(detector, describe_model(engine.spec, model.name), record, card_of(model.path))
 
 
 class JobJudge:
@@ -79,10 +81,11 @@ class JobJudge:
         detector: judges.
         model: `describe_model` of it.
         record: of the process; its settings are those that jobs share.
+        card: of the model, for reports; None without one.
     """
 
-    def __init__(self, detector: VideoDetector, model: dict[str, Any], record: RunRecord) -> None:
-        self._detector, self._model, self._record = detector, model, record
+    def __init__(self, detector: VideoDetector, model: dict[str, Any], record: RunRecord, card: Card | None = None) -> None:
+        self._detector, self._model, self._record, self._card = detector, model, record, card
         self._lock = threading.Lock()
         self._told: dict[str, tuple[int, float]] = {}
         """Stage -> what was told of it so far: calls and seconds."""
@@ -91,23 +94,23 @@ class JobJudge:
     def description(self) -> dict[str, Any]:
         """See `Judge`."""
         threshold = self._detector.engine.spec.threshold
-        return {"record": self._run(Wishes()), "model": self._model, "protocol": self._protocol(Wishes()), "threshold": threshold}
+        return {"record": self._run(JobRequest()), "model": self._model, "protocol": self._protocol(JobRequest()), "threshold": threshold}
 
     def __call__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event) -> JobOutcome:
         """See `Judge`."""
-        wishes, started = task.wishes, now()
+        request, started = task.request, now()
         follower = Follower(task, tell, cancelled, mapped=self._detector.engine.spec.crop == "evaluation")
         judged = self._detector.judge(
             task.path,
-            frames=wishes.frames,
-            every=wishes.every,
-            threshold=wishes.threshold,
-            highlights=6 * ("report" in wishes.outputs),
-            maps="overlay" in wishes.outputs,
+            frames=request.frames,
+            every=request.every,
+            threshold=request.threshold,
+            highlights=6 * ("report" in request.outputs),
+            maps="overlay" in request.outputs,
             shown=follower,
         )
         named = replace(judged, input=task.name, error=judged.error and judged.error.replace(task.path, task.name))
-        answer = document(self._run(wishes), self._model, self._protocol(wishes), [named.to_json()], started)
+        answer = document(self._run(request), self._model, self._protocol(request), [named.to_json()], started)
         warnings = self._write(task, answer, judged, named, follower, tell)
         answer["results"][0]["warnings"] += warnings
         return JobOutcome(answer, named.error, named.error_code, self._spent())
@@ -119,30 +122,30 @@ class JobJudge:
         none = (0, 0.0)
         return {stage: (n - before.get(stage, none)[0], s - before.get(stage, none)[1]) for stage, (n, s) in now.items()}
 
-    def _run(self, wishes: Wishes) -> dict[str, Any]:
+    def _run(self, request: JobRequest) -> dict[str, Any]:
         """The record of a job, before it begins."""
-        frames = wishes.frames if wishes.frames is not None else "all"
-        asked = {"frames": frames, "every": wishes.every, "decode": "whole", "min_face": MIN_FACE, "threshold": wishes.threshold}
+        frames = request.frames if request.frames is not None else "all"
+        asked = {"frames": frames, "every": request.every, "decode": "whole", "min_face": MIN_FACE, "threshold": request.threshold}
         settings = asked | dict(self._record.settings) | {"timeout": None, "urls": False}
         return replace(self._record, settings=settings).to_json()
 
-    def _protocol(self, wishes: Wishes) -> dict[str, Any]:
+    def _protocol(self, request: JobRequest) -> dict[str, Any]:
         crop = self._detector.engine.spec.crop
-        return describe_judging(wishes.frames, wishes.every, crop=crop, min_face=MIN_FACE)
+        return describe_judging(request.frames, request.every, crop=crop, min_face=MIN_FACE)
 
     def _write(
         self, task: JudgeTask, answer: dict[str, Any], judged: Judgement, named: Judgement, follower: Follower, tell: Tell
     ) -> list[str]:
-        """The outputs that were asked for; what cannot be written is a line, beside the verdict."""
-        folder, wishes, warnings = Path(task.folder), task.wishes, []
-        if "frames" in wishes.outputs:
+        """The outputs that were asked for; what cannot be written is a warning in addition to the verdict."""
+        folder, request, warnings = Path(task.folder), task.request, []
+        if "frames" in request.outputs:
             follower.finish()
-        if "report" in wishes.outputs:
+        if "report" in request.outputs:
             tell({"stage": "report", "frames": len(judged.frames)})
             results, details = answer["results"], {0: named}
             protocol, record = answer["protocol"], answer["record"]
-            write_detect_report(folder / REPORT, results, details, [self._model], protocol, judged.threshold, record)
-        if "overlay" in wishes.outputs and judged.frames:
+            write_detect_report(folder / REPORT, results, details, [self._model], protocol, judged.threshold, record, [self._card])
+        if "overlay" in request.outputs and judged.frames:
             tell({"stage": "overlay", "frames": len(judged.frames)})
             try:
                 write_overlay(folder / overlay_name(task.path), judged)
@@ -166,7 +169,7 @@ class Follower:
 
     def __init__(self, task: JudgeTask, tell: Tell, cancelled: threading.Event, mapped: bool) -> None:
         self._tell, self._cancelled, self._mapped = tell, cancelled, mapped
-        self._wanted = "frames" in task.wishes.outputs
+        self._wanted = "frames" in task.request.outputs
         self._folder = Path(task.folder)
         self._told = float("-inf")
         self._frames: list[dict[str, Any]] = []
@@ -198,7 +201,7 @@ class Follower:
             InputError: the job was cancelled.
         """
         if self._cancelled.is_set():
-            raise InputError(path, "was cancelled", "cancelled")
+            raise InputError(path, message("cancelled"), "cancelled")
         if image is not None:
             size = self._sizes.pop(id(image))
             if self._seen % self._step == 0:

@@ -42,7 +42,9 @@ class UvicornServer(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def prepared(settings: Settings, executor: Callable[[], Executor], fetcher: Fetcher | None = None) -> Iterator[tuple[UvicornServer, str]]:
+def prepared_server(
+    settings: Settings, executor: Callable[[], Executor], fetcher: Fetcher | None = None
+) -> Iterator[tuple[UvicornServer, str]]:
     """A server that has its spool and its address, and answers once its `run` is called.
 
     Args:
@@ -77,7 +79,7 @@ def serve(settings: Settings, executor: Callable[[], Executor], ready: Callable[
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        settings, executor: see `prepared`.
+        settings, executor: see `prepared_server`.
         ready: told the address once connections are taken.
 
     Returns:
@@ -86,7 +88,7 @@ def serve(settings: Settings, executor: Callable[[], Executor], ready: Callable[
     Raises:
         SetupError: the address or the spool cannot be used, or the detector cannot be loaded.
     """
-    with prepared(settings, executor) as (server, address):
+    with prepared_server(settings, executor) as (server, address):
         ready(address)
         server.run()
         if server.failed is not None:

@@ -46,13 +46,13 @@ _JOB: dict[str, Any] = {
 }
 
 
-class Open(BaseModel):
+class ExtensibleModel(BaseModel):
     """Fields may join."""
 
     model_config = ConfigDict(extra="allow")
 
 
-class Document(Open):
+class Document(ExtensibleModel):
     """What `fpg-detect --json` writes, of one input."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_DOCUMENT]})
@@ -63,7 +63,7 @@ class Document(Open):
     results: list[dict[str, Any]] = Field(description="One, with `score` or `error`.")
 
 
-class Job(Open):
+class Job(ExtensibleModel):
     """A job."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_JOB]})
@@ -83,7 +83,7 @@ class Job(Open):
     result: Document | None = Field(None, description="When it has ended.")
 
 
-class Models(Open):
+class Models(ExtensibleModel):
     """What judges."""
 
     models: list[dict[str, Any]]

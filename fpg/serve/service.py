@@ -18,8 +18,8 @@ from starlette.concurrency import run_in_threadpool
 
 from fpg.serve.dispatcher import Dispatcher
 from fpg.serve.fetch import Fetcher
-from fpg.serve.hub import Hub
-from fpg.serve.job import CANCELLED, ENDED, FETCHING, RUNNING, WAITING, Wishes
+from fpg.serve.hub import ProgressHub
+from fpg.serve.job import CANCELLED, ENDED, FETCHING, RUNNING, WAITING, JobRequest
 from fpg.serve.metrics import ServerMetrics
 from fpg.serve.refusal import RequestRefused
 from fpg.serve.settings import Settings
@@ -41,7 +41,7 @@ class Service:
     settings: Settings
     store: Store
     spool: JobSpool
-    hub: Hub
+    hub: ProgressHub
     metrics: ServerMetrics
     dispatcher: Dispatcher
     fetcher: Fetcher
@@ -72,7 +72,7 @@ class Service:
             passing: somebody waits for the answer on this connection.
 
         Raises:
-            Refused: the queue or the spool is full, or the upload is not as it should be.
+            RequestRefused: the queue or the spool is full, or the upload is not as it should be.
         """
         hashed = _hashed(key)
         if known := await self._known(hashed):
@@ -81,20 +81,20 @@ class Service:
             id = await run_in_threadpool(self.spool.make)
             try:
                 upload: Upload = await receive(self.spool.path(id), functools.partial(self.spool.reserve, id))
-                wishes = Wishes.of(upload.fields)
+                request = JobRequest.of(upload.fields)
                 if upload.file is None:
                     raise RequestRefused("invalid", "expected a file, in the field named file")
                 self.metrics.uploaded.inc(upload.size)
-                job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, wishes, time.time())
+                job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, request, time.time())
                 return await self._promise(job, hashed)
             finally:
                 await run_in_threadpool(self._settle, id)
 
-    async def take_url(self, url: str, wishes: Wishes, key: str | None) -> JobRow:
+    async def take_url(self, url: str, request: JobRequest, key: str | None) -> JobRow:
         """Promise a job whose file is fetched.
 
         Raises:
-            Refused: URLs are not fetched here, this one cannot be, or the queue is full.
+            RequestRefused: URLs are not fetched here, this one cannot be, or the queue is full.
         """
         if not self.settings.urls:
             raise RequestRefused("forbidden", "URLs are not fetched here; upload the file")
@@ -106,7 +106,7 @@ class Service:
         id = await run_in_threadpool(self.spool.make)
         try:
             name = shown_name(url.partition("?")[0])
-            job = await self._promise(JobRow(0, id, FETCHING, False, name, url, None, 0, wishes, time.time()), hashed)
+            job = await self._promise(JobRow(0, id, FETCHING, False, name, url, None, 0, request, time.time()), hashed)
         finally:
             await run_in_threadpool(self._settle, id)
         if job.id == id:
@@ -117,7 +117,7 @@ class Service:
         """A job.
 
         Raises:
-            Refused: there is none of that id.
+            RequestRefused: there is none of that id.
         """
         job = self.store.get(id)
         if job is None:
@@ -138,7 +138,7 @@ class Service:
             "ended": job.ended,
             "ahead": self.store.ahead(job) if waits else None,
             "progress": progress,
-            "outputs": list(job.wishes.outputs),
+            "outputs": list(job.request.outputs),
             "error": job.error,
             "error_code": job.error_code,
             "result": self.store.answer(job.id) if result and job.state in ENDED else None,
@@ -200,7 +200,7 @@ class Service:
             gone: whether nobody waits any more.
 
         Raises:
-            Refused: it takes longer, or the server ends.
+            RequestRefused: it takes longer, or the server ends.
         """
         until = time.monotonic() + seconds
         with self.hub.following(id) as news:
@@ -296,7 +296,7 @@ def _hashed(key: str | None) -> str | None:
     """What is kept of an Idempotency-Key.
 
     Raises:
-        Refused: it could be guessed, and with it somebody's job.
+        RequestRefused: it could be guessed, and with it somebody's job.
     """
     if key is None:
         return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.common.errors import SetupError
-from fpg.serve.job import ENDED, FETCHING, RUNNING, WAITING, Wishes
+from fpg.serve.job import ENDED, FETCHING, RUNNING, WAITING, JobRequest
 
 VERSION = 1
 _SCHEMA = """
@@ -63,7 +63,7 @@ class JobRow:
     file: str | None
     """Name of the input in the job's folder."""
     bytes: int
-    wishes: Wishes
+    request: JobRequest
     created: float
     """Seconds since 1970, as the others."""
     started: float | None = None
@@ -121,8 +121,8 @@ class Store:
             (waiting,) = db.execute("SELECT count(*) FROM jobs WHERE state IN (?, ?)", (WAITING, FETCHING)).fetchone()
             if most is not None and waiting >= most:
                 return None
-            wishes = json.dumps(job.wishes.to_json())
-            row = (job.id, key, job.state, job.passing, job.name, job.url, job.file, job.bytes, wishes, job.created)
+            request = json.dumps(job.request.to_json())
+            row = (job.id, key, job.state, job.passing, job.name, job.url, job.file, job.bytes, request, job.created)
             columns = "id, key, state, passing, name, url, file, bytes, wishes, created"
             db.execute(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)
             self._note(db, job.id, job.state)
@@ -270,5 +270,5 @@ class _Transaction:
 
 
 def _job(row: tuple[Any, ...]) -> JobRow:
-    number, id, state, passing, name, url, file, size, wishes, *rest = row
-    return JobRow(number, id, state, bool(passing), name, url, file, size, Wishes.from_json(json.loads(wishes)), *rest)
+    number, id, state, passing, name, url, file, size, request, *rest = row
+    return JobRow(number, id, state, bool(passing), name, url, file, size, JobRequest.from_json(json.loads(request)), *rest)

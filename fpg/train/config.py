@@ -1,6 +1,6 @@
 """What a training run is: commented dataclasses, every constant of the method a field. The resolved config is saved as `RUN/config.yaml`.
 
-The constants of the pair (METHOD 2), of the guidance and of the losses (METHOD 4) live beside the code that uses them
+The constants of the pair (METHOD 2), of the guidance and of the losses (METHOD 4) live next to the code that uses them
 (`AugmentConfig`, `GuidanceConfig`, `LossConfig`, `DetectorConfig`); this file adds what belongs to training.
 Source of the recipe: FPG (ACM MM 2024), training details.
 """
@@ -64,7 +64,7 @@ class OptimConfig:
     schedule: Literal["linear", "cosine"] = "linear"
     """`linear`, the method's: constant, then falling linearly. `cosine`: falling along half a cosine, step by step, from the start."""
     constant: float = 0.75
-    """Of `linear`: share of the epochs at the full learning rate; from there it falls epoch by epoch, to reach 0 after the last one."""
+    """Of `linear`: fraction of the epochs at the full learning rate; from there it falls epoch by epoch, to reach 0 after the last one."""
     warmup_epochs: float = 0.0
     """Epochs (or parts of one) in which the learning rate first rises, step by step."""
 
@@ -208,7 +208,7 @@ class TrainConfig:
             not given, "fakes", "self-blended, as guidance and the similarity loss need masks (--method real-fake has neither)", self.fakes
         )
         optim = self.optim
-        require(0 <= optim.constant <= 1, "optim.constant", "a share in [0, 1]", optim.constant)
+        require(0 <= optim.constant <= 1, "optim.constant", "a fraction in [0, 1]", optim.constant)
         require(0 <= optim.warmup_epochs < self.epochs, "optim.warmup_epochs", f"fewer than the {self.epochs} epochs", optim.warmup_epochs)
         require(0 < optim.layer_decay <= 1, "optim.layer_decay", "a factor in (0, 1]", optim.layer_decay)
 

@@ -31,8 +31,8 @@ TIMEOUT = timedelta(minutes=15)
 """A process that waits longer than this for the others ends with an error."""
 
 
-class Elsewhere(FpgError):
-    """The run ends because of an error that another process reports; `code` is the exit code to end with, without a word."""
+class RemoteFailure(FpgError):
+    """The run ends because of an error that another process reports; `code` is the exit code to end with; nothing more is printed."""
 
     def __init__(self, code: int = 1) -> None:
         self.code = code
@@ -40,7 +40,7 @@ class Elsewhere(FpgError):
 
 
 class PeerLost(FpgError):
-    """Another process of the run is gone or does not answer. Process 0 raises it; the others `Elsewhere`."""
+    """Another process of the run is gone or does not answer. Process 0 raises it; the others `RemoteFailure`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class World:
         """This is the process that writes."""
         return self.rank == 0
 
-    def share(self, items: Sequence[T]) -> list[T]:
+    def shard(self, items: Sequence[T]) -> list[T]:
         """This process's part of something that is divided over all."""
         return list(items[self.rank :: self.size])
 
@@ -91,7 +91,7 @@ class World:
     def together(self) -> Iterator[None]:
         """A block that all processes run, without waiting for each other in it: an error of one ends it in all.
 
-        The first process (by rank) that failed raises its error, the others `Elsewhere`.
+        The first process (by rank) that failed raises its error, the others `RemoteFailure`.
         """
         error: Exception | None = None
         try:
@@ -104,11 +104,11 @@ class World:
             return
         if error is not None and first == self.rank:
             raise error
-        raise Elsewhere(codes[first] or 1) from error
+        raise RemoteFailure(codes[first] or 1) from error
 
     def fail(self, error: FpgError) -> NoReturn:
-        """End the run with an error that all processes have come to together: process 0 raises it, the others `Elsewhere`."""
-        raise error if self.main else Elsewhere(2 if isinstance(error, UsageError) else 1) from error
+        """End the run with an error that all processes have come to together: process 0 raises it, the others `RemoteFailure`."""
+        raise error if self.main else RemoteFailure(2 if isinstance(error, UsageError) else 1) from error
 
     def same_weights(self, model: nn.Module) -> None:
         """Give every process the weights and buffers of process 0."""
@@ -211,6 +211,6 @@ def _peers(rank: int) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if rank:
-            raise Elsewhere from error
+            raise RemoteFailure from error
         reason = str(error).splitlines()[0]
         raise PeerLost(f"another process of this run has ended or does not answer ({reason})") from error

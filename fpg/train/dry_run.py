@@ -22,9 +22,9 @@ from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.pairs import Batch
 from fpg.train.quality import quality_target
-from fpg.train.setup import build_learner, choose_device
+from fpg.train.setup import build_learner, choose_training_device
 from fpg.train.step import train_step
-from fpg.train.validate import Remembered, validate
+from fpg.train.validate import CachedBatches, validate
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RunEstimate:
     weights: int
     """Bytes of one file of weights."""
     disk: int
-    """Bytes of all that the run keeps, and of the checkpoint being written beside the last one."""
+    """Bytes of all that the run keeps, and of the checkpoint being written next to the last one."""
     disk_free: int
     trained: int
     """Parameters that are trained ..."""
@@ -113,7 +113,7 @@ def dry_run(config: TrainConfig, processes: int = 1) -> RunEstimate:
         UsageError, InputError: as of a run.
         FpgError: no face of the first batch can be read.
     """
-    device = choose_device(config.device)
+    device = choose_training_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     if device.type == "cuda":
@@ -125,7 +125,7 @@ def dry_run(config: TrainConfig, processes: int = 1) -> RunEstimate:
 
     guided = config.guidance.magnitude and config.guidance.eps > 0
     sides = [_seconds(learner, quality, batch, _with_coin(config, side), device) for side in (True, False)]
-    checkpoint, weights = _bytes(learner.state_dict()), _bytes(learner.judged.state_dict())
+    checkpoint, weights = _bytes(learner.state_dict()), _bytes(learner.eval_model.state_dict())
     folder = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.exists())
     return RunEstimate(
         steps=inputs.schedule((0, 0)).steps,
@@ -152,7 +152,7 @@ def dry_run(config: TrainConfig, processes: int = 1) -> RunEstimate:
 
 def _one_batch(inputs: TrainingData, device: torch.device) -> tuple[Batch, float, float]:
     """This process's part of the first batch; the seconds of reading it in one process, and of making its pairs afterwards."""
-    keys = inputs.world.share(inputs.schedule((0, 0)).batch(0, 0))
+    keys = inputs.world.shard(inputs.schedule((0, 0)).batch(0, 0))
     dataset = inputs.dataset(inputs.faces, "pair")
     started = time.perf_counter()
     read = inputs.maker.collate([dataset[key] for key in keys])
@@ -193,7 +193,7 @@ def _validation(learner: Learner, inputs: TrainingData, batch: Batch, config: Tr
     if not inputs.val_faces.entries:
         return 0.0
     started = time.perf_counter()
-    validate(learner.judged, Remembered([batch], inputs.maker.finish, 0), device, config)
+    validate(learner.eval_model, CachedBatches([batch], inputs.maker.finish, 0), device, config)
     per_pair = (time.perf_counter() - started) / len(batch)
     return per_pair * math.ceil(len(inputs.val_faces) / processes)
 

@@ -12,16 +12,16 @@ from torch.utils.data import DataLoader
 
 from fpg.common.console import console
 from fpg.common.errors import InputError, UsageError
-from fpg.data.dataset import FakeFaces, RealFaces, fingerprint
+from fpg.data.dataset import FakeFaces, RealFaces, data_fingerprint
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World
 from fpg.train.given import GivenDataset, GivenMaker
 from fpg.train.pairs import Batch, BatchSchedule, Key, PairDataset, PairMaker, loader, usable_workers
-from fpg.train.validate import Remembered
+from fpg.train.validate import CachedBatches
 
 
 @dataclass(frozen=True)
-class Shares:
+class ShardedBatches:
     """This process's part of every batch of a schedule."""
 
     schedule: BatchSchedule
@@ -29,7 +29,7 @@ class Shares:
 
     def __iter__(self) -> Iterator[list[Key]]:
         for keys in self.schedule:
-            yield self.world.share(keys)
+            yield self.world.shard(keys)
 
     def __len__(self) -> int:
         return len(self.schedule)
@@ -54,7 +54,7 @@ class TrainingData:
         self.val_faces = RealFaces(config.data, "val", config.val_frames_per_video)
         self.fakes = FakeFaces(config.data, "train", config.frames_per_video) if config.fakes == "given" else None
         self.val_fakes = FakeFaces(config.data, "val", config.val_frames_per_video) if config.fakes == "given" else None
-        self.fingerprint = fingerprint(config.data)
+        self.fingerprint = data_fingerprint(config.data)
         if not self.faces.entries:
             fakes = f" ({self.faces.fakes} fake ones are there, and not used)" if self.faces.fakes else ""
             raise InputError(config.data[0], f"no real faces in split train{fakes}; training needs real videos in the training split")
@@ -80,9 +80,9 @@ class TrainingData:
 
     def training(self, schedule: BatchSchedule, *, pin: bool) -> DataLoader[Any]:
         """This process's part of the batches of a schedule, for `maker.finish`."""
-        return loader(self.dataset(self.faces, "pair"), self.maker, Shares(schedule, self.world), self.workers, pin=pin)
+        return loader(self.dataset(self.faces, "pair"), self.maker, ShardedBatches(schedule, self.world), self.workers, pin=pin)
 
-    def validation(self, *, pin: bool) -> Remembered | None:
+    def validation(self, *, pin: bool) -> CachedBatches | None:
         """This process's part of the validation pairs, None (and a message) without validation faces."""
         if not self.val_faces.entries:
             console.print(
@@ -92,11 +92,11 @@ class TrainingData:
             return None
         if self.val_fakes is not None and not self.val_fakes.entries:
             console.print("validation: no fake faces in split val; self-blended ones are validated on instead", style="yellow")
-        keys = self.world.share([(0, sample) for sample in range(len(self.val_faces))])
+        keys = self.world.shard([(0, sample) for sample in range(len(self.val_faces))])
         pairs = -(-self.pairs // self.world.size)
         batches = [keys[start : start + pairs] for start in range(0, len(keys), pairs)]
         opened = loader(self.dataset(self.val_faces, "val"), self.maker, batches, self.workers, pin=pin)
-        return Remembered(opened, self.maker.finish, len(keys) * self.maker.item_bytes(self.val_faces))
+        return CachedBatches(opened, self.maker.finish, len(keys) * self.maker.item_bytes(self.val_faces))
 
     def examples(self) -> tuple[Batch, list[str]] | None:
         """A fixed batch for the picture grid: validation faces, or training faces where there are none; spread over the people."""

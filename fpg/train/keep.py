@@ -29,7 +29,7 @@ def ranked(kept: list[Best], new: Best, count: int) -> list[Best]:
     return sorted([*others, new], key=lambda best: (-best["auc"], best["loss"], best["epoch"]))[:count]
 
 
-def waited_enough(best: Best | None, epochs_done: int, patience: int) -> bool:
+def patience_exhausted(best: Best | None, epochs_done: int, patience: int) -> bool:
     """Whether `patience` epochs (0: any number) went by without a better validation; a function of the position alone."""
     return bool(patience) and best is not None and epochs_done - 1 - best["epoch"] >= patience
 

@@ -39,7 +39,7 @@ class Learner:
             self._frozen += [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
 
     @property
-    def judged(self) -> Detector:
+    def eval_model(self) -> Detector:
         """What is validated and saved: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.model
 
@@ -53,7 +53,7 @@ class Learner:
         """A training pass over N real faces, then their N forgeries.
 
         With unpaired statistics these are two passes of N images: the first half of the faces with the forgeries of the second half, and
-        the other way round, so that batch normalisation never sees a face beside its own forgery.
+        the other way round, so that batch normalisation never sees a face together with its own forgery.
 
         Args:
             images: float32 [2N, 3, S, S].

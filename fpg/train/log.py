@@ -6,7 +6,6 @@ import json
 import math
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,10 +15,11 @@ import torch
 
 import fpg
 from fpg.common.files import atomic_write
+from fpg.common.packages import installed_version
 from fpg.common.source import commit
 from fpg.train.trackers import ExperimentTracker, NoTracker
 
-_PACKAGES = ("torchvision", "timm", "numpy", "opencv-python", "openvino", "safetensors", "pyarrow", "scikit-learn")
+_PACKAGES = ("torchvision", "timm", "numpy", "opencv-python-headless", "openvino", "safetensors", "pyarrow", "scikit-learn")
 
 
 class RunLog:
@@ -101,11 +101,7 @@ def _finite(value: Any) -> Any:
 def environment(device: torch.device) -> dict[str, Any]:
     """What ran: versions, machine, commit, command line."""
     versions: dict[str, str | None] = {"fpg": fpg.__version__, "python": platform.python_version(), "torch": torch.__version__}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
+    versions |= {package: installed_version(package) for package in _PACKAGES}
     return {
         "versions": versions,
         "commit": commit(),

@@ -27,16 +27,16 @@ from fpg.train.clock import Clock
 from fpg.train.config import TrainConfig
 from fpg.train.distributed import World, join
 from fpg.train.inputs import TrainingData
-from fpg.train.keep import TopFolder, few_people, ranked, waited_enough
+from fpg.train.keep import TopFolder, few_people, patience_exhausted, ranked
 from fpg.train.meter import Meter
-from fpg.train.methods import resolve
+from fpg.train.methods import resolve_method
 from fpg.train.pairs import Batch, Loaded, open_batches
 from fpg.train.pictures import picture_grid
 from fpg.train.profiler import StepProfile
 from fpg.train.quality import quality_target
 from fpg.train.report import RunReport, describe_run
 from fpg.train.schedule import learning_rate, set_learning_rate
-from fpg.train.setup import build_learner, choose_device, claim
+from fpg.train.setup import build_learner, choose_training_device, claim
 from fpg.train.state import Position, restore, save_checkpoint
 from fpg.train.step import StepResult, train_step
 from fpg.train.stop import StopRequest
@@ -61,10 +61,10 @@ def train(config: TrainConfig, *, resume: bool = False, profile: int = 0) -> Pat
         UsageError: a config that no run can use, a folder that is in use, a checkpoint of another config.
         InputError: data or files that cannot be used.
         NonFiniteLoss: the loss became NaN or infinite.
-        Elsewhere, PeerLost: another process failed, or is gone.
+        PeerLost, RemoteFailure: another process failed, or is gone.
         KeyboardInterrupt, SystemExit(143): Ctrl-C and SIGTERM, after a checkpoint was written.
     """
-    config = resolve(config)
+    config = resolve_method(config)
     config.check()
     require_tracker(config.tracker)
     try:
@@ -73,7 +73,7 @@ def train(config: TrainConfig, *, resume: bool = False, profile: int = 0) -> Pat
                 if world.main and (lock := claim(Path(config.out), resume)) is not None:
                     held.callback(os.close, lock)
                 run = Run(config, stop, world, profile)
-            run.meet()
+            run.check_consistency()
             with run.report:
                 return run.execute()
     except OSError as error:
@@ -96,7 +96,7 @@ class Run:
         self.last = self.out / "checkpoints" / "last.pt"
         self.best = self.out / "checkpoints" / "best.safetensors"
         self.top = TopFolder(self.out / "checkpoints" / "top")
-        self.device = choose_device(config.device)
+        self.device = choose_training_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
@@ -119,7 +119,7 @@ class Run:
         self.profile = StepProfile(self.out / "profile", profile if world.main else 0, self.device)
         self.examples = self.inputs.examples() if world.main else None
 
-    def meet(self) -> None:
+    def check_consistency(self) -> None:
         """Make sure that all processes start from the same.
 
         Raises:
@@ -130,7 +130,7 @@ class Run:
             where = "--data and --out must be folders that all machines share"
             self.world.fail(UsageError(f"the processes of the run see other data or another checkpoint; {where}"))
         self.world.same_weights(self.learner.model)
-        self.world.same_weights(self.learner.judged)
+        self.world.same_weights(self.learner.eval_model)
 
     def execute(self) -> Path:
         """All remaining epochs, then the final weights."""
@@ -157,7 +157,7 @@ class Run:
             rate = learning_rate(config.optim, position.epoch, config.epochs, position.step_in_epoch, self.schedule.steps)
             set_learning_rate(self.learner.optimizer, rate)
             result = self._step(batch)
-            stop = self._news(batch.failures)
+            stop = self._exchange_status(batch.failures)
             meter.add(result, time.perf_counter() - started, waited, sum(clock.seconds()))
             if position.step % config.log_steps == 0:
                 self.report.step(result, rate, meter)
@@ -171,7 +171,7 @@ class Run:
             self.world.fail(FpgError(text))
         self._end_epoch(meter, rate)
 
-    def _news(self, failures: list[str]) -> int | None:
+    def _exchange_status(self, failures: list[str]) -> int | None:
         """What the processes tell each other after a step: faces they could not read, and whether one was asked to stop."""
         told = self.world.gather((self.stop.signal, failures))
         for _, theirs in told:
@@ -218,12 +218,12 @@ class Run:
         self._checkpoint()
         if self.world.main:
             self.top.prune(position.kept)
-        self._pause(self._news([]), save=False)
+        self._pause(self._exchange_status([]), save=False)
 
     def _validate(self) -> Validation | None:
         if self.validation is None:
             return None
-        model = self.learner.judged
+        model = self.learner.eval_model
         result = validate(model, self.validation, self.device, self.config, self.world)
         if result is None:
             self.report.say("validation: not one face could be read", "yellow")
@@ -244,17 +244,17 @@ class Run:
 
     def _early(self) -> bool:
         """Whether the run has waited long enough for a better validation."""
-        return waited_enough(self.position.best, self.position.epoch, self.config.patience)
+        return patience_exhausted(self.position.best, self.position.epoch, self.config.patience)
 
     def _picture(self, batch: Batch, names: list[str]) -> None:
         split = "validation" if self.inputs.val_faces.entries else "training"
         guided = self.config.guidance.shape or self.config.guidance.magnitude
         what = "what guidance makes of their forgeries" if guided else "their forgeries, without guidance"
         title = f"After epoch {self.position.epoch + 1}: {split} faces, and {what}"
-        self.report.picture(picture_grid(self.learner.judged, batch, names, self.config, title, self.device))
+        self.report.picture(picture_grid(self.learner.eval_model, batch, names, self.config, title, self.device))
 
     def _finish(self) -> None:
-        position, model, validation = self.position, self.learner.judged, self.position.latest
+        position, model, validation = self.position, self.learner.eval_model, self.position.latest
         what = f"last epoch, {position.epoch}" + ("" if validation else "; nothing was validated")
         if position.epoch < self.config.epochs:
             self.report.say(f"no better validation AUC in {self.config.patience} epochs: the run ends after {position.epoch}")

@@ -40,25 +40,25 @@ class Meter:
 
     @property
     def wait(self) -> float:
-        """Share of the time spent waiting for data."""
+        """Fraction of the time spent waiting for data."""
         return self.waited / self.seconds if self.seconds else 0.0
 
     @property
     def making(self) -> float:
-        """Share of the time spent making pairs in the training process (0 where workers make them)."""
+        """Fraction of the time spent making pairs in the training process (0 where workers make them)."""
         return self.made_s / self.seconds if self.seconds else 0.0
 
     def values(self) -> dict[str, float]:
-        """Means and shares."""
+        """Means and fractions."""
         seconds = self.seconds or 1.0
         losses = {name: total / self.updates for name, total in self.sums.items()} if self.updates else {}
-        shares = {
+        fractions = {
             "guidance_share": self.guidance_s / seconds,
             "quality_share": self.quality_s / seconds,
             "data_wait": self.wait,
             "pairs_share": self.making,
         }
-        return {**losses, "refined_share": self.refined / max(1, self.pairs), "images_per_s": self.rate, **shares}
+        return {**losses, "refined_share": self.refined / max(1, self.pairs), "images_per_s": self.rate, **fractions}
 
     def line(self) -> str:
         """For people."""
@@ -69,5 +69,5 @@ class Meter:
             else "no update"
         )
         skipped = f", {self.no_update} without a pair" if self.no_update else ""
-        shares = ", ".join(f"{name} {values[key]:.0%}" for name, key in _SHARES)
-        return f"{parts} {self.rate:.1f} images/s, {shares}{skipped}"
+        fractions = ", ".join(f"{name} {values[key]:.0%}" for name, key in _SHARES)
+        return f"{parts} {self.rate:.1f} images/s, {fractions}{skipped}"

@@ -68,7 +68,7 @@ PARTS = {
 """What FPG adds to self-blended images, and the fields that switch it off."""
 
 
-def resolve(config: TrainConfig) -> TrainConfig:
+def resolve_method(config: TrainConfig) -> TrainConfig:
     """The config with the switches of its method set; they win over what the config says. Resolving twice changes nothing.
 
     A linear layer on what the backbone pools itself is as bare as `plain`, and stays.
@@ -80,7 +80,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def describe(config: TrainConfig) -> str:
+def describe_method(config: TrainConfig) -> str:
     """What a resolved config trains, in words."""
     text = METHODS[config.method].words.format(**{f.name: getattr(config, f.name) for f in dataclasses.fields(config)})
     if config.method != "fpg":

@@ -19,7 +19,7 @@ from fpg.train.inputs import TrainingData
 from fpg.train.learner import Learner
 from fpg.train.log import NoLog, RunLog, environment
 from fpg.train.meter import Meter
-from fpg.train.methods import describe
+from fpg.train.methods import describe_method
 from fpg.train.pictures import save_picture
 from fpg.train.state import Position
 from fpg.train.step import StepResult
@@ -27,7 +27,7 @@ from fpg.train.trackers import open_tracker
 from fpg.train.validate import Validation
 
 FEW_REFINED = 0.01
-"""Share of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
+"""Fraction of refined forgeries below which an epoch ends with a warning: the run is then hardly guided in shape."""
 
 
 class RunReport:
@@ -89,11 +89,11 @@ class RunReport:
         if result is None:
             self.log.line("step", position.step, epoch=position.epoch, updated=False, pairs=0)
             return
-        share = result.refined / result.pairs
+        fraction = result.refined / result.pairs
         values = {
             "lr": lr,
             **result.losses,
-            "refined": share,
+            "refined": fraction,
             "images_per_s": meter.rate,
             "data_wait": meter.wait,
             "pairs_share": meter.making,
@@ -149,7 +149,7 @@ def describe_run(
         **environment(device),
         "processes": world.size,
         "seed": config.seed,
-        "method": describe(config),
+        "method": describe_method(config),
         "quality": {"name": "none", "description": "no quality loss"}
         if quality is None
         else {"name": quality.name, "description": quality.description},

@@ -16,7 +16,7 @@ def learning_rate(config: OptimConfig, epoch: int, epochs: int, step: int = 0, s
 
     `linear`, the method's (METHOD 4.6), is constant for `constant` of the epochs and then falls epoch by epoch, to reach 0 after the last
     one. `cosine` falls step by step along half a cosine (SGDR, ICLR 2017, without restarts), from the end of the warm-up to 0 after the
-    last step. During the warm-up either is multiplied by the share of it that the step completes, so that no step has a rate of 0.
+    last step. During the warm-up either is multiplied by the fraction of it that the step completes, so that no step has a rate of 0.
 
     Args:
         config: schedule, full rate, warm-up.
@@ -26,8 +26,8 @@ def learning_rate(config: OptimConfig, epoch: int, epochs: int, step: int = 0, s
     done = epoch + step / steps
     warm = min(1.0, (done + 1 / steps) / config.warmup_epochs) if config.warmup_epochs else 1.0
     if config.schedule == "cosine":
-        share = max(0.0, done - config.warmup_epochs) / (epochs - config.warmup_epochs)
-        return config.lr * warm * (1 + math.cos(math.pi * share)) / 2
+        fraction = max(0.0, done - config.warmup_epochs) / (epochs - config.warmup_epochs)
+        return config.lr * warm * (1 + math.cos(math.pi * fraction)) / 2
     start = int(epochs * config.constant)
     return config.lr * warm * min(1.0, (epochs - epoch) / max(1, epochs - start))
 

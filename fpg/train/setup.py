@@ -50,7 +50,7 @@ def claim(out: Path, resume: bool) -> int | None:
     return descriptor
 
 
-def choose_device(name: str) -> torch.device:
+def choose_training_device(name: str) -> torch.device:
     """`auto` is a GPU when there is one.
 
     Raises:
@@ -71,7 +71,7 @@ def build_learner(config: TrainConfig, device: torch.device, world: World) -> Le
     """The detector with its first weights, and what belongs to it.
 
     Raises:
-        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or beside `compile`; nothing that can be frozen, ordered or
+        UsageError: `compile` without a compiler; `cuda_graphs` without a GPU or with `compile`; nothing that can be frozen, ordered or
             checkpointed as asked for.
     """
     if config.cuda_graphs and device.type != "cuda":

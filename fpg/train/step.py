@@ -74,7 +74,7 @@ def to_pairs(batch: Batch, config: TrainConfig, device: torch.device, part: slic
     return batch.pairs.map(move)
 
 
-class Part(NamedTuple):
+class MicroBatch(NamedTuple):
     """The pairs of one forward and backward pass; a batch is one part unless passes are accumulated."""
 
     pairs: Pairs
@@ -85,7 +85,7 @@ class Part(NamedTuple):
     """[N]."""
 
 
-def parts(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[Part | None]:
+def micro_batches(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[MicroBatch | None]:
     """The batch in `config.accumulate` parts, None for those that stay empty."""
     for indices in np.array_split(np.arange(len(batch)), config.accumulate):
         if not len(indices):
@@ -94,10 +94,10 @@ def parts(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[P
         part = slice(int(indices[0]), int(indices[-1]) + 1)
         pairs = to_pairs(batch, config, device, part)
         known = (value[part].to(device, non_blocking=True) for value in (batch.pose, batch.face_size))
-        yield Part(pairs, batch.samples[part], *known)
+        yield MicroBatch(pairs, batch.samples[part], *known)
 
 
-class Seen(NamedTuple):
+class PassRecord(NamedTuple):
     """What a pass looked at, kept until its losses are known to be finite; nothing carries a gradient."""
 
     pairs: Pairs
@@ -128,22 +128,22 @@ def train_step(
 
     Raises:
         NonFiniteLoss: after the processes that saw it saved their batch; the weights are those before the step.
-        PeerLost, Elsewhere: another process is gone, or reports the error.
+        PeerLost, RemoteFailure: another process is gone, or reports the error.
     """
     clock = Clock(learner.device, "guidance", "quality")
     model, optimizer = learner.model, learner.optimizer
     nominal = config.batch // 2
     optimizer.zero_grad(set_to_none=True)
     rows: list[Tensor] = []
-    passes: list[Seen | None] = []
-    for number, part in enumerate(parts(batch, config, learner.device)):
+    passes: list[PassRecord | None] = []
+    for number, part in enumerate(micro_batches(batch, config, learner.device)):
         seed_torch(config.seed, "step", step, world.rank, number)
         if part is None:
             passes.append(None)
             if learner.synchronised:
                 _take_part(learner, config)
             continue
-        row, looked_at = _pass(learner, quality, part, config, epoch, step, nominal, clock)
+        row, looked_at = forward_backward(learner, quality, part, config, epoch, step, nominal, clock)
         rows.append(row)
         passes.append(looked_at)
     seen = [looked_at for looked_at in passes if looked_at is not None]
@@ -165,10 +165,18 @@ def train_step(
     return StepResult(losses, int(pairs), int(selected), int(refined), int(kept), updated, *clock.seconds())
 
 
-def _pass(
-    learner: Learner, quality: QualityTarget | None, part: Part, config: TrainConfig, epoch: int, step: int, nominal: int, clock: Clock
-) -> tuple[Tensor, Seen]:
-    """Forward and backward for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), Seen.
+def forward_backward(
+    learner: Learner,
+    quality: QualityTarget | None,
+    part: MicroBatch,
+    config: TrainConfig,
+    epoch: int,
+    step: int,
+    nominal: int,
+    clock: Clock,
+) -> tuple[Tensor, PassRecord]:
+    """Forward and backward pass for some pairs: (losses divided by `nominal`, pairs selected, seen, refined, kept unrefined; float64), and
+    what it looked at.
 
     With float32 or bfloat16 nothing here waits for a GPU: it is asked once per step, for these numbers, when all of its work is queued.
     """
@@ -191,7 +199,7 @@ def _pass(
     seen = torch.full((), len(part.samples), device=learner.device)
     counts = (sums.selected.sum(), seen, refined.refined.sum(), refined.kept_unrefined)
     numbers = [value.detach().double() for value in (*losses[:4], *counts) if value is not None]
-    return torch.stack(numbers), Seen(refined.pairs, target, output.logits.detach(), output.quality.detach())
+    return torch.stack(numbers), PassRecord(refined.pairs, target, output.logits.detach(), output.quality.detach())
 
 
 def _counting(mask: Tensor, config: TrainConfig) -> Tensor:
@@ -200,7 +208,7 @@ def _counting(mask: Tensor, config: TrainConfig) -> Tensor:
 
 
 def _sharpness_aware(
-    learner: Learner, passes: list[Seen | None], config: TrainConfig, step: int, nominal: int, factor: float, world: World
+    learner: Learner, passes: list[PassRecord | None], config: TrainConfig, step: int, nominal: int, factor: float, world: World
 ) -> None:
     """Replace the gradients by those at the weights of SAM, of the same images under the same dropout.
 
@@ -252,7 +260,9 @@ def _update(learner: Learner) -> bool:
     return True
 
 
-def _stop(local: Tensor, seen: list[Seen], losses: dict[str, float], epoch: int, step: int, dump: Path | None, world: World) -> NoReturn:
+def _stop(
+    local: Tensor, seen: list[PassRecord], losses: dict[str, float], epoch: int, step: int, dump: Path | None, world: World
+) -> NoReturn:
     """Save what made the loss NaN or infinite, where it happened, and end the run."""
     broken = [looked_at for row, looked_at in zip(local.isfinite().all(1).tolist(), seen, strict=False) if not row]
     path = dump if dump is None or world.main else dump.with_stem(f"{dump.stem}_{world.rank}")
@@ -261,7 +271,7 @@ def _stop(local: Tensor, seen: list[Seen], losses: dict[str, float], epoch: int,
     world.fail(NonFiniteLoss(f"step {step} (epoch {epoch}): the loss is not finite ({values}); {kept}, the last checkpoint is as it was"))
 
 
-def _save_batch(path: Path, seen: Seen) -> str:
+def _save_batch(path: Path, seen: PassRecord) -> str:
     """Save for inspection; says where the batch is, or why it could not be saved."""
     pairs = seen.pairs
     tensors = {"real": pairs.real, "fake": pairs.fake, "source": pairs.source, "mask": pairs.mask}

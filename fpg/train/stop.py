@@ -52,5 +52,5 @@ class StopRequest:
             self.leave(number)
 
     def leave(self, number: int) -> NoReturn:
-        """Raise what a program that got this signal ends with; one of several processes ends without a word."""
+        """Raise what a program that got this signal ends with; one of several processes ends silently."""
         raise KeyboardInterrupt if number == signal.SIGINT and not self._follow else SystemExit(128 + number)

@@ -35,7 +35,7 @@ class Validation:
         return best is None or (self.auc, -self.loss) > (best["auc"], -best["loss"])
 
 
-class Remembered:
+class CachedBatches:
     """Batches of pairs; what the loader gives is kept in memory after the first pass when it is small: validation pairs never change.
 
     Args:
@@ -63,7 +63,7 @@ class Remembered:
             self.batches = seen
 
 
-def validate(model: Detector, batches: Remembered, device: torch.device, config: TrainConfig, world: World = ALONE) -> Validation | None:
+def validate(model: Detector, batches: CachedBatches, device: torch.device, config: TrainConfig, world: World = ALONE) -> Validation | None:
     """AUC and loss over the pairs of the validation frames, in evaluation mode; None when not one pair could be read.
 
     Each process judges its part; the result is that of all, in all.

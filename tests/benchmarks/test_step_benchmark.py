@@ -47,7 +47,7 @@ def test_json_has_every_case(capsys: pytest.CaptureFixture[str]) -> None:
 def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--no-quality"]) == 0
     out = capsys.readouterr().out
-    for text in ("fpg / plain, test_efficientnet at 64", "released / ours", "share of the step: perception", "coin on"):
+    for text in ("fpg / plain, test_efficientnet at 64", "released / ours", "fraction of the step: perception", "coin on"):
         assert text in out
     assert "quality network" not in out
 

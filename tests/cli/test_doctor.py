@@ -55,7 +55,7 @@ def test_tables_go_to_stdout(capsys: pytest.CaptureFixture[str], monkeypatch: py
             doctor.Problem("cv2", "apt-get install libgl1", True),
         ],
     )
-    monkeypatch.setattr(doctor, "examine", lambda: state)
+    monkeypatch.setattr(doctor, "examine_installation", lambda: state)
     assert doctor.main([]) == 1
     text = capsys.readouterr().out
     for part in ("GNU 12", "sm_80, sm_120", "a card", "pip install 'ray[data]>=2.30'", "BROKEN: cv2\n    apt-get install libgl1"):

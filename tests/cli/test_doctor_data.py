@@ -1,4 +1,4 @@
-"""`fpg-doctor data`: whole miniatures are found whole, every planted fault is found, and nothing is written beside the data."""
+"""`fpg-doctor data`: whole miniatures are found whole, every planted fault is found, and nothing is written next to the data."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-// Every operation of the C++ API on random shapes, windows, masks and numbers, single pixels among them: nothing outside its
-// memory is touched (the sanitizers' part), results are in range, threads do not matter, and masks of all 0 and all 1 do what
-// they must. The seeds are the same in every run; the argument is another one, or `random` for fresh ones.
+// Every operation of the C++ API on random shapes (single pixels included), windows, masks and numbers: no access outside its
+// memory (the sanitizers check that), results in range and independent of the number of threads, and the right results for masks
+// of all 0 and all 1. The seed is fixed; the argument is another one, or `random`.
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -205,7 +205,7 @@ void fuzz_guidance(unsigned seed) {
   CHECK(left == all - std::accumulate(dominant.begin(), dominant.end(), int64_t{0}), context + ": remaining");
 }
 
-// A part of another, or of an image.
+// A random part of a rectangle, or of an image.
 Crop part_of(Random& random, const Crop& whole) {
   const int32_t y0 = random.integer(whole.y0, whole.y1 - 1), x0 = random.integer(whole.x0, whole.x1 - 1);
   const int32_t y1 = random.integer(y0 + 1, whole.y1);

@@ -1,5 +1,4 @@
-// The image operations from C++ under the sanitizers: odd sizes, single pixels, windows and crops that lie elsewhere, and their
-// errors.
+// The image operations in C++, for the sanitizers: odd sizes, single pixels, windows and crops outside the image, and errors.
 #include <cmath>
 #include <limits>
 #include <random>
@@ -16,7 +15,7 @@
 
 namespace {
 
-// Exactly as long as its images, so that a read past the end is seen.
+// Exactly as long as its images, so that the sanitizers notice reads past the end.
 template <class T>
 struct Batch {
   std::vector<int32_t> sizes;

@@ -1,5 +1,5 @@
-// What a GPU computes in 16-byte accesses, on the CPU: groups of pixels cover every pixel once and start where they must, and
-// functors give the same with four neighbours at a time as one by one.
+// Runs on the CPU what a GPU computes in 16-byte accesses: groups of pixels cover every pixel once and are aligned, and functors
+// give the same results for four neighbours at a time as for one.
 #include "common/lanes.h"
 
 #include <string>

@@ -1,5 +1,5 @@
-// The mask chain from C++ on random sizes and landmarks, tight memory around everything: what the sanitizers are for. Results
-// stay in range, feathering is the end of the whole chain, threads do not matter, and errors name what is wrong.
+// The mask chain in C++ on random sizes and landmarks, in memory of exactly the right size, for the sanitizers. Results are in
+// range and independent of the number of threads, feathering equals the end of the whole chain, and errors say what is wrong.
 #include <cstring>
 #include <vector>
 
@@ -22,7 +22,7 @@ fpg::MaskItem random_item(int32_t largest) {
   return inputs::mask_item(random_source, height, integer(1, largest));
 }
 
-// The same without feathering: at its own size, with kernels of one pixel, a hard mask stays what it is.
+// Without feathering (at its own size, with kernels of one pixel) a hard mask does not change.
 fpg::MaskItem hard_item(fpg::MaskItem m) {
   m.small_height = m.height, m.small_width = m.width;
   m.radius1 = m.radius2 = 0;

@@ -1,4 +1,4 @@
-// Every index once, whatever the number of threads; an exception of the body reaches the caller.
+// Every index is visited once, for any number of threads; an exception of the body reaches the caller.
 #include "common/cpu/parallel.h"
 
 #include <atomic>

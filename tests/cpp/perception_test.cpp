@@ -1,4 +1,4 @@
-// perception_statistics from C++, against a plain double-precision loop, and its errors.
+// perception_statistics in C++, compared with a simple double-precision loop, and its errors.
 #include <cmath>
 #include <cstring>
 #include <limits>

@@ -1,4 +1,4 @@
-// Random input of the operations, in memory that ends where it ends, so that the sanitizers see a step beyond it.
+// Random input for the operations, in memory of exactly the right size, so that the sanitizers notice overruns.
 #pragma once
 
 #include <algorithm>

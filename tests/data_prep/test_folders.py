@@ -1,4 +1,4 @@
-"""Nothing in a folder goes without a word: what is skipped is named, links are followed, stills and frames are told apart, and data that
+"""Nothing in a folder is skipped silently: what is skipped is named, links are followed, stills and frames are told apart, and data that
 contradict themselves say so."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 from fpg.cli import prepare as prepare_cli
 from fpg.common.errors import InputError, UsageError
 from fpg.common.kinds import SUFFIXES, foreign_kind, kind_by_name
-from fpg.data.checks import Trait, compare_faces, compare_files, compare_manifest, compare_traits
+from fpg.data.checks import FileTraits, compare_faces, compare_files, compare_manifest, compare_traits
 from fpg.data.images import check_file
 from fpg.data.layouts.base import Diagnostics, VideoSource
 from fpg.data.layouts.pictures import one_series
@@ -204,7 +204,7 @@ def test_classes_that_differ_by_one_property(tmp_path: Path) -> None:
     def traits(real: tuple[str, int, float], fake: tuple[str, int, float]) -> list[str]:
         findings = Diagnostics()
         made = [
-            Trait(label, suffix, side + int(rng.integers(0, 3)), side, density * float(rng.uniform(0.9, 1.1)))
+            FileTraits(label, suffix, side + int(rng.integers(0, 3)), side, density * float(rng.uniform(0.9, 1.1)))
             for label, (suffix, side, density) in ((0, real), (1, fake))
             for _ in range(10)
         ]

@@ -228,7 +228,7 @@ def test_faces_computed_elsewhere_are_reused(name: str, tmp_path: Path) -> None:
     with_files = {k for k in (v.key for v in manifest.videos) if name == "deepfakebench" or (k[1] != "FaceShifter" and "raw/" not in k[2])}
     assert prepared == with_files
     assert {v.reason for v in manifest.videos if v.status == "failed"} <= {
-        "has no frames/ and landmarks/ beside it: prepare it with --landmarks models"
+        "has no frames/ and landmarks/ next to it: prepare it with --landmarks models"
     }
     (face,) = makers.ColourAnalyzer()(makers.picture())
     row = manifest.faces[0]
@@ -279,6 +279,7 @@ def test_manifest_says_where_split_and_identities_come_from(tmp_path: Path) -> N
         ("dfdc_parts", "train/dfdc_train_part_0/metadata.json", '{"aaa.mp4": {"label": "real"}}', "expected REAL or FAKE, got 'real'"),
         ("dfdcp", "dataset.json", None, "dataset.json: is missing"),
         ("dfdcp", "dataset.json", '{"method_A/x.mp4": {"label": "fake", "set": "dev"}}', "set: expected train, val or test"),
+        ("dfdcp", "dataset.json", '{"method_A/x.mp4": {"label": "fake", "set": ["x"]}}', "set: expected train, val or test"),
         ("dfdcp", "dataset.json", '{"method_A/x.mp4": {"label": "real", "set": "test"}}', "calls it real, its folder says otherwise"),
         ("deeperforensics", "lists/splits/test.txt", None, r"test\.txt: is missing"),
         ("deeperforensics", "lists/splits/test.txt", "000_M101.mp4\n", r"names 000_M101, which train\.txt names too"),

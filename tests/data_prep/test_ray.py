@@ -14,6 +14,7 @@ from pathlib import Path
 import judging
 import makers
 import pytest
+from schemas import check_output
 
 from fpg.cli import detect
 from fpg.cli.prepare import main
@@ -146,6 +147,37 @@ def test_detect_gives_the_same_judgements_in_the_same_order(cluster: str, tmp_pa
     assert lines[0] == lines[1] == lines[2]
     assert [r["input"] for r in results[0]] == ["b.png", "a.png", "c.png", "d.png"]
     assert [r["score"] is None for r in results[0]] == [False, False, True, False]
+
+
+@needs_ray
+@pytest.mark.parametrize("jobs", [[], ["--jobs", "1"], ["--jobs", "2"]])
+def test_detect_writes_the_same_lines_and_goes_on_from_them(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], jobs: list[str]
+) -> None:
+    monkeypatch.setattr(detect, "load_engine", brightness)
+    monkeypatch.setattr(detect, "default_analyzer", judging.GreenAnalyzer)
+    for i in range(12):
+        judging.save(tmp_path / "in" / f"{i:02d}.png", judging.empty_image() if i == 3 else judging.face_image(20 * i))
+    judging.lossless_video(tmp_path / "in" / "clip.mkv", [judging.face_image(20 * i) for i in range(8)])
+    (tmp_path / "in" / "broken.mp4").write_bytes(b"no video")
+    command = ["model.xml", str(tmp_path / "in"), "--frames", "4"]
+    assert detect.main([*command, "--json", str(tmp_path / "here.json")]) == 1
+    here = capsys.readouterr().out.splitlines()
+    lines, out = tmp_path / "o.jsonl", tmp_path / "o.json"
+    ray = [*command, *jobs, "--ray", cluster, "--jsonl", str(lines), "--json", str(out)]
+    assert detect.main(ray) == 1
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(here)
+    values = [json.loads(line) for line in lines.read_text().splitlines()]
+    for value in values:
+        check_output(value, "line")
+    expected, found = (json.loads(path.read_text()) for path in (tmp_path / "here.json", out))
+    check_output(found)
+    assert found["results"] == expected["results"]
+    assert sorted(v["input"] for v in values) == sorted(r["input"] for r in expected["results"])
+    lines.write_bytes(b"".join(lines.read_bytes().splitlines(keepends=True)[:5]) + b'{"half')
+    assert detect.main([*ray, "--resume"]) == 1
+    assert "5 inputs were judged before" in capsys.readouterr().err
+    assert json.loads(out.read_text())["results"] == expected["results"]
 
 
 def test_without_ray_the_way_to_get_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

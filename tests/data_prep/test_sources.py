@@ -189,10 +189,10 @@ def test_csv_that_is_not_text(tmp_path: Path) -> None:
 
 def test_splits_by_hash(tmp_path: Path) -> None:
     sources = [VideoSource("d", "", f"video{i}", 0, None, tmp_path, "video") for i in range(3000)]
-    shares = {name: sum(split_of(s) == name for s in sources) / 3000 for name in ("train", "val", "test")}
-    assert shares["train"] == pytest.approx(0.8, abs=0.03)
-    assert shares["val"] == pytest.approx(0.1, abs=0.02)
-    assert shares["test"] == pytest.approx(0.1, abs=0.02)
+    fractions = {name: sum(split_of(s) == name for s in sources) / 3000 for name in ("train", "val", "test")}
+    assert fractions["train"] == pytest.approx(0.8, abs=0.03)
+    assert fractions["val"] == pytest.approx(0.1, abs=0.02)
+    assert fractions["test"] == pytest.approx(0.1, abs=0.02)
     fakes = [VideoSource("d", "swap", s.video, 1, None, tmp_path, "video") for s in sources[:50]]
     assert [split_of(s) for s in fakes] == [split_of(s) for s in sources[:50]]
     assert split_of(VideoSource("d", "", "x", 0, "test", tmp_path, "video")) == "test"

@@ -224,12 +224,12 @@ def test_zero_frames(tmp_path: Path, name: str) -> None:
         ("e.mp4", {}),  # the index is at the end: nothing is left to open
     ],
 )
-@pytest.mark.parametrize("share", [0.35, 0.6, 0.8])
-def test_truncated(tmp_path: Path, name: str, options: dict[str, object], share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.35, 0.6, 0.8])
+def test_truncated(tmp_path: Path, name: str, options: dict[str, object], fraction: float) -> None:
     path = makers.write_video(tmp_path / name, 100, **options)  # type: ignore[arg-type]
     consume(path)
     with pytest.raises(InputError, match=r"truncated|damaged"):
-        consume(makers.truncate(path, share))
+        consume(makers.truncate(path, fraction))
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from twins import Programs, compare, cpp
+from twins import Programs, compare, cpp, wordy
 
 import fpg.cli.detect as detect
 from fpg.common.errors import InputError
@@ -50,7 +50,13 @@ def changing(portrait: np.ndarray, path: Path, rng: np.random.Generator) -> Path
 
 
 def test_levels_limits_segments_and_shots(
-    program: Path, face_models: str, carded: Path, portrait: np.ndarray, tmp_path: Path, rng: np.random.Generator
+    program: Path,
+    face_models: str,
+    carded: Path,
+    portrait: np.ndarray,
+    tmp_path: Path,
+    rng: np.random.Generator,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "json"
     folder.mkdir()
@@ -65,6 +71,12 @@ def test_levels_limits_segments_and_shots(
         both = Programs(program, face_models, carded, folder)(video, "--frames", "9", "--threshold", threshold)
         compare(both)
     assert "few_faces" in {limit["code"] for limit in both[1]["results"][0]["finding"]["limits"]}
+    capsys.readouterr()
+    detect.main([str(carded), str(video), str(tmp_path / "gone.mp4"), "--frames", "24"])
+    printed = capsys.readouterr().out
+    done = cpp(program, face_models, carded, video, tmp_path / "gone.mp4", "--frames", "24")
+    assert wordy(done.stdout) == wordy(printed)  # wrapped alike: numbers differ in their last digits
+    assert {"limit", "2 inputs, worst first"} <= {line.split(":")[0].strip() for line in printed.splitlines()}
 
 
 def test_several_detectors(

@@ -21,9 +21,9 @@ GRID = Path(__file__).parents[1] / "data" / "inputs" / "grid.heic"
 READ = [case for case in corpus.CASES if case.refused is None and case.cpp_refused is None]
 
 
-def of_probe(probe: Path, path: Path, decode: str) -> list[np.ndarray]:
+def of_probe(probe: Path, path: Path, decode: str, count: str = "4") -> list[np.ndarray]:
     image = path.suffix in {Path(case.name).suffix for case in corpus.PICTURES}
-    command = ["image", path] if image else ["frames", path, "4", decode]
+    command = ["image", path] if image else ["frames", path, count, decode]
     done = subprocess.run([probe, *command], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     data, at, found = done.stdout, 0, []
@@ -46,6 +46,8 @@ def test_pixels_are_those_of_python(probe: Path, tmp_path: Path, case: corpus.Ca
         difference = np.abs(ours.astype(int) - theirs)
         assert difference.max() <= (4 if path.suffix == ".avif" else 1)
         assert difference.mean() < (0.2 if path.suffix == ".avif" else 0.1)  # two libraries convert AVIF, with roundings of their own
+    if case.frames is not None:
+        assert len(of_probe(probe, path, decode, "all")) == case.frames
 
 
 def test_a_grid_of_tiles_is_one_picture(probe: Path) -> None:
@@ -62,6 +64,15 @@ def test_what_cannot_be_read_right_is_refused(probe: Path, tmp_path: Path, case:
     done = subprocess.run([probe, *(["image", path] if image else ["frames", path, "4"])], capture_output=True, check=False)
     assert done.returncode == 1
     assert (case.cpp_refused or case.refused or "") in done.stderr.decode()
+
+
+@pytest.mark.parametrize("case", corpus.misnamed(), ids=lambda case: case.name)
+def test_pictures_and_videos_under_the_other_ones_names_are_named(probe: Path, tmp_path: Path, case: corpus.Case) -> None:
+    path = tmp_path / case.name
+    case.write(path, corpus.scene())
+    done = subprocess.run([probe, "image" if path.suffix == ".jpg" else "frames", path, "4"], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().strip() == f"{path}: {case.refused}"
 
 
 def test_scores_words_and_shown_frames_are_those_of_python(program: Path, face_models: str, engine: Path, tmp_path: Path) -> None:
@@ -99,6 +110,7 @@ def compare_shown(python: Path, ours: Path, expected: list[dict], got: list[dict
     pixels = 0
     for a, b in zip(expected, got, strict=True):
         assert [f["index"] for f in b["frames"]] == [f["index"] for f in a["frames"]]
+        assert [f["time_s"] for f in b["frames"]] == pytest.approx([f["time_s"] for f in a["frames"]], abs=2e-4)
         for one, other in zip(a["frames"], b["frames"], strict=True):
             names = [(frame["image"], *(face["crop"] for face in frame["faces"])) for frame in (one, other)]
             assert [Path(name).name for name in names[1]] == [Path(name).name for name in names[0]]

@@ -1,4 +1,4 @@
-"""fpg-detect-cpp beside fpg-detect: the same verdicts, boxes and errors, whatever the input; signals, memory, installation."""
+"""fpg-detect-cpp compared with fpg-detect: the same verdicts, boxes and errors, whatever the input; signals, memory, installation."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from fpg.common.models import (
 )
 from fpg.common.spec import read_spec, sidecar
 from fpg.engines import load_engine
-from fpg.engines.resolve import is_model_file, resolve
+from fpg.engines.resolve import is_model_file, resolve_model
 from fpg.export.package import LARGEST
 from fpg.models.detector import load_detector
 from fpg.models.hub import push_to_hub
@@ -36,39 +36,39 @@ from fpg.runtime import VideoDetector
 
 def refused(reference: str, reason: str, **options: object) -> None:
     with pytest.raises(InputError, match=reason) as caught:
-        load_engine(resolve(reference, **options).path, device="cpu")  # type: ignore[arg-type]
+        load_engine(resolve_model(reference, **options).path, device="cpu")  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
 def test_a_name_gives_the_form_that_is_wanted(models: Path) -> None:
     folder = models / "mine"
-    assert resolve("mine") == ("mine", folder / "mine-openvino.xml")
+    assert resolve_model("mine") == ("mine", folder / "mine-openvino.xml")
     for options in ({"weights": True}, {"device": "cuda"}, {"device": "cuda:0"}):
-        assert resolve("mine", **options) == ("mine", folder / "mine.safetensors")  # type: ignore[arg-type]
-    assert resolve("mine").path.is_file()
+        assert resolve_model("mine", **options) == ("mine", folder / "mine.safetensors")  # type: ignore[arg-type]
+    assert resolve_model("mine").path.is_file()
     images = np.random.default_rng().random((2, 3, 64, 64), np.float32)
-    forms = [load_engine(resolve("mine", weights=weights).path, device="cpu")(images).logits for weights in (False, True)]
+    forms = [load_engine(resolve_model("mine", weights=weights).path, device="cpu")(images).logits for weights in (False, True)]
     np.testing.assert_allclose(*forms, atol=1e-3)
 
 
 def test_files_and_folders(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = models / "mine"
     file = folder / "mine-openvino.xml"
-    assert resolve(str(file)) == resolve(file) == (str(file), file)
-    assert resolve(str(folder)).path == file
+    assert resolve_model(str(file)) == resolve_model(file) == (str(file), file)
+    assert resolve_model(str(folder)).path == file
     run = tmp_path / "run"
     run.mkdir()
     for name in ("mine.safetensors", "mine.spec.json"):
         shutil.copy(folder / name, run / name)
-    assert resolve(str(run)).path == run / "mine.safetensors"
+    assert resolve_model(str(run)).path == run / "mine.safetensors"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    assert resolve("mine").path == file, "a name comes before a folder here"
+    assert resolve_model("mine").path == file, "a name comes before a folder here"
     refused("./mine", "expected model.safetensors or one model file of a kind .* found 0")
     refused("absent.safetensors", "absent.safetensors: no such file")
     refused("a/b", "a/b: no such file or folder")
     with pytest.raises(UsageError, match="empty name"):
-        resolve("")
+        resolve_model("")
 
 
 def test_unknown_names_list_the_nearest(models: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_ships() -> None:
     assert "starter" in packaged()
     for folder in (path for path in SHIPPED.iterdir() if path.is_dir()):
         assert packaged_size(folder) <= LARGEST
-        model = resolve(str(folder))
+        model = resolve_model(str(folder))
         spec = read_spec(model.path)
         spec.verify(model.path.parent)
         card = read_card(folder)
@@ -103,16 +103,16 @@ def test_changed_files_judge_nothing(models: Path) -> None:
     folder = models / "mine"
     weights = folder / "mine.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert resolve("mine").name == "mine", "the other form is whole"
+    assert resolve_model("mine").name == "mine", "the other form is whole"
     with pytest.raises(InputError, match=r"mine\.safetensors: does not match its sidecar"):
-        load_engine(resolve("mine", weights=True).path)
+        load_engine(resolve_model("mine", weights=True).path)
     spec = read_spec(weights)
     changed = sidecar(weights).read_text().replace(spec.files["mine.safetensors"], sha256(weights))
     sidecar(weights).write_text(changed)  # a sidecar that agrees with the changed weights
     for reference in ("mine", str(folder), str(weights)):
         refused(reference, r"mine\.spec\.json: is not what the model's record SHA256SUMS holds", weights=True)
     write_record(folder)
-    assert resolve("mine", weights=True).path == weights
+    assert resolve_model("mine", weights=True).path == weights
     (folder / "SHA256SUMS").write_text("\n")
     refused("mine", r"there no such file")
 
@@ -156,11 +156,11 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
 
 def test_the_hub(hub: FakeHub, models: Path) -> None:
     push_to_hub(models / "mine" / "mine.safetensors", "lab/mine", license="cc-by-4.0")
-    model = resolve("hf:lab/mine")
+    model = resolve_model("hf:lab/mine")
     assert model.name == "hf:lab/mine"
     _, spec = load_detector(model.path)
     assert spec.warnings == read_spec(models / "mine" / "mine.safetensors").warnings
-    assert resolve(f"hf:lab/mine@{fake_hub.COMMIT}").path == model.path
+    assert resolve_model(f"hf:lab/mine@{fake_hub.COMMIT}").path == model.path
     files = hub.repositories["lab/mine"]
     hub.repositories["lab/bare"] = {name: content for name, content in files.items() if name != "README.md"}
     hub.repositories["lab/unlicensed"] = {**files, "README.md": b"---\ntags: []\n---\n# A\n"}

@@ -19,7 +19,7 @@ from fpg.common.models import STARTER, packaged_model
 from fpg.common.spec import EngineSpec, read_spec
 from fpg.engines import load_engine
 from fpg.engines.base import CheckedEngine
-from fpg.engines.triton import connect, parse
+from fpg.engines.triton import connect, parse_address
 from fpg.serve.confine import Limits
 from fpg.serve.judging import Loading
 
@@ -87,12 +87,12 @@ def test_what_is_wrong_is_one_line(spec: EngineSpec, stand_in: StandIn, monkeypa
 )
 def test_other_addresses(url: str) -> None:
     with pytest.raises(UsageError, match="expected triton://"):
-        parse(url)
+        parse_address(url)
 
 
 def test_addresses() -> None:
-    assert parse("triton://host/m") == ("host:8001", "m", "")
-    assert parse("triton://[::1]:9/m/3") == ("[::1]:9", "m", "3")
+    assert parse_address("triton://host/m") == ("host:8001", "m", "")
+    assert parse_address("triton://[::1]:9/m/3") == ("[::1]:9", "m", "3")
 
 
 def test_a_server_in_front_of_triton(stand_in: StandIn, tmp_path: Path) -> None:

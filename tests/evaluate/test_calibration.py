@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from fpg.engines.base import fake_probability
-from fpg.evaluate.calibration import calibration_error, fit_temperature, log_loss, reliability, rescaled, summary, threshold_at
+from fpg.evaluate.calibration import calibration_error, calibration_summary, fit_temperature, log_loss, reliability, rescaled, threshold_at
 from fpg.evaluate.metrics import auc
 
 
@@ -50,11 +50,11 @@ def test_ties_stay_together_and_the_order_does_not_matter(pairs: list[tuple[int,
 
 def test_degenerate_inputs() -> None:
     assert calibration_error(reliability([], [])) is None
-    assert summary([], [])["ece"] is None
-    assert summary([1], [0.8])["ece"] == pytest.approx(0.2)
-    constant = summary([0, 1, 1, 1], [0.5] * 4)
+    assert calibration_summary([], [])["ece"] is None
+    assert calibration_summary([1], [0.8])["ece"] == pytest.approx(0.2)
+    constant = calibration_summary([0, 1, 1, 1], [0.5] * 4)
     assert (constant["ece"], constant["ece_equal_width"]) == (pytest.approx(0.25), pytest.approx(0.25))
-    assert summary([0, 1], [0.0, 1.0])["log_loss"] < 1e-6
+    assert calibration_summary([0, 1], [0.0, 1.0])["log_loss"] < 1e-6
     with pytest.raises(ValueError, match=r"probabilities in \[0, 1\]"):
         reliability([0, 1], [0.5, 1.5])
 

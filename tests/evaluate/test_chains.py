@@ -67,16 +67,16 @@ class Reference:
     def at(self, *levels: float) -> float:
         return levels[self.level]
 
-    def crop(self, image: np.ndarray, share: float) -> np.ndarray:
+    def crop(self, image: np.ndarray, fraction: float) -> np.ndarray:
         height, width = image.shape[:2]
-        down, right = math.floor(height * share), math.floor(width * share)
+        down, right = math.floor(height * fraction), math.floor(width * fraction)
         y, x = math.floor(self.crop_at[0] * down), math.floor(self.crop_at[1] * right)
         return image[y : y + height - down, x : x + width - right]
 
-    def warp(self, image: np.ndarray, share: float) -> np.ndarray:
+    def warp(self, image: np.ndarray, fraction: float) -> np.ndarray:
         height, width = image.shape[:2]
         start = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
-        end = start + self.corners * share * np.array([width, height])
+        end = start + self.corners * fraction * np.array([width, height])
         rows, values = [], []
         for (x, y), (u, v) in zip(end, start, strict=True):  # the inverse map: where a pixel of the result comes from
             rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -108,12 +108,12 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return bilinear(image, np.clip(x, 0, old_width - 1), np.clip(y, 0, old_height - 1))
 
 
-def close(got: np.ndarray, wanted: np.ndarray, most: float = 1.0, share: float = 0.01) -> None:
+def close(got: np.ndarray, wanted: np.ndarray, most: float = 1.0, fraction: float = 0.01) -> None:
     assert got.dtype == np.uint8
     assert got.shape == wanted.shape
     off = np.abs(got.astype(float) - wanted)
     assert off.mean() < 0.5
-    assert (off > most).mean() <= share
+    assert (off > most).mean() <= fraction
 
 
 @pytest.mark.parametrize("level", range(1, 6))

@@ -12,7 +12,7 @@ import pytest
 from judging import check_page
 
 from fpg.cli.compare import main
-from fpg.evaluate.compare import compare
+from fpg.evaluate.compare import compare_runs
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.runs import read_runs
 
@@ -76,7 +76,7 @@ def two(tmp_path: Path, labels: np.ndarray, scores: Callable[[float], np.ndarray
 
 
 def test_a_run_against_itself_has_no_difference(two: list[str]) -> None:
-    result = compare(read_runs([f"a={two[0]}", f"b={two[0]}"]), resamples=200)
+    result = compare_runs(read_runs([f"a={two[0]}", f"b={two[0]}"]), resamples=200)
     (row,) = result.groups[0].rows[1:]
     assert row.difference == 0.0
     assert row.difference_interval == (0.0, 0.0)
@@ -84,22 +84,22 @@ def test_a_run_against_itself_has_no_difference(two: list[str]) -> None:
 
 
 def test_a_known_shift_is_found_in_both_directions(two: list[str]) -> None:
-    result = compare(read_runs(two), resamples=500)
+    result = compare_runs(read_runs(two), resamples=500)
     base, row = result.groups[0].rows
     assert (base.verdict, base.difference) == ("baseline", None)
     assert row.verdict == "better"
     assert row.difference_interval is not None
     assert row.difference_interval[0] < row.difference < row.difference_interval[1]
-    turned = compare(read_runs(two), baseline="strong", resamples=500).groups[0].rows[0]
+    turned = compare_runs(read_runs(two), baseline="strong", resamples=500).groups[0].rows[0]
     assert turned.verdict == "worse"
     assert turned.difference == -row.difference
 
 
 def test_numbers_are_those_of_fpg_eval_and_repeat(two: list[str], labels: np.ndarray) -> None:
     runs = read_runs(two)
-    first, again = (compare(runs, resamples=300, seed=5) for _ in range(2))
+    first, again = (compare_runs(runs, resamples=300, seed=5) for _ in range(2))
     assert first.to_json() == again.to_json()
-    assert compare(runs, resamples=300, seed=6).to_json() != first.to_json()
+    assert compare_runs(runs, resamples=300, seed=6).to_json() != first.to_json()
     own = np.array([runs[1].videos[key].score for key in sorted(runs[1].videos)])
     expected = compute([runs[1].videos[key].label for key in sorted(runs[1].videos)], own)
     row = first.groups[0].rows[1]
@@ -160,7 +160,7 @@ def test_page_json_and_table(two: list[str], tmp_path: Path, capsys: pytest.Capt
 
 
 def test_by_manipulation_takes_each_with_the_real_videos(two: list[str], labels: np.ndarray) -> None:
-    groups = compare(read_runs(two), resamples=100, by="manipulation").groups
+    groups = compare_runs(read_runs(two), resamples=100, by="manipulation").groups
     assert [(g.name, g.real, g.fake) for g in groups] == [("celeb/swap", 60, 60)]
     file = Path(two[1], "eval", "metrics.json")
     value = json.loads(file.read_text())
@@ -171,7 +171,7 @@ def test_by_manipulation_takes_each_with_the_real_videos(two: list[str], labels:
         for entry, changed in zip(other["per_video"], value["per_video"], strict=True):
             entry["method"] = changed["method"]
         path.write_text(json.dumps(other))
-    groups = compare(read_runs(two), resamples=100, by="manipulation").groups
+    groups = compare_runs(read_runs(two), resamples=100, by="manipulation").groups
     assert [(g.name, g.real, g.fake) for g in groups] == [("celeb/reenact", 60, 30), ("celeb/swap", 60, 30)]
 
 
@@ -180,7 +180,7 @@ def test_several_data_sets_have_a_mean(tmp_path: Path, labels: np.ndarray, score
         save_run(tmp_path / name, metrics(videos(scores(shift), labels)))
         other = metrics(videos(scores(shift), labels, "dfdc"))
         (tmp_path / name / "eval_dfdc.json").write_text(json.dumps(other))
-    result = compare(read_runs([str(tmp_path / "a"), str(tmp_path / "b")]), resamples=300)
+    result = compare_runs(read_runs([str(tmp_path / "a"), str(tmp_path / "b")]), resamples=300)
     assert [g.name for g in result.groups] == ["celeb", "dfdc"]
     assert result.mean is not None
     differences = [g.rows[1].difference for g in result.groups]
@@ -194,7 +194,7 @@ def test_few_videos_never_make_a_verdict(tmp_path: Path) -> None:
     labels = np.repeat([0, 1], 8)
     save_run(tmp_path / "a", metrics(videos(1.0 - labels, labels)))
     save_run(tmp_path / "b", metrics(videos(labels * 1.0, labels)))
-    result = compare(read_runs([str(tmp_path / "a"), str(tmp_path / "b")]), resamples=100)
+    result = compare_runs(read_runs([str(tmp_path / "a"), str(tmp_path / "b")]), resamples=100)
     row = result.groups[0].rows[1]
     assert row.difference == 1.0
     assert row.words == "no difference that these 16 videos can show (too few: 8 real, 8 fake)"
@@ -216,7 +216,7 @@ def test_unequal_terms_are_said(tmp_path: Path, labels: np.ndarray, scores: Call
     other["model"]["image_size"] = 380
     save_run(tmp_path / "a", metrics(videos(scores(1.0), labels)))
     save_run(tmp_path / "b", other, rates=(20.0, 10.0, 10.0))
-    result = compare(read_runs([str(tmp_path / "a"), str(tmp_path / "b")]), resamples=100)
+    result = compare_runs(read_runs([str(tmp_path / "a"), str(tmp_path / "b")]), resamples=100)
     notes = " ".join(result.notes + result.groups[0].notes)
     for text in ("same number of images: a 160, b 240", "fingerprint", "network", "seed", "120 videos were judged on different numbers"):
         assert text in notes

@@ -14,7 +14,7 @@ import yaml
 
 from fpg.cli.compare import main
 from fpg.common.errors import UsageError
-from fpg.evaluate.compare import compare
+from fpg.evaluate.compare import compare_runs
 from fpg.evaluate.metrics import compute
 from fpg.evaluate.runs import read_runs
 
@@ -59,7 +59,7 @@ def every(runs: dict[str, list[Path]]) -> list[str]:
 
 
 def test_seeds_stand_in_one_line_with_mean_and_deviation(runs: dict[str, list[Path]]) -> None:
-    result = compare(read_runs(every(runs)), resamples=200)
+    result = compare_runs(read_runs(every(runs)), resamples=200)
     assert [(f.name, f.seeds) for f in result.families] == [("sbi_100%", (0, 1, 2)), ("fpg", (0, 1, 2))]
     for group in result.groups:
         for row, name in zip(group.methods, METHODS, strict=True):
@@ -76,16 +76,16 @@ def test_seeds_stand_in_one_line_with_mean_and_deviation(runs: dict[str, list[Pa
 
 def test_the_first_seed_may_have_the_name_of_the_method(runs: dict[str, list[Path]]) -> None:
     first = runs["fpg"][0].rename(runs["fpg"][0].with_name("fpg"))
-    result = compare(read_runs([str(first), *map(str, runs["fpg"][1:])]), resamples=100)
+    result = compare_runs(read_runs([str(first), *map(str, runs["fpg"][1:])]), resamples=100)
     assert [(f.name, f.seeds) for f in result.families] == [("fpg", (0, 1, 2))]
 
 
 def test_runs_that_differ_in_more_than_their_seed_are_no_seeds(runs: dict[str, list[Path]]) -> None:
     (runs["fpg"][1] / "config.yaml").write_text(yaml.safe_dump({"seed": 1, "epochs": 2}))
-    names = [family.name for family in compare(read_runs(every(runs)), resamples=100).families]
+    names = [family.name for family in compare_runs(read_runs(every(runs)), resamples=100).families]
     assert len(names) == 3
     named = [f"a={path}" for path in runs["fpg"]]
-    assert [f.name for f in compare(read_runs(named), resamples=100).families] == ["a"]
+    assert [f.name for f in compare_runs(read_runs(named), resamples=100).families] == ["a"]
     with pytest.raises(UsageError, match="two runs are called 'a'"):
         read_runs([named[0], named[0]])
 

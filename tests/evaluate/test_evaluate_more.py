@@ -292,9 +292,9 @@ def test_breakdown_in_the_reports(tmp_path: Path) -> None:
     assert m["by_compression"][1]["auc"] == compute([r.label for r in raw], [r.score or 0 for r in raw]).auc
     model = {"file": "m", "sha256": "0", "backend": "onnx", "backbone": "b", "image_size": 16, "precision": "fp32"}
     model |= {"threshold": 0.5, "temperature": 1.0, "provenance": {}}
-    from fpg.evaluate.protocol import Worst
+    from fpg.evaluate.protocol import WorstFaces
 
-    write_evaluation_report(tmp_path / "r.html", m, results, Worst(), model, "fpg-eval")
+    write_evaluation_report(tmp_path / "r.html", m, results, WorstFaces(), model, "fpg-eval")
     write_markdown(tmp_path / "r.md", m, model, "fpg-eval")
     page = check_page(tmp_path / "r.html").text
     for text in (page, (tmp_path / "r.md").read_text()):

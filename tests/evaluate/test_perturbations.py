@@ -180,7 +180,7 @@ def bilinear(length: int, source: int) -> np.ndarray:
 
 
 def area(length: int, source: int) -> np.ndarray:
-    """[length, source]: share of each source pixel in the interval that a pixel covers."""
+    """[length, source]: fraction of each source pixel in the interval that a pixel covers."""
     edges = np.arange(length + 1) * source / length
     low, high = np.maximum(edges[:-1, None], np.arange(source)), np.minimum(edges[1:, None], np.arange(source) + 1)
     return np.maximum(high - low, 0) * length / source
@@ -205,10 +205,10 @@ def test_pixelation(rng: np.random.Generator, size: tuple[int, int], level: int)
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("level", "share"), [(1, (3, 4)), (2, (1, 2)), (3, (3, 8)), (4, (1, 4)), (5, (1, 8))])
-def test_resize(rng: np.random.Generator, size: tuple[int, int], level: int, share: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("level", "fraction"), [(1, (3, 4)), (2, (1, 2)), (3, (3, 8)), (4, (1, 4)), (5, (1, 8))])
+def test_resize(rng: np.random.Generator, size: tuple[int, int], level: int, fraction: tuple[int, int]) -> None:
     image = picture(rng, *size)
-    small = [max(1, (2 * side * share[0] + share[1]) // (2 * share[1])) for side in size]  # rounded half up, in integers
+    small = [max(1, (2 * side * fraction[0] + fraction[1]) // (2 * fraction[1])) for side in size]  # rounded half up, in integers
     wanted = apply(image, area(small[0], size[0]), area(small[1], size[1]))
     got = run(image, Cell(BY_NAME["resize"], level)).astype(np.float64)
     assert got.shape == wanted.shape

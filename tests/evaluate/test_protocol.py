@@ -14,7 +14,7 @@ from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lo
 
 from fpg.common.errors import InputError, UsageError
 from fpg.data.manifest import FaceRow, VideoRecord, read_manifest, write_manifest
-from fpg.evaluate.protocol import Result, Worst, plan, score
+from fpg.evaluate.protocol import Result, WorstFaces, plan, score
 from fpg.evaluate.summary import summarise
 
 
@@ -128,7 +128,7 @@ def test_failed_and_faceless_videos_are_listed_and_left_out(tmp_path: Path) -> N
     assert reasons["set/unread"] == "failed in preparation: is empty (0 bytes)"
     assert metrics["no_face_videos"][0]["video"] == "set/blend/nobody"
     assert all(r.judgement.score is None for r in results if r.status != "scored")
-    # as released: 0.5 for gone and unread (real), broken and nobody (fake), beside a .3, b .6, c .8, d .53
+    # as released: 0.5 for gone and unread (real), broken and nobody (fake), besides a .3, b .6, c .8, d .53
     wins = sum((f > r) + 0.5 * (f == r) for f in (0.8, 0.53, 0.5, 0.5) for r in (0.3, 0.6, 0.5, 0.5))
     assert metrics["as_released"]["auc"] == pytest.approx(wins / 16)
 
@@ -223,7 +223,7 @@ def test_methods_are_taken_with_the_reals_of_their_data_set(tmp_path: Path) -> N
 
 def test_worst_keeps_pictures_of_the_furthest_from_their_label(tmp_path: Path) -> None:
     results, _ = run(prepared(tmp_path, GOOD))
-    worst = Worst(2)
+    worst = WorstFaces(2)
     for result in results:
         worst.offer(result)
     assert [r.video for r, _ in worst.kept] == ["b", "d"]

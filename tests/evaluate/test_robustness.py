@@ -18,7 +18,9 @@ from fpg.common.errors import InputError, MissingDependencyError, UsageError
 from fpg.evaluate.codecs import require_encoder, through_codec, transcode
 from fpg.evaluate.perturbations import BY_NAME, Cell, select
 from fpg.evaluate.protocol import EvaluationItem, Plan, Result, plan, score
-from fpg.evaluate.robustness import CLEAN, PerturbedOutcome, Suite, sample, tabulate
+from fpg.evaluate.robustness import Suite, sample
+from fpg.evaluate.robustness_cells import tabulate
+from fpg.evaluate.robustness_log import CLEAN, PerturbedOutcome
 from fpg.evaluate.robustness_report import remarks, robustness_figure, robustness_markdown, robustness_section
 from fpg.runtime.inputs import open_frames
 

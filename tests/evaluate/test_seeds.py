@@ -1,4 +1,4 @@
-"""Several seeds of one method: means, deviations, tests, and intervals that cover what they say they cover."""
+"""Several seeds of one method: means, standard deviations, tests, and intervals that cover what they say they cover."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_failed_parity_leaves_nothing(
     monkeypatch.setattr(exporter.target(to, "fp32"), "write", write)
     assert main([str(tmp_path / "other.safetensors"), "--to", to, "-o", str(tmp_path / "new" / "folder")]) == 1
     error = capsys.readouterr().err
-    assert error.splitlines()[-1].endswith(f"export to {to} fp32 does not answer as torch does; nothing was written")
+    assert error.splitlines()[-1].endswith(f"export to {to} fp32 does not match torch's output; nothing was written")
     assert "probability of fake, largest difference" in " ".join(error.split())
     assert not (tmp_path / "new").exists()
 
@@ -258,11 +258,11 @@ def test_comparison_sees_nan_and_frozen_batches(checkpoint: Path) -> None:
                 output.logits[3, 1] = np.nan
             return output
 
-    outcome = parity.compare(reference, Broken(), images, "random images")
+    outcome = parity.compare_outputs(reference, Broken(), images, "random images")
     assert seen == [1, 2, 5]
     assert np.isnan(outcome.probability)
     assert not outcome.passed
-    assert parity.compare(reference, reference, images, "random images").passed
+    assert parity.compare_outputs(reference, reference, images, "random images").passed
 
 
 @pytest.mark.slow

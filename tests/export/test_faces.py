@@ -98,5 +98,5 @@ def test_wrong_usage_and_a_network_that_answers_otherwise(
     assert not (tmp_path / "o").exists()
     monkeypatch.setitem(export_module.TOLERANCES, "fp32", 1e-12)
     assert main(["--faces", "--to", "openvino", "-o", str(tmp_path / "p")]) == 1
-    assert "does not answer as torch does: boxes differ by" in capsys.readouterr().err
+    assert "does not match torch's output: boxes differ by" in capsys.readouterr().err
     assert not list((tmp_path / "p").iterdir())

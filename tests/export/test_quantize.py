@@ -19,7 +19,7 @@ from fpg.common.spec import read_spec
 from fpg.data.manifest import FAKE, REAL, FaceRow, VideoRecord, write_manifest
 from fpg.engines import fake_probability, load_engine
 from fpg.export import exporter, parity, quantize
-from fpg.export.exporter import ExportRefused, export_detector, verify
+from fpg.export.exporter import ExportRefused, export_detector, verify_engine
 from fpg.export.quantize import STEPS, CalibrationSet
 from fpg.export.targets import BuildOptions
 from fpg.models.config import DetectorConfig
@@ -73,7 +73,7 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
     found = spec.provenance["parity"]
     assert found["share"] >= 0.95
     assert len(found["auc"]) == 2
-    difference, tolerance = verify(path)  # against what the engine itself answered
+    difference, tolerance = verify_engine(path)  # against what the engine itself answered
     assert difference < 1e-4
     assert tolerance == 0.05
     weights = (tmp_path / "model-openvino-int8.bin").stat().st_size
@@ -143,7 +143,7 @@ def test_fp8_is_refused_without_a_gpu_where_three_bits_are_too_few(tmp_path: Pat
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     save_detector(tmp_path / "model.safetensors", lively_detector(CONFIG))
     options: dict[str, Any] = {"images": crops(8, 2), "calibration": CalibrationSet(crops(6, 1), "noise", "0" * 64)}
-    with pytest.raises(ExportRefused, match="export to tensorrt-rtx fp8 does not answer as torch does") as caught:
+    with pytest.raises(ExportRefused, match="export to tensorrt-rtx fp8 does not match torch's output") as caught:
         export_detector(tmp_path / "model.safetensors", "tensorrt-rtx", tmp_path, precision="fp8", **options)
     assert [what for what, _ in caught.value.tried] == [STEPS[1]]
     assert not (tmp_path / "model-tensorrt-rtx-fp8.engine").exists()
@@ -162,14 +162,14 @@ def test_steps_go_on_until_one_passes_and_a_refusal_tells_of_all(checkpoint: Pat
         asked.append(step)
         return quantised(model, images, step)
 
-    compare = exporter.compare
+    compare = exporter.compare_outputs
 
     def not_the_first(*arguments: object) -> parity.Parity:
         found = compare(*arguments)  # type: ignore[arg-type]
         return dataclasses.replace(found, share=1.0 if asked == [0, 1] else 0.5, activation_map=0.0)
 
     monkeypatch.setattr("fpg.export.openvino.openvino_int8", second_is_good)
-    monkeypatch.setattr(exporter, "compare", not_the_first)
+    monkeypatch.setattr(exporter, "compare_outputs", not_the_first)
     done = export_detector(checkpoint, "openvino", tmp_path, precision="int8", images=crops(8, 1), calibration=calibration)
     assert asked == [0, 1]
     assert done.spec.provenance["calibration"]["quantised"] == STEPS[1]

@@ -165,7 +165,7 @@ def test_needs_neither_torch_nor_the_models_package() -> None:
 
 
 class _OneFace:
-    """A detector that finds the same face in the whole image and, a pixel off, in its tiles, and beside it there one more."""
+    """A detector that finds the same face in the whole image and, a pixel off, in its tiles, and one more next to it."""
 
     def __init__(self) -> None:
         self.points = np.full((6, 2), 300.0, np.float32)

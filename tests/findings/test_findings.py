@@ -15,7 +15,7 @@ from fpg.evaluate.reliability import fit_bounds, fusion_weight, isotonic, measur
 from fpg.findings.finding import Model, conclude_finding, judged_track
 from fpg.findings.fusion import LARGEST_DIFFERENCE, fused, models_disagree
 from fpg.findings.limits import Conditions, condition_limits, near_threshold, sharpness_of, tracks_disagree
-from fpg.findings.shots import CutFinder, shots
+from fpg.findings.shots import ALIKE, LEAST, CutFinder, agreement, grid_of, shots
 from fpg.findings.strength import WORDS, Reliability, level_of, together, weakened
 
 BOUNDS = {"strong": 0.9, "moderate": 0.7, "little": 0.3, "none": 0.1}
@@ -145,6 +145,23 @@ def test_cuts_are_found_and_light_and_motion_are_none() -> None:
     assert shots([]) == ()
 
 
+def test_a_cut_between_alike_shots_is_told_by_what_is_usual_in_the_shot() -> None:
+    rng = np.random.default_rng()
+    background, strange = (np.kron(rng.integers(low, low + 120, (8, 12, 3)), np.ones((20, 20, 1))).astype(np.uint8) for low in (4, 130))
+    frames = [np.clip(background + rng.normal(0, 2, background.shape), 0, 255).astype(np.uint8) for _ in range(6)]
+    mixed = (np.hstack([strange[:, :x], background[:, x:]]) for x in range(60, 240, 5))
+    other = next(image for image in mixed if agreement(grid_of(frames[-1]), grid_of(image)) < ALIKE - 0.05)
+    assert agreement(grid_of(frames[-1]), grid_of(other)) > LEAST
+    cut = CutFinder()
+    assert [cut(frame) for frame in [*frames, other, other]] == [False] * 6 + [True, False]
+    restless = CutFinder()  # the same change where changes are usual
+    half = background.copy()
+    half[:, :60] = other[:, :60]
+    assert not any(restless(frame) for frame in [background, half, background, half, background, half, other])
+    early = CutFinder()
+    assert not any(early(frame) for frame in [frames[0], frames[1], other])  # nothing is known of the shot yet
+
+
 def test_sharpness_falls_with_blur() -> None:
     image = np.random.default_rng().random((3, 40, 40), np.float32)
     blurred = (image + np.roll(image, 1, 1) + np.roll(image, 1, 2)) / 3
@@ -160,7 +177,7 @@ def test_bounds_keep_the_odds_that_they_promise_on_new_videos() -> None:
     rng = np.random.default_rng()
     y, s = labelled(rng, 400, 3.0)
     bounds = fit_bounds(y, s)
-    assert bounds["none"] < bounds["little"] <= bounds["moderate"] < bounds["strong"]  # type: ignore[operator]
+    assert bounds["none"] <= bounds["little"] < bounds["moderate"] <= bounds["strong"]  # type: ignore[operator]
     new_y, new_s = labelled(rng, 20_000, 3.0)
     for level, odds in (("strong", 19), ("moderate", 4)):
         tail = new_s >= bounds[level]

@@ -11,7 +11,7 @@ from fpg.findings.segments import find_segments, group_size, parts
 
 
 def correlated(rng: np.random.Generator, count: int, correlation: float) -> np.ndarray:
-    """A stationary series with deviation 1: each value keeps `correlation` of the one before."""
+    """A stationary series with standard deviation 1: each value keeps `correlation` of the one before."""
     values = rng.standard_normal(count)
     for at in range(1, count):
         values[at] = correlation * values[at - 1] + np.sqrt(1 - correlation**2) * values[at]

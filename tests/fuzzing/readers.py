@@ -28,7 +28,7 @@ class Reader:
 
     seeds: Callable[[], list[Path]]
     read: Callable[[Path], object]
-    """Given a file with the suffix of the seed it came from. Whatever it raises beside `FpgError` is a finding."""
+    """Given a file with the suffix of the seed it came from. Whatever it raises other than `FpgError` is a finding."""
 
 
 def kept(kind: str) -> Callable[[], list[Path]]:

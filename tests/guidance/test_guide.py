@@ -43,8 +43,8 @@ def plain_refine(model: Any, pairs: Pairs, draws: GuidanceDraws, config: Guidanc
         cam = cam / cam.max() if cam.max() > 0 else cam
         inside = masks[i, 0] > 0
         dominant = inside & (cam > (cam[cam > 0].mean(dtype=np.float64) if (cam > 0).any() else 0))
-        share, p = dominant.sum() / (inside.sum() + 1e-12), float(scores[n + i])
-        refined.append(bool(share < config.threshold and p > 0.5 and inside.sum() > 1 and draws.refine_u[i] < p))
+        fraction, p = dominant.sum() / (inside.sum() + 1e-12), float(scores[n + i])
+        refined.append(bool(fraction < config.threshold and p > 0.5 and inside.sum() > 1 and draws.refine_u[i] < p))
         if refined[-1]:
             soft = refeather((inside & ~dominant).astype(np.float32), **draws.refeather[i]._asdict())
             masks[i, 0] = soft

@@ -23,7 +23,7 @@ from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE
 from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
-from fpg.train.step import Part
+from fpg.train.step import MicroBatch
 
 PAIRS, SIZE = 4, 64
 GPU = torch.device("meta")
@@ -71,11 +71,11 @@ def valueless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != "meta" and enabled(kind))
 
 
-def part() -> Part:
+def part() -> MicroBatch:
     """A batch as it comes from a loader, in page-locked memory, that has been moved."""
     images = {name: torch.rand(PAIRS, channels, SIZE, SIZE) for name, channels in (("real", 3), ("fake", 3), ("source", 3), ("mask", 1))}
     batch = Batch(list(range(PAIRS)), torch.zeros(PAIRS, 3), torch.full((PAIRS,), 150.0), [], Pairs(**images))
-    found = next(iter(step_module.parts(batch, CONFIG, GPU)))
+    found = next(iter(step_module.micro_batches(batch, CONFIG, GPU)))
     assert found is not None
     return found
 
@@ -89,6 +89,6 @@ def test_the_passes_of_a_step_wait_for_nothing(valueless: None, monkeypatch: pyt
     monkeypatch.setattr(step_module, "draw_guidance", lambda *args: drawn)
     clock = step_module.Clock(torch.device("cpu"), "guidance", "quality")
     with Copies() as copies:
-        numbers, _ = step_module._pass(learner, AnalyticQuality(), part(), config, 0, 0, PAIRS, clock)
+        numbers, _ = step_module.forward_backward(learner, AnalyticQuality(), part(), config, 0, 0, PAIRS, clock)
     assert numbers.device.type == "meta"
     assert copies.waiting == []

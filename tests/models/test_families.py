@@ -36,7 +36,7 @@ CARD = "---\nlicense: mit\ntags: [x]\n---\n# A detector\n"
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encoders in miniature beside the published ones."""
+    """Encoders in miniature for the published ones."""
     tiny = {
         "clip": gend._clip("vit_miniature_clip"),
         "dino": gend._dinov3("tiny"),
@@ -235,7 +235,7 @@ def test_from_the_hub_and_without_it(
 
 
 def classifier(name: str, seed: int, classes: int = 2, **options: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """A network of timm whose answers spread, and the configuration that timm would save beside it."""
+    """A network of timm whose answers spread, and the configuration that timm would save next to it."""
     torch.manual_seed(seed)
     net = timm.create_model(name, pretrained=False, num_classes=classes, **options).eval()
     for module in net.modules():

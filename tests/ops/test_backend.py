@@ -20,7 +20,7 @@ from fpg.ops.perception import perception_statistics
 
 @pytest.fixture(autouse=True)
 def fresh_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    module._decide.cache_clear()
+    module.choose_backend.cache_clear()
     native_module.cache_clear()
     monkeypatch.delenv("FPG_BACKEND", raising=False)
 
@@ -117,7 +117,6 @@ def test_a_gpu_older_than_the_kernels_is_named(
     capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "native_built", lambda: True)
-    monkeypatch.setattr(module, "_unsupported", lambda device_type: "")
     built = types.SimpleNamespace(cuda=True, cuda_architectures=["80", "90-real", "120-virtual"])
     monkeypatch.setattr(compiled, "native_module", lambda: types.SimpleNamespace(build_info=lambda: built))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -126,7 +125,6 @@ def test_a_gpu_older_than_the_kernels_is_named(
     with caplog.at_level(logging.WARNING, "fpg.ops"):
         assert backend("cuda") == ("native" if native else "reference")
     assert ("Tesla T4 is an sm_75, and fpg's kernels were compiled for sm_80 and later" in caplog.text) != native
-    module._decide.cache_clear()
     if not native:
         monkeypatch.setenv("FPG_BACKEND", "native")
         with pytest.raises(MissingDependencyError, match="FPG_BACKEND=native: Tesla T4"):

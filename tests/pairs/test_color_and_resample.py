@@ -58,18 +58,18 @@ def test_every_color_survives_hsv_as_in_opencv(operations: Any) -> None:
     grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
     image = np.ascontiguousarray(grid[: len(grid) // 256 * 256].reshape(-1, 256, 3))
     result = operations.change_color(RaggedBatch.from_list([image]), torch.tensor([color_fields(None, (0.2, -0.2, -0.1))])).item(0).numpy()
-    largest, share = difference(result, opencv.shift_hsv(image, (0.2, -0.2, -0.1)))
+    largest, fraction = difference(result, opencv.shift_hsv(image, (0.2, -0.2, -0.1)))
     assert largest <= 1
-    assert share < 0.002
+    assert fraction < 0.002
 
 
 @pytest.mark.parametrize("shift", [(0.3, 0.3, 0.3), (-0.3, -0.3, -0.3), (17.5, -40.2, 12.9), (-200.0, 300.0, -300.0), (0.0, 0.0, 0.0)])
 def test_hsv_shift_matches_opencv(native: None, rng: np.random.Generator, shift: tuple[float, float, float]) -> None:
     image = rng.integers(0, 256, (60, 320, 3), dtype=np.uint8)
     result = change_color(RaggedBatch.from_list([image]), torch.tensor([color_fields(None, shift)])).item(0).numpy()
-    largest, share = difference(result, opencv.shift_hsv(image, shift))
+    largest, fraction = difference(result, opencv.shift_hsv(image, shift))
     assert largest <= 1
-    assert share < 0.01
+    assert fraction < 0.01
 
 
 def test_color_matches_opencv(native: None, rng: np.random.Generator) -> None:
@@ -78,9 +78,9 @@ def test_color_matches_opencv(native: None, rng: np.random.Generator) -> None:
     params = [random_color(rng) for _ in images]
     result = change_color(batch, color_rows(params))
     for index, (image, p) in enumerate(zip(images, params, strict=True)):
-        largest, share = difference(result.item(index).numpy(), opencv.change_color(image, p))
+        largest, fraction = difference(result.item(index).numpy(), opencv.change_color(image, p))
         assert largest <= (0 if p.hsv_shift is None else 1 if p.contrast is None else 2)
-        assert share <= 0.01
+        assert fraction <= 0.01
 
 
 def test_color_in_any_width_stays_within_one_level_of_opencv(native: None, rng: np.random.Generator) -> None:
@@ -114,9 +114,9 @@ def test_sharpening_matches_opencv(operations: Any, rng: np.random.Generator) ->
     draws = [(float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.5, 1))) for _ in images]
     result = operations.resample(batch, torch.tensor([resample_fields(None, d) for d in draws]))
     for index, (image, draw) in enumerate(zip(images, draws, strict=True)):
-        largest, share = difference(result.item(index).numpy(), opencv.sharpen(image, *draw))
+        largest, fraction = difference(result.item(index).numpy(), opencv.sharpen(image, *draw))
         assert largest <= 1
-        assert share <= 0.01 or share * image.size <= 1
+        assert fraction <= 0.01 or fraction * image.size <= 1
 
 
 def test_windows_give_what_the_full_image_gives(operations: Any, rng: np.random.Generator) -> None:

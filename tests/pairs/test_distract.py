@@ -1,4 +1,4 @@
-"""Changes beside the face: the same for real and forged, never on the face, and off by default."""
+"""Changes next to the face: the same for real and forged, never on the face, and off by default."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_pairs_are_changed_beside_the_face_alone(seed: int) -> None:
     assert (pairs.mask == plain.mask).all()
     where = ((pairs.real != plain.real) | (pairs.fake != plain.fake)).any(1, keepdim=True)
     assert not (where & (pairs.mask > 0)).any()
-    beside = where.expand(-1, 3, -1, -1)
-    assert (pairs.real[beside] - pairs.fake[beside]).abs().max() <= 1.01 / 255 if where.any() else True
+    changed = where.expand(-1, 3, -1, -1)
+    assert (pairs.real[changed] - pairs.fake[changed]).abs().max() <= 1.01 / 255 if where.any() else True
 
 
 def test_off_by_default_and_drawn_as_often_as_asked() -> None:

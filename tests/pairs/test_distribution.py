@@ -187,7 +187,7 @@ ANGLES = 64
 
 def edges(masks: Iterable[np.ndarray], still: np.ndarray) -> dict[str, np.ndarray]:
     """How far the outline of each [S, S] mask lies outside `still`, by direction from the middle: its square, its likeness to the
-    directions beside it and four farther on, and its mean."""
+    directions next to it and four farther on, and its mean."""
 
     def radii(mask: np.ndarray) -> np.ndarray:
         polar = cv2.warpPolar(mask, (2 * SIZE, ANGLES), (SIZE / 2, SIZE / 2), SIZE / 2, cv2.INTER_LINEAR)

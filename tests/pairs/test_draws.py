@@ -19,7 +19,7 @@ def draws() -> list[PairParams]:
     return [draw_pair(stream(3, "pair", i)) for i in range(4000)]
 
 
-def share(values: list[bool]) -> float:
+def fraction(values: list[bool]) -> float:
     return sum(values) / len(values)
 
 
@@ -56,7 +56,7 @@ def test_probabilities(draws: list[PairParams]) -> None:
     }
     for probability, lists in expected.items():
         for values in lists:
-            assert abs(share(values) - probability) < 5 * (probability * (1 - probability) / len(values)) ** 0.5
+            assert abs(fraction(values) - probability) < 5 * (probability * (1 - probability) / len(values)) ** 0.5
     assert all(d.color.hsv_shift is not None and d.color.contrast is not None for d in draws)
 
 

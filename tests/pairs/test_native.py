@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import fpg.ops.memory as memory
+from fpg.ops.memory import ALIGNMENT, BlockPool
 from fpg.pairs import Pairs, PreparedBatch, SelfBlend, draw_pair
 from fpg.pairs import native as op
 
@@ -33,10 +33,14 @@ def same(a: Pairs, b: Pairs) -> None:
         assert torch.equal(x, y)
 
 
-def test_fused_is_the_operations_one_after_the_other(native: None, vectors: Path) -> None:
+@pytest.mark.parametrize("nearest", [False, True])
+def test_fused_is_the_operations_one_after_the_other(native: None, vectors: Path, nearest: bool) -> None:
     batch = prepare(vectors, 24, np.random.default_rng(20261123))
-    args = (batch.windows, batch.records, batch.masks, 40, 50.0, 7.0)
+    args = (batch.windows, batch.records, batch.masks, 40, 50.0, 7.0, nearest)
     same(op._fused(*args), op._composed(*args))
+    other = op._fused(*args[:-1], not nearest)
+    assert bool((other.fake != op._fused(*args).fake).any())
+    assert torch.equal(other.real, op._fused(*args).real)
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -67,34 +71,32 @@ def test_as_many_records_and_masks_as_windows(vectors: Path) -> None:
         op.self_blend(batch.windows, batch.records, batch.masks, 0)
 
 
-def test_memory_comes_back_when_nobody_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    gc.collect()
-    monkeypatch.setattr(memory, "_idle", {})
-    first = memory.recycled((3, 50_000), torch.float32)
+def test_memory_comes_back_when_nobody_holds_it() -> None:
+    pool = BlockPool()
+    first = pool.empty((3, 50_000), torch.float32)
     address = first.data_ptr()
-    assert address % memory.ALIGNMENT == 0
+    assert address % ALIGNMENT == 0
     view = first[1]
     del first
-    other = memory.recycled((3, 50_000), torch.float32)
+    other = pool.empty((3, 50_000), torch.float32)
     assert other.data_ptr() != address  # a view still holds it
     view.fill_(1)
     del view
-    again = memory.recycled((2, 70_000), torch.float32)
+    again = pool.empty((2, 70_000), torch.float32)
     assert again.data_ptr() == address
-    assert memory.recycled((0, 4), torch.uint8).shape == (0, 4)
+    assert pool.empty((0, 4), torch.uint8).shape == (0, 4)
 
 
-def test_idle_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_idle", {})
-    monkeypatch.setattr(memory, "IDLE_LIMIT", 500_000)
-    held = [memory.recycled((200_000,), torch.uint8) for _ in range(5)]
+def test_idle_memory_is_limited() -> None:
+    pool = BlockPool(limit=500_000)
+    held = [pool.empty((200_000,), torch.uint8) for _ in range(5)]
+    assert pool.idle_bytes == 0
     held.clear()
-    assert sum(len(block) for block in memory._idle.values()) <= 500_000
-    assert memory._idle
-    del held
-    memory.recycled((900_000,), torch.uint8)  # alone more than the limit
     gc.collect()
-    assert sum(len(block) for block in memory._idle.values()) <= 500_000
+    assert 400_000 <= pool.idle_bytes <= 500_000
+    pool.empty((900_000,), torch.uint8)  # alone more than the limit
+    gc.collect()
+    assert pool.idle_bytes <= 500_000
 
 
 def test_the_default_device_of_the_process_does_not_matter(native: None, vectors: Path) -> None:

@@ -124,8 +124,8 @@ def test_guidance_refines_within_the_part(rng: np.random.Generator) -> None:
     was, now = pairs.mask > 0, refined.mask > 0
     spread = torch.nn.functional.max_pool2d(was.float(), 23, 1, 11) > 0  # of a small region feather' leaves a dot, and blurs that
     assert not (now & ~spread).any()
-    beside = ~spread.expand(-1, 3, -1, -1)
-    assert torch.equal(refined.fake[beside], pairs.fake[beside])
+    outside = ~spread.expand(-1, 3, -1, -1)
+    assert torch.equal(refined.fake[outside], pairs.fake[outside])
     assert (now.flatten(1).sum(1) > 0).all()
 
 

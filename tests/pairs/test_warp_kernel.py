@@ -54,9 +54,9 @@ def test_within_one_level_of_exact_weights(native: None, rng: np.random.Generato
     for index, image in enumerate(images):
         h, w = image.shape[:2]
         exact = oracle.warp(torch.from_numpy(image), (0, 0, h, w), (h, w), (0, 0, h, w), affine[index].tolist())
-        largest, share = difference(result.item(index).numpy(), exact.numpy())
+        largest, fraction = difference(result.item(index).numpy(), exact.numpy())
         assert largest <= 1
-        differing += share * image.size
+        differing += fraction * image.size
     assert differing < 0.25 * sum(image.size for image in images)  # over all: a few pixels alone prove nothing
 
 

@@ -96,7 +96,9 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path, count: int, lines: str) ->
     assert without_times(out) == without_times(whole)
     done = before.count(b"\n")
     assert f"note: {done} inputs were judged before" in errors
-    assert len(printed.splitlines()) == 2 + count + 2 - done
+    shown = [line for line in printed.splitlines() if line.startswith(("not calibrated ", "not judged "))]
+    assert len(shown) == count + 2 - done
+    assert f"{count + 2} inputs, worst first:" in printed  # those from before, too
     if lines == "--jsonl":
         names = [json.loads(line)["input"] for line in kept.read_text().splitlines()]
         assert len(names) == len(set(names)) == count + 2
@@ -156,7 +158,7 @@ def test_lines_come_as_inputs_end(tmp_path: Path) -> None:
     assert process.stdout is not None
     first = [process.stdout.readline() for _ in range(3)]
     assert process.poll() is None
-    assert first[1].startswith("score ")
+    assert first[1].startswith("finding ")
     assert first[2].rstrip().endswith("00000.png")
     assert (tmp_path / "o.jsonl").read_text().count("\n") >= 1
     process.kill()

@@ -67,7 +67,7 @@ def test_faces_that_cannot_be_cut_have_a_reason_and_no_score(tmp_path: Path) -> 
     assert [f["reason"] for f in frame["rejected"]] == [
         "cut off: the right eye lies outside the image, and the aligned crop needs eyes, nose and mouth",
         "has no landmarks, and the aligned crop needs eyes, nose and mouth",
-    ]  # the smallest does not count beside the others
+    ]  # the smallest does not count next to the others
     assert frame["rejected"][0]["box"] == pytest.approx([256.67, 66.67, 323.33, 133.33])
 
 

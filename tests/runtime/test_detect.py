@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from judging import BrightnessEngine, GreenAnalyzer, check_page, empty_image, fa
 
 import fpg.cli.detect as detect
 from fpg.cli.inputs import expand
-from fpg.cli.results import let_go
+from fpg.cli.results import drop_highlights
 from fpg.common.errors import InputError
 from fpg.data.video import probe
 from fpg.record.run import ModelRecord, RunRecord
@@ -49,14 +50,17 @@ def test_good_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (value["protocol"]["frames"], value["protocol"]["unit"], value["model"]["backbone"]) == (6, "video", "brightness")
     assert sorted(p.name for p in out.parent.iterdir()) == ["out.html", "out.json"]  # no temporary file
     page = check_page(report)
-    assert "2 inputs: 1 judged fake, 1 judged real." in page.text
+    assert "2 inputs: 2 not calibrated." in page.text
+    assert page.text.index("photo.png") < page.text.index("clip.mkv")
+    assert "judged real" not in page.text  # by a model that is not calibrated, or at all
     assert {"clip.mkv", "photo.png"} <= set(page.text.split())
     assert page.tags.count("svg") == 1  # the image has no curve
     pictures = [r for r in page.references if r.startswith("data:image/jpeg")]
     assert len(pictures) == 2 * (6 + 1) + 1  # and the portrait of a face with a suspicious segment
     printed = capsys.readouterr().out
-    assert "0.902  fake          1" in printed
-    assert printed.startswith("judged by model.xml (brightness at 16 px): threshold 0.5, with no stated false positive rate\nscore ")
+    assert re.search(r"\nnot calibrated +0.902 +0.500  .*photo.png\n    judged on 1 face\n", printed)
+    assert printed.startswith("judged by model.xml (brightness at 16 px): threshold 0.5, with no stated false positive rate\nfinding ")
+    assert "\n2 inputs, worst first:\n     2  not calibrated\nNot calibrated: " in printed
 
 
 def test_a_bad_file_among_good_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +82,9 @@ def test_a_bad_file_among_good_ones(tmp_path: Path, capsys: pytest.CaptureFixtur
     errors = capsys.readouterr().err
     assert all(name in errors for name in ("nobody.png", "empty.mp4", "missing.mp4"))
     assert [line.split(":")[0] for line in errors.strip().splitlines()] == ["error"] * 3 + ["note"]
-    assert "3 inputs could not be judged" in check_page(report).text
+    text = check_page(report).text
+    assert "4 inputs: 1 not calibrated, 3 not judged." in text
+    assert all(reason in text for reason in ("no face found in 1 frame", "is empty", "no such file"))
 
 
 def test_a_folder_without_inputs_is_named(tmp_path: Path) -> None:
@@ -262,7 +268,7 @@ def test_many_inputs_keep_the_pictures_of_the_most_suspicious(tmp_path: Path) ->
     results = [judged(f"v{i}", i / 100) for i in range(3 * MAX_SECTIONS)]
     for i, result in enumerate(results):
         pictured[0, i] = result
-        let_go(pictured)
+        drop_highlights(pictured)
         assert len(pictured) < 2 * MAX_SECTIONS
     named = ("sampling", "faces", "crop", "aggregation", "intervals", "segments", "shots")
     protocol = {"frames": 32, "compression": "unknown", **dict.fromkeys(named, "")}

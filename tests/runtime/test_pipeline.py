@@ -107,7 +107,7 @@ def test_a_face_that_is_too_small_is_a_result_of_its_own(tmp_path: Path) -> None
     result = judge(video, BrightnessEngine(), GreenAnalyzer(), min_face=20)
     assert (result.frames_with_face, result.error) == (2, None)
     result = judge(video, BrightnessEngine(), GreenAnalyzer((0, 0, 40, 40)))
-    assert [len(frame.faces) for frame in result.frames] == [1, 0, 1], "small faces beside a large one do not count, as ever"
+    assert [len(frame.faces) for frame in result.frames] == [1, 0, 1], "small faces next to a large one do not count"
 
 
 def test_failures_have_a_reason_no_score_and_do_not_stop_the_others(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from judging import BrightnessEngine, GreenAnalyzer, empty_image, face_image, lo
 
 from fpg.common.errors import InputError
 from fpg.data.video import probe, read_frames
-from fpg.runtime.captions import GROUNDS, WHITE, banner_lines, contrast, draw_banner, draw_box, draw_legend
+from fpg.runtime.captions import GROUNDS, WHITE, banner_lines, contrast_ratio, draw_banner, draw_box, draw_legend
 from fpg.runtime.judgement import FaceScore, FrameScore, JudgedBy, Judgement
 from fpg.runtime.overlay import FOR_FAKE, OPACITY, paint
 from fpg.runtime.pipeline import judge
@@ -131,9 +131,9 @@ def test_sound_is_kept_at_its_time(tmp_path: Path, codec: str, kept: str) -> Non
 
 def test_words_can_be_read_and_green_is_earned() -> None:
     for level, ground in GROUNDS.items():
-        assert contrast(WHITE, ground) >= 4.5, level
+        assert contrast_ratio(WHITE, ground) >= 4.5, level
         assert (ground[1] > max(ground[0], ground[2])) == (level in ("little", "none")), level
-    assert contrast(WHITE, (0, 0, 0)) == pytest.approx(21)
+    assert contrast_ratio(WHITE, (0, 0, 0)) == pytest.approx(21)
     result = judge_picture(0.1)
     assert result.verdict == "real"
     assert banner_lines(result)[0].startswith("Not calibrated: score 0.10")

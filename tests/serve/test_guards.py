@@ -29,7 +29,7 @@ from fpg.common.errors import InputError
 from fpg.serve.confine import Limits
 from fpg.serve.fetch import Fetcher, is_public
 from fpg.serve.guard import HEADERS
-from fpg.serve.job import Wishes
+from fpg.serve.job import JobRequest
 from fpg.serve.uploads import receive
 from fpg.serve.worker import work
 
@@ -262,7 +262,7 @@ ATTACKS = {
     ),
     "a form of many fields": Attack(
         post({}, **{f"f{i}": "" for i in range(500)}),
-        without={"fpg.serve.uploads.MAX_PARTS": 10**6, "fpg.serve.job.Wishes.of": staticmethod(lambda _: Wishes())},
+        without={"fpg.serve.uploads.MAX_PARTS": 10**6, "fpg.serve.job.JobRequest.of": staticmethod(lambda _: JobRequest())},
     ),
     "more than the spool holds": Attack(two_uploads, {"quota": 1_000_000}, {"fpg.serve.spool.JobSpool.reserve": unlimited}),
     "more jobs than may wait": Attack(many_jobs, {"queue": 5}, unset={"queue": 100}),

@@ -17,7 +17,7 @@ from fpg.engines.base import EngineOutput
 from fpg.record.run import ModelRecord, RunRecord, source
 from fpg.runtime.judgement import describe_model
 from fpg.runtime.pipeline import VideoDetector
-from fpg.serve.job import JudgeTask, Wishes
+from fpg.serve.job import JobRequest, JudgeTask
 from fpg.serve.judging import PICTURES, Follower, JobJudge
 from fpg.serve.worker import JobOutcome
 
@@ -36,12 +36,12 @@ def judging(engine: BrightnessEngine, slots: int) -> JobJudge:
     return JobJudge(detector, describe_model(engine.spec, "brightness"), run)
 
 
-def done(judge: JobJudge, path: Path, cancelled: threading.Event | None = None, **wishes: Any) -> tuple[JobOutcome, list[dict[str, Any]]]:
+def done(judge: JobJudge, path: Path, cancelled: threading.Event | None = None, **options: Any) -> tuple[JobOutcome, list[dict[str, Any]]]:
     """What became of a job, and what was told."""
     told: list[dict[str, Any]] = []
     folder = path.with_suffix("")
     folder.mkdir(exist_ok=True)
-    task = JudgeTask("0" * 32, str(path), "shown.mkv", str(folder), Wishes(**wishes))
+    task = JudgeTask("0" * 32, str(path), "shown.mkv", str(folder), JobRequest(**options))
     return judge(task, told.append, cancelled or threading.Event()), told
 
 
@@ -62,11 +62,11 @@ def test_options_are_a_job_s_own(tmp_path: Path) -> None:
     judge = judging(BrightnessEngine(), 2)
     path = lossless_video(tmp_path / "clip.mkv", [face_image(100 + 5 * i) for i in range(10)])
     seen = []
-    for wishes in ({"frames": 3}, {"frames": None, "every": 4}, {"frames": None}, {}):
-        (outcome, _) = done(judge, path, **wishes)
+    for options in ({"frames": 3}, {"frames": None, "every": 4}, {"frames": None}, {}):
+        (outcome, _) = done(judge, path, **options)
         result, run = outcome.answer["results"][0], outcome.answer["record"]
         seen.append([frame["index"] for frame in result["frames"]])
-        assert run["settings"]["frames"] == (wishes.get("frames", 32) or "all")
+        assert run["settings"]["frames"] == (options.get("frames", 32) or "all")
         assert result["input"] == "shown.mkv"
     assert seen == [[0, 4, 9], [0, 4, 8], list(range(10)), list(range(10))]
     (strict, _), (loose, _) = done(judge, path, threshold=0.99), done(judge, path, threshold=0.01)
@@ -103,6 +103,8 @@ def test_pictures_are_few_and_fit_their_frames(tmp_path: Path) -> None:
         assert (frame["width"], frame["height"]) == (900, 700)
         assert (tmp_path / "clip" / frame["picture"]).read_bytes()[:2] == b"\xff\xd8"
         assert np.array(frame["faces"][0]["map"]).shape == (4, 4)
-    follower = Follower(JudgeTask("", "", "", str(tmp_path), Wishes(outputs=("frames",))), lambda _: None, threading.Event(), mapped=True)
+    follower = Follower(
+        JudgeTask("", "", "", str(tmp_path), JobRequest(outputs=("frames",))), lambda _: None, threading.Event(), mapped=True
+    )
     follower.begin("clip", 10 * PICTURES)
     assert follower._step == 10

@@ -1,4 +1,4 @@
-"""What batch normalisation sees in training: with `unpaired` and `frozen` no face is judged beside its own forgery."""
+"""What batch normalisation sees in training: with `unpaired` and `frozen` no face is judged together with its own forgery."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from fpg.cli.train import parse
+from fpg.cli.train import parse_command
 from fpg.pairs.draws import FINISHING
 from fpg.train.config import TrainConfig
-from fpg.train.methods import describe, resolve
+from fpg.train.methods import describe_method, resolve_method
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
@@ -153,7 +153,7 @@ def test_no_field_was_left_uncompared() -> None:
 
 def test_paper_yaml_is_the_release_as_far_as_it_is_configuration() -> None:
     path = ROOT / "configs" / "paper.yaml"
-    config, _ = parse(["--config", str(path), "--data", "d", "--out", "run"])
+    config, _ = parse_command(["--config", str(path), "--data", "d", "--out", "run"])
     found = dict(fields(config))
     changed = {name: value for name, value in found.items() if value != DEFAULTS[name]}
     assert changed == {"data": ["d"], "batch": 128, "accumulate": 4, "keep_top": 8}
@@ -163,10 +163,10 @@ def test_paper_yaml_is_the_release_as_far_as_it_is_configuration() -> None:
 
 
 def test_sbi_published_is_its_recipe_and_sbi_is_named_what_it_is() -> None:
-    config = resolve(TrainConfig(out="run", data=["d"], method="sbi-published"))
+    config = resolve_method(TrainConfig(out="run", data=["d"], method="sbi-published"))
     config.check()
     optim = config.optim
     assert (config.epochs, config.batch, config.model.heads, config.loss.over) == (100, 32, "plain", "all")
     assert (optim.name, optim.lr, optim.momentum, optim.weight_decay, optim.sam, optim.sam_rho) == ("sgd", 1e-3, 0.9, 0.0, True, 0.05)
-    assert "SAM (rho 0.05) over SGD, 100 epochs, cross-entropy over all images" in describe(config)
-    assert describe(resolve(TrainConfig(out="run", data=["d"], method="sbi"))).startswith("SBI's data in FPG's recipe")
+    assert "SAM (rho 0.05) over SGD, 100 epochs, cross-entropy over all images" in describe_method(config)
+    assert describe_method(resolve_method(TrainConfig(out="run", data=["d"], method="sbi"))).startswith("SBI's data in FPG's recipe")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from interrupted_runs import terminated_after
 from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from fpg.cli.train import main, parse
+from fpg.cli.train import main, parse_command
 from fpg.common.errors import UsageError
 from fpg.common.spec import read_spec
 from fpg.export.exporter import export_detector
@@ -23,8 +23,8 @@ from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector
 from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE
-from fpg.train.loop import Run, train
-from fpg.train.methods import resolve
+from fpg.train.loop import train
+from fpg.train.methods import resolve_method
 from fpg.train.optimizer import freeze
 from fpg.train.setup import build_learner
 
@@ -40,7 +40,7 @@ def recipe(tiny: Tiny, *arguments: str, **changes: object) -> TrainConfig:
     words = ["--model.backbone", "test_vit", "--model.image_size", "64", "--model.pretrained", "false", "--model.quality_width", "16"]
     words += ["--model.attention_width", "8", "--epochs", "2", "--batch", "8", "--workers", "0", "--threads", "1", "--device", "cpu"]
     words += ["--pictures", "0", "--guidance.threshold", "1.0", "--guidance.certainty", "0.0", *arguments]
-    config, _ = parse(["--config", str(RECIPE), "--data", small.data[0], "--out", small.out, *words])
+    config, _ = parse_command(["--config", str(RECIPE), "--data", small.data[0], "--out", small.out, *words])
     return dataclasses.replace(config, **changes)
 
 
@@ -114,7 +114,7 @@ def test_networks_without_checkpointing_are_refused(tiny: Tiny, monkeypatch: pyt
 
 def test_the_recipe_is_what_it_says() -> None:
     values = yaml.safe_load(RECIPE.read_text())
-    config, _ = parse(["--config", str(RECIPE), "--data", "d", "--out", "o"])
+    config, _ = parse_command(["--config", str(RECIPE), "--data", "d", "--out", "o"])
     assert (config.method, config.precision, config.grad_checkpointing) == ("fpg", "bf16", True)
     assert config.model.train_only == ["norms", "heads"]
     assert pretrained_cfg(values["model"]["backbone"]).license == "apache-2.0"
@@ -126,7 +126,7 @@ def test_the_recipe_is_what_it_says() -> None:
 @pytest.mark.parametrize("arguments", [[], ["--method", "plain-sbi", "--model.heads", "linear"]], ids=["guided", "BlenD"])
 def test_from_recipe_to_engine(tiny: Tiny, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after an epoch and resumed, it ends where an uninterrupted run does; the average of the weights is exported."""
-    config = resolve(recipe(tiny, *arguments))
+    config = resolve_method(recipe(tiny, *arguments))
     config.check()
     before = build_learner(config, torch.device("cpu"), ALONE).model.state_dict()
     path = train(config)
@@ -138,18 +138,8 @@ def test_from_recipe_to_engine(tiny: Tiny, arguments: list[str], tmp_path: Path,
     assert len(moved) > 0.8 * len(learns - {name for name in learns if name.endswith("bias")})
 
     stopped = dataclasses.replace(config, out=str(tmp_path / "stopped"))
-    step = Run._step
-
-    def stopping(self: Run, batch: dict[str, object]) -> object:
-        result = step(self, batch)
-        if self.position.step + 1 == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return result
-
-    monkeypatch.setattr(Run, "_step", stopping)
-    with pytest.raises(SystemExit):
+    with terminated_after(2), pytest.raises(SystemExit):
         train(stopped)
-    monkeypatch.undo()
     again = load_file(train(stopped, resume=True))
     for name, value in after.items():
         torch.testing.assert_close(again[name], value, rtol=0, atol=1e-6)
@@ -176,7 +166,7 @@ def test_dry_run_says_what_is_trained_in_memory_and_hours(tiny: Tiny, tmp_path: 
 @pytest.mark.parametrize("method", ["fpg", "sbi", "plain-sbi"])
 def test_guidance_needs_places(tiny: Tiny, method: str) -> None:
     model = dataclasses.replace(VIT, heads="linear-norm")
-    config = resolve(tiny(model=model, method=method))
+    config = resolve_method(tiny(model=model, method=method))
     assert config.model.heads == "linear-norm"
     if method == "fpg":
         with pytest.raises(UsageError, match=r"model\.heads: expected fpg or plain: .*no places to guide"):

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from fpg.cli import compare, evaluate
-from fpg.cli.train import parse
+from fpg.cli.train import parse_command
 from fpg.common.errors import InputError, UsageError
 from fpg.data.dataset import FakeFaces, RealFaces
 from fpg.data.manifest import FaceRow
@@ -27,7 +27,7 @@ from fpg.train.config import OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE
 from fpg.train.given import GivenDataset, GivenMaker
 from fpg.train.loop import train
-from fpg.train.methods import METHODS, PARTS, describe, resolve
+from fpg.train.methods import METHODS, PARTS, describe_method, resolve_method
 from fpg.train.pairs import Batch, PairDataset, PreparedSample, Unusable
 from fpg.train.sam import ascended
 from fpg.train.setup import build_learner
@@ -50,51 +50,51 @@ def with_fakes(rows: list[FaceRow]) -> list[FaceRow]:
 def test_every_name_is_a_method_and_resolves() -> None:
     assert set(get_args(get_type_hints(TrainConfig)["method"])) == set(METHODS)
     for name in METHODS:
-        config = resolve(TrainConfig(out="run", data=["d"], method=name))
+        config = resolve_method(TrainConfig(out="run", data=["d"], method=name))
         config.check()
-        assert resolve(config) == config
-        assert describe(config)
+        assert resolve_method(config) == config
+        assert describe_method(config)
 
 
 def test_methods_switch_what_they_say() -> None:
     config = TrainConfig(out="run", data=["d"])
-    assert resolve(config) == config
+    assert resolve_method(config) == config
     for name in ("sbi", "sbi-sam", "plain-sbi", "sbi-published", "real-fake"):
-        got = resolve(dataclasses.replace(config, method=name))
+        got = resolve_method(dataclasses.replace(config, method=name))
         assert not any((got.guidance.shape, got.guidance.magnitude, got.loss.similarity, got.loss.quality))
         assert (got.model.heads == "plain") == (name in ("plain-sbi", "sbi-published"))
         assert got.optim.sam == (name in ("sbi-sam", "sbi-published"))
         assert (got.fakes == "given") == (name == "real-fake")
     shared = dataclasses.replace(config, method="sbi", loss=LossConfig(similarity=0.3), guidance=GuidanceConfig(threshold=0.5))
-    assert resolve(shared).loss.similarity == 0.0
-    assert resolve(shared).guidance.threshold == 0.5
+    assert resolve_method(shared).loss.similarity == 0.0
+    assert resolve_method(shared).guidance.threshold == 0.5
 
 
 def test_words() -> None:
     config = TrainConfig(out="run", data=["d"])
-    assert describe(config) == "FPG (ACM MM 2024)"
+    assert describe_method(config) == "FPG (ACM MM 2024)"
     part = dataclasses.replace(config, guidance=GuidanceConfig(shape=False), loss=LossConfig(similarity=0))
-    assert describe(part) == "FPG (ACM MM 2024), without shape refinement and similarity loss"
+    assert describe_method(part) == "FPG (ACM MM 2024), without shape refinement and similarity loss"
     eroded = dataclasses.replace(config, guidance=GuidanceConfig(erosion="intended"))
-    assert describe(eroded) == "FPG (ACM MM 2024), with the intended erosion"
+    assert describe_method(eroded) == "FPG (ACM MM 2024), with the intended erosion"
     off = dataclasses.replace(config, guidance=GuidanceConfig(shape=False, magnitude=False), loss=LossConfig(0, 0))
-    assert describe(off) == describe(resolve(dataclasses.replace(config, method="sbi")))
-    assert "SAM (rho 0.05)" in describe(resolve(dataclasses.replace(config, method="sbi-sam")))
-    assert "bare tf_efficientnet_b4" in describe(resolve(dataclasses.replace(config, method="plain-sbi")))
+    assert describe_method(off) == describe_method(resolve_method(dataclasses.replace(config, method="sbi")))
+    assert "SAM (rho 0.05)" in describe_method(resolve_method(dataclasses.replace(config, method="sbi-sam")))
+    assert "bare tf_efficientnet_b4" in describe_method(resolve_method(dataclasses.replace(config, method="plain-sbi")))
     assert set(PARTS) <= set(METHODS["sbi"].switches)
 
 
 def test_the_command_line_knows_methods_and_ablations() -> None:
     common = ["--data", "d", "--out", "run"]
     off = ["--guidance.shape", "off", "--guidance.magnitude", "off", "--loss.similarity", "0", "--loss.quality", "0"]
-    ablated, _ = parse([*common, *off])
-    named, _ = parse([*common, "--method", "sbi"])
-    assert dataclasses.replace(ablated, method="sbi") == resolve(named)
-    assert parse([*common, "--guidance.erosion", "intended"])[0].guidance.erosion == "intended"
+    ablated, _ = parse_command([*common, *off])
+    named, _ = parse_command([*common, "--method", "sbi"])
+    assert dataclasses.replace(ablated, method="sbi") == resolve_method(named)
+    assert parse_command([*common, "--guidance.erosion", "intended"])[0].guidance.erosion == "intended"
     with pytest.raises(UsageError, match="method"):
-        parse([*common, "--method", "magic"])
+        parse_command([*common, "--method", "magic"])
     with pytest.raises(UsageError, match="fakes: expected self-blended"):
-        parse([*common, "--fakes", "given"])[0].check()
+        parse_command([*common, "--fakes", "given"])[0].check()
 
 
 def test_fpg_with_every_part_off_is_sbi_bit_for_bit(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_fpg_with_every_part_off_is_sbi_bit_for_bit(tiny: Callable[..., TrainCon
     assert same(got["off"], got["sbi"])
     assert not same(got["fpg"], got["sbi"])
     provenance = json.loads((tmp_path / "sbi" / "model.spec.json").read_text())["provenance"]
-    assert provenance["method"] == describe(resolve(runs["sbi"]))
+    assert provenance["method"] == describe_method(resolve_method(runs["sbi"]))
     log = [json.loads(line) for line in (tmp_path / "sbi" / "log.jsonl").read_text().splitlines()]
     steps = [line for line in log if line["kind"] == "step"]
     assert all(line["quality"] == 0.0 and line["refined"] == 0 for line in steps)
@@ -237,7 +237,7 @@ def test_a_method_is_resumed_as_it_was(tiny: Callable[..., TrainConfig], tmp_pat
     train(config)
     written: dict[str, Any] = json.loads(json.dumps(config.as_dict()))
     assert written["method"] == "sbi"
-    same_run, _ = parse(["--out", config.out, "--resume"])
+    same_run, _ = parse_command(["--out", config.out, "--resume"])
     assert same_run.loss.similarity == 0.0
     train(same_run, resume=True)
     with pytest.raises(UsageError, match="method: 'sbi' -> 'fpg'"):
@@ -275,7 +275,7 @@ def test_a_loss_over_all_images_counts_pairs_without_a_mask_and_sgd_moves_by_its
     """One SGD step: the weights move by the learning rate times the gradient of the mean cross-entropy over all 8 images."""
     model = dataclasses.replace(tiny().model, heads="plain", dropout=0.0, drop_connect=0.0)
     optim = OptimConfig(name="sgd", lr=0.1, momentum=0.9, weight_decay=0.0)
-    config = resolve(tiny(method="plain-sbi", model=model, optim=optim, loss=LossConfig(0.0, 0.0, over="all")))
+    config = resolve_method(tiny(method="plain-sbi", model=model, optim=optim, loss=LossConfig(0.0, 0.0, over="all")))
     config.check()
     learner = build_learner(config, torch.device("cpu"), ALONE)
     real, source = torch.rand(2, 4, 3, 64, 64)

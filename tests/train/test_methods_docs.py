@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fpg.cli import compare, evaluate, prepare
-from fpg.cli.train import build_parser, parse
+from fpg.cli import compare, evaluate_options, prepare
+from fpg.cli.train import build_parser, parse_command
 from fpg.train.meter import Meter
-from fpg.train.methods import METHODS, resolve
+from fpg.train.methods import METHODS, resolve_method
 from fpg.train.step import LOSS_PARTS
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ELSEWHERE = {"--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"
 
 
 def test_flags_exist() -> None:
-    known = " ".join(p.format_help() for p in (build_parser(), evaluate.parser(), compare.parser(), prepare.parser()))
+    known = " ".join(p.format_help() for p in (build_parser(), evaluate_options.parser(), compare.parser(), prepare.parser()))
     flags = {flag.rstrip(".") for flag in re.findall(r"--[a-z][a-z_.-]*", TEXT)} - ELSEWHERE
     assert len(flags) > 20
     assert {flag for flag in flags if not re.search(rf"{re.escape(flag)}\b", known)} == set()
@@ -46,5 +46,5 @@ COMMANDS = [
 def test_commands_are_understood(line: str) -> None:
     words = line.split()[1:]
     common = [] if "--data" in words else ["--data", "d", "--out", "r"]
-    config, _ = parse([str(ROOT / w) if w.startswith("configs/") else w for w in words] + common)
-    resolve(config).check()
+    config, _ = parse_command([str(ROOT / w) if w.startswith("configs/") else w for w in words] + common)
+    resolve_method(config).check()

@@ -15,11 +15,9 @@ from torch import Tensor, nn
 from train_processes import in_world, run_processes
 
 from fpg.pairs import Pairs
-from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE, World
-from fpg.train.learner import Learner
-from fpg.train.methods import resolve
+from fpg.train.methods import resolve_method
 from fpg.train.pairs import Batch
 from fpg.train.setup import build_learner
 from fpg.train.step import NonFiniteLoss, train_step
@@ -33,7 +31,7 @@ PLAIN = ModelConfig(
 
 def sam_config(tiny: Callable[..., TrainConfig], **changes: Any) -> TrainConfig:
     config = tiny(batch=2 * PAIRS, model=PLAIN, method="sbi-sam", optim=OptimConfig(lr=1e-3, sam_rho=RHO))
-    return resolve(dataclasses.replace(config, **changes))
+    return resolve_method(dataclasses.replace(config, **changes))
 
 
 def batch(seed: int, chosen: list[int]) -> Batch:
@@ -48,18 +46,13 @@ def one_step(world: World, config: TrainConfig, seed: int) -> dict[str, Tensor]:
     learner = build_learner(config, torch.device("cpu"), world)
     learner.model.quality_features[2] = nn.Identity()
     found: dict[str, Tensor] = {}
-    update = step_module._update
 
-    def keep(learner: Learner) -> bool:
+    def keep(*_: object) -> None:
         found.update({name: p.grad.clone() for name, p in learner.model.named_parameters() if p.grad is not None})
-        return update(learner)
 
-    step_module._update = keep
-    try:
-        chosen = world.share(list(range(PAIRS)))
-        train_step(learner, None, batch(seed, chosen), config, 0, 0, Path("unused"), world)
-    finally:
-        step_module._update = update
+    learner.optimizer.register_step_pre_hook(keep)
+    chosen = world.shard(list(range(PAIRS)))
+    train_step(learner, None, batch(seed, chosen), config, 0, 0, Path("unused"), world)
     return found
 
 

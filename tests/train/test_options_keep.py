@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from interrupted_runs import killed_at_checkpoint
 from safetensors.torch import load_file
 
 from fpg.common.errors import UsageError
 from fpg.models.detector import load_detector
 from fpg.train import loop, state
 from fpg.train.config import TrainConfig
-from fpg.train.keep import few_people, ranked, waited_enough
+from fpg.train.keep import few_people, patience_exhausted, ranked
 from fpg.train.loop import train
 from fpg.train.validate import Validation
 
@@ -78,9 +79,9 @@ def test_rank_is_by_auc_then_loss_then_age() -> None:
 
 def test_patience_counts_epochs_since_the_best() -> None:
     best = {"auc": 0.9, "loss": 1.0, "epoch": 2.0, "step": 5.0}
-    assert [waited_enough(best, done, 2) for done in (3, 4, 5, 6)] == [False, False, True, True]
-    assert not waited_enough(best, 99, 0)
-    assert not waited_enough(None, 99, 1)
+    assert [patience_exhausted(best, done, 2) for done in (3, 4, 5, 6)] == [False, False, True, True]
+    assert not patience_exhausted(best, 99, 0)
+    assert not patience_exhausted(None, 99, 1)
 
 
 def test_last_or_best_weights_become_the_model(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,24 +114,13 @@ def test_early_stopping_ends_the_run_and_a_resume_does_not_go_on(tiny: Tiny, mon
 def test_top_is_pruned_and_its_list_survives_a_resume(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, [0.6, 0.9, 0.7, 0.8])
     config = tiny(epochs=4, keep_top=2)
-    checkpoint = loop.Run._checkpoint
-    calls = []
-
-    def killed(self: Any) -> None:
-        """As SIGKILL would: weights of epoch 2 are written, the checkpoint that lists them is not."""
-        calls.append(self.position.epoch)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        checkpoint(self)
-
-    monkeypatch.setattr(loop.Run, "_checkpoint", killed)
-    with pytest.raises(KeyboardInterrupt):
+    # as SIGKILL would: weights of epoch 2 are written, the checkpoint that lists them is not
+    with killed_at_checkpoint(3, written=False), pytest.raises(KeyboardInterrupt):
         train(config)
     listed = state.read(Path(config.out) / "checkpoints/last.pt")["position"]["kept"]
     assert [best["epoch"] for best in listed] == [1, 0]
     assert both(1, 0) <= top(config)  # all that the last checkpoint lists
 
-    monkeypatch.setattr(loop.Run, "_checkpoint", checkpoint)
     train(config, resume=True)
     assert top(config) == both(1, 3)
     listed = state.read(Path(config.out) / "checkpoints/last.pt")["position"]["kept"]

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from interrupted_runs import terminated_after
 from safetensors.torch import load_file
 from torch import nn
 from whole_loss import fpg_loss
 
-from fpg.cli.train import parse
+from fpg.cli.train import parse_command
 from fpg.common.errors import UsageError
 from fpg.guidance.losses import LossConfig
 from fpg.models.config import DetectorConfig
 from fpg.models.detector import Detector, DetectorOutput
 from fpg.train.config import ModelConfig, OptimConfig, TrainConfig
 from fpg.train.distributed import ALONE
-from fpg.train.loop import Run, train
+from fpg.train.loop import train
 from fpg.train.optimizer import build_optimizer, freeze, frozen_modules, layer_scales, parameter_groups
 from fpg.train.schedule import learning_rate, set_learning_rate
 from fpg.train.setup import build_learner
@@ -181,11 +181,11 @@ def test_bad_values_are_named(tiny: Tiny, changes: dict[str, object], named: str
 )
 def test_bad_words_are_named(arguments: list[str], named: str) -> None:
     with pytest.raises(UsageError, match=named):
-        parse(["--data", "a", "--out", "r", *arguments])
+        parse_command(["--data", "a", "--out", "r", *arguments])
 
 
 def test_options_are_read_from_flags() -> None:
-    config, _ = parse(
+    config, _ = parse_command(
         ["--data", "a", "--out", "r", "--freeze", "[backbone.net.conv_stem, '*.bias']", "--loss.class_weights", "[2, 1]", "--keep", "best"]
     )
     assert config.freeze == ["backbone.net.conv_stem", "*.bias"]
@@ -193,22 +193,12 @@ def test_options_are_read_from_flags() -> None:
     assert config.keep == "best"
 
 
-def test_resume_is_exact_with_layer_decay_cosine_and_freezing(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_is_exact_with_layer_decay_cosine_and_freezing(tiny: Tiny, tmp_path: Path) -> None:
     optim = OptimConfig(lr=3e-3, schedule="cosine", warmup_epochs=0.5, layer_decay=0.8, decay_norm_bias=False)
     config = tiny(optim=optim, freeze_stages=1, loss=LossConfig(class_weights=(1.0, 2.0)), epochs=2)
     whole = train(dataclasses.replace(config, out=str(tmp_path / "whole")))
-    step = Run._step
-
-    def stopping(self: Run, batch: dict[str, object]) -> object:
-        result = step(self, batch)  # type: ignore[arg-type]
-        if self.position.step + 1 == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return result
-
-    monkeypatch.setattr(Run, "_step", stopping)
-    with pytest.raises(SystemExit):
+    with terminated_after(2), pytest.raises(SystemExit):
         train(config)
-    monkeypatch.undo()
     groups = read(Path(config.out) / "checkpoints/last.pt")["optimizer"]["param_groups"]
     assert len({group["lr_scale"] for group in groups}) > 2
     assert {group["weight_decay"] for group in groups} == {0.0, 0.2}

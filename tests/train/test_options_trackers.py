@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interrupted_runs import killed_at_checkpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fpg.cli.train import main
 from fpg.common.errors import MissingDependencyError
-from fpg.train import loop
 from fpg.train.config import TrainConfig
 from fpg.train.loop import train
 from fpg.train.trackers import NoTracker, open_tracker
@@ -72,16 +72,8 @@ def test_wandb_gets_what_the_log_has_and_a_resume_goes_on_with_the_same_run(
     tiny: Tiny, wandb: FakeWandb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny(tracker="wandb", pictures=2)
-    checkpoint = loop.Run._checkpoint
-
-    def killed(self: Any) -> None:
-        checkpoint(self)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(loop.Run, "_checkpoint", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at_checkpoint(1, written=True), pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(loop.Run, "_checkpoint", checkpoint)
     train(config, resume=True)
 
     first, second = wandb.runs

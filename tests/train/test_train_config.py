@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fpg.cli.train import main, parse
+from fpg.cli.train import main, parse_command
 from fpg.common.errors import UsageError
 from fpg.train.config import OptimConfig, TrainConfig, differences
 from fpg.train.schedule import learning_rate
@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_defaults_are_the_published_recipe() -> None:
-    config, resume = parse(["--data", "a", "--out", "r"])
+    config, resume = parse_command(["--data", "a", "--out", "r"])
     assert not resume
     assert (config.epochs, config.batch, config.frames_per_video) == (50, 32, 8)
     assert config.optim == OptimConfig(lr=1e-4, beta1=0.9, beta2=0.98, eps=1e-6, weight_decay=0.2, constant=0.75)
@@ -30,13 +30,13 @@ def test_defaults_are_the_published_recipe() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
 def test_examples_can_be_used(path: Path) -> None:
-    parse(["--config", str(path), "--data", "a", "--out", "r"])[0].check()
+    parse_command(["--config", str(path), "--data", "a", "--out", "r"])[0].check()
 
 
 def test_flags_beat_the_file_and_switches_read_on_and_off(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("epochs: 3\ndata: [x, y]\nguidance: {shape: off, eps: 0.1}\naugment: {scale: [0.9, 1.1]}\n")
-    config, _ = parse(
+    config, _ = parse_command(
         ["--config", str(file), "--out", "r", "--epochs", "4", "--guidance.magnitude", "off", "--model.pretrained", "package"]
     )
     assert config.data == ["x", "y"]
@@ -44,7 +44,10 @@ def test_flags_beat_the_file_and_switches_read_on_and_off(tmp_path: Path) -> Non
     assert (config.guidance.shape, config.guidance.magnitude, config.guidance.eps) == (False, False, 0.1)
     assert config.augment.scale == (0.9, 1.1)
     assert config.model.pretrained == "package"
-    assert parse(["--out", "r", "--data", "a", "b", "--guidance.shape", "on", "--model.pretrained", "false"])[0].model.pretrained is False
+    assert (
+        parse_command(["--out", "r", "--data", "a", "b", "--guidance.shape", "on", "--model.pretrained", "false"])[0].model.pretrained
+        is False
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_data_is_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_help_explains_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse(["--help"])
+        parse_command(["--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert "Frames used of a training video" in text
@@ -100,7 +103,7 @@ def test_saved_config_is_read_back(tiny: Callable[..., TrainConfig], tmp_path: P
     config = tiny()
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(config.as_dict(), sort_keys=False))
-    assert parse(["--config", str(file)])[0] == config
+    assert parse_command(["--config", str(file)])[0] == config
 
 
 def test_differences_name_fields_and_leave_out_what_is_free(tiny: Callable[..., TrainConfig]) -> None:
@@ -120,9 +123,9 @@ def test_learning_rate_is_constant_then_falls_to_zero() -> None:
 
 def test_fused_updates_are_chosen_by_word_or_switch() -> None:
     base = ["--data", "a", "--out", "r"]
-    assert parse(base)[0].optim.fused == "auto"
-    assert parse([*base, "--optim.fused", "false"])[0].optim.fused is False
-    assert parse([*base, "--optim.fused", "auto"])[0].optim.fused == "auto"
+    assert parse_command(base)[0].optim.fused == "auto"
+    assert parse_command([*base, "--optim.fused", "false"])[0].optim.fused is False
+    assert parse_command([*base, "--optim.fused", "auto"])[0].optim.fused == "auto"
 
 
 @pytest.mark.parametrize(("field", "value"), [("ema", 1.0), ("ema", -0.1), ("accumulate", 0)])

@@ -167,7 +167,7 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_all(smooth: Tiny) -> Non
     assert first[0] == "NonFiniteLoss"
     assert "step 1 (epoch 0): the loss is not finite" in first[1]
     assert "nonfinite_batch_1.safetensors" in first[1]
-    assert second[0] == "Elsewhere"
+    assert second[0] == "RemoteFailure"
     assert second[2] == 1
     saved = load_file(Path(config.out) / "nonfinite_batch_1.safetensors")
     assert saved["quality_target"].isnan().all()
@@ -183,7 +183,7 @@ def test_a_folder_that_is_in_use_is_refused_once(smooth: Tiny) -> None:
     assert first is not None
     assert first[:2] == ("UsageError", f"--out: {config.out} is not empty; go on with --resume, or choose another folder")
     assert second is not None
-    assert (second[0], second[2]) == ("Elsewhere", 2)
+    assert (second[0], second[2]) == ("RemoteFailure", 2)
 
 
 def test_a_batch_without_a_pair_for_everyone_is_refused(smooth: Tiny) -> None:
@@ -192,7 +192,7 @@ def test_a_batch_without_a_pair_for_everyone_is_refused(smooth: Tiny) -> None:
     assert first[:2] == ("UsageError", "batch: expected a pair for each of the 3 processes, at least 6, got 4")
     assert second == third
     assert second is not None
-    assert (second[0], second[2]) == ("Elsewhere", 2)
+    assert (second[0], second[2]) == ("RemoteFailure", 2)
 
 
 def test_processes_that_see_other_data_do_not_train_together(smooth: Tiny, prepare: Callable[..., Path]) -> None:
@@ -229,7 +229,7 @@ def fail_in(world: World, ranks: tuple[int, ...]) -> str:
 def test_together_raises_once() -> None:
     assert run_processes(3, in_world, fail_in, ()) == [("passed", None)] * 3
     results = ended(run_processes(3, in_world, fail_in, (1, 2)))
-    assert [(error[0], error[2]) for error in results if error] == [("Elsewhere", 2), ("UsageError", None), ("Elsewhere", 2)]
+    assert [(error[0], error[2]) for error in results if error] == [("RemoteFailure", 2), ("UsageError", None), ("RemoteFailure", 2)]
 
 
 def test_one_process_alone_needs_nothing() -> None:
@@ -237,7 +237,7 @@ def test_one_process_alone_needs_nothing() -> None:
     x = torch.tensor([1.0, 2.0])
     assert alone.sum(x) is x
     assert alone.gather("a") == ["a"]
-    assert alone.share([1, 2, 3]) == [1, 2, 3]
+    assert alone.shard([1, 2, 3]) == [1, 2, 3]
     with pytest.raises(FpgError, match="mine"), alone.together():
         raise FpgError("mine")
     with pytest.raises(FpgError, match="mine"):

@@ -18,7 +18,6 @@ from fpg.guidance.draws import draw_guidance
 from fpg.guidance.guide import refine
 from fpg.guidance.quality import AnalyticQuality
 from fpg.pairs import Pairs
-from fpg.train import step as step_module
 from fpg.train.config import ModelConfig, TrainConfig
 from fpg.train.distributed import ALONE, World
 from fpg.train.learner import Learner
@@ -58,20 +57,15 @@ def batch(seed: int, empty: tuple[int, ...] = (), samples: tuple[int, ...] = tup
 
 def one_step(world: World, config: TrainConfig, seed: int, empty: tuple[int, ...], division: str) -> tuple[StepResult, dict[str, Tensor]]:
     everything = tuple(range(PAIRS))
-    mine = tuple(world.share(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
+    mine = tuple(world.shard(everything)) if division == "even" or world.size == 1 else {0: everything, 1: ()}.get(world.rank, ())
     made = learner(config, world)
     found: dict[str, Tensor] = {}
-    update = step_module._update
 
-    def keep(learner: Learner) -> bool:
-        found.update({name: p.grad.clone() for name, p in learner.model.named_parameters()})  # type: ignore[union-attr]
-        return update(learner)
+    def keep(*_: object) -> None:
+        found.update({name: p.grad.clone() for name, p in made.model.named_parameters()})  # type: ignore[union-attr]
 
-    step_module._update = keep
-    try:
-        result = train_step(made, AnalyticQuality(), batch(seed, empty, mine), config, 2, 9, Path("unused"), world)
-    finally:
-        step_module._update = update
+    made.optimizer.register_step_pre_hook(keep)
+    result = train_step(made, AnalyticQuality(), batch(seed, empty, mine), config, 2, 9, Path("unused"), world)
     return result, {**found, **{f"after {name}": value for name, value in made.model.state_dict().items()}}
 
 
@@ -149,10 +143,10 @@ def step_with_batch_statistics(world: World, config: TrainConfig, samples: tuple
 def test_running_statistics_are_the_mean_over_processes(tiny: Tiny) -> None:
     """Each process normalises by its own part (there is no SyncBatchNorm on a CPU), yet all hold the same network after a step."""
     config = tiny(batch=8)
-    shares = ((0, 1), (2, 3))
-    both = run_processes(2, in_world, step_with_batch_statistics, config, shares)
+    fractions = ((0, 1), (2, 3))
+    both = run_processes(2, in_world, step_with_batch_statistics, config, fractions)
     assert [error for _, error in both] == [None, None]
-    single = [step_with_batch_statistics(ALONE, config, (share,)) for share in shares]
+    single = [step_with_batch_statistics(ALONE, config, (fraction,)) for fraction in fractions]
     statistics = [name for name in single[0] if "running" in name]
     assert statistics
     for name, value in both[0][0].items():

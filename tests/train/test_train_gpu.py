@@ -122,12 +122,12 @@ def test_the_passes_of_a_step_do_not_wait_for_the_device(waiting_is_an_error: No
     quality = AnalyticQuality()
     coins = set()
     for index in range(12):
-        [part] = step_module.parts(batch(index), config, device)
+        [part] = step_module.micro_batches(batch(index), config, device)
         assert part is not None
         coins.add(draw_guidance(config.seed, 0, index, part.samples, config.guidance).step_coin)
         if index >= 8:  # by then shapes are captured, kernels loaded and algorithms chosen
             torch.cuda.set_sync_debug_mode("error")
-        step_module._pass(learner, quality, part, config, 0, index, PAIRS, Clock(device, "guidance", "quality"))
+        step_module.forward_backward(learner, quality, part, config, 0, index, PAIRS, Clock(device, "guidance", "quality"))
         torch.cuda.set_sync_debug_mode("default")
     assert coins == {True, False}
 

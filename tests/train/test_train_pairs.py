@@ -12,7 +12,7 @@ import torch
 
 from fpg.common.crops import EVALUATION_DRAW
 from fpg.common.errors import InputError
-from fpg.data.dataset import RealFaces, fingerprint
+from fpg.data.dataset import RealFaces, data_fingerprint
 from fpg.data.manifest import FaceRow
 from fpg.pairs import AugmentConfig
 from fpg.train.pairs import Batch, BatchSchedule, PairDataset, PairMaker, ReadBatch, loader, usable_workers
@@ -52,9 +52,9 @@ def test_vanished_crops_are_an_error_at_the_start(prepare: Callable[..., Path]) 
 def test_fingerprint_follows_the_manifest(prepare: Callable[..., Path]) -> None:
     a, b = prepare("a"), prepare("b")
     c = prepare("c", change=lambda rows: rows[1:])
-    assert fingerprint([a]) == fingerprint([b]) != fingerprint([c])
+    assert data_fingerprint([a]) == data_fingerprint([b]) != data_fingerprint([c])
     with pytest.raises(InputError):
-        fingerprint([a.parent / "nothing"])
+        data_fingerprint([a.parent / "nothing"])
 
 
 def test_pairs_depend_on_seed_epoch_and_sample_alone(prepared: Path) -> None:

@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from interrupted_runs import terminated_after
 from safetensors.torch import load_file
 
-from fpg.cli.train import main, parse
+from fpg.cli.train import main, parse_command
 from fpg.common.errors import InputError, UsageError
 from fpg.train import loop, state
 from fpg.train.config import OptimConfig, TrainConfig
-from fpg.train.loop import Run, train
+from fpg.train.loop import train
 
 ROOT = Path(__file__).parents[2]
 Tiny = Callable[..., TrainConfig]
@@ -79,22 +80,12 @@ def test_sigkill_and_resume_give_the_weights_of_an_uninterrupted_run(tiny: Tiny,
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 6])
-def test_resume_in_the_middle_and_at_the_end_of_an_epoch(tiny: Tiny, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_in_the_middle_and_at_the_end_of_an_epoch(tiny: Tiny, tmp_path: Path, stop_at: int) -> None:
     whole = train(tiny(out=str(tmp_path / "whole")))
     config = tiny()
-    step = Run._step
-
-    def stopping(self: Run, batch: dict[str, object]) -> object:
-        result = step(self, batch)
-        if self.position.step + 1 == stop_at:
-            signal.raise_signal(signal.SIGTERM)
-        return result
-
-    monkeypatch.setattr(Run, "_step", stopping)
-    with pytest.raises(SystemExit) as ended:
+    with terminated_after(stop_at), pytest.raises(SystemExit) as ended:
         train(config)
     assert ended.value.code == 143
-    monkeypatch.undo()
     assert state.read(Path(config.out) / "checkpoints/last.pt")["position"]["step"] == stop_at
     assert_same_weights(whole, train(config, resume=True))
 
@@ -118,7 +109,7 @@ def test_signals_write_a_checkpoint_and_end_with_their_code(tiny: Tiny, tmp_path
 def test_resume_takes_the_saved_config_and_refuses_another(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny(epochs=1)
     train(config)
-    resumed, resume = parse(["--out", config.out, "--resume", "--workers", "1"])
+    resumed, resume = parse_command(["--out", config.out, "--resume", "--workers", "1"])
     assert resume
     assert resumed == dataclasses.replace(config, workers=1)
     before = (Path(config.out) / "config.yaml").read_text()

@@ -13,7 +13,7 @@ uint32_t pixel_at(const uint8_t* row, int32_t offset) {
   return pixel;
 }
 
-// Both pixels of each column, 4 bytes each, the last without meaning.
+// Both pixels of each column, 4 bytes each, of which the last is unused.
 void gather(const uint8_t* row, const ColumnTile& tile, uint32_t* __restrict first, uint32_t* __restrict second) {
   const auto far = [&](int from, int to) {
     for (int i = from; i < to; ++i) {
@@ -51,7 +51,7 @@ void store_rgb(const uint8_t* pixels, int count, uint8_t* out) {
 }  // namespace
 
 void ColumnTile::set_tap(int column, Tap tap) {
-  // A pixel between itself and itself is that pixel with any weight: then its neighbour's does not matter.
+  // Interpolating a pixel with itself gives that pixel, whatever the weight.
   const bool single = tap.first == tap.second;
   first[column] = 3 * tap.first;
   second[column] = single ? 3 * tap.first + 3 : 3 * tap.second;

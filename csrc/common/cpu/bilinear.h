@@ -1,4 +1,4 @@
-// Bilinear sampling on the CPU: the arithmetic of math/bilinear.h, a tile of columns at a time, so that weights and both rows
+// Bilinear sampling on the CPU: the arithmetic of common/bilinear.h, a tile of columns at a time, so that weights and both rows
 // that an output row needs stay on the stack. Downwards, a row that was interpolated for one output row is kept for the next.
 #pragma once
 
@@ -18,8 +18,7 @@ struct ColumnTile {
   int32_t first[kTile];               // below 0 for black
   int32_t second[kTile];
   int16_t weights[4 * kTile];  // one per byte of a pixel
-  // Where a row has to be thinned out first (see resample/cpu.cpp), its pixels (as byte offsets); the taps are then those of what
-  // is left.
+  // If only some pixels of a row are needed (see resample/cpu.cpp), their byte offsets; the taps then refer to these pixels.
   int kept = 0;
   int32_t keep[kTile + 2];
 
@@ -35,7 +34,7 @@ struct ColumnTile {
   void find_near(int32_t row_bytes);
 };
 
-// A row of the image at the tile's columns: 4 values per pixel, the last without meaning.
+// A row of the image at the tile's columns: 4 values per pixel, of which the last is unused.
 void lerp_tile_row(const uint8_t* row, const ColumnTile& tile, int16_t* out);
 // Two such rows into RGB pixels.
 void lerp_tile_rows(const int16_t* first, const int16_t* second, int count, int32_t weight, uint8_t* out);

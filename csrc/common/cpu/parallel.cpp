@@ -35,7 +35,7 @@ void parallel_for(int64_t count, int threads, const std::function<void(int64_t)>
   try {
     for (int64_t i = 0; i < helpers; ++i) started.emplace_back(work);
   } catch (const std::system_error&) {
-    // The system grants no further thread: those that run share the work.
+    // The system cannot create another thread: the running ones do all the work.
   }
   work();
   for (std::thread& thread : started) thread.join();

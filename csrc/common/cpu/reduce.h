@@ -1,4 +1,4 @@
-// Runs a reduction functor (see math/perception.h) over one item of the batch.
+// Runs a reduction functor (see perception/math.h) over one item of the batch.
 #pragma once
 
 #include <cstdint>

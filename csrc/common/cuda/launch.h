@@ -15,7 +15,7 @@ namespace fpg::cuda {
 
 inline void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) return;
-  cudaGetLastError();  // forget it: the next call starts clean
+  cudaGetLastError();  // clears the error, so that the next call starts clean
   throw DeviceError(std::string(what) + ": " + cudaGetErrorString(code));
 }
 
@@ -48,7 +48,7 @@ struct BlockAdd {
     __shared__ int64_t sums[kWarps];
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(0xffffffffu, value, offset);
-    __syncthreads();  // the sums of an earlier call were read
+    __syncthreads();  // the sums of the previous call have been read
     if (lane == 0) sums[warp] = value;
     __syncthreads();
     if (warp != 0) return;
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kThreads) reduce_kernel(Reduction reduction, i
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x * N;
   for (int64_t item = blockIdx.y; item < items; item += gridDim.y) {
     typename Reduction::Accumulator total = reduction.begin(item);
-#pragma unroll 4  // several loads on their way at once
+#pragma unroll 4  // several loads in flight
     for (int64_t pixel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N; pixel < pixels; pixel += stride)
       reduction.template lanes<N>(item * pixels + pixel, total);
     reduction.commit(item, total, BlockAdd{});

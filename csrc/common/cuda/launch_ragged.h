@@ -17,8 +17,8 @@ inline dim3 grid_of(int64_t rows, int64_t columns, int64_t items) {
   return {blocks(columns, kColumns), blocks(rows, kRows), blocks(items, 1)};
 }
 
-// functor.column(item, x)(y) for every pixel of every item of `sizes`: what a column shares is computed once per thread, which
-// takes several rows of it.
+// functor.column(item, x)(y) for every pixel of every item of `sizes`: what is common to a column is computed once per thread,
+// which handles several of its rows.
 constexpr int kRowsPerThread = 8;
 
 template <class Functor>

@@ -1,4 +1,4 @@
-// What the bindings of every operation share: views of borrowed memory, ragged batches, where and how to run.
+// Common parts of all bindings: views of borrowed memory, ragged batches, where and how to run.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -15,7 +15,7 @@ namespace fpg::python {
 
 namespace py = pybind11;
 
-// Of memory that the caller keeps alive and has checked (fpg/ops/checks.py).
+// A view of memory that the caller keeps alive and has checked (fpg/ops/checks.py).
 using Address = std::uintptr_t;
 
 template <class T>

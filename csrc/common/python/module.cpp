@@ -1,5 +1,5 @@
-// fpg._C: borrows raw pointers, releases the GIL. std::invalid_argument arrives as ValueError and std::runtime_error as
-// RuntimeError (pybind11's own translation). Shapes and dtypes are checked by fpg/ops and fpg/pairs before anything comes here.
+// fpg._C: borrows raw pointers, releases the GIL. pybind11 translates std::invalid_argument to ValueError and
+// std::runtime_error to RuntimeError. fpg/ops and fpg/pairs check shapes and dtypes before they call this module.
 #include <pybind11/stl.h>
 
 #include <map>

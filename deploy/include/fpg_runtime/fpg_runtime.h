@@ -1,5 +1,5 @@
-/* fpg's video runtime for C and what can call it. No exception leaves these functions; a detector belongs to one thread at a
- * time. */
+/* fpg's video runtime for C, and for languages that can call C. No exception leaves these functions; only one thread at a time
+ * may use a detector. */
 #ifndef FPG_RUNTIME_C_H
 #define FPG_RUNTIME_C_H
 
@@ -16,12 +16,13 @@ extern "C" {
 typedef struct fpg_detector fpg_detector;
 
 /* Loads a model: a packaged one by name, a file (.xml, .engine) with its sidecar or a folder with one; NULL is the starter.
- * options: NULL, or JSON with any of "frames", "every", "batch", "threads", "threshold", "decode", "min_face", "face_models".
- * Returns NULL on failure; *error (may be NULL) is then a message to free with fpg_string_free. */
+ * options: NULL, or JSON with any of "frames", "every", "batch", "threads", "threshold", "timeout", "decode", "min_face",
+ * "face_models".
+ * Returns NULL on failure; *error (error may be NULL) is then a message, to be freed with fpg_string_free. */
 FPG_RUNTIME_C_API fpg_detector* fpg_detector_create(const char* model, const char* options, char** error);
 
-/* Judges a video, image or folder of frames: JSON as in fpg-detect's results, to free with fpg_string_free.
- * An input that cannot be judged has "error" there. NULL only when memory runs out. */
+/* Judges a video, image or folder of frames: one of fpg-detect's results as JSON, to be freed with fpg_string_free.
+ * An input that cannot be judged has an "error" there. NULL only if memory runs out. */
 FPG_RUNTIME_C_API char* fpg_detector_judge(fpg_detector* detector, const char* path);
 
 FPG_RUNTIME_C_API void fpg_detector_destroy(fpg_detector* detector);

@@ -23,7 +23,7 @@ Split = Literal["train", "val", "test"]
 LABEL_WORDS = {"real": REAL, "fake": FAKE, "0": REAL, "1": FAKE}
 SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 BESIDE_VIDEOS = ("frames", "landmarks", "retina", "masks")
-"""Folders that preparation by SBI, FPG or DeepfakeBench leaves beside the videos; none of them holds videos."""
+"""Folders that preparation by SBI, FPG or DeepfakeBench leaves next to the videos; none of them holds videos."""
 SPLIT_CODES = frozenset(["split_file_missing", "split_file_faulty", "split_conflict", "not_in_split"])
 """Findings that do not matter when the split is given from outside."""
 _BY_HASH = "by hash of its id: 80 % train, 10 % val, 10 % test"
@@ -75,8 +75,8 @@ def split_of(source: VideoSource) -> str:
     if source.split is not None:
         return source.split
     identity = source.target or source.video
-    share = int.from_bytes(hashlib.sha256(f"{source.dataset}\0{identity}".encode()).digest()[:4], "big") / 2**32
-    return "train" if share < 0.8 else "val" if share < 0.9 else "test"
+    fraction = int.from_bytes(hashlib.sha256(f"{source.dataset}\0{identity}".encode()).digest()[:4], "big") / 2**32
+    return "train" if fraction < 0.8 else "val" if fraction < 0.9 else "test"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _train_parts(folder: Path) -> list[Path]:
 
 
 class DFDC:
-    """`labels.csv` beside `videos/` (or in `test/`, `validation/`); train parts with `metadata.json`."""
+    """`labels.csv` next to `videos/` (or in `test/`, `validation/`); train parts with `metadata.json`."""
 
     name = "dfdc"
     title = "DFDC: videos/ and labels.csv (1 = fake), or test/{videos,frames} and test/labels.csv, or train parts with metadata.json"

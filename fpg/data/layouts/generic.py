@@ -24,7 +24,7 @@ from fpg.data.layouts.base import (
     media,
     text_of,
 )
-from fpg.data.layouts.pictures import Taken, note_readings, read_as
+from fpg.data.layouts.pictures import FolderReading, note_readings, read_as
 from fpg.data.manifest import REAL
 from fpg.data.video import VIDEO_SUFFIXES
 
@@ -145,7 +145,7 @@ class RealFake:
 
 
 class PreparedTree:
-    """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) beside them, as SBI and FPG prepare one class of videos."""
+    """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) next to them, as SBI and FPG prepare one class of videos."""
 
     name = "sbi-tree"
     title = "one class of videos as SBI and FPG prepare it: frames/, landmarks/, retina/ (and videos/); say --label"
@@ -193,7 +193,7 @@ class _Pictures:
 
     def __init__(self, asked: str) -> None:
         self.asked = asked
-        self.taken: list[Taken] = []
+        self.taken: list[FolderReading] = []
 
     def __call__(self, folder: Path, images: list[Path]) -> bool:
         """Whether they are the frames of one video."""

@@ -207,7 +207,7 @@ class DF40:
                         )
                     )
         if not any(s.label == REAL for s in sources):
-            findings.note("one_class", root, "holds fakes only: give the real videos of FF++ or Celeb-DF beside it, or AUC is undefined")
+            findings.note("one_class", root, "holds fakes only: give the real videos of FF++ or Celeb-DF as well, or AUC is undefined")
         return sources
 
 

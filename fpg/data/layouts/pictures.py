@@ -24,7 +24,7 @@ _PROBES = 8
 
 
 @dataclass(frozen=True)
-class Taken:
+class FolderReading:
     """How one folder of pictures was read, and why."""
 
     folder: Path
@@ -33,7 +33,7 @@ class Taken:
     why: str
 
 
-def read_as(folder: Path, images: Sequence[Path], asked: str = "auto") -> Taken:
+def read_as(folder: Path, images: Sequence[Path], asked: str = "auto") -> FolderReading:
     """Frames: their names are one series of numbers (`0001.png`, `frame_12.jpg`) and their sizes are one. Anything else is stills.
 
     Args:
@@ -42,15 +42,17 @@ def read_as(folder: Path, images: Sequence[Path], asked: str = "auto") -> Taken:
         asked: `frames` or `stills` decides; `auto` looks.
     """
     if asked in ("frames", "stills"):
-        return Taken(folder, "frames" if asked == "frames" else "stills", len(images), "as --images says")
+        return FolderReading(folder, "frames" if asked == "frames" else "stills", len(images), "as --images says")
     if len(images) == 1:
-        return Taken(folder, "stills", 1, "a single picture")
+        return FolderReading(folder, "stills", 1, "a single picture")
     if not one_series([path.stem for path in images]):
-        return Taken(folder, "stills", len(images), "their names are no series of frame numbers")
+        return FolderReading(folder, "stills", len(images), "their names are no series of frame numbers")
     sizes = _sizes(images)
     if len(sizes) > 1:
-        return Taken(folder, "stills", len(images), "they are numbered, and of different sizes")
-    return Taken(folder, "frames", len(images), "their names are one series of numbers" + (", their sizes are one" if sizes else ""))
+        return FolderReading(folder, "stills", len(images), "they are numbered, and of different sizes")
+    return FolderReading(
+        folder, "frames", len(images), "their names are one series of numbers" + (", their sizes are one" if sizes else "")
+    )
 
 
 def one_series(stems: Sequence[str]) -> bool:
@@ -75,7 +77,7 @@ def _sizes(images: Sequence[Path]) -> set[tuple[int, int]]:
     return sizes
 
 
-def note_readings(root: Path, taken: Sequence[Taken], findings: Diagnostics) -> None:
+def note_readings(root: Path, taken: Sequence[FolderReading], findings: Diagnostics) -> None:
     """Say how folders of pictures were read: a finding per reading, with the first folder and its reason."""
     for reading, other in (("frames", "stills"), ("stills", "frames")):
         of = [t for t in taken if t.reading == reading]

@@ -130,5 +130,5 @@ def save_family(
 
 
 def card_path(model: Path) -> Path:
-    """Of the card beside imported weights: `STEM.card.md`."""
+    """Of the card next to imported weights: `STEM.card.md`."""
     return model.with_suffix(".card.md")

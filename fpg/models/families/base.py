@@ -33,7 +33,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class DetectorFamily:
-    """Detectors that are published in one form: `config.json` beside `model.safetensors`."""
+    """Detectors that are published in one form: `config.json` next to `model.safetensors`."""
 
     name: str
     """For people, in messages."""

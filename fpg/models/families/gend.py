@@ -119,9 +119,9 @@ ENCODERS = {
 """`backbone` of `config.json` -> what it is. OpenAI's CLIP has the quick form of GELU."""
 
 PREPROCESSING = (
-    f"RGB at {SIDE} px with the encoder's mean and deviation, inside the network; faces turned upright by five points at scale 1.3. GenD "
-    "takes RetinaFace's points, fits them by the least median of squares and shrinks with cubic interpolation; fpg takes the points of "
-    "its own face mesh, fits them by least squares and shrinks by area: scores differ a little from those of GenD's own pipeline"
+    f"RGB at {SIDE} px with the encoder's mean and standard deviation, inside the network; faces turned upright by five points at scale "
+    "1.3. GenD takes RetinaFace's points, fits them by the least median of squares and shrinks with cubic interpolation; fpg takes the "
+    "points of its own face mesh, fits them by least squares and shrinks by area: scores differ a little from those of GenD's own pipeline"
 )
 
 

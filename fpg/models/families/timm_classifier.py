@@ -1,7 +1,7 @@
 """Any classifier of timm with a binary head and named labels, as timm's `push_to_hf_hub` and `save_for_hf` write it.
 
-`config.json` has `architecture`, `num_classes` (1 or 2), `label_names` and timm's `pretrained_cfg` (side, mean, deviation). The network is
-built and compared with timm's own on random images before anything is written.
+`config.json` has `architecture`, `num_classes` (1 or 2), `label_names` and timm's `pretrained_cfg` (side, mean, standard deviation). The
+network is built and compared with timm's own on random images before anything is written.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _ARGUMENTS = ("img_size", "global_pool", "num_classes", "in_chans", "drop_rate",
 _WRAPPER = "timm_model."
 """Before the names in files of transformers' wrapper around timm."""
 _PREPROCESSING = (
-    "RGB at {size} px with mean {mean} and deviation {std}, inside the network; the repository does not say how faces are to be cut: they "
-    "are cut as fpg cuts them (--crop says otherwise)"
+    "RGB at {size} px with mean {mean} and standard deviation {std}, inside the network; the repository does not say how faces are to be "
+    "cut: they are cut as fpg cuts them (--crop says otherwise)"
 )
 
 

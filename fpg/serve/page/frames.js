@@ -3,11 +3,14 @@
 import { get, json } from "./api.js";
 import { $, element } from "./dom.js";
 
-let kept = [], job = "", scale = 0, wanted = -1, threshold = 0.5;
+const STROKES = { fake: "#ff6a3d", real: "#2ec4b6", "": "#e6ebf0" };
+let kept = [], job = "", scale = 0, wanted = -1, tones = new Map(), colour = () => "";
 const pictures = new Map();
 
-export async function load(id, limit) {
-  [kept, job, wanted, threshold] = [[], id, -1, limit];
+// `colours` says by a face's level in which tone it is shown.
+export async function load(id, tracks, colours) {
+  [kept, job, wanted, colour] = [[], id, -1, colours];
+  tones = new Map(tracks.map((track) => [track.track, colour(track.level)]));
   pictures.forEach((picture) => picture.close());
   pictures.clear();
   $("frame-box").hidden = $("faces-box").hidden = true;
@@ -44,7 +47,7 @@ export async function show(index, label) {
   for (const face of frame.faces) {
     if (face.map && $("show-map").checked) heat(context, face, zoom);
     context.lineWidth = Math.max(2, image.width / 250);
-    context.strokeStyle = face.score >= threshold ? "#ff6a3d" : "#2ec4b6";
+    context.strokeStyle = STROKES[tones.get(face.track) ?? ""];
     const [x0, y0, x1, y1] = face.box.map((value) => value * zoom);
     context.strokeRect(x0, y0, x1 - x0, y1 - y0);
   }
@@ -66,9 +69,9 @@ function heat(context, face, zoom) {
   context.drawImage(small, x0, y0, x1 - x0, y1 - y0);
 }
 
-export async function faces(result, colour) {
+export async function faces(tracks) {
   const shown = [];
-  for (const track of (result.tracks ?? []).slice(0, 12)) {
+  for (const track of [...tracks].sort((a, b) => b.score - a.score).slice(0, 12)) {
     const of = (frame) => frame.faces.find((face) => face.track === track.track);
     const frame = kept.filter(of).sort((a, b) => of(b).score - of(a).score)[0];
     if (!frame) continue;
@@ -76,12 +79,12 @@ export async function faces(result, colour) {
     const [x0, y0, x1, y1] = face.box.map((value) => value * zoom);
     const canvas = element("canvas", { width: 160, height: 160 });
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Face ${track.track + 1}`);
+    canvas.setAttribute("aria-label", `Face ${track.track}`);
     const side = Math.max(x1 - x0, y1 - y0);
     canvas.getContext("2d").drawImage(image, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side, 0, 0, 160, 160);
-    const className = colour(track.level, track.score >= result.threshold ? "fake" : "real");
+    const className = colour(track.level);
     const says = `score ${track.score.toFixed(3)}${track.interval ? ` (${track.interval.map((v) => v.toFixed(2)).join(" to ")})` : ""}, ${track.frames} frames`;
-    shown.push(element("li", {}, canvas, element("div", { className, textContent: `Face ${track.track + 1}` }), element("div", { textContent: says })));
+    shown.push(element("li", {}, canvas, element("div", { className, textContent: `Face ${track.track}` }), element("div", { textContent: says })));
   }
   $("faces").replaceChildren(...shown);
   $("faces-box").hidden = shown.length === 0;

@@ -12,42 +12,30 @@ export function headline(job) {
   const result = job.result?.results?.[0];
   if (job.state === "cancelled") return "Cancelled";
   if (!result || result.score === null || result.score === undefined) return `Not judged: ${job.error ?? result?.error ?? job.state}`;
-  if (result.finding && result.finding.level !== "not_calibrated") return capital(result.finding.words);
-  return `Judged ${result.verdict}: score ${result.score.toFixed(2)}`;
+  return `${capital(result.finding?.words ?? "not calibrated")}, score ${result.score.toFixed(2)}`;
 }
 
-// Colour is for those whose strength of evidence is known: a model without calibration stamps nothing.
-export const colour = (level, verdict) =>
-  ({ strong: "fake", moderate: "fake", little: "real", none: "real", inconclusive: "", not_calibrated: "" })[level] ?? (level ? "" : verdict ?? "");
+// Colour follows the level alone: what is inconclusive or not calibrated stamps nothing.
+export const colour = (level) => ({ strong: "fake", moderate: "fake", little: "real", none: "real" })[level] ?? "";
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-function words(result) {
-  if (result.finding?.text) return result.finding.text;
-  const reaches = result.score >= result.threshold;
-  const seen = result.frames.filter((frame) => frame.faces.length).length;
-  return `The detector gives a probability of ${result.score.toFixed(3)} that faces here were forged. That ${reaches ? "reaches" : "stays below"} its threshold `
-    + `of ${result.threshold.toFixed(3)}, so the verdict is "${result.verdict}". It saw a face in ${seen} of ${result.frames.length} frames.`;
-}
 
 export async function show(job) {
   const result = job.result?.results?.[0];
   const title = $("result-title");
   title.textContent = `${job.name}: ${headline(job)}`;
-  title.className = colour(result?.finding?.level, result?.verdict);
-  $("words").textContent = result && typeof result.score === "number" ? words(result) : help(job.error_code);
-  const limits = [...(result?.finding?.limits ?? []).map((limit) => limit.text), ...(result?.warnings ?? [])];
-  $("limits").replaceChildren(...limits.map((text) => element("li", { textContent: text })));
+  title.className = colour(result?.finding?.level);
+  $("words").textContent = result?.finding?.text ?? help(job.error_code);
+  $("warnings").replaceChildren(...(result?.warnings ?? []).map((text) => element("li", { textContent: text })));
   facts(job, result);
   downloads(job);
   $("result").hidden = false;
   $("timeline-box").hidden = $("faces-box").hidden = $("frame-box").hidden = true;
   title.focus();
   if (!result) return;
-  if (job.outputs.includes("frames")) await frames.load(job.id, result.threshold);
-  else await frames.load("", result.threshold);
+  await frames.load(job.outputs.includes("frames") ? job.id : "", result.tracks ?? [], colour);
   draw(result, frames.show);
-  await frames.faces(result, colour);
+  await frames.faces(result.tracks ?? []);
 }
 
 // A value of JSON as a line of text.

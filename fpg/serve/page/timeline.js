@@ -55,7 +55,7 @@ export function draw(result, choose) {
     ...segments.map((segment) =>
       element("button", {
         type: "button",
-        textContent: `Suspicious: ${clock(segment.start_s)} to ${clock(segment.end_s)}, face ${segment.track + 1}, score ${segment.score.toFixed(2)}`,
+        textContent: `Suspicious: ${clock(segment.start_s)} to ${clock(segment.end_s)}, face ${segment.track}, score ${segment.score.toFixed(2)}`,
         onclick: () => select(nearest(frames, segment)),
       })),
   );

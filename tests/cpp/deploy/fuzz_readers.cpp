@@ -1,8 +1,8 @@
 // Fuzzes the runtime's readers under the sanitizers: `fuzz_readers READER CORPUS SECONDS [SEED]`.
 //
-// READER is sidecar, images, videos or needed; CORPUS a folder of whole files (tests/data/fuzz/READER). Mutated copies are read
-// until the time is over. Whatever is no InputError, takes more than 30 s, or is seen by a sanitizer ends the program; the file
-// is kept in the working folder as `fuzz-READER-...` then.
+// READER is sidecar, images, videos or needed; CORPUS a folder of valid files (tests/data/fuzz/READER). Mutated copies are read
+// until the time is up. Any error other than InputError, a reading that takes more than 30 s, or a report of a sanitizer ends the
+// program and leaves the file in the working folder as `fuzz-READER-...`.
 
 #include <unistd.h>
 
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "fpg_runtime/runtime.h"
+#include "output.h"
 #include "video.h"
 
 namespace {
@@ -104,7 +105,7 @@ void read_videos(const std::string& path, const char* decode) {
   read_input(path, options, [](const Frame&) { return true; }, notes);
 }
 
-// Reads one file of that kind; `suffix` is that of the file which was mutated.
+// Reads one file of that kind; `suffix` is that of the mutated file.
 std::function<void(const std::string&)> reader_of(const std::string& name) {
   if (name == "images") {
     return [](const std::string& path) {
@@ -123,7 +124,7 @@ std::function<void(const std::string&)> reader_of(const std::string& name) {
       const EngineSpec spec = read_spec(model);
       RunRecord record;
       record.models = {{{model, model}, spec}};
-      to_json(std::vector<Judgement>{}, Options(), record);
+      head_of(Options(), record);
     };
   }
   std::fprintf(stderr, "READER: expected sidecar, images, videos or needed, got %s\n", name.c_str());

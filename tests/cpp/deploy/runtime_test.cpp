@@ -1,4 +1,5 @@
-// The runtime's parts that need no video: hashes, sampling, order of names, tracks, geometry, queues, sidecars, whole files.
+// The parts of the runtime that need no video: hashes, sampling, order of names, tracks, geometry, scores, batches, queues,
+// sidecars, atomic files.
 
 #include <cmath>
 #include <cstdio>
@@ -12,8 +13,11 @@
 #include "channel.h"
 #include "faces.h"
 #include "fpg_runtime/runtime.h"
+#include "judgement.h"
+#include "scores.h"
 #include "sha256.h"
-#include "tracker.h"
+#include "stages.h"
+#include "tracks.h"
 #include "video.h"
 
 namespace {
@@ -47,7 +51,7 @@ void names() {
 }
 
 void tracks() {
-  Tracker tracker;
+  FaceTracker tracker;
   const Box left = {0, 0, 10, 10}, right = {100, 0, 110, 10};
   CHECK((tracker.next({left, right}) == std::vector<int>{0, 1}), "");
   CHECK((tracker.next({{98, 1, 108, 11}, {3, 0, 13, 10}}) == std::vector<int>{1, 0}), "another order");
@@ -66,7 +70,7 @@ void geometry() {
   const std::vector<Detection> merged =
       suppress({{a, 0.6, {{1, 1}}}, {{0, 0, 10, 12}, 0.9, {{3, 3}}}, {{50, 50, 60, 60}, 0.7, {{0, 0}}}}, 0.3);
   CHECK(merged.size() == 2 && merged[0].score == 0.9 && merged[1].score == 0.7, "");
-  CHECK(std::abs(merged[0].box[3] - (0.6 * 10 + 0.9 * 12) / 1.5) < 1e-5 &&
+  CHECK(std::abs(merged[0].box.y1 - (0.6 * 10 + 0.9 * 12) / 1.5) < 1e-5 &&
             std::abs(merged[0].points[0][0] - (0.6 + 2.7) / 1.5) < 1e-6,
         "");
   const Roi roi = roi_around({0, 0, 20, 10}, {5, 5}, {5, 9}, 1.5);  // eyes one below the other: a quarter turn
@@ -74,7 +78,84 @@ void geometry() {
   CHECK(roi.side == 30 && std::abs(corner[0] - 25) < 1e-9 && std::abs(corner[1] + 10) < 1e-9, "");
   Image crop;
   CHECK(!crop_upright(Image(50, 50), {500, 500, 20, 0}, 192, crop), "outside");
-  CHECK(!crop_upright(Image(50, 50), {25, 25, std::nan(""), 0}, 192, crop), "no number");
+  CHECK(!crop_upright(Image(50, 50), {25, 25, std::nan(""), 0}, 192, crop), "not a number");
+}
+
+FrameScore frame_of(const std::vector<double>& scores) {
+  FrameScore frame;
+  for (const double score : scores) {
+    frame.faces.emplace_back();
+    frame.faces.back().score = score;
+    frame.faces.back().scores = {score, 1 - score};
+  }
+  return frame;
+}
+
+void scores() {
+  CHECK(faces_that_count({}).empty(), "");
+  CHECK((faces_that_count({{0, 0, 10, 10}, {0, 0, 10, 5}, {0, 0, 10, 4.9}}) == std::vector<bool>{true, true, false}), "");
+  CHECK(!frame_score(frame_of({})) && *frame_score(frame_of({0.2, 0.7, 0.1})) == 0.7, "");
+  CHECK(*frame_score(frame_of({0.2, 0.7}), 1) == 0.8, "of the second model");
+  CHECK(!video_score({}) && !video_score({frame_of({}), frame_of({})}), "");
+  CHECK(*video_score({frame_of({0.25, 0.5}), frame_of({}), frame_of({1})}) == 0.75, "");
+  Judgement judgement;
+  CHECK(check::message<InputError>([&] { conclude(judgement); }).find("no frame could be decoded") != std::string::npos, "");
+  judgement.frames = {frame_of({}), frame_of({})};
+  conclude(judgement);
+  CHECK(judgement.error == "no face found in 2 frames" && judgement.error_code == codes::no_face, judgement.error);
+  judgement.frames[0].rejected = {{{0, 0, 9, 9}, too_small({0, 0, 9, 9}, 32), codes::face_too_small},
+                                  {{0, 0, 20, 20}, too_small({0, 0, 20, 20}, 32), codes::face_too_small}};
+  conclude(judgement);
+  CHECK(judgement.error == "face too small to judge: 20 px (at least 32 are needed)", judgement.error);
+  judgement.frames[1].rejected = {{{0, 0, 99, 99}, "cut off", codes::face_rejected}};
+  conclude(judgement);
+  CHECK(judgement.error == "no face that can be judged in 2 frames: cut off" && judgement.error_code == codes::face_rejected, "");
+}
+
+// Scores a face of one pixel by its red value; fails for a batch with a negative one.
+class PixelEngine final : public Engine {
+ public:
+  explicit PixelEngine(EngineSpec spec) : Engine(std::move(spec)) {}
+
+  void run(const float* images, int64_t batch, float* logits, float*) override {
+    calls.push_back(batch);
+    for (int64_t i = 0; i < batch; ++i) {
+      if (images[3 * i] < 0) throw std::runtime_error("negative");
+      logits[2 * i] = 0;
+      logits[2 * i + 1] = images[3 * i];
+    }
+  }
+
+  static std::vector<int64_t> calls;
+};
+std::vector<int64_t> PixelEngine::calls;
+
+void batches() {
+  EngineSpec spec;
+  spec.image_size = 1;
+  spec.batch = {2, 4, 4};
+  StageTimes times;
+  EngineThread network(std::make_unique<PixelEngine>(spec), 16, true, times);
+  CHECK(network.size() == 4, "bounded by the engine");
+  const auto probability = [](double logit) { return 1 / (1 + std::exp(-logit)); };
+  Collector collector(network, 2);
+  std::vector<PendingScore> pending;
+  for (int i = 0; i < 5; ++i) pending.push_back(collector.add({static_cast<float>(i), 0, 0}));
+  CHECK(std::abs(pending[3].get() - probability(3)) < 1e-6, "a full batch is sent at once");
+  collector.end_frame();
+  collector.end_frame();  // the window has passed
+  CHECK(std::abs(pending[4].get() - probability(4)) < 1e-6, "");
+  CHECK((PixelEngine::calls == std::vector<int64_t>{4, 2}), "one face is padded to the engine's smallest batch");
+  Collector other(network, 2);
+  const PendingScore bad = collector.add({-1, 0, 0}), good = other.add({1, 0, 0});
+  collector.flush();
+  other.flush();
+  CHECK(check::message<std::runtime_error>([&] { bad.get(); }) == "negative", "");
+  CHECK(std::abs(good.get() - probability(1)) < 1e-6, "the failure of one input does not cost the other its score");
+  const PendingScore broken = collector.add({std::nanf(""), 0, 0});
+  collector.flush();
+  CHECK(std::isnan(broken.get()), "");
+  CHECK(times.summary().at(0).stage == "network" && times.summary().at(0).number >= 4, "");
 }
 
 void queues() {
@@ -92,7 +173,7 @@ void queues() {
   Channel<int> left(1);
   std::thread waiting([&] {
     left.put(1);
-    CHECK(!left.put(2), "nobody takes it");
+    CHECK(!left.put(2), "the other side has ended it");
   });
   left.cancel();
   waiting.join();
@@ -110,21 +191,21 @@ std::string spec_text(const std::string& change_from = "", const std::string& ch
 
 void sidecars(const fs::path& folder) {
   const std::string model = (folder / "m.xml").string();
-  const auto said = [&](const std::string& text) {
+  const auto error_of = [&](const std::string& text) {
     std::ofstream(folder / "m.spec.json") << text;
     return check::message<InputError>([&] { read_spec(model); });
   };
   std::ofstream(folder / "m.xml") << "x";
-  CHECK(said(spec_text()) == "(nothing was thrown)", "");
+  CHECK(error_of(spec_text()) == "(nothing was thrown)", "");
   const EngineSpec spec = read_spec(model);
-  CHECK(spec.crop == "evaluation" && said(spec_text("[3, 3]", "null")) == "(nothing was thrown)", "no map");
-  CHECK(read_spec(model).map_size[0] == 0 && said(spec_text("\"evaluation\"", "\"aligned\"")) == "(nothing was thrown)", "");
+  CHECK(spec.crop == "evaluation" && error_of(spec_text("[3, 3]", "null")) == "(nothing was thrown)", "no map");
+  CHECK(read_spec(model).map_size[0] == 0 && error_of(spec_text("\"evaluation\"", "\"aligned\"")) == "(nothing was thrown)", "");
   CHECK(read_spec(model).crop == "aligned", "");
   CHECK(spec.image_size == 96 && spec.files.size() == 2 && spec.backbone == "b" && spec.provenance == R"({"z":1,"a":2})",
         spec.provenance);
   const std::string known =
       R"("warnings": ["w"], "provenance": {"calibration": {"wanted_fpr": 0.05, "real": 60, "data": ["d"]}})";
-  CHECK(said(spec_text("\"provenance\": {\"z\": 1, \"a\": 2}", known)) == "(nothing was thrown)", "");
+  CHECK(error_of(spec_text("\"provenance\": {\"z\": 1, \"a\": 2}", known)) == "(nothing was thrown)", "");
   const std::vector<std::string> lines = introduce(read_spec(model), "m", std::nullopt);
   CHECK(lines == (std::vector<std::string>{"judged by m (b at 96 px): threshold 0.5, set to call at most 5 % of real videos fake "
                                            "(fitted on 60 real videos of d)",
@@ -149,22 +230,23 @@ void sidecars(const fs::path& folder) {
       {"\"reference\": null", "\"reference\": 1"},
       {"{\"m.xml\": \"00\", \"m.bin\": \"11\"}", "{}"},
   };
-  for (const auto& [from, to] : wrong) CHECK(said(spec_text(from, to)).find(": expected ") != std::string::npos, to);
-  CHECK(said("{").find("is not a readable sidecar") != std::string::npos, "");
-  CHECK(said(spec_text("\"crop\"", "\"crops\"")).find("fields do not fit: there is no crops") != std::string::npos, "");
+  for (const auto& [from, to] : wrong) CHECK(error_of(spec_text(from, to)).find(": expected ") != std::string::npos, to);
+  CHECK(error_of("{").find("is not a readable sidecar") != std::string::npos, "");
+  CHECK(error_of(spec_text("\"crop\"", "\"crops\"")).find("fields do not fit: there is no crops") != std::string::npos, "");
   const std::string deep(20'000, '[');
-  CHECK(said(spec_text("\"z\": 1", "\"z\": " + deep + std::string(20'000, ']'))).find("nested too deeply") != std::string::npos,
-        "");
-  CHECK(said(deep).find("nested too deeply") != std::string::npos, "");
-  CHECK(said("[1]").find("schema: expected") != std::string::npos, "");
-  // Whatever bytes are there: an error, never anything worse.
+  CHECK(
+      error_of(spec_text("\"z\": 1", "\"z\": " + deep + std::string(20'000, ']'))).find("nested too deeply") != std::string::npos,
+      "");
+  CHECK(error_of(deep).find("nested too deeply") != std::string::npos, "");
+  CHECK(error_of("[1]").find("schema: expected") != std::string::npos, "");
+  // Any bytes: an InputError, never anything worse.
   const std::string whole = spec_text();
   std::srand(7);
   for (int i = 0; i < 2000; ++i) {
     std::string text = whole;
     for (int k = 0; k < 3; ++k) text[static_cast<size_t>(std::rand()) % text.size()] = static_cast<char>(std::rand());
     if (i % 3 == 0) text.resize(static_cast<size_t>(std::rand()) % text.size());
-    said(text);
+    error_of(text);
   }
   CHECK(check::message<InputError>([&] { load_engine((folder / "m.onnx").string()); }).find("expected an engine") !=
             std::string::npos,
@@ -177,7 +259,7 @@ void files(const fs::path& folder) {
   write_atomically(target.string(), "two");
   std::ifstream file(target);
   CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == "two", "");
-  CHECK(std::distance(fs::directory_iterator(target.parent_path()), fs::directory_iterator()) == 1, "nothing else is left");
+  CHECK(std::distance(fs::directory_iterator(target.parent_path()), fs::directory_iterator()) == 1, "no temporary file is left");
   CHECK(check::message<InputError>([&] { write_atomically((target / "b").string(), "x"); }).find("cannot be written") !=
             std::string::npos,
         "");
@@ -197,6 +279,8 @@ int main() {
   names();
   tracks();
   geometry();
+  scores();
+  batches();
   queues();
   sidecars(folder);
   files(folder);

@@ -1,4 +1,4 @@
-// Which faces of consecutive frames are one face: the C++ twin of fpg/faces/tracks.py.
+// Which faces of consecutive frames are the same face: the C++ twin of fpg/faces/tracks.py.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,9 @@
 
 namespace fpg::runtime {
 
-class Tracker {
+class FaceTracker {
  public:
-  // Takes the next frame; a number per box, counted from 0 in order of appearance.
-  // A cut before it ends all tracks.
+  // Takes the next frame and returns a number per box, counted from 0 in order of appearance. A cut before it ends all tracks.
   std::vector<int> next(const std::vector<Box>& boxes, bool cut = false);
 
  private:

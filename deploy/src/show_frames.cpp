@@ -1,4 +1,4 @@
-#include "show.h"
+#include "show_frames.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,7 @@ extern "C" {
 namespace fpg::runtime {
 namespace {
 
-// A name of letters, digits, dots, dashes and underscores, of at most 60; a letter of several bytes is one underscore.
+// A file name of at most 60 letters, digits, dots, dashes and underscores; a letter of several bytes becomes one underscore.
 std::string plain(const std::string& name) {
   std::string result;
   for (const char c : name) {
@@ -121,8 +121,8 @@ void ShownFrames::finish() const {
     for (const Frame& frame : input.frames) {
       json faces = json::array();
       for (const Face& face : frame.faces) {
-        json box = json::array();
-        for (const double value : face.score.box) box.push_back(rounded(value, 100));
+        const Box& at = face.score.box;
+        const json box = {rounded(at.x0, 100), rounded(at.y0, 100), rounded(at.x1, 100), rounded(at.y1, 100)};
         faces.push_back({{"box", box}, {"score", face.score.score}, {"crop", face.crop}});
       }
       frames.push_back(

@@ -1,4 +1,4 @@
-#include "pictures.h"
+#include "images.h"
 
 #include <algorithm>
 #include <array>
@@ -8,17 +8,15 @@
 #include <set>
 #include <sstream>
 
-#include "container.h"
+#include "containers.h"
+#include "exif.h"
 #include "orientation.h"
 #include "video.h"
 
 namespace fpg::runtime {
 namespace {
 
-constexpr const char* kContainers = "image2,png_pipe,apng,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
-// Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too.
-const std::set<std::string> kHeifBrands = {"heic", "heix", "heim", "heis", "hevc", "hevx",
-                                           "mif1", "msf1", "mif2", "avif", "avis"};
+constexpr const char* kContainers = "image2,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
 
 // The first bytes of a file.
 std::array<uint8_t, 24> start_of(const std::string& path) {
@@ -38,12 +36,13 @@ uint32_t big_endian(const uint8_t* bytes) {
          bytes[3];
 }
 
+// What a PNG says outside its pixels.
 struct PngFacts {
   int orientation = 1;
   bool several = false;
 };
 
-// From a PNG's chunks: size within bounds, EXIF's orientation, whether it is animated.
+// Reads a PNG's chunks: checks its size; finds EXIF's orientation, and whether it is animated.
 PngFacts png_facts(const std::string& path) {
   PngFacts facts;
   std::ifstream file(path, std::ios::binary);
@@ -58,7 +57,7 @@ PngFacts png_facts(const std::string& path) {
       if (!file.read(reinterpret_cast<char*>(data.data()), static_cast<std::streamsize>(data.size()))) break;
     }
     if (kind == "IHDR" && data.size() >= 8)
-      check_pixels(path, big_endian(data.data()), big_endian(data.data() + 4), kMaxImagePixels);
+      check_pixels(path, big_endian(data.data()), big_endian(data.data() + 4), reading_constants().max_image_pixels);
     if (kind == "acTL" && data.size() >= 4) facts.several = big_endian(data.data()) > 1;
     if (kind == "eXIf") facts.orientation = exif_orientation(data.data(), data.size());
     file.seekg(static_cast<std::streamoff>(length) + 4 - static_cast<std::streamoff>(data.size()), std::ios::cur);
@@ -73,7 +72,7 @@ std::vector<uint8_t> whole_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void inks_to_rgb(const uint8_t* cmyk, bool inverted, int width, uint8_t* rgb) {
+void cmyk_to_rgb(const uint8_t* cmyk, bool inverted, int width, uint8_t* rgb) {
   for (int x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
     const int white = inverted ? cmyk[3] : 255 - cmyk[3];
     for (int c = 0; c < 3; ++c) {
@@ -85,17 +84,19 @@ void inks_to_rgb(const uint8_t* cmyk, bool inverted, int width, uint8_t* rgb) {
 
 bool is_heif(const std::string& path) {
   const std::array<uint8_t, 24> start = start_of(path);
-  return begins(start, 4, "ftyp") && kHeifBrands.count(std::string(reinterpret_cast<const char*>(start.data()) + 8, 4)) > 0;
+  const std::string brand(reinterpret_cast<const char*>(start.data()) + 8, 4);
+  return begins(start, 4, "ftyp") && reading_constants().heif_brands.count(brand) > 0;
 }
 
 Image read_other(const std::string& path, Notes& notes) {
   const bool png = begins(start_of(path), 0, "\x89PNG");
-  // Looked at here, because the decoder does not say why it refuses.
+  // Read here because the decoder does not say why it refuses a file.
   const PngFacts facts = png ? png_facts(path) : PngFacts{};
-  if (facts.several) notes.warn(kSeveral);
+  if (facts.several) notes.warn(reading_constants().several_images);
   try {
-    Notes unused;  // there is one stream
-    Container container(path, kContainers, kMaxImagePixels, unused, true);
+    Notes unused;  // there is only one stream
+    // Of an animated PNG, the image that programs without animation display.
+    Container container(path, png ? "png_pipe" : kContainers, reading_constants().max_image_pixels, unused, true);
     const AVFrame* frame = container.next();
     if (frame == nullptr) throw InputError(path, "is not a readable image (damaged, or of another format)");
     return upright(Converter(path).rgb(frame), facts.orientation);
@@ -103,6 +104,9 @@ Image read_other(const std::string& path, Notes& notes) {
     const std::string& reason = error.reason();
     const bool undecoded = reason.rfind("cannot be decoded", 0) == 0;
     if (reason.rfind("is not a readable video", 0) == 0 || reason.rfind("holds", 0) == 0 || (undecoded && !png)) {
+      const std::string what = media_kind(path);
+      if (what.rfind("a video", 0) == 0)
+        throw InputError(path, "is " + what + ", and its name is that of a picture", codes::unsupported);
       throw InputError(path, "is not a readable image (damaged, or of another format)");
     }
     if (undecoded || reason.rfind("is damaged at", 0) == 0) throw InputError(path, "is damaged or truncated", codes::damaged);

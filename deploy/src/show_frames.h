@@ -1,4 +1,4 @@
-// What was judged, to look at: the twin of fpg/runtime/show_frames.py.
+// Writes what was judged as images, to inspect: the twin of fpg/runtime/show_frames.py.
 #pragma once
 
 #include <map>
@@ -11,18 +11,18 @@
 
 namespace fpg::runtime {
 
-// An image as a PNG file. Throws InputError.
+// Writes an image as a PNG file. Throws InputError.
 void write_png(const std::string& path, const Image& image);
 
-// A folder with one folder per input, and an index.json; may be used by several threads.
+// A folder with one folder per input and an index.json. Thread-safe.
 class ShownFrames {
  public:
   explicit ShownFrames(std::string folder) : folder_(std::move(folder)) {}
 
-  // An input, or an input anew. Throws InputError.
+  // Begins an input, or begins it again. Throws InputError.
   void begin(const std::string& path);
 
-  // A judged frame with the network's inputs (float [3, side, side] each). Throws InputError.
+  // Adds a judged frame with the network's inputs (float [3, side, side] each). Throws InputError.
   void add(const std::string& path, const FrameScore& frame, const Image& image, const std::vector<std::vector<float>>& inputs,
            int side);
 

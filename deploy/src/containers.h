@@ -12,54 +12,51 @@ extern "C" {
 #include <libavformat/avformat.h>
 }
 
+#include "constants.h"
 #include "display.h"
 #include "notes.h"
 
 namespace fpg::runtime {
 
-// Only containers that hold their own data: no playlists or scripts that name other files.
-constexpr const char* kVideoContainers =
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,gif,yuv4mpegpipe,h264,hevc,m4v,ivf,"
-    "mp3,wav,flac,aac,w64,aiff";
-
-// Damage, or a stream that is not what its packets say, while only what wanted frames need is decoded.
-struct Stumbled {};
+// Thrown while decoding only what the wanted frames need: the stream is damaged, or is not what its packets say.
+struct SeekFailed {};
 
 struct PacketNote {
   int64_t time;
   bool key, shown;
 };
 
-// Packets to decode together, in their order in the file.
-struct Stretch {
+// A range of packets to decode together, in their order in the file.
+struct PacketRange {
   int64_t first, last;
-  int64_t from_time;  // of its key frame; frames before it refer to what is not decoded
+  int64_t from_time;  // of its key frame; frames before it refer to frames that are not decoded
 };
 
 bool damaged(const AVFrame* frame);
 
 class Container {
  public:
-  // strict: the decoder stops at the first error. Throws InputError for what cannot be opened.
-  Container(const std::string& path, const char* containers, int64_t max_pixels, Notes& notes, bool strict = false);
+  // containers: FFmpeg's names of the formats allowed. strict: the decoder stops at the first error. Throws InputError for what
+  // cannot be opened.
+  Container(const std::string& path, const std::string& containers, int64_t max_pixels, Notes& notes, bool strict = false);
 
-  // The next decoded frame, nullptr at the end. A frame that the decoder had to patch up counts as damage.
+  // The next decoded frame, nullptr at the end. A frame that the decoder had to conceal errors in counts as damage.
   AVFrame* next();
 
-  // Seconds from the first frame of the one that `next` gave, never falling. AVI has no times of presentation: there the n-th
-  // frame has the n-th time among the packets'. A frame without a time, or with one that falls, gets its place by the frame rate.
+  // Seconds from the first frame to the one that `next` returned, never decreasing. AVI has no presentation times: there, the
+  // n-th frame gets the n-th of the packets' times. A frame with no time, or a decreasing one, is timed by the frame rate.
   double time_of(const AVFrame* frame);
 
-  // Frames by the packets of the whole file, without decoding.
+  // Counts the frames by the packets of the whole file, without decoding.
   int64_t scan();
 
-  // Bits of the frames that `scan` counted over their pixels, as stored.
+  // Bits of the frames that `scan` counted, divided by their pixels as stored.
   double bits_per_pixel() const { return bits_per_pixel_; }
 
-  // Decoders that give one frame for each packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames.
+  // Whether the decoder gives one frame per packet and can start at any key frame; others (VP8, MPEG-4 part 2) may hide frames.
   bool self_contained() const;
 
-  // Whether frames are shown in another order than that of their packets.
+  // Whether frames are displayed in a different order from their packets.
   bool reorders() const;
 
   double seconds(int64_t time) const { return static_cast<double>(time) * av_q2d(stream_->time_base); }
@@ -67,27 +64,27 @@ class Container {
   // The packets that hold frames, in their order in the file.
   std::vector<PacketNote> notes();
 
-  // Decodes a stretch of packets, later ones than before; `see` takes its frames, false ends it.
+  // Decodes a range of packets, later than the previous one; `see` takes its frames and ends it by returning false.
   template <class See>
-  bool decode(const Stretch& stretch, const See& see) {
+  bool decode(const PacketRange& range, const See& see) {
     while (next_packet()) {
       const int64_t position = packets_++;
-      if (position < stretch.first) continue;
-      if (avcodec_send_packet(codec_.get(), packet_.get()) < 0) throw Stumbled();
+      if (position < range.first) continue;
+      if (avcodec_send_packet(codec_.get(), packet_.get()) < 0) throw SeekFailed();
       if (!drain(see)) return false;
-      if (position == stretch.last) {
+      if (position == range.last) {
         avcodec_send_packet(codec_.get(), nullptr);
         const bool goes_on = drain(see);
         avcodec_flush_buffers(codec_.get());
         return goes_on;
       }
     }
-    throw Stumbled();
+    throw SeekFailed();
   }
 
   const AVFormatContext* format() const { return format_.get(); }
 
-  // A frame as a player shows it.
+  // A frame as a player displays it.
   Image shown(const AVFrame* frame) { return (*display_)(frame); }
 
  private:
@@ -104,7 +101,7 @@ class Container {
     void operator()(AVFrame* p) const { av_frame_free(&p); }
   };
 
-  void open(const char* containers, Notes& notes);
+  void open(const std::string& containers, Notes& notes);
   void choose(Notes& notes);
   void start_decoder(bool strict);
   bool next_packet();
@@ -116,7 +113,7 @@ class Container {
     while (true) {
       const int code = avcodec_receive_frame(codec_.get(), frame_.get());
       if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return true;
-      if (code < 0) throw Stumbled();
+      if (code < 0) throw SeekFailed();
       check_pixels(path_, frame_->width, frame_->height, max_pixels_);
       if (!see(frame_.get())) return false;
     }
@@ -133,7 +130,7 @@ class Container {
   std::optional<Display> display_;
   double bits_per_pixel_ = 0;
   int64_t index_ = -1;
-  int64_t packets_ = 0;                                                         // that `decode` has read
+  int64_t packets_ = 0;                                                         // read by `decode`
   std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> waiting_;  // times of packets, in AVI
   double start_ = 0, last_ = 0;
 };

@@ -1,4 +1,4 @@
-#include "container.h"
+#include "containers.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,14 +13,16 @@
 namespace fpg::runtime {
 namespace {
 
-const std::set<std::string> kSelfContained = {"h264",     "hevc",  "vp9",    "libvpx-vp9", "av1",
-                                              "libdav1d", "mjpeg", "prores", "ffv1",       "mpeg2video"};
-const std::set<std::string> kReordering = {"h264", "hevc", "mpeg2video"};
-
 std::string fixed(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f", value);
   return text;
+}
+
+void refuse_images(const std::string& path) {
+  const std::string what = is_heif(path) ? "a picture (HEIF or AVIF)" : media_kind(path);
+  if (what.rfind("a picture", 0) == 0)
+    throw InputError(path, "is " + what + ", and its name is that of a video", codes::unsupported);
 }
 
 bool is_avi(const AVFormatContext* format) { return std::string(format->iformat->name) == "avi"; }
@@ -36,17 +38,18 @@ double frame_rate(AVFormatContext* format, AVStream* stream) {
 
 bool damaged(const AVFrame* frame) { return frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT); }
 
-Container::Container(const std::string& path, const char* containers, int64_t max_pixels, Notes& notes, bool strict)
+Container::Container(const std::string& path, const std::string& containers, int64_t max_pixels, Notes& notes, bool strict)
     : path_(path), max_pixels_(max_pixels), notes_(notes) {
   check_file(path);
-  av_log_set_level(AV_LOG_QUIET);  // what matters is in our own messages
+  if (containers == reading_constants().containers) refuse_images(path);
+  av_log_set_level(AV_LOG_QUIET);  // our own messages say what matters
   open(containers, notes);
   choose(notes);
   start_decoder(strict);
   display_.emplace(path, format_.get(), stream_, notes);
 }
 
-void Container::open(const char* containers, Notes& notes) {
+void Container::open(const std::string& containers, Notes& notes) {
   std::string name = "file:" + std::filesystem::absolute(path_).string();
   const char* protocols = "file";
   if (const auto end = transport_stream_end(path_)) {
@@ -57,10 +60,11 @@ void Container::open(const char* containers, Notes& notes) {
   }
   AVDictionary* options = nullptr;
   av_dict_set(&options, "protocol_whitelist", protocols, 0);
-  av_dict_set(&options, "format_whitelist", containers, 0);
+  av_dict_set(&options, "format_whitelist", containers.c_str(), 0);
   av_dict_set_int(&options, "max_pixels", max_pixels_, 0);
   AVFormatContext* opened = nullptr;
-  int code = avformat_open_input(&opened, name.c_str(), nullptr, &options);
+  int code = avformat_open_input(&opened, name.c_str(), av_find_input_format(containers.c_str()),
+                                 &options);  // if it names a single format
   av_dict_free(&options);
   if (code >= 0) {
     format_.reset(opened);
@@ -70,8 +74,8 @@ void Container::open(const char* containers, Notes& notes) {
   if (code < 0) throw InputError(path_, "is not a readable video (damaged, truncated or of another format): " + words(code));
 }
 
-// The stream that a player shows: the default one, then the largest, then the first; never a cover, a thumbnail track, or a part
-// of another picture.
+// Chooses the stream that a player shows: the default one, then the largest, then the first; never a cover, a thumbnail track, or
+// a part of another picture.
 void Container::choose(Notes& notes) {
   bool sound = false;
   int videos = 0;
@@ -109,7 +113,7 @@ void Container::start_decoder(bool strict) {
   check_pixels(path_, codec_->width, codec_->height, max_pixels_);
   codec_->pkt_timebase = stream_->time_base;
   codec_->max_pixels = max_pixels_;
-  // Slices, not frames: with frame threads a damaged frame can come out before another thread has marked it as damaged.
+  // Slice threads: with frame threads, a damaged frame can be returned before another thread has marked it as damaged.
   codec_->thread_type = FF_THREAD_SLICE;
   codec_->thread_count = 0;
   if (strict) codec_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_BITSTREAM;
@@ -192,14 +196,16 @@ int64_t Container::scan() {
   return count;
 }
 
-bool Container::self_contained() const { return kSelfContained.count(codec_->codec->name) > 0; }
+bool Container::self_contained() const { return reading_constants().self_contained_codecs.count(codec_->codec->name) > 0; }
 
-bool Container::reorders() const { return kReordering.count(codec_->codec->name) > 0 && codec_->has_b_frames > 0; }
+bool Container::reorders() const {
+  return reading_constants().reordering_codecs.count(codec_->codec->name) > 0 && codec_->has_b_frames > 0;
+}
 
 std::vector<PacketNote> Container::notes() {
   std::vector<PacketNote> found;
   while (next_packet()) {
-    if (packet_->pts == AV_NOPTS_VALUE) throw Stumbled();
+    if (packet_->pts == AV_NOPTS_VALUE) throw SeekFailed();
     found.push_back({packet_->pts, (packet_->flags & AV_PKT_FLAG_KEY) != 0, (packet_->flags & AV_PKT_FLAG_DISCARD) == 0});
   }
   return found;
@@ -211,7 +217,7 @@ bool Container::next_packet() {
     av_packet_unref(packet_.get());
     const int code = av_read_frame(format_.get(), packet_.get());
     if (code == AVERROR_EOF) return false;
-    if (code < 0) throw Stumbled();
+    if (code < 0) throw SeekFailed();
     if (packet_->stream_index == stream_->index && packet_->size) return true;
   }
 }
