@@ -44,14 +44,9 @@ __global__ void __launch_bounds__(kColumns* kRows) largest_kernel(FeatherLargest
 
 class Chain {
  public:
-<<<<<<< HEAD
-  // For the items from `first` on, as many as there are slots; queues what every operation starts with, too.
+  // For the items from `first` on, as many as there are slots. Also queues the first steps of every operation.
   Chain(const MaskChain& chain, int64_t first, const Execution& execution, const RaggedView<const uint8_t>& in,
         const RaggedView<float>& out)
-=======
-  // Also queues the first steps of every operation.
-  Chain(const MaskChain& chain, const Execution& execution, const RaggedView<const uint8_t>& in, const RaggedView<float>& out)
->>>>>>> main
       : guard_(chain.device.index),
         chain_(chain),
         slots_(std::min(chain.scratch_slots, chain.count - first)),
@@ -127,17 +122,11 @@ class Chain {
 }  // namespace
 
 void feather_masks(const FeatherMasksArguments& arguments, const Execution& execution) {
-<<<<<<< HEAD
   for (int64_t first = 0; first < arguments.chain.count; first += arguments.chain.scratch_slots) {
     const Chain steps(arguments.chain, first, execution, arguments.masks, arguments.out);
     steps.erode();  // by nothing, for most callers: it costs less than asking the device would
     steps.feather();
   }
-=======
-  const Chain steps(arguments.chain, execution, arguments.masks, arguments.out);
-  steps.erode();  // most callers erode by 0 pixels; running it costs less than reading that back from the device
-  steps.feather();
->>>>>>> main
 }
 
 void soft_masks(const SoftMasksArguments& arguments, const Execution& execution) {
