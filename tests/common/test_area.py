@@ -76,4 +76,4 @@ def test_the_kernel_refuses(changed: dict[str, object], message: str) -> None:
     place = image.__array_interface__["data"][0]
     arguments = {"image": place, "row_bytes": 30, "size": (10, 10), "out": place, "out_row_bytes": 30, "out_size": (5, 5)}
     with pytest.raises(ValueError, match=message):
-        native.shrink(**(arguments | changed))  # type: ignore[arg-type]
+        native.shrink(**(arguments | changed))

@@ -371,6 +371,8 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     before = files_of(tmp_path / "out")
     with pytest.raises(UsageError, match="was begun with frames 3, now 4"):
         prepare_here(source, tmp_path / "out", frames=4)
+    with pytest.raises(UsageError, match="was begun with looks 'all', now 'first'"):
+        prepare_here(source, tmp_path / "out", frames=3, looks="first")
     with pytest.raises(UsageError, match="was begun with source"):
         prepare_here(source / "real", tmp_path / "out", frames=3, label=0)
     assert files_of(tmp_path / "out") == before
