@@ -19,8 +19,9 @@ def words(value: dict[str, Any]) -> str:
     found = [f"{_name(result)}: {_finding(result)}" for result in (real, *copies)]
     meaning = (
         "The forgeries are classical face swaps: the face of another person, warped onto the landmarks and blended in. The detector has "
-        "never been shown a forged video; it learnt from real faces and from blends that it made of them while it trained. A few clips "
-        "prove nothing about others: how often it errs, on what, and what it cannot see is in its card (fpg-models show starter)."
+        "never been shown a forged video; it learnt from real faces and from blends that it made of them while it trained. These clips "
+        "were chosen to show what it catches and what it misses; they prove nothing about others: how often it errs, on what, and what "
+        "it cannot see is in its card (fpg-models show starter)."
     )
     scores = f"{'; '.join(found)}. The threshold is {real['threshold']:.2f}."
     warnings = [f"Warning: {text}." for text in value["warnings"]]

@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--by", choices=("dataset", "manipulation"), default="dataset", help="a line per data set, or per manipulation (default: dataset)"
     )
-    p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
-    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
+    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
     return p
 
 

@@ -48,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
         help="a .tar, .pth, .pt or .safetensors file, a folder with config.json and model.safetensors, or hf:OWNER/NAME[@REVISION]",
     )
     p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: next to it)")
-    p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: told by the names in them)")
-    p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and say so in the result")
-    p.add_argument("--license", metavar="NAME", help="of the weights in a folder or repository whose card states none")
-    p.add_argument("--crop", choices=list(CROPS), help="how faces are cut for it, likewise (default: as its kind wants them)")
+    p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: recognised by the names of their tensors)")
+    p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and record it in the result")
+    p.add_argument("--license", metavar="NAME", help="licence of the weights in a folder or repository whose card states none")
+    p.add_argument("--crop", choices=list(CROPS), help="crop rule of a detector from a folder or repository (default: that of its kind)")
     p.add_argument("--verbose", action="store_true", help="name every key that was missing, extra, of another shape, not needed or used")
     return p
 

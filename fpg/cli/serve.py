@@ -61,7 +61,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the network in each process (default: all)")
     p.add_argument("--engine", metavar="URL", help="triton://HOST:PORT/NAME: a Triton server runs the network; --model says of which model")
     p.add_argument("--ray", metavar="ADDRESS", help="judge on this Ray cluster (HOST:PORT, auto, local), by Ray Serve")
-    p.add_argument("--replicas", type=_range, default=(1, 4), metavar="MIN:MAX", help="of --ray, by the jobs under way (default: 1:4)")
+    p.add_argument(
+        "--replicas",
+        type=_range,
+        default=(1, 4),
+        metavar="MIN:MAX",
+        help="with --ray: range of replicas, scaled by running jobs (default: 1:4)",
+    )
     add_timeout(p)
     return p
 

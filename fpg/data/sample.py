@@ -4,7 +4,7 @@
 
 - `OUT/faces/{train,val,test}/real/*.mp4`: clips of 8 people, nobody in two splits;
 - `OUT/faces/test/fake/*.mp4`: each real test clip with the face of another test person swapped in (`fpg.data.faceswap`), encoded alike;
-- `OUT/detect/real.mp4`, `OUT/detect/forged.mp4`, `OUT/detect/forged2.mp4`: one whole real test video and its forged copies;
+- `OUT/detect/real.mp4`, `OUT/detect/forged.mp4`, `OUT/detect/forged2.mp4`: one real test clip and its forged copies;
 - `OUT/SOURCES.txt`: where every picture and video comes from, and its licence.
 
 Two of the people really move (a man on a car phone, a woman turning her head). The others are single photographs: their
@@ -101,8 +101,8 @@ PEOPLE = (
 SWAPS: tuple[tuple[str, Blend], ...] = (("hopper", "feather"), ("collins", "poisson"))
 """Donors and blends of the forged copies. The portraits are in the public domain, and nobody trains on the donors: a detector that has
 learnt a donor's face as real would be asked a different question."""
-DETECT = "woman"
-"""Whose clips, one after the other, are the videos in `detect`."""
+DETECT = "woman_3"
+"""The clip in `detect`: chosen to show a forgery that the starter catches and one that it misses."""
 
 
 def packaged_file(person: Person) -> Path:
@@ -151,7 +151,6 @@ def build(
     donors = {p.name: _donor(paths[p], analyzer) for p in people if p.name in dict(swaps)}
     kinds = [(f"{name}_{blend}", name, blend) for name, blend in swaps if name in donors]
     written: list[Path] = []
-    whole: dict[str, list[np.ndarray]] = {}
     for person, path in paths.items():
         for name, frames in _clips(person, path, analyzer, length):
             written.append(_write(out / "faces" / person.split / "real" / f"{name}.mp4", frames))
@@ -159,10 +158,9 @@ def build(
                 others = [(kind, donors[donor], blend) for kind, donor, blend in kinds if donor != person.name]
                 forged = _forgeries(frames, others, analyzer, written[-1])
                 written += [_write(out / "faces" / "test" / "fake" / f"{name}_{kind}.mp4", f) for kind, f in forged.items()]
-                if person.name == DETECT:
-                    for video, part in {"real": frames, **dict(zip(("forged", "forged2"), forged.values(), strict=False))}.items():
-                        whole.setdefault(video, []).extend(part)
-    written += [_write(out / "detect" / f"{name}.mp4", frames) for name, frames in whole.items()]
+                if name == DETECT:
+                    shown = {"real": frames, **dict(zip(("forged", "forged2"), forged.values(), strict=False))}
+                    written += [_write(out / "detect" / f"{video}.mp4", part) for video, part in shown.items()]
     lines = [f"{p.name}: {p.licence} ({p.distribution}: {p.file})" for p in people]
     with atomic_write(out / "SOURCES.txt", "w") as file:
         file.write(
@@ -265,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     table("People in the sample set", ["person", "split", "package", "source and licence"], rows)
     parts = ", ".join(f"{n} {split}/{label}" for (split, label), n in count.items())
     console.print(
-        f"{len(clips)} clips in {arguments.out / 'faces'} ({parts}); a real video and two forged copies in {arguments.out / 'detect'}"
+        f"{len(clips)} clips in {arguments.out / 'faces'} ({parts}); a real clip and two forged copies of it in {arguments.out / 'detect'}"
     )
     return 0
 

@@ -177,7 +177,7 @@ def test_bounds_keep_the_odds_that_they_promise_on_new_videos() -> None:
     rng = np.random.default_rng()
     y, s = labelled(rng, 400, 3.0)
     bounds = fit_bounds(y, s)
-    assert bounds["none"] < bounds["little"] <= bounds["moderate"] < bounds["strong"]  # type: ignore[operator]
+    assert bounds["none"] <= bounds["little"] < bounds["moderate"] <= bounds["strong"]  # type: ignore[operator]
     new_y, new_s = labelled(rng, 20_000, 3.0)
     for level, odds in (("strong", 19), ("moderate", 4)):
         tail = new_s >= bounds[level]
