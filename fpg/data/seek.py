@@ -183,6 +183,7 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
 
 def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Display) -> Frames:
     missing = dict(plan.index_at)
+    stream.codec_context.open(strict=False)  # before anything is skipped: dav1d asks once what to skip, and would skip wanted frames, too
     stretches = iter(plan.stretches)
     stretch = next(stretches)
     for position, packet in enumerate(_packets(container, stream)):
@@ -198,9 +199,10 @@ def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Displa
                 continue
             if frame.is_corrupt:
                 raise SeekFailed
-            index = missing.pop(frame.pts, None)
-            if index is not None:
-                yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
+            if frame.pts in missing:
+                if frame.pts != next(iter(missing)):  # one before it did not come: what takes over goes on behind the last one given
+                    raise SeekFailed
+                yield missing.pop(frame.pts), float((frame.pts - plan.start) * stream.time_base), display(frame)
         if position == stretch.last:
             following = next(stretches, None)
             if following is None:
