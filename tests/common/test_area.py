@@ -40,7 +40,7 @@ def test_as_opencv(way: str, rng: np.random.Generator) -> None:
 
 def test_whole_factors_are_told_as_opencv_tells_them(way: str, rng: np.random.Generator) -> None:
     """49 or 98 is none for it: 1 / (1 / 49) is less than 49 in double precision, and means are then weighted sums instead of exact ones."""
-    factors = [n for n in range(2, 400) if 1 / (1 / n) != n][:8] + [2, 3, 10]
+    factors = [*[n for n in range(2, 400) if 1 / (1 / n) != n][:8], 2, 3, 10]
     for factor in factors:
         for other in (2, 3):
             levels = (127, 128) if other == 2 else (0, 255)  # near ties
