@@ -64,3 +64,15 @@ def test_references_to_the_method_point_to_its_sections() -> None:
 )
 def test_sections_are_found(text: str, numbers: set[str]) -> None:
     assert sections(text) == numbers
+
+
+def test_lines_of_the_documentation_are_at_most_120_columns() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    assert len(pages) > 15
+    long = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in pages
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120 and not (page.name == "inputs.md" and line.startswith("|"))  # that table is generated
+    ]
+    assert long == []

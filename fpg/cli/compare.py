@@ -8,6 +8,7 @@ import sys
 from functools import partial
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
 from fpg.evaluate.compare import compare_runs
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-compare",
         description="Compare evaluated detectors: AUC, AP, EER, differences with paired bootstrap intervals over videos, training cost.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("runs", metavar="[NAME=]RUN", nargs="+", help="a folder of fpg-train with its evaluation, or a JSON file of fpg-eval")
@@ -51,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--by", choices=("dataset", "manipulation"), default="dataset", help="a line per data set, or per manipulation (default: dataset)"
     )
-    p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
-    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
+    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
     return p
 
 

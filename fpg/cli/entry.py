@@ -27,7 +27,7 @@ _IMPATIENCE_S = 3.0
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     """`--version`: name of the program and version of fpg."""
-    parser.add_argument("--version", action="version", version=f"{parser.prog} {__version__}", help="print the version and end")
+    parser.add_argument("--version", action="version", version=f"{parser.prog} {__version__}", help="print the version and exit")
 
 
 class Terminated(SystemExit):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fpg.cli.entry import add_version
+from fpg.cli.help import Help
 from fpg.cli.model_option import add_model, one_of
 from fpg.cli.options import add_images, add_shared, check_outputs, face_pixels, probability, rate, resamples, seed
 from fpg.common.errors import UsageError
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-eval",
         description="Evaluate a detector on labelled videos: metrics with 95 % intervals, calibration, breakdown, report.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         help="instead of a model and data: another tool's, as CSV video,label,score[,dataset,method,frame] or DeepfakeBench's JSON",
     )
     p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
-    p.add_argument("--layout", metavar="NAME", help="how raw data lie on disk (default: it is recognised)")
+    p.add_argument("--layout", metavar="NAME", help="layout of raw data on disk (default: recognised)")
     add_images(p)
     p.add_argument(
         "--min-face",
@@ -92,9 +93,9 @@ def _add_statistics(p: argparse.ArgumentParser) -> None:
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, else 0.5)"
     )
     p.add_argument(
-        "--resamples", type=resamples, default=RESAMPLES, metavar="N", help=f"of the bootstrap behind the intervals (default: {RESAMPLES})"
+        "--resamples", type=resamples, default=RESAMPLES, metavar="N", help=f"bootstrap resamples for the intervals (default: {RESAMPLES})"
     )
-    p.add_argument("--seed", type=seed, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    p.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
 
 
 def _add_robustness(p: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import console, one_line
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import CROPS
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "(fpg's, GenD's, classifiers of timm with named labels) into .safetensors files, detectors with their .spec.json. Nothing in a "
         "file is run: one that holds code is refused.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument(
@@ -47,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
         help="a .tar, .pth, .pt or .safetensors file, a folder with config.json and model.safetensors, or hf:OWNER/NAME[@REVISION]",
     )
     p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: next to it)")
-    p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: told by the names in them)")
-    p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and say so in the result")
-    p.add_argument("--license", metavar="NAME", help="of the weights in a folder or repository whose card states none")
-    p.add_argument("--crop", choices=list(CROPS), help="how faces are cut for it, likewise (default: as its kind wants them)")
+    p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: recognised by the names of their tensors)")
+    p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and record it in the result")
+    p.add_argument("--license", metavar="NAME", help="licence of the weights in a folder or repository whose card states none")
+    p.add_argument("--crop", choices=list(CROPS), help="crop rule of a detector from a folder or repository (default: that of its kind)")
     p.add_argument("--verbose", action="store_true", help="name every key that was missing, extra, of another shape, not needed or used")
     return p
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import console, one_line
 from fpg.common.constants import message
 from fpg.common.errors import InputError
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-models",
         description="List the models that judge by name, and show their cards.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("--json", action="store_true", help="the list as one JSON object on the standard output")
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     pack = commands.add_parser("pack", help="make a packaged model of a run")
     pack.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or its weights")
     pack.add_argument("--facts", metavar="FILE", type=Path, required=True, help="YAML with what only you know: see docs/weights.md")
-    pack.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="to write; its last part is the model's name")
+    pack.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to write; its last part is the name of the model")
     pack.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
     return p
 

@@ -41,7 +41,7 @@ def add_timeout(p: argparse.ArgumentParser) -> None:
         type=seconds,
         default=TIMEOUT_S,
         metavar="SECONDS",
-        help="give an input up after so long and go on with the others (default: %(default)g; 0: never)",
+        help="give up on an input after this time and continue with the others (default: %(default)g; 0: never)",
     )
 
 
@@ -51,7 +51,7 @@ def add_images(p: argparse.ArgumentParser) -> None:
         "--images",
         choices=IMAGES,
         default="auto",
-        help="read a folder of pictures as the frames of one video, or as stills (default: auto, by names and sizes; it is said which)",
+        help="read a folder of pictures as frames of one video or as stills (default: auto, by names and sizes; the choice is reported)",
     )
 
 

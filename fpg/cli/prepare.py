@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.options import add_images, add_timeout, face_pixels
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
@@ -128,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-prepare",
         description="Turn videos, folders of frames or images into lossless face crops and one manifest, for training and evaluation.",
         epilog=_EXAMPLES.replace("LAYOUTS", describe_layouts()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("source", metavar="SOURCE", nargs="?", help="folder, CSV or DeepfakeBench list, video or image")
@@ -142,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="work on this Ray cluster (HOST:PORT, auto, local); inputs and OUT on a file system its nodes share",
     )
-    p.add_argument("--layout", metavar="NAME", help="how SOURCE lies on disk (default: it is recognised; list: shows them all)")
+    p.add_argument("--layout", metavar="NAME", help="layout of SOURCE on disk (default: recognised; list: print all layouts)")
     p.add_argument(
         "--landmarks",
         choices=("models", "precomputed"),
@@ -163,11 +164,11 @@ def parser() -> argparse.ArgumentParser:
         "--looks",
         choices=LOOKS,
         default=LOOKS[0],
-        help="first: a frame is looked at once where that shows a face; quicker, and smaller faces beside it may be missed",
+        help="first: a frame is looked at once where that shows a face; quicker, and smaller faces next to it may be missed",
     )
     p.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
-    p.add_argument("--label", choices=("real", "fake"), help="of everything, where SOURCE does not say")
-    p.add_argument("--split", choices=(*SPLITS, HASH), help="of everything, whatever SOURCE says; hash: 80/10/10 by a hash of the id")
+    p.add_argument("--label", choices=("real", "fake"), help="label of what SOURCE does not label")
+    p.add_argument("--split", choices=(*SPLITS, HASH), help="split of everything, whatever SOURCE says; hash: 80/10/10 by id")
     add_images(p)
     add_timeout(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")

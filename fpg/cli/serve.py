@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.model_option import add_model
 from fpg.cli.options import add_timeout
 from fpg.common.console import one_line
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-serve",
         description="Serve a page and an HTTP API that judge videos and pictures.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_model(p)
     add_version(p)
@@ -60,7 +61,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the network in each process (default: all)")
     p.add_argument("--engine", metavar="URL", help="triton://HOST:PORT/NAME: a Triton server runs the network; --model says of which model")
     p.add_argument("--ray", metavar="ADDRESS", help="judge on this Ray cluster (HOST:PORT, auto, local), by Ray Serve")
-    p.add_argument("--replicas", type=_range, default=(1, 4), metavar="MIN:MAX", help="of --ray, by the jobs under way (default: 1:4)")
+    p.add_argument(
+        "--replicas",
+        type=_range,
+        default=(1, 4),
+        metavar="MIN:MAX",
+        help="with --ray: range of replicas, scaled by running jobs (default: 1:4)",
+    )
     add_timeout(p)
     return p
 
