@@ -118,7 +118,7 @@ class Comparison:
         return any(len(family.runs) > 1 for family in self.families)
 
     def to_json(self) -> dict[str, Any]:
-        """As `compare_runs.json`."""
+        """As `compare.json`."""
         return {
             "baseline": self.baseline,
             "confidence": CONFIDENCE,
