@@ -9,16 +9,16 @@
 namespace fpg::runtime {
 
 struct Arguments {
-  std::vector<std::string> models;  // one at least; empty: the starter
+  std::vector<std::string> models;  // at least one; empty: the starter
   std::vector<std::string> inputs;
-  std::string watch;  // a folder, empty: none
+  std::string watch;  // a folder; empty: none
   std::string json, jsonl, csv;
   RunRecord record;
   bool stats = false, resume = false;
   Options options;
 };
 
-// Throws UsageError; `--help` prints and ends the program.
+// Prints the usage and exits for --help. Throws UsageError.
 Arguments parse(int argc, char** argv);
 
 }  // namespace fpg::runtime

@@ -1,4 +1,4 @@
-// fpg-detect-cpp: judge videos, images and folders of them, as fpg-detect does.
+// fpg-detect-cpp: judges videos, images and folders of them, as fpg-detect does.
 
 #include <unistd.h>
 
@@ -19,22 +19,22 @@ namespace {
 
 using namespace fpg::runtime;
 
-constexpr const char* kUnfinished = ".unfinished.jsonl";  // behind the name of --json: results of a run that has not ended
-constexpr auto kPoll = std::chrono::milliseconds(500);    // between two looks at a folder that is watched
+constexpr const char* kUnfinished = ".unfinished.jsonl";  // suffix of the results of a run that has not ended
+constexpr auto kPoll = std::chrono::milliseconds(500);    // between two scans of a watched folder
 
 std::atomic<int> signalled{0};
 extern "C" void on_signal(int number) { signalled = number; }
 
-// One run: what judges, what is judged, and where results go.
+// One run: the detector, its inputs and its results.
 class Session {
  public:
   Session(const Arguments& arguments, VideoDetector& detector, Results& results)
       : arguments_(arguments), detector_(detector), results_(results) {}
 
-  // Judges everything that is there and that comes. False: a signal ended it.
+  // Judges all inputs, and what arrives in a watched folder. False if a signal ended it.
   bool judge(const Inputs& inputs);
 
-  // The files that were asked for.
+  // Writes the requested files.
   void write(const Inputs& inputs);
 
   const Screen& screen() const { return screen_; }
@@ -49,7 +49,7 @@ class Session {
   VideoDetector& detector_;
   Results& results_;
   Screen screen_;
-  size_t next_ = 0;  // place of what is not known yet
+  size_t next_ = 0;  // next free place
   bool timed_out_ = false;
 };
 
@@ -59,7 +59,7 @@ void Session::take(size_t place, const Judgement& judgement) {
   timed_out_ = timed_out_ || judgement.error_code == codes::timeout;
 }
 
-// Judges in a thread, so that signals are seen at once.
+// Judges in a thread, so that signals take effect at once.
 void Session::judge_all(const std::vector<size_t>& places, const std::vector<std::string>& files) {
   std::atomic<bool> done{false};
   std::exception_ptr error;
@@ -155,11 +155,11 @@ std::unique_ptr<VideoDetector> load(Arguments& arguments) {
     }
     return std::make_unique<VideoDetector>(std::move(engines), arguments.options);
   } catch (const InputError& error) {
-    throw UsageError(error.what());  // nothing can be judged: that is no fault of an input
+    throw UsageError(error.what());  // nothing can be judged, and no input is to blame
   }
 }
 
-// Where results are kept until the JSON is written, where no --jsonl is named; empty: where nobody sees it.
+// Where results are kept until the JSON is written, if there is no --jsonl; empty: in a temporary file.
 std::string unfinished(const Arguments& arguments) {
   std::error_code ignored;
   if (arguments.json.empty() || !arguments.jsonl.empty()) return "";
@@ -168,11 +168,11 @@ std::string unfinished(const Arguments& arguments) {
   return plain ? arguments.json + kUnfinished : "";
 }
 
-// Without --jsonl nobody asked for the file: where it cannot be beside the JSON, none is seen.
-std::unique_ptr<Results> kept(const Arguments& arguments, const std::string& beside) {
+// Without --jsonl, a temporary file will do if none can be created next to the JSON.
+std::unique_ptr<Results> open_results(const Arguments& arguments, const std::string& next_to_json) {
   try {
-    return std::make_unique<Results>(arguments.jsonl.empty() ? beside : arguments.jsonl, arguments.options, arguments.record,
-                                     arguments.resume);
+    return std::make_unique<Results>(arguments.jsonl.empty() ? next_to_json : arguments.jsonl, arguments.options,
+                                     arguments.record, arguments.resume);
   } catch (const InputError&) {
     if (!arguments.jsonl.empty() || arguments.resume) throw;
     return std::make_unique<Results>("", arguments.options, arguments.record);
@@ -187,8 +187,8 @@ int run(int argc, char** argv) {
     for (const std::string& line : introduce(spec, model.name, arguments.options.threshold)) std::puts(one_line(line).c_str());
   }
   std::fflush(stdout);
-  const std::string beside = unfinished(arguments);
-  const std::unique_ptr<Results> results = kept(arguments, beside);
+  const std::string next_to_json = unfinished(arguments);
+  const std::unique_ptr<Results> results = open_results(arguments, next_to_json);
   Session session(arguments, *detector, *results);
   const auto start = std::chrono::steady_clock::now();
   const bool whole = session.judge(inputs);
@@ -198,21 +198,21 @@ int run(int argc, char** argv) {
     return 128 + signalled;
   }
   session.screen().summary(results->levels());
-  std::string lost;
+  std::string not_written;
   try {
     session.write(inputs);
-    if (!beside.empty()) std::filesystem::remove(beside);
+    if (!next_to_json.empty()) std::filesystem::remove(next_to_json);
   } catch (const InputError& error) {
-    lost = error.what();  // a file that cannot be written does not hide the verdicts
+    not_written = error.what();  // verdicts are shown all the same
   }
   for (const std::string& note : inputs.notes) std::fprintf(stderr, "note: %s\n", one_line(note).c_str());
   if (arguments.stats) session.screen().stats(detector->times(), seconds);
-  if (!lost.empty()) std::fprintf(stderr, "error: %s\n", one_line(lost).c_str());
-  if (!whole) std::fprintf(stderr, "interrupted\n");  // the way to end what has no end
-  const int code = !whole ? 128 + signalled : results->failed() || !lost.empty() ? 1 : 0;
+  if (!not_written.empty()) std::fprintf(stderr, "error: %s\n", one_line(not_written).c_str());
+  if (!whole) std::fprintf(stderr, "interrupted\n");  // the normal end of --watch
+  const int code = !whole ? 128 + signalled : results->failed() || !not_written.empty() ? 1 : 0;
   if (session.timed_out()) {
     std::fflush(nullptr);
-    std::_Exit(code);  // a thread that is stuck may use what destructors would take away
+    std::_Exit(code);  // a stuck thread may use what destructors would free
   }
   return code;
 }

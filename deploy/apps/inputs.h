@@ -1,4 +1,4 @@
-// What fpg-detect-cpp judges: files and folders of them.
+// The inputs of fpg-detect-cpp: files and folders.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace fpg::runtime {
 
-// What there is to judge, each file once, and what folders hold besides.
+// The files to judge, each once, and what else the folders hold.
 struct Inputs {
   std::vector<std::string> files;
   std::vector<InputError> errors;

@@ -11,8 +11,8 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// Text for a CSV: quoted always, so that a separator of another country's spreadsheets begins no cell; what a spreadsheet would
-// take for a formula (the last four are full-width forms) begins with an apostrophe.
+// Text for a CSV file: always quoted, so that spreadsheets with another separator do not split it; an apostrophe precedes what a
+// spreadsheet would take for a formula (the last four are full-width forms).
 std::string quoted(std::string text) {
   const std::string start = text.substr(std::min(text.find_first_not_of(' '), text.size()));
   for (const char* formula :
@@ -41,7 +41,7 @@ std::string csv_line(const std::vector<std::string>& cells) {
   return line + "\n";
 }
 
-// A number in a cell: quoted as text is, and no formula.
+// A number in a cell: quoted like text, but never a formula.
 std::string number_cell(const char* format, const json& value) {
   char text[64];
   std::snprintf(text, sizeof text, format, value.get<double>());

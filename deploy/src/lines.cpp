@@ -1,5 +1,4 @@
-// What fpg-detect-cpp says of its results on a terminal: the twin of fpg/cli/lines.py, with the words of
-// fpg/findings/tables.json.
+// Results as text for a terminal: the twin of fpg/cli/lines.py, with the words of fpg/findings/tables.json.
 
 #include <algorithm>
 #include <cstdio>
@@ -35,7 +34,7 @@ std::string padded(std::string text, size_t width) {
   return text;
 }
 
-// Lines of at most so many characters, a word at least.
+// Adds lines of limited width, with at least one word each.
 void wrap(const std::string& text, const std::string& first, const std::string& rest, Lines& lines) {
   const size_t columns = findings_tables()["terminal"]["columns"];
   std::string line = first;

@@ -1,4 +1,4 @@
-// JSON of results, and files that are whole or absent.
+// JSON of results, and atomic files.
 #pragma once
 
 #include <functional>
@@ -10,16 +10,16 @@
 
 namespace fpg::runtime {
 
-// A result as it stands in every file.
+// A result, as in every file.
 nlohmann::ordered_json value_of(const Judgement& judgement);
 
-// What a file of results begins with: schema, record, models, protocol, warnings.
+// The head of a file of results: schema, record, models, protocol, warnings.
 nlohmann::ordered_json head_of(const Options& options, const RunRecord& record);
 
-// Text of JSON, indented by so many spaces; -1: in one line. Bytes that are no UTF-8 are replaced.
+// JSON as text, indented by so many spaces; -1: in one line. Invalid UTF-8 is replaced.
 std::string text_of(const nlohmann::ordered_json& value, int indent = 2);
 
-// Writes a file that is whole or absent, piece by piece: `produce` is given what writes one. Throws InputError.
+// Writes a file atomically, piece by piece: `produce` is called with the function that writes a piece. Throws InputError.
 using Write = std::function<void(const std::string&)>;
 void write_atomically(const std::string& path, const std::function<void(const Write&)>& produce);
 

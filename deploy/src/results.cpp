@@ -25,11 +25,11 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// Where a result lies in the file, and enough of it to know the input again.
+// Where a result is in the file, and enough of it to recognise the input.
 struct Line {
   off_t start = 0;
   size_t length = 0;
-  Exhibit exhibit;    // bytes and time alone
+  Exhibit exhibit;    // only bytes and time
   std::string level;  // of its finding; empty: not judged
 };
 
@@ -56,7 +56,7 @@ json hashes_of(const json& record) {
   return hashes;
 }
 
-// (what, now, before) of all that results depend on.
+// (what, now, before) of everything that results depend on.
 std::vector<std::array<json, 3>> that_count(const json& now, const json& before) {
   std::vector<std::array<json, 3>> rows = {{json("schema"), now["schema"], before.contains("schema") ? before["schema"] : json()},
                                            {json("the program"), now["fpg"]["program"], part_of(before, "fpg", "program")},
@@ -70,7 +70,7 @@ std::vector<std::array<json, 3>> that_count(const json& now, const json& before)
   return rows;
 }
 
-// Text whose lines begin four spaces further right.
+// Text indented by four more spaces.
 std::string shifted(const std::string& text) {
   std::string result = "    ";
   for (const char c : text) {
@@ -96,9 +96,9 @@ struct Results::Impl {
   RunRecord run;
   json record;
   int file = -1;
-  int stream = -1;  // a pipe or device, which takes lines and gives none
+  int stream = -1;  // a pipe or device, which cannot be read back
   std::map<size_t, Line> lines;
-  std::map<std::string, Line> known;  // lines that were there when a run was resumed, by the input's name
+  std::map<std::string, Line> known;  // lines of the resumed run, by the name of the input
 
   ~Impl() {
     if (file >= 0) ::close(file);
@@ -152,7 +152,7 @@ struct Results::Impl {
     return found;
   }
 
-  // Notes the whole lines that are there, and cuts off what a kill left of the last one.
+  // Reads the complete lines, and cuts off an incomplete last one.
   void take_up() {
     std::set<std::string> twice;
     off_t position = 0;
@@ -168,7 +168,7 @@ struct Results::Impl {
       position += static_cast<off_t>(begin);
       rest.erase(0, begin);
     }
-    for (const std::string& name : twice) known.erase(name);  // which of the inputs of one name it is cannot be told
+    for (const std::string& name : twice) known.erase(name);  // inputs of the same name cannot be told apart
     if (::ftruncate(file, position) != 0) refuse();
   }
 
@@ -210,7 +210,7 @@ Results::Results(const std::string& path, const Options& options, const RunRecor
 Results::~Results() = default;
 
 bool Results::take_known(size_t place, const std::string& input) {
-  const auto found = impl_->known.find(json::parse(text_of(input, -1)).get<std::string>());  // as it stands in the lines
+  const auto found = impl_->known.find(json::parse(text_of(input, -1)).get<std::string>());  // as written in the lines
   if (found == impl_->known.end()) return false;
   std::error_code ignored;
   const Exhibit& before = found->second.exhibit;

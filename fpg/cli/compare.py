@@ -8,6 +8,7 @@ import sys
 from functools import partial
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.options import check_outputs
 from fpg.common.files import write_json
 from fpg.evaluate.compare import compare_runs
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-compare",
         description="Compare evaluated detectors: AUC, AP, EER, differences with paired bootstrap intervals over videos, training cost.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("runs", metavar="[NAME=]RUN", nargs="+", help="a folder of fpg-train with its evaluation, or a JSON file of fpg-eval")

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from fpg.cli.entry import add_version
+from fpg.cli.help import Help
 from fpg.cli.inputs import is_camera
 from fpg.cli.model_option import HELP
 from fpg.cli.options import Default, add_shared, check_outputs, face_pixels, positive, probability, seconds
@@ -19,17 +20,22 @@ from fpg.runtime.show_frames import ShownFrames
 
 EXAMPLES = """examples:
   fpg-detect clip.mp4
-  fpg-detect clip.mp4 photo.jpg folder/ --json out.json --report out.html --case 2026-17 --examiner "A. Person"
+  fpg-detect clip.mp4 photo.jpg folder/ --json out.json --report out.html
+  fpg-detect exhibit/ --json out.json --case 2026-17 --examiner "A. Person"
   fpg-detect long.mp4 --every 25 --threshold 0.7 --overlay seen.mp4
-  fpg-detect folder/ --jobs 4 --jsonl out.jsonl --json out.json     # killed? the same command with --resume goes on
-  fpg-detect --watch arriving/ --jsonl out.jsonl                    # judges what arrives, until Ctrl-C
-  fpg-detect rtsp://camera/1 --urls --live 10                       # and: fpg-detect 0, a camera by its number
-  fpg-detect --verify out.json                                      # judges again: same input, model, scores?
+  fpg-detect folder/ --jobs 4 --jsonl out.jsonl   # killed? add --resume
+  fpg-detect --watch arriving/ --jsonl out.jsonl  # what arrives, until Ctrl-C
+  fpg-detect rtsp://camera/1 --urls --live 10     # fpg-detect 0: a camera
+  fpg-detect --verify out.json                    # are scores still so?
 
-The first line on the standard output says what judges; then comes one per input, as it ends: score, verdict, path. A model file in front
-of the inputs is taken for the model, too. The exit code is 1 when an input could not be judged
-(damaged, no face, ...): it is named on the standard error and in the output files, with a code, and the other inputs are still judged.
-It is 2 when nothing could be judged: wrong usage, or a model that cannot be used."""
+The standard output begins with what judges. Then comes each input as it ends:
+finding, score, threshold and path, and below them what limits the finding. A
+model file before the inputs is taken as the model, too.
+
+The exit code is 1 when an input could not be judged (damaged, no face, ...): it
+is named on the standard error and in the output files, with a code, and the
+other inputs are still judged. It is 2 when nothing could be judged: wrong
+usage, or a model that cannot be used."""
 LIVE_S = 10.0
 """Seconds of a camera or stream that a result is about."""
 
@@ -40,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-detect",
         description="Judge whether the faces in videos and images were forged. Folders are searched for videos and images, recursively.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("inputs", metavar="INPUT", nargs="*", help="a video, an image, a folder, a URL (--urls), or the number of a camera")

@@ -26,6 +26,7 @@ from rich.console import Console
 import fpg
 from fpg.cli.doctor_data import add_parser
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import output, table
 from fpg.common.errors import MissingDependencyError
 from fpg.common.openvino import core
@@ -353,9 +354,7 @@ def installation(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line; without a sub-command it examines the installation."""
-    result = argparse.ArgumentParser(
-        prog="fpg-doctor", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = argparse.ArgumentParser(prog="fpg-doctor", description=__doc__, epilog=EPILOG, formatter_class=Help)
     add_version(result)
     result.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     result.set_defaults(run=installation)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from fpg.cli.help import Help
 from fpg.cli.options import add_images
 from fpg.common.console import one_line, output, table, takes_unicode
 from fpg.common.errors import UsageError
@@ -40,7 +41,7 @@ def add_parser(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="examine a data set",
         description=__doc__,
         epilog=_EPILOG.replace("LAYOUTS", describe_layouts()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     p.add_argument("root", metavar="DIR", nargs="?", help="folder, CSV or DeepfakeBench list, or what fpg-prepare wrote")
     p.add_argument("--layout", metavar="NAME", help="layout of DIR on disk (default: recognised; list: print all layouts)")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fpg.cli.entry import add_version
+from fpg.cli.help import Help
 from fpg.cli.model_option import add_model, one_of
 from fpg.cli.options import add_images, add_shared, check_outputs, face_pixels, probability, rate, resamples, seed
 from fpg.common.errors import UsageError
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-eval",
         description="Evaluate a detector on labelled videos: metrics with 95 % intervals, calibration, breakdown, report.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")

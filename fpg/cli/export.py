@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.model_option import add_model, one_of
 from fpg.common.console import console, table
 from fpg.common.errors import InputError, UsageError
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description="Export trained weights. The result has two outputs (logits; activation map, where there is one), takes any batch, and "
         "is compared with torch: past tolerance the export fails and leaves nothing behind.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import console, one_line
 from fpg.common.errors import InputError, UsageError
 from fpg.common.spec import CROPS
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "(fpg's, GenD's, classifiers of timm with named labels) into .safetensors files, detectors with their .spec.json. Nothing in a "
         "file is run: one that holds code is refused.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument(

@@ -1,6 +1,6 @@
 """What fpg-detect says of its results on a terminal: the finding first, then how it was seen and what limits it; a summary at the end.
 
-The words stand in `fpg/findings/tables.json`; fpg-detect-cpp prints the same lines (`deploy/apps/tables.cpp`).
+The words stand in `fpg/findings/tables.json`; fpg-detect-cpp prints the same lines (`deploy/src/lines.cpp`).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.common.console import console, one_line
 from fpg.common.constants import message
 from fpg.common.errors import InputError
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-models",
         description="List the models that judge by name, and show their cards.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("--json", action="store_true", help="the list as one JSON object on the standard output")

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.options import add_images, add_timeout, face_pixels
 from fpg.common.console import console, one_line, table
 from fpg.common.errors import UsageError
@@ -128,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-prepare",
         description="Turn videos, folders of frames or images into lossless face crops and one manifest, for training and evaluation.",
         epilog=_EXAMPLES.replace("LAYOUTS", describe_layouts()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_version(p)
     p.add_argument("source", metavar="SOURCE", nargs="?", help="folder, CSV or DeepfakeBench list, video or image")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fpg.cli.entry import add_version, run
+from fpg.cli.help import Help
 from fpg.cli.model_option import add_model
 from fpg.cli.options import add_timeout
 from fpg.common.console import one_line
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         prog="fpg-serve",
         description="Serve a page and an HTTP API that judge videos and pictures.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_model(p)
     add_version(p)

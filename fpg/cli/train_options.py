@@ -15,6 +15,7 @@ import jsonargparse
 
 import fpg
 from fpg import __version__
+from fpg.cli.help import Help
 from fpg.common.errors import UsageError
 from fpg.train.config import TrainConfig
 
@@ -57,7 +58,7 @@ GROUPS = {
 """Sections of the help, and the flags in them; a field that none names stands under the title of its class."""
 
 
-class _Help(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+class _Help(jsonargparse.DefaultHelpFormatter, Help):
     """Keeps the line breaks of the examples; types in words, and none where the choices are listed."""
 
     def _get_type_str(self, action: argparse.Action) -> str | None:

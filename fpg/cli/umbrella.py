@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint
 from fpg import __version__
 from fpg.cli.completion import SHELLS, script
 from fpg.cli.entry import run
+from fpg.cli.help import Help
 from fpg.common.errors import UsageError
 
 PREFIX = "fpg-"
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         usage="fpg COMMAND [ARGUMENTS]",
         description="Train deepfake detectors from real faces only, and judge videos with them.\n\n" + overview(),
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     p.add_argument("--version", action="version", version=f"fpg {__version__}")
     return p

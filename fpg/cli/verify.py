@@ -59,7 +59,9 @@ def verify(arguments: argparse.Namespace, load: Load, finder: Callable[[float], 
     """
     recorded = read_record(arguments.verify)
     settings = _settings(recorded, arguments.verify)
-    print(one_line(f"{arguments.verify}: {len(recorded.results)} results, recorded {recorded.record.get('ended')}"), flush=True)
+    count = len(recorded.results)
+    counted = "1 result" if count == 1 else f"{count} results"
+    print(one_line(f"{arguments.verify}: {counted}, recorded {recorded.record.get('ended')}"), flush=True)
     models = _models(arguments, recorded, load, settings["threads"])
     problems = [text for model in models for text in model.problems] or _changed_since(recorded)
     for problem in problems:

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
+from av.video.reformatter import VideoReformatter
 
 from fpg.common.constants import CONSTANTS
 from fpg.common.errors import InputError
@@ -24,6 +25,8 @@ _COMB = 36
 """Sum over R, G and B by which a line of the second field has to leave both its neighbours, in one direction, to be a comb's."""
 _NO_TURN = (UPRIGHT, (1.0, 0.0, 0.0, 1.0))
 _UNKNOWN = (0, 2)
+_ONE_THREAD = {"threads": 1} if int(av.__version__.partition(".")[0]) >= 17 else {}
+"""Of a conversion, for which PyAV 17 and later start a thread per CPU: more than a frame is worth."""
 _ICTCP = 14
 
 
@@ -38,6 +41,7 @@ class Display:
 
     def __init__(self, path: str | os.PathLike[str], stream: Any, notes: Notes | None = None) -> None:
         self._path, self._stream, self._notes = path, stream, notes or Notes()
+        self._reformatter = VideoReformatter()
 
     def __call__(self, frame: Any) -> np.ndarray:
         """The frame as uint8 [H, W, 3] RGB.
@@ -83,7 +87,7 @@ class Display:
         if layout is not None and _converted_here(frame):
             return colour.for_sdr(colour.rgb(frame, layout), frame.color_trc, colour.is_wide(frame))
         try:
-            return np.ascontiguousarray(frame.reformat(format="rgb24").to_ndarray())
+            return np.ascontiguousarray(self._reformatter.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray())
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 self._path, f"has pixels of format {frame.format.name} that cannot be converted: {error}", "unsupported"

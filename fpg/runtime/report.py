@@ -93,7 +93,7 @@ def record_facts(record: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("Case", record["case"]),
         ("Examiner", record["examiner"]),
-        ("Begun", record["started"]),
+        ("Started", record["started"]),
         ("Ended", record["ended"]),
         ("Program", f"{made['program']} {made['version']}, commit {made['commit'] or 'unknown'}"),
         ("Machine", f"{machine['system']}; {machine['processor']}"),
@@ -112,7 +112,7 @@ def exhibit_facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("SHA-256", result["sha256"]),
         ("Size", f"{result['bytes']} bytes" if result["bytes"] is not None else None),
-        ("Changed last", result["modified"]),
+        ("Last changed", result["modified"]),
         ("Format", media.get("format")),
         ("Stream", f"number {stream['index']}, {stream['codec']}, {stream['width']} × {stream['height']}" if stream else None),
         ("Says it was made", media.get("created")),

@@ -61,7 +61,7 @@ class Fetcher:
             Its name as it is shown, its file name in the folder, its bytes.
 
         Raises:
-            Refused: an address that is not allowed, no answer, or a file that is too large.
+            RequestRefused: an address that is not allowed, no answer, or a file that is too large.
         """
         until = time.monotonic() + self.seconds
         for _ in range(self.redirects + 1):
@@ -85,7 +85,7 @@ class Fetcher:
         """Scheme, host and port of a URL that may be fetched as far as its text says.
 
         Raises:
-            Refused: another scheme, a user name, or no host.
+            RequestRefused: another scheme, a user name, or no host.
         """
         try:
             parts = urlsplit(url)

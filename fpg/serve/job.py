@@ -33,7 +33,7 @@ class JobRequest:
         """From form fields or a JSON object; what is absent or empty keeps its default.
 
         Raises:
-            Refused: an unknown name, or a value out of range.
+            RequestRefused: an unknown name, or a value out of range.
         """
         unknown = set(values) - {"frames", "every", "threshold", "outputs"}
         if unknown:

@@ -72,7 +72,7 @@ class Service:
             passing: somebody waits for the answer on this connection.
 
         Raises:
-            Refused: the queue or the spool is full, or the upload is not as it should be.
+            RequestRefused: the queue or the spool is full, or the upload is not as it should be.
         """
         hashed = _hashed(key)
         if known := await self._known(hashed):
@@ -94,7 +94,7 @@ class Service:
         """Promise a job whose file is fetched.
 
         Raises:
-            Refused: URLs are not fetched here, this one cannot be, or the queue is full.
+            RequestRefused: URLs are not fetched here, this one cannot be, or the queue is full.
         """
         if not self.settings.urls:
             raise RequestRefused("forbidden", "URLs are not fetched here; upload the file")
@@ -117,7 +117,7 @@ class Service:
         """A job.
 
         Raises:
-            Refused: there is none of that id.
+            RequestRefused: there is none of that id.
         """
         job = self.store.get(id)
         if job is None:
@@ -200,7 +200,7 @@ class Service:
             gone: whether nobody waits any more.
 
         Raises:
-            Refused: it takes longer, or the server is shutting down.
+            RequestRefused: it takes longer, or the server is shutting down.
         """
         until = time.monotonic() + seconds
         with self.hub.following(id) as news:
@@ -296,7 +296,7 @@ def _hashed(key: str | None) -> str | None:
     """What is kept of an Idempotency-Key.
 
     Raises:
-        Refused: it could be guessed, and with it somebody's job.
+        RequestRefused: it could be guessed, and with it somebody's job.
     """
     if key is None:
         return None

@@ -83,7 +83,7 @@ class JobSpool:
         """Take so many bytes in all for a running upload.
 
         Raises:
-            Refused: the quota does not have them.
+            RequestRefused: the quota does not have them.
         """
         with self._lock:
             others = self._used + sum(taken for other, taken in self._reserved.items() if other != id)

@@ -138,7 +138,7 @@ async def receive(
         patience_s: how long the body may stand still.
 
     Raises:
-        Refused: too large, too slow, or no form; what was written stays in the folder.
+        RequestRefused: too large, too slow, or no form; what was written stays in the folder.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
@@ -161,7 +161,7 @@ async def patient(body: AsyncIterator[bytes], patience_s: float) -> AsyncIterato
     """The chunks of a body.
 
     Raises:
-        Refused: it stands still for longer than `patience_s`.
+        RequestRefused: it stands still for longer than `patience_s`.
     """
     chunks = aiter(body)
     while True:

@@ -32,7 +32,7 @@ class Event(NamedTuple):
     """What an executor says."""
 
     kind: str
-    """`ready` (value: description), `note` (a line for people), `progress`, `done` (an `Outcome`, or the error that ended it), `lost` (a
+    """`ready` (value: description), `note` (a line for people), `progress`, `done` (a `JobOutcome`, or the error that ended it), `lost` (a
     process died: why), `late` (given up), `gone` (ended with the process of another job), `broken` (no process can be made: why)."""
     id: str | None
     value: Any

@@ -79,7 +79,7 @@ def test_the_summary_counts_worst_first_and_says_what_is_easily_misread() -> Non
     assert [line.split(":")[0] for line in lines[5:] if ":" in line] == ["Inconclusive", "No evidence of manipulation found"]
     assert all(len(line) <= 80 for line in lines)
     assert summary_lines({"strong": 1}) == summary_lines({None: 1}) == summary_lines({}) == []
-    assert summary_lines({"inconclusive": 1})[0].startswith("Inconclusive: it can be told neither")
+    assert summary_lines({"inconclusive": 1})[0].startswith("Inconclusive: this is evidence neither")
 
 
 def test_the_worst_is_the_strongest_evidence_then_the_highest_score() -> None:

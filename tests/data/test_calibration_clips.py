@@ -26,14 +26,14 @@ FRAMES = 4
 @pytest.fixture(scope="module")
 def portraits() -> dict[str, tuple[np.ndarray, Face]]:
     analyzer = default_analyzer()
-    images = {name: read_image(sample.locate(person)) for name, person in PEOPLE.items()}
+    images = {name: read_image(sample.packaged_file(person)) for name, person in PEOPLE.items()}
     return {name: (image, analyzer(image)[0]) for name, image in images.items()}
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
-    rows = [f"{sample.locate(person)},real,test" for person in PEOPLE.values()]
+    rows = [f"{sample.packaged_file(person)},real,test" for person in PEOPLE.values()]
     (folder / "faces.csv").write_text("path,label,split\n" + "\n".join(rows) + "\n", encoding="utf-8")
     assert prepare([str(folder / "faces.csv"), str(folder / "out"), "--workers", "1"]) == 0
     return folder / "out"

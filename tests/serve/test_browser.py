@@ -111,6 +111,18 @@ def test_upload_progress_and_result(page: Any, server: Running, tmp_path: Path) 
     assert page.locator("#history li").count() == 1
 
 
+def test_several_files_are_all_sent_and_the_first_is_shown(page: Any, server: Running, tmp_path: Path) -> None:
+    paths = [clip(tmp_path), tmp_path / "second.mp4", tmp_path / "third.mp4"]
+    for path in paths[1:]:
+        path.write_bytes(b"none" + bytes(1000))
+    page.locator("#file").set_input_files([str(path) for path in paths])
+    title(page, "clip.mp4: Moderate")
+    sync_api.expect(page.locator("#history a")).to_have_text(["clip.mp4", "third.mp4", "second.mp4"])
+    assert page.locator("#problem").is_hidden()
+    page.get_by_role("link", name="third.mp4").click()
+    title(page, "third.mp4: Not judged: no face found")
+
+
 def test_a_model_without_calibration_stamps_nothing(page: Any, tmp_path: Path) -> None:
     upload(page, clip(tmp_path, b"uncalibrated"))
     title(page, "clip.mp4: Not calibrated, score 0.61")

@@ -23,7 +23,7 @@ TINY = (
 
 @pytest.mark.slow
 def test_from_photographs_to_a_calibrated_detector(tmp_path: Path) -> None:
-    files = {p.name: sample.locate(p) for p in sample.PEOPLE if p.name in SPLITS}
+    files = {p.name: sample.packaged_file(p) for p in sample.PEOPLE if p.name in SPLITS}
     rows = [f"{files[name]},real,{split}" for name, split in SPLITS.items()]
     (tmp_path / "faces.csv").write_text("path,label,split\n" + "\n".join(rows) + "\n", encoding="utf-8")
     out = tmp_path / "starter"

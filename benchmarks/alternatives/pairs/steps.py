@@ -1,7 +1,7 @@
 """The steps of METHOD section 2 that are not colour, in NumPy, OpenCV and SciPy alone, on the whole context crop at its native size.
 
 Written from the method's description, without fpg: the albumentations pipeline of the benchmark and the reference of
-`tests/augment/test_distribution.py` are both built on it. Images are uint8 [H, W, 3], landmarks float [81, 2] as (x, y), boxes
+`tests/pairs/test_distribution.py` are both built on it. Images are uint8 [H, W, 3], landmarks float [81, 2] as (x, y), boxes
 (x0, y0, x1, y1), masks [H, W]. Sources: SBI (CVPR 2022); FPG (ACM MM 2024).
 """
 

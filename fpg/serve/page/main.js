@@ -37,41 +37,44 @@ function preview(file) {
   }
 }
 
-// Take files: upload one after the other; the first is looked at, the others are judged meanwhile.
+// Take files: upload one after the other, then look at the first. The address changes only when all are sent: `open` ends an upload.
 async function take(files) {
   complain("");
   now.stop();
   $("result").hidden = true;
-  let first = true;
+  const before = location.hash;
+  const problems = [];
+  let first = "";
+  preview(files[0]);
   for (const file of files) {
-    if (first) preview(file);
     busy(file.name, "Uploading …", 0);
-    if (first) $("job-title").focus();
+    if (file === files[0]) $("job-title").focus();
     const upload = api.upload(file, options(), (share) => busy(file.name, `Uploading: ${Math.round(100 * share)} %`, share));
     now = { stop: upload.cancel };
     $("cancel").onclick = upload.cancel;
     try {
       const job = await upload.done;
       history.note(job);
-      if (first) location.hash = job.id;
-      if (first && files.length === 1) return;
-      first = false;
+      first ||= job.id;
     } catch (error) {
-      $("job").hidden = true;
-      refused(error, file.name);
-      return;
+      problems.push(refused(error, file.name));
+      complain(problems.join(" "));
+      if (error.code === "cancelled" || error.status === 401) break;
     }
   }
-  open();
+  if (location.hash !== before) return;  // another job was chosen meanwhile
+  if (first) location.hash = first;
+  else $("job").hidden = true;
 }
 
+// What to say of a refusal; of a missing token nothing, as the page then asks for one.
 function refused(error, name) {
   if (error.status === 401) {
     $("token-section").hidden = false;
     $("token").focus();
-    return;
+    return "";
   }
-  complain(error.code === "cancelled" ? "The upload was cancelled." : `${name}: ${error.message}`);
+  return error.code === "cancelled" ? "The upload was cancelled." : `${name}: ${error.message}`;
 }
 
 // Look at the job that the address names.
@@ -98,7 +101,7 @@ async function open() {
     if (stopping.signal.aborted) return;
     $("job").hidden = true;
     if (error.status === 404) history.drop(id);
-    refused(error, "This job");
+    complain(refused(error, "This job"));
   }
 }
 
@@ -156,7 +159,7 @@ $("url-form").addEventListener("submit", async (event) => {
     preview(null);
     location.hash = job.id;
   } catch (error) {
-    refused(error, $("url").value);
+    complain(refused(error, $("url").value));
   }
 });
 $("token-form").addEventListener("submit", (event) => {
