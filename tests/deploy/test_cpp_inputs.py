@@ -17,6 +17,8 @@ from PIL import Image
 import fpg.cli.detect as detect
 from fpg.runtime.inputs import open_frames
 
+pytestmark = pytest.mark.slow
+
 GRID = Path(__file__).parents[1] / "data" / "inputs" / "grid.heic"
 READ = [case for case in corpus.CASES if case.refused is None and case.cpp_refused is None]
 

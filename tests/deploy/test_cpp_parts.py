@@ -17,6 +17,8 @@ from fpg.common.upright import Roi, crop_upright
 from fpg.data.video import map_frames
 from fpg.faces import default_analyzer
 
+pytestmark = pytest.mark.slow
+
 
 def run(probe: Path, *arguments: object, image: np.ndarray | None = None) -> bytes:
     data = None if image is None else image.tobytes()
