@@ -73,7 +73,7 @@ class RunReport:
         self.say(
             f"{config.model.backbone} at {config.model.image_size} px, {parameters:.1f} M parameters, on {learner.device}{others}; "
             f"{len(inputs.faces)} faces of {inputs.faces.videos} videos, validation {len(inputs.val_faces)} of {inputs.val_faces.videos}; "
-            f"{config.epochs} epoch{'s' if config.epochs != 1 else ''} of {steps} steps; quality target: {self.provenance['quality']['name']}"
+            f"{config.epochs} epochs of {steps} steps; quality target: {self.provenance['quality']['name']}"
         )
         if position.step:
             self.say(f"resumed at epoch {position.epoch + 1}, step {position.step}")
