@@ -236,7 +236,7 @@ def _classes(sources: list[VideoSource], findings: Diagnostics) -> None:
             word = "real" if labels == {REAL} else "fake"
             findings.note("one_class", dataset, f"its test split is all {word}: an AUC over it alone is undefined")
         if None in labels:
-            findings.note("no_labels", dataset, f"nothing says which {split} videos are real: fpg-prepare wants --label")
+            findings.note("no_labels", dataset, f"nothing says which {split} videos are real: fpg-prepare needs --label")
 
 
 def _identities(sources: list[VideoSource], findings: Diagnostics) -> None:
