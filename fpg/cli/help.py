@@ -16,6 +16,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
     """
 
     def start_section(self, heading: str | None) -> None:
+        """Begin a group of options under a heading, which is filled, too."""
         super().start_section(heading and "\n".join(_wrapped(heading, self._width)))
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
