@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +154,7 @@ def measure(clip: Path, frames: int, rounds: int) -> dict[str, Any]:
 
 def parts(clip: Path, analyzer: FaceAnalyzer, frames: int) -> dict[str, float]:
     """Seconds of the processor by part, in one more pass."""
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **options: Any) -> Any:

@@ -100,11 +100,13 @@ class Server:
                 continue
         return total
 
-    def ended(self) -> float:
-        """Jobs that ended so far, as the server counts them (`/metrics`)."""
+    def ended(self) -> tuple[int, int]:
+        """Jobs that ended so far, and those of them that did not end well, as the server counts them (`/metrics`): one that fails has its
+        answer, too, with status 200."""
         with urllib.request.urlopen(f"{self.address}/metrics") as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("fpg_jobs_ended_total"))
+        counts = [(line, float(line.split()[-1])) for line in lines if line.startswith("fpg_jobs_ended_total")]
+        return round(sum(count for _, count in counts)), round(sum(count for line, count in counts if 'state="done"' not in line))
 
     def end(self) -> int:
         """Stop it in order; its exit code."""
@@ -141,21 +143,19 @@ def load(server: Server, forms: list[Path], clients: int, seconds: float) -> dic
         "-T",
         f"multipart/form-data; boundary={BOUNDARY}",
     ]
-    before, start = server.ended(), time.monotonic()
-    running = [
-        subprocess.Popen(
-            [*hey, "-c", str(count), "-D", str(form), f"{server.address}/v1/judge"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for form, count in zip(forms, counts, strict=True)
-        if count
-    ]
+    (ended, failed), start = server.ended(), time.monotonic()
+    running, answers = [], []
+    for form, count in zip(forms, counts, strict=True):
+        if count:
+            answers.append(form.with_suffix(".csv"))  # a pipe that nobody reads would fill, and hey wait for ever
+            with open(answers[-1], "wb") as out:
+                running.append(subprocess.Popen([*hey, "-c", str(count), "-D", str(form), f"{server.address}/v1/judge"], stdout=out))
     memory: list[tuple[float, int]] = []
     while any(client.poll() is None for client in running):
         memory.append((time.monotonic() - start, server.memory()))
         time.sleep(0.5)
-    rows = [row for client in running for row in csv.DictReader(client.communicate()[0].splitlines())]
+    rows = [row for path in answers for row in csv.DictReader(path.read_text().splitlines())]
+    ended_now, failed_now = server.ended()
     good = [
         (float(row["offset"]) + float(row["response-time"]), float(row["response-time"])) for row in rows if row["status-code"] == "200"
     ]
@@ -168,7 +168,8 @@ def load(server: Server, forms: list[Path], clients: int, seconds: float) -> dic
         "p95_s": cuts[94],
         "p99_s": cuts[98],
         "refused": sum(row["status-code"] != "200" for row in rows),
-        "unanswered": round(server.ended() - before) - len(good),
+        "unanswered": ended_now - ended - len(good),
+        "failed": failed_now - failed,
         "memory_first_mb": statistics.median(m for _, m in memory[tenth : 2 * tenth] or memory) / 2**20,
         "memory_last_mb": statistics.median(m for _, m in memory[-2 * tenth : -tenth] or memory) / 2**20,
         "ended": good,
@@ -220,14 +221,14 @@ def main() -> None:
     print(
         f"latency: p50 {result['p50_s']:.2f} s, p95 {result['p95_s']:.2f} s, p99 {result['p99_s']:.2f} s over {result['answers']} answers"
     )
-    print(f"jobs without their answer: {result['unanswered']}; answers other than 200: {result['refused']}")
+    print(f"jobs without their answer: {result['unanswered']}; failed: {result['failed']}; answers other than 200: {result['refused']}")
     print(f"memory: {result['memory_first_mb']:.0f} MB in the second tenth, {result['memory_last_mb']:.0f} MB in the last but one")
     if arguments.plot:
         plot(arguments.plot, result)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps({"detect_rates": [alone, again], **result}))
-    if result["unanswered"] or result["refused"] or code not in (0, 143):
-        sys.exit(f"answers are missing, or the server ended with {code}")
+    if result["unanswered"] or result["failed"] or result["refused"] or code not in (0, 143):
+        sys.exit(f"answers are missing, jobs failed, or the server ended with {code}")
 
 
 if __name__ == "__main__":

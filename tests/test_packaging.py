@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 import fpg
 from fpg.cli.entry import run
 from fpg.common import packages
+from fpg.record.run import machine
 
 try:
     import tomllib
@@ -151,6 +152,18 @@ def test_modules_of_nobody_have_no_advice() -> None:
 
 def test_opencv_of_another_name_counts() -> None:
     assert packages.fits(Requirement("opencv-python-headless>=4"))
+
+
+@pytest.mark.parametrize("installed", ["opencv-python", "opencv-python-headless", "opencv-contrib-python"])
+def test_records_keep_the_name_of_opencv_whichever_is_installed(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name != installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "5.1"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    versions = machine.__wrapped__()["versions"]  # it is asked once a process
+    assert {name: found for name, found in versions.items() if name.startswith("opencv")} == {"opencv-python": "5.1"}
 
 
 def test_judging_needs_no_torch() -> None:

@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 
 def steps() -> list[tuple[str, str]]:
-    """(file, function) of every row of the walks."""
+    """(file, function) of every stage of the walks."""
     section = PAGE.read_text(encoding="utf-8").split("## Two walks through the code")[1].split("\n## ")[0]
     return re.findall(r"\| `([^`]+\.(?:py|cpp|h))` \| `([^`]+)`", section)
 

@@ -342,7 +342,7 @@ void check_chain(const MaskChain& chain, const Execution& execution) {
       "elastic: expected a radius of 0 to " + std::to_string(kElasticRadius) + ", got " + std::to_string(chain.elastic.radius));
   expect(chain.elastic.amplitude >= 0 && chain.elastic.amplitude <= kLargestSide,
          "elastic: expected an amplitude of 0 to 32767 pixels, got " + std::to_string(chain.elastic.amplitude));
-  const int64_t slots = chain.device.type == DeviceType::cpu && execution.threads < chain.count ? execution.threads : chain.count;
+  const int64_t slots = std::min<int64_t>(chain.device.type == DeviceType::cpu ? execution.threads : 1, chain.count);
   expect(chain.scratch_slots >= slots,
          "scratch: expected " + std::to_string(slots) + " slots, got " + std::to_string(chain.scratch_slots));
 }

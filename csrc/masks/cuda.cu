@@ -1,5 +1,5 @@
-// The mask chain on a GPU: every stage is one launch over all items, rows and columns; each item has its own slot of scratch
-// memory.
+// The mask chain on a GPU: every stage is one launch over items, rows and columns; each item has its own slot of scratch memory.
+// Where there are fewer slots than items, the stages run for as many items as there are slots, and again for the next.
 #include "common/cuda/launch_ragged.h"
 #include "masks/elastic.h"
 #include "masks/feather.h"
@@ -13,9 +13,9 @@ struct Extent {
   int64_t rows, columns;
 };
 
-__global__ void __launch_bounds__(kThreads) begin_kernel(MaskBegin begin, int64_t items) {
-  const int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (item < items) begin(item, item);
+__global__ void __launch_bounds__(kThreads) begin_kernel(MaskBegin begin, int64_t first, int64_t slots) {
+  const int64_t slot = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (slot < slots) begin(slot, first + slot);
 }
 
 // Calls body(y, x) for the part of a range that belongs to this thread.
@@ -28,31 +28,33 @@ __device__ void walk(const Crop& range, const Body& body) {
 }
 
 template <class Stage>
-__global__ void __launch_bounds__(kColumns* kRows) stage_kernel(Stage stage, int64_t items) {
-  for (int64_t item = blockIdx.z; item < items; item += gridDim.z)
-    walk(stage.range(item), [&](int32_t y, int32_t x) { stage.template lanes<1>(item, y, x); });
+__global__ void __launch_bounds__(kColumns* kRows) stage_kernel(Stage stage, int64_t slots) {
+  for (int64_t slot = blockIdx.z; slot < slots; slot += gridDim.z)
+    walk(stage.range(slot), [&](int32_t y, int32_t x) { stage.template lanes<1>(slot, y, x); });
 }
 
-__global__ void __launch_bounds__(kColumns* kRows) largest_kernel(FeatherLargest stage, int64_t items) {
-  for (int64_t item = blockIdx.z; item < items; item += gridDim.z) {
+__global__ void __launch_bounds__(kColumns* kRows) largest_kernel(FeatherLargest stage, int64_t slots) {
+  for (int64_t slot = blockIdx.z; slot < slots; slot += gridDim.z) {
     uint32_t largest[1] = {0};
-    walk(stage.range(item), [&](int32_t y, int32_t x) { stage.lanes<1>(item, y, x, largest); });
+    walk(stage.range(slot), [&](int32_t y, int32_t x) { stage.lanes<1>(slot, y, x, largest); });
     const uint32_t warp = __reduce_max_sync(0xffffffffu, largest[0]);
-    if (threadIdx.x == 0 && warp > 0) atomicMax(&stage.work.state(item).largest[stage.pass], warp);
+    if (threadIdx.x == 0 && warp > 0) atomicMax(&stage.work.state(slot).largest[stage.pass], warp);
   }
 }
 
 class Chain {
  public:
-  // Also queues the first steps of every operation.
-  Chain(const MaskChain& chain, const Execution& execution, const RaggedView<const uint8_t>& in, const RaggedView<float>& out)
+  // For the items from `first` on, as many as there are slots. Also queues the first steps of every operation.
+  Chain(const MaskChain& chain, int64_t first, const Execution& execution, const RaggedView<const uint8_t>& in,
+        const RaggedView<float>& out)
       : guard_(chain.device.index),
         chain_(chain),
+        slots_(std::min(chain.scratch_slots, chain.count - first)),
         stream_(stream_of(execution)),
         work_{chain.items, static_cast<unsigned char*>(chain.scratch), MaskLayout(chain.limits, chain.elastic), chain.elastic, in,
               out} {
-    begin_kernel<<<static_cast<unsigned>((chain.count + kThreads - 1) / kThreads), kThreads, 0, stream_>>>(MaskBegin{work_},
-                                                                                                           chain.count);
+    begin_kernel<<<static_cast<unsigned>((slots_ + kThreads - 1) / kThreads), kThreads, 0, stream_>>>(MaskBegin{work_}, first,
+                                                                                                      slots_);
     check(cudaGetLastError(), "masks: begin");
   }
 
@@ -101,18 +103,18 @@ class Chain {
 
   template <class Stage>
   void run(const Stage& stage, const Extent& extent, const char* what) const {
-    stage_kernel<<<grid_of(extent.rows, extent.columns, chain_.count), dim3(kColumns, kRows), 0, stream_>>>(stage, chain_.count);
+    stage_kernel<<<grid_of(extent.rows, extent.columns, slots_), dim3(kColumns, kRows), 0, stream_>>>(stage, slots_);
     check(cudaGetLastError(), what);
   }
 
   void largest(const FeatherLargest& stage, const Extent& extent) const {
-    largest_kernel<<<grid_of(extent.rows, extent.columns, chain_.count), dim3(kColumns, kRows), 0, stream_>>>(stage,
-                                                                                                              chain_.count);
+    largest_kernel<<<grid_of(extent.rows, extent.columns, slots_), dim3(kColumns, kRows), 0, stream_>>>(stage, slots_);
     check(cudaGetLastError(), "feathering: maximum");
   }
 
   const DeviceGuard guard_;
   const MaskChain& chain_;
+  const int64_t slots_;
   const cudaStream_t stream_;
   const MaskWork work_;
 };
@@ -120,16 +122,20 @@ class Chain {
 }  // namespace
 
 void feather_masks(const FeatherMasksArguments& arguments, const Execution& execution) {
-  const Chain steps(arguments.chain, execution, arguments.masks, arguments.out);
-  steps.erode();  // most callers erode by 0 pixels; running it costs less than reading that back from the device
-  steps.feather();
+  for (int64_t first = 0; first < arguments.chain.count; first += arguments.chain.scratch_slots) {
+    const Chain steps(arguments.chain, first, execution, arguments.masks, arguments.out);
+    steps.erode();  // by nothing, for most callers: it costs less than asking the device would
+    steps.feather();
+  }
 }
 
 void soft_masks(const SoftMasksArguments& arguments, const Execution& execution) {
-  const Chain steps(arguments.chain, execution, {}, arguments.out);
-  steps.hulls();
-  steps.warp();
-  steps.feather();
+  for (int64_t first = 0; first < arguments.chain.count; first += arguments.chain.scratch_slots) {
+    const Chain steps(arguments.chain, first, execution, {}, arguments.out);
+    steps.hulls();
+    steps.warp();
+    steps.feather();
+  }
 }
 
 }  // namespace fpg::cuda

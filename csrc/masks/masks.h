@@ -50,7 +50,7 @@ struct MaskLimits {
   int32_t out_height = 0, out_width = 0;      // of the outputs
 };
 
-// Bytes of scratch memory of one item; the CPU needs it once per thread, a GPU once per item of the batch.
+// Bytes of scratch memory of one slot; the CPU needs one per thread, a GPU works on as many items at once as there are slots.
 size_t mask_scratch_bytes(const MaskLimits& limits, const Elastic& elastic);
 
 struct MaskChain {
@@ -59,7 +59,7 @@ struct MaskChain {
   MaskLimits limits;
   Elastic elastic;
   void* scratch = nullptr;    // 64-byte aligned
-  int64_t scratch_slots = 0;  // at least min(threads, count) on the CPU, count on a GPU
+  int64_t scratch_slots = 0;  // at least min(threads, count) on the CPU, 1 on a GPU
   Device device{};
 };
 

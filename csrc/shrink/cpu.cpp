@@ -100,8 +100,8 @@ void shrink_by_blocks(const ShrinkArguments& in, int32_t down, int32_t across) {
 }
 
 void run(const ShrinkArguments& in, const Execution&) {
-  const int32_t down = in.height / in.out_height, across = in.width / in.out_width;
-  if (down * in.out_height == in.height && across * in.out_width == in.width) return shrink_by_blocks(in, down, across);
+  const int32_t down = whole_scale(in.height, in.out_height), across = whole_scale(in.width, in.out_width);
+  if (down > 0 && across > 0) return shrink_by_blocks(in, down, across);
   shrink_by_shares(in);
 }
 

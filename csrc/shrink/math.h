@@ -5,9 +5,20 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace fpg {
+
+// Source pixels per pixel of the result, as OpenCV reckons it: where the division leaves no rest, it may still be next to a whole
+// number.
+inline double area_scale(int32_t source, int32_t size) { return 1.0 / (static_cast<double>(size) / source); }
+
+// How many source pixels a pixel of the result has where that is a whole number, else 0.
+inline int32_t whole_scale(int32_t source, int32_t size) {
+  const double scale = area_scale(source, size), whole = std::nearbyint(scale);
+  return std::abs(scale - whole) < std::numeric_limits<double>::epsilon() ? static_cast<int32_t>(whole) : 0;
+}
 
 // A source pixel's share in a mean.
 struct Share {
@@ -22,7 +33,7 @@ struct Coverage {
   std::vector<size_t> start;
 
   Coverage(int32_t source, int32_t size) {
-    const double scale = static_cast<double>(source) / size;
+    const double scale = area_scale(source, size);
     shares.reserve(static_cast<size_t>(source) + 2 * static_cast<size_t>(size));
     start.reserve(static_cast<size_t>(size) + 1);
     for (int32_t i = 0; i < size; ++i) {

@@ -86,7 +86,7 @@ void Session::judge_all(const std::vector<size_t>& places, const std::vector<std
 }
 
 bool Session::judge(const Inputs& inputs) {
-  std::vector<size_t> places, lost;
+  std::vector<size_t> places;
   std::vector<std::string> files;
   for (const std::string& file : inputs.files) {
     if (!results_.take_known(next_, file)) {

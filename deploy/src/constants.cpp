@@ -62,6 +62,7 @@ const FaceConstants& face_constants() {
     c.passes = t["passes"];
     c.tile_grain = t["tile_grain"];
     c.tile_step = t["tile_step"];
+    c.least_size_fraction = t["least_size_fraction"];
     c.aligned_points = t["aligned_points"];
     c.aligned_names = t["aligned_names"];
     return c;

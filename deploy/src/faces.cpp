@@ -25,8 +25,12 @@ constexpr int kNose = 4, kMouthLeft = 61, kMouthRight = 291;
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-std::clamp(x, -80.0, 80.0))); }
 
-// Boxes and points are float32 in Python: rounding the same way keeps borderline decisions the same.
-double single(double value) { return static_cast<double>(static_cast<float>(value)); }
+// Boxes and points are float32 in Python: the same roundings keep decisions on the border the same.
+// Volatile, because GCC 12 leaves the rounding out where it vectorises two of them.
+double single(double value) {
+  const volatile float rounded = static_cast<float>(value);
+  return static_cast<double>(rounded);
+}
 
 Box single(const Box& box) { return {single(box.x0), single(box.y0), single(box.x1), single(box.y1)}; }
 
@@ -114,10 +118,8 @@ std::optional<int> finer(int side, double wanted) {
   const FaceConstants& c = face_constants();
   if (side <= std::max<double>(kSide, c.tile_over_face * wanted)) return std::nullopt;
   const int enough = std::max(kSide, static_cast<int>(c.tile_over_face * wanted / c.tile_grain) * c.tile_grain);
-  int looks = 1;
-  for (int reach = enough * c.tile_step; reach < side; reach *= c.tile_step) ++looks;
-  if (looks == 1) return enough;
-  return static_cast<int>(std::nearbyint(side / std::pow(static_cast<double>(side) / enough, 1.0 / looks)));
+  const int next = (side + c.tile_step - 1) / c.tile_step;
+  return next >= 1.5 * enough ? next : enough;
 }
 
 Box tight_box(const std::vector<std::array<double, 2>>& points) {
@@ -370,10 +372,10 @@ std::vector<FoundFace> FaceFinder::find(const Image& image) {
   networks_->add(image, networks_->detect(image), faces);
   const int longest = std::max(image.height, image.width);
   std::optional<int> side = faces.empty() ? (longest + 1) / 2 : longest;
-  const auto wanted = [&] {  // size of the smallest face that would count
+  const auto wanted = [&] {  // size of the smallest face to look for
     double largest = 0;
     for (const FoundFace& face : faces) largest = std::max(largest, face_size(face.box));
-    return std::max(min_face_, std::sqrt(face_constants().area_fraction) * largest);
+    return std::max(min_face_, face_constants().least_size_fraction * largest);
   };
   while ((side = finer(*side, wanted()))) networks_->add(image, networks_->look_at_tiles(image, *side, 0.25), faces);
   std::stable_sort(faces.begin(), faces.end(), [](const FoundFace& a, const FoundFace& b) { return area(a.box) > area(b.box); });

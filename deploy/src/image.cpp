@@ -17,15 +17,16 @@ struct Between {
   int weight;
 };
 
-std::vector<Between> between(int source, int size) {
+// Beyond the border the first or last pixel alone counts, or (`split`) it is both neighbours, each with its weight: OpenCV does
+// the one along rows and the other down columns, and rounds apart.
+std::vector<Between> between(int source, int size, bool split) {
   const double scale = static_cast<double>(source) / size;
   std::vector<Between> result;
   for (int i = 0; i < size; ++i) {
     const auto at = static_cast<float>((i + 0.5) * scale - 0.5);
     const int first = static_cast<int>(std::floor(at));
-    const bool inside = first >= 0 && first < source - 1;
-    const int clamped = std::clamp(first, 0, source - 1);
-    result.push_back({clamped, inside ? first + 1 : clamped,
+    const bool inside = split || (first >= 0 && first < source - 1);
+    result.push_back({std::clamp(first, 0, source - 1), std::clamp(first + 1, 0, source - 1),
                       inside ? static_cast<int>(std::nearbyint((at - static_cast<float>(first)) * kUnit)) : 0});
   }
   return result;
@@ -42,7 +43,7 @@ Image resize_area(const ImageView& image, int height, int width) {
 }
 
 Image resize_linear(const ImageView& image, int height, int width) {
-  const std::vector<Between> rows = between(image.height, height), columns = between(image.width, width);
+  const std::vector<Between> rows = between(image.height, height, true), columns = between(image.width, width, false);
   Image result(height, width);
   for (int y = 0; y < height; ++y) {
     const Between& row = rows[static_cast<size_t>(y)];
@@ -63,17 +64,22 @@ Image resize_linear(const ImageView& image, int height, int width) {
   return result;
 }
 
-Image warp_affine(const ImageView& image, const std::array<double, 6>& m, int height, int width, Outside outside) {
+Image warp_affine(const ImageView& image, const std::array<double, 6>& matrix, int height, int width, Outside outside) {
   Image result(height, width);
+  std::array<float, 6> m{};
+  std::transform(matrix.begin(), matrix.end(), m.begin(), [](double value) { return static_cast<float>(value); });
+  // OpenCV's arithmetic: places in single precision, the second product and sum rounded once.
+  const auto place = [](float by, int x, float from) { return static_cast<float>(static_cast<double>(by) * x + from); };
   const auto there = [&](int at, int size) { return outside == Outside::kEdge || (at >= 0 && at < size) ? 1.0F : 0.0F; };
   for (int y = 0; y < height; ++y) {
     uint8_t* out = result.row(y);
+    const float row_x = m[1] * static_cast<float>(y) + m[2], row_y = m[4] * static_cast<float>(y) + m[5];
     for (int x = 0; x < width; ++x, out += 3) {
-      // Far outside, every pixel equals the border; the limits keep the conversion to integers defined.
-      const double sx = std::clamp(m[0] * x + m[1] * y + m[2], -2.0, image.width + 1.0);
-      const double sy = std::clamp(m[3] * x + m[4] * y + m[5], -2.0, image.height + 1.0);
+      // Far outside every pixel is the border's; the limits keep the conversion to integers defined.
+      const float sx = std::clamp(place(m[0], x, row_x), -2.0F, static_cast<float>(image.width) + 1);
+      const float sy = std::clamp(place(m[3], x, row_y), -2.0F, static_cast<float>(image.height) + 1);
       const int x0 = static_cast<int>(std::floor(sx)), y0 = static_cast<int>(std::floor(sy));
-      const auto ax = static_cast<float>(sx - x0), ay = static_cast<float>(sy - y0);
+      const float ax = sx - static_cast<float>(x0), ay = sy - static_cast<float>(y0);
       const int left = std::clamp(x0, 0, image.width - 1), right = std::clamp(x0 + 1, 0, image.width - 1);
       const uint8_t* upper = image.row(std::clamp(y0, 0, image.height - 1));
       const uint8_t* lower = image.row(std::clamp(y0 + 1, 0, image.height - 1));

@@ -45,6 +45,9 @@ struct PngFacts {
 // Reads a PNG's chunks: checks its size; finds EXIF's orientation, and whether it is animated.
 PngFacts png_facts(const std::string& path) {
   PngFacts facts;
+  uint32_t frames = 0;
+  bool apart = true;  // the picture is none of the animation's frames: the first of them comes after its pixels
+  bool begun = false;
   std::ifstream file(path, std::ios::binary);
   file.seekg(8);
   std::array<uint8_t, 8> head{};
@@ -58,10 +61,13 @@ PngFacts png_facts(const std::string& path) {
     }
     if (kind == "IHDR" && data.size() >= 8)
       check_pixels(path, big_endian(data.data()), big_endian(data.data() + 4), reading_constants().max_image_pixels);
-    if (kind == "acTL" && data.size() >= 4) facts.several = big_endian(data.data()) > 1;
+    if (kind == "acTL" && data.size() >= 4) frames = big_endian(data.data());
+    if (kind == "fcTL" && !begun) apart = false;
+    begun = begun || kind == "IDAT";
     if (kind == "eXIf") facts.orientation = exif_orientation(data.data(), data.size());
     file.seekg(static_cast<std::streamoff>(length) + 4 - static_cast<std::streamoff>(data.size()), std::ios::cur);
   }
+  facts.several = frames > (apart ? 0U : 1U);
   return facts;
 }
 

@@ -136,7 +136,8 @@ struct Results::Impl {
     for (size_t done = 0; done < length;) {
       const ssize_t part = ::pread(file, data.data() + done, length - done, start + static_cast<off_t>(done));
       if (part < 0 && errno == EINTR) continue;
-      if (part <= 0) {
+      if (part < 0) refuse();  // not the end: what is behind it must not be cut off
+      if (part == 0) {
         data.resize(done);
         break;
       }

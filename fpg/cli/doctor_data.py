@@ -101,8 +101,8 @@ def show_data_set(report: DataReport, to: Console, listed: str | None = None) ->
     if report.estimate:
         _line(to, _cost(report.estimate))
     if not prepared:
-        depth = "and a frame from the middle of each decoded" if report.deep else "packets counted, first frame decoded; --deep opens all"
-        _line(to, f"{report.opened} of {report.videos} videos were opened ({depth}).")
+        depth = "first and middle frame" if report.deep else "first frame; --deep opens all videos and decodes a middle frame, too"
+        _line(to, f"{report.opened} of {report.videos} videos were opened: packets counted, and frames decoded ({depth}).")
     _line(to, "Nothing is missing." if report.ok else "Something is missing, unreadable or doubtful: see above.")
 
 
@@ -122,7 +122,14 @@ def _rows(report: DataReport) -> list[list[str]]:
 
         missing = sum(c.missing for c in counts)
         name = f"{key[0]} {key[1]}".strip()
-        rows.append([name, f"{_LABELS[key[3]]} {key[2]}".strip(), *map(cell, (*SPLITS, "none", None)), str(missing or "")])
+        rows.append(
+            [
+                name,
+                " ".join(dict.fromkeys(filter(None, (_LABELS[key[3]], key[2])))),
+                *map(cell, (*SPLITS, "none", None)),
+                str(missing or ""),
+            ]
+        )
     return rows
 
 
@@ -134,7 +141,7 @@ def _reasons(counts: list[VideoCount]) -> list[str]:
         reasons[count.reason] = reasons.get(count.reason, 0) + count.videos
     lines = []
     for (dataset, split), reasons in videos.items():
-        text = "; ".join(f"{number} {reason or 'as the manifest says'}" for reason, number in list(reasons.items())[:_FIRST])
+        text = "; ".join(f"{number} ({reason or 'as the manifest says'})" for reason, number in list(reasons.items())[:_FIRST])
         more = f"; and {len(reasons) - _FIRST} more reasons" if len(reasons) > _FIRST else ""
         lines.append(f"{dataset}, {'left out' if split == 'none' else split}: {text}{more}")
     return lines

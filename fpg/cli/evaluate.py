@@ -50,7 +50,7 @@ def perturbed(a: argparse.Namespace, engine: Engine, json: str | None) -> Suite 
     """The suite of perturbations that was asked for, checked before anything is scored."""
     if not a.robustness:
         if a.quick or a.robustness_log:
-            raise UsageError("--quick and --robustness-log go with --robustness")
+            raise UsageError("--quick and --robustness-log need --robustness")
         return None
     quick = a.quick or a.robustness.strip().lower() == "quick"
     names = "all" if a.robustness.strip().lower() == "quick" else a.robustness

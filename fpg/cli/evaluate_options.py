@@ -124,7 +124,7 @@ def check_usage(a: argparse.Namespace) -> None:
     """
     a.model = one_of(a.model, a.named)
     if a.scores and (a.model or a.data):
-        raise UsageError("--scores stands instead of a model and --data")
+        raise UsageError("--scores replaces a model and --data")
     if not a.scores and not a.data:
         raise UsageError("give --data (and another model than the starter with --model), or --scores")
     if a.calibrate and (a.scores or a.threshold is not None):
@@ -132,7 +132,7 @@ def check_usage(a: argparse.Namespace) -> None:
     if a.robustness and (a.scores or a.calibrate):
         raise UsageError("--robustness needs a model, and a run of its own")
     if a.fpr is not None and not a.calibrate:
-        raise UsageError("--fpr goes with --calibrate")
+        raise UsageError("--fpr needs --calibrate")
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def _verify(path: Path, inspects: bool) -> int:
     if inspects:
         _inspect(path)
     if not difference <= tolerance:
-        raise InputError(path, "does not answer as it should on this machine; export it again here")
+        raise InputError(path, "does not match its reference output on this machine; export it again here")
     return 0
 
 
@@ -122,7 +122,7 @@ def _inspect(path: Path) -> None:
 
     spec = read_spec(path)
     if not spec.backend.startswith("tensorrt"):
-        raise UsageError(f"--inspect: {path.name} is no TensorRT engine")
+        raise UsageError(f"--inspect: {path.name} is not a TensorRT engine")
     rows = [[layer.get("Name", ""), layer.get("LayerType", ""), layer.get("TacticName", "")] for layer in inspect(spec.backend, path)]
     table(f"layers of {path.name}", ["name", "type", "tactic"], rows)
 

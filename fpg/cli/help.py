@@ -15,6 +15,10 @@ class Help(argparse.RawDescriptionHelpFormatter):
     it has none in the first two thirds of the width, below its beginning and two more.
     """
 
+    def start_section(self, heading: str | None) -> None:
+        """Begin a group of options under a heading, which is filled, too."""
+        super().start_section(heading and "\n".join(_wrapped(heading, self._width)))
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines: list[str] = []
         for is_paragraph, group in groupby(text.strip("\n").splitlines(), key=lambda line: line[:1].strip() != ""):

@@ -124,7 +124,7 @@ def _pack(args: argparse.Namespace) -> int:
         images, source = crops(manifest, evenly(range(len(manifest.faces)), 100), spec)[0], f"crops of {args.check.name}"
     for form, parity in package(args.run, facts, args.out, images=images, source=source).items():
         console.print(f"{form}: {parity}", markup=False)
-    console.print(f"{args.out}: {packaged_size(args.out) / 1e6:.1f} MB; name its sources in NOTICE where you ship it", markup=False)
+    console.print(f"{args.out}: {packaged_size(args.out) / 1e6:.1f} MB; name its sources in NOTICE if you ship it", markup=False)
     return 0
 
 

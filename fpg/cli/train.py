@@ -78,7 +78,7 @@ def _dry_run(config: TrainConfig, processes: int) -> int:
     from fpg.train.trackers import require_tracker
 
     if launched():
-        raise UsageError("--dry-run: expected to be started without a launcher (say --nproc N), got one of several processes")
+        raise UsageError("--dry-run: expected to be started without a launcher (use --nproc N), got one of several processes")
     config = resolve_method(config)
     require_tracker(config.tracker)
     for line in dry_run(config, processes).lines():

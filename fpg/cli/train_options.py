@@ -28,18 +28,25 @@ from itself, and forgery perception guidance (ACM MM 2024) refines the forgery w
 Every field can be set in a YAML file and by a flag; what comes later on the command line wins."""
 
 _EXAMPLES = """examples:
-  fpg-train --data prepared --out run                        the defaults: EfficientNet-B4, 380 px, 50 epochs, 32 images an update
+  fpg-train --data prepared --out run
+      the defaults: EfficientNet-B4, 380 px, 50 epochs, 32 images an update
   fpg-train --config configs/paper.yaml --data prepared --out run
-                                                             the release's recipe: 128 images an update, in 4 passes on one GPU
+      the release's recipe: 128 images an update, in 4 passes on one GPU
   fpg-train --config configs/demo.yaml --data prepared --out run --epochs 4
-  fpg-train --data faces_a faces_b --out run --model.backbone tf_efficientnet_lite0 --model.image_size 224 --batch 16
-  fpg-train --data prepared --out ablation --guidance.shape off --guidance.magnitude off
-  fpg-train --data prepared --out run --dry-run              memory, time and disk of the whole run, from one batch
-  fpg-train --out run --resume                               go on exactly where it stopped
-  fpg-train --data prepared --out run --batch 128 --nproc 4  on 4 GPUs of this machine (or in 4 processes with --device cpu)
-  torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m fpg.cli.train --config c.yaml
-                                                             on two machines; --data and --out are folders that both see
-  fpg-train --config configs/paper.yaml --print_config       every field and its value
+  fpg-train --data faces_a faces_b --out run --model.image_size 224 --batch 16
+  fpg-train --data prepared --out run --guidance.shape off
+      an ablation
+  fpg-train --data prepared --out run --dry-run
+      memory, time and disk of the whole run, from one batch
+  fpg-train --out run --resume
+      go on exactly where it stopped
+  fpg-train --data prepared --out run --batch 128 --nproc 4
+      on 4 GPUs of this machine (or in 4 processes with --device cpu)
+  torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d \\
+    --rdzv-endpoint HOST:29500 -m fpg.cli.train --config c.yaml
+      on two machines; --data and --out are folders that both see
+  fpg-train --config configs/paper.yaml --print_config
+      every field and its value
 
 Where the defaults differ from the authors' released code is one table: docs/method.md, "Deviations".
 
@@ -90,7 +97,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(
         prog="fpg-train",
         version=__version__,
-        usage="fpg-train --data DIR [DIR ...] --out RUN [--config FILE] [--resume] [--nproc N] [--FIELD VALUE ...]",
+        usage="fpg-train --data DIR [DIR ...] --out RUN [--config FILE] [--resume]\n                 [--nproc N] [--FIELD VALUE ...]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=_Help,

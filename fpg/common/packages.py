@@ -34,8 +34,9 @@ BUILD_COMMAND = "pip install --no-build-isolation -e ."
 """Builds the compiled module, in fpg's sources."""
 _PROJECTS = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 """Module -> project, where the names differ by more than a hyphen."""
-_SAME_MODULE = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")}
-"""Project -> others that install the same module."""
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
+_SAME_MODULE = dict.fromkeys(_OPENCV, _OPENCV)
+"""Project -> all that install the same module."""
 _PINS = Path(__file__).parents[1] / "requirements"
 
 

@@ -40,7 +40,7 @@ class TimedOut(WorkerDied):
     """What comes back for a task that was given up."""
 
 
-def death(exit_code: int) -> WorkerDied:
+def describe_exit(exit_code: int) -> WorkerDied:
     """What a process's exit code says of its end."""
     if exit_code < 0:
         name = signal.Signals(-exit_code).name
@@ -105,7 +105,7 @@ class _Pool(Generic[T, R]):
                 try:
                     kind, value = worker.link.recv()
                 except (EOFError, OSError):
-                    yield from self._buried(worker)
+                    yield from self._reap(worker)
                     continue
                 if kind == "fatal":
                     raise value
@@ -146,12 +146,12 @@ class _Pool(Generic[T, R]):
             worker.process.join(10)
             worker.link.close()
 
-    def _buried(self, worker: _PoolWorker) -> Iterator[tuple[int, R | WorkerDied]]:
+    def _reap(self, worker: _PoolWorker) -> Iterator[tuple[int, R | WorkerDied]]:
         worker.process.join()
         self.workers.remove(worker)
         worker.link.close()
         late = TimedOut(f"was given up after {self.timeout:g} s (--timeout)") if worker.late else None
-        died = late or death(worker.process.exitcode or 0)
+        died = late or describe_exit(worker.process.exitcode or 0)
         if not worker.ready:
             raise FpgError(f"the work could not start: {died.reason}")
         if worker.task is not None:

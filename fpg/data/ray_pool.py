@@ -148,7 +148,7 @@ def connected(address: str, workers: int | None = None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    _knock(address)
+    _check_reachable(address)
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": "error"}
     if address == LOCAL:
         options |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": _LOCAL_STORE, "_node_ip_address": "127.0.0.1"}
@@ -164,7 +164,7 @@ def connected(address: str, workers: int | None = None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Ray takes minutes to say that nobody listens at `HOST:PORT`."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not (separator and port.isdecimal()):

@@ -117,12 +117,15 @@ def _torchcodec() -> Any:
 
 def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: str, notes: Notes | None) -> Frames:
     with opened(path, notes=notes) as (container, stream):
+        if not container.format.name.startswith(_INDEXED) or container.format.name == "avi":
+            raise SeekFailed
+        times = _shown_times(container, stream)
         first = next(_first_frame(container, stream), None)
         display = Display(path, stream, notes)
-        if not container.format.name.startswith(_INDEXED) or container.format.name == "avi" or first is None or not display.is_plain(first):
+        if first is None or not display.is_plain(first):
             raise SeekFailed
         display(first)  # for the notes
-        number = stream.index
+        number, unit = stream.index, float(stream.time_base)
     try:
         decoder = _torchcodec().VideoDecoder(os.path.abspath(path), stream_index=number, dimension_order="NHWC", device=device)
         start = decoder.metadata.begin_stream_seconds_from_content or 0.0
@@ -131,9 +134,21 @@ def _torchcodec_frames(path: str | os.PathLike[str], wanted: list[int], device: 
             if index >= total:
                 raise FrameCountError(path, f"ends after {total} frames, frame {wanted[-1]} was asked for", total)
             frame = decoder.get_frame_at(index)
+            if total != len(times) or round(frame.pts_seconds / unit) != times[index]:  # the next that could be decoded, in place of it
+                raise SeekFailed
             yield index, frame.pts_seconds - start, frame.data.cpu().numpy()
     except (RuntimeError, ValueError) as error:
         raise SeekFailed from error
+
+
+def _shown_times(container: Any, stream: Any) -> list[int]:
+    """Time stamps of all frames that are shown, in order of time; leaves the container at its first packet."""
+    try:
+        times = sorted(packet.pts for packet in _packets(container, stream) if packet.pts is not None and not packet.is_discard)
+        container.seek(times[0] if times else 0, stream=stream)
+    except (av.FFmpegError, OSError) as error:
+        raise SeekFailed from error
+    return times
 
 
 def _first_frame(container: Any, stream: Any) -> Iterator[Any]:
@@ -183,6 +198,7 @@ def _stretches(path: str | os.PathLike[str], wanted: list[int], threads: int, no
 
 def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Display) -> Frames:
     missing = dict(plan.index_at)
+    stream.codec_context.open(strict=False)  # before anything is skipped: dav1d asks once what to skip, and would skip wanted frames, too
     stretches = iter(plan.stretches)
     stretch = next(stretches)
     for position, packet in enumerate(_packets(container, stream)):
@@ -198,9 +214,10 @@ def _decoded_stretches(container: Any, stream: Any, plan: _Plan, display: Displa
                 continue
             if frame.is_corrupt:
                 raise SeekFailed
-            index = missing.pop(frame.pts, None)
-            if index is not None:
-                yield index, float((frame.pts - plan.start) * stream.time_base), display(frame)
+            if frame.pts in missing:
+                if frame.pts != next(iter(missing)):  # one before it did not come: what takes over goes on behind the last one given
+                    raise SeekFailed
+                yield missing.pop(frame.pts), float((frame.pts - plan.start) * stream.time_base), display(frame)
         if position == stretch.last:
             following = next(stretches, None)
             if following is None:

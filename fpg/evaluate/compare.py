@@ -118,7 +118,7 @@ class Comparison:
         return any(len(family.runs) > 1 for family in self.families)
 
     def to_json(self) -> dict[str, Any]:
-        """As `compare_runs.json`."""
+        """As `compare.json`."""
         return {
             "baseline": self.baseline,
             "confidence": CONFIDENCE,
@@ -229,7 +229,7 @@ def _method_rows(
 def _require_common(run: EvaluatedRun, first: EvaluatedRun) -> None:
     ours, theirs = ({key for key, video in r.videos.items() if video.score is not None} for r in (run, first))
     if not ours:
-        raise InputError(run.path, "not one of its videos has a score")
+        raise InputError(run.path, "none of its videos has a score")
     if not ours & theirs:
         raise InputError(
             run.path,

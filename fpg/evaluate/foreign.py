@@ -193,7 +193,7 @@ def _score(path: Path, place: str, text: str) -> float | None:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise InputError(path, f"{place}: score: expected a probability from 0 to 1, got {text!r:.40} (a logit wants the sigmoid first)")
+        raise InputError(path, f"{place}: score: expected a probability from 0 to 1, got {text!r:.40} (apply the sigmoid to logits first)")
     return value
 
 
@@ -211,7 +211,7 @@ def _result(path: Path, rows: list[_Row], threshold: float) -> Result:
         raise InputError(path, f"{name}: is real on {rows[0].place} and fake elsewhere, or the reverse")
     frames = [row.frame for row in rows]
     if len(rows) > 1 and (None in frames):
-        raise InputError(path, f"{rows[1].place}: {name} comes twice (also on {first.place}); frames want a column `frame`")
+        raise InputError(path, f"{rows[1].place}: {name} comes twice (also on {first.place}); frames need a column `frame`")
     kept = sorted((row for row in rows if row.score is not None), key=lambda row: row.frame or 0)
     scores = tuple(FrameScore(row.frame or 0, 0.0, (FaceScore(NO_BOX, row.score),)) for row in kept if row.score is not None)
     value = video_score(f.score for f in scores)

@@ -144,7 +144,7 @@ def package(
             options: dict[str, Any] = {"threshold": threshold, "temperature": temperature, "warnings": warnings, "reliability": reliability}
             save_detector(half, model, provenance=provenance, half=True, **options)
         except ValueError as error:
-            raise InputError(weights, f"does not survive 16 bits: {error}") from error
+            raise InputError(weights, f"loses too much in 16 bits: {error}") from error
         engine = export_detector(half, "openvino", draft, precision="fp16", name=f"{name}-openvino").path
         chosen = random_images(trained.image_size) if images is None else images
         reference = load_engine(weights, device="cpu")
@@ -154,7 +154,7 @@ def package(
         }
         for form, parity in found.items():
             if not parity.passed:
-                raise InputError(weights, f"packed as {form} it does not answer as it did: {parity}")
+                raise InputError(weights, f"packed as {form} its scores differ from the original's: {parity}")
         if (size := packaged_size(draft)) > LARGEST:
             raise InputError(weights, f"packed it has {size} bytes, allowed are {LARGEST}")
         with atomic_write(draft / CARD, "w") as file:
@@ -248,8 +248,8 @@ def _levels(spec: EngineSpec) -> str:
     bounds, levels = spec.reliability["bounds"], spec.reliability["levels"]
     stated = [f"{name} {how} {bounds[name]:.3g}" for name, how in _LEVELS.items() if bounds[name] is not None]
     counts = [f"{name} {row['real']} real, {row['fake']} fake" for name, row in levels.items()]
-    fraction = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
-    return f"{', '.join(stated) or 'none is borne out by the data'} ({fraction})"
+    basis = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
+    return f"{', '.join(stated) or 'none is borne out by the data'} ({basis})"
 
 
 def _list(lines: Any) -> str:

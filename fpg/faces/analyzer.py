@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from fpg.common.constants import CONSTANTS
-from fpg.common.crops import AREA_FRACTION
 from fpg.faces.geometry import iou
 from fpg.faces.mediapipe import BlazeFaceDetector, FaceMeshLandmarker
 from fpg.faces.sizes import MIN_FACE, face_size
@@ -15,12 +14,17 @@ LOOKS = ("all", "first")
 """How often an image is looked at, see `FaceAnalyzer`; the default first."""
 
 
+_LEAST_SIZE: float = CONSTANTS["faces"]["least_size_fraction"]
+"""Fraction of the size of the largest face found down to which faces are looked for. Those that count begin at 0.7, the root of
+`AREA_FRACTION`; of faces at its own limit a look finds one in ten less than of larger ones."""
+
+
 class FaceAnalyzer:
     """Finds the faces of an image and places their landmarks: a look at the whole, then at finer and finer tiles while that could matter.
 
     It could matter while a face that counts might have gone unseen: one of at least `min_face` pixels and at least half the area of the
-    largest found (`AREA_FRACTION`). Where a large face fills the frame the first look is the only one. Faces of a finer look never replace
-    those found before.
+    largest found (`fpg.common.crops.AREA_FRACTION`). Where a large face fills the frame the first look is the only one. Faces of a finer
+    look never replace those found before.
 
     Pickles as its configuration; build one per process, it is not thread-safe.
 
@@ -74,8 +78,8 @@ class FaceAnalyzer:
         return faces
 
     def _wanted(self, faces: list[Face]) -> float:
-        """Size of the smallest face that would count next to these."""
-        return max(float(self.min_face), AREA_FRACTION**0.5 * max((face_size(face.box) for face in faces), default=0.0))
+        """Size of the smallest face to look for beside these."""
+        return max(float(self.min_face), _LEAST_SIZE * max((face_size(face.box) for face in faces), default=0.0))
 
 
 def default_analyzer(threads: int = 1, *, min_face: float = MIN_FACE, looks: str = LOOKS[0]) -> FaceAnalyzer:

@@ -31,7 +31,7 @@ _SIDE = 192  # side of both networks' input
 _FACES = CONSTANTS["faces"]
 _FINE: float = _FACES["tile_over_face"]  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
 _GRAIN: int = _FACES["tile_grain"]  # sides are multiples of it, so that they do not depend on the last decimals of a face
-_STEP: int = _FACES["tile_step"]  # a tile is at least half as wide as the one before, so that no size of face falls between two looks
+_STEP: int = _FACES["tile_step"]  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
 _LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 
 
@@ -153,10 +153,8 @@ class BlazeFaceDetector:
         """
         if not self.tiles or side <= max(_SIDE, _FINE * wanted):
             return None
-        enough, looks = max(_SIDE, int(_FINE * wanted / _GRAIN) * _GRAIN), 1
-        while enough * _STEP**looks < side:
-            looks += 1
-        return enough if looks == 1 else round(side / (side / enough) ** (1 / looks))
+        enough, third = max(_SIDE, int(_FINE * wanted / _GRAIN) * _GRAIN), -(-side // _STEP)
+        return third if third >= 1.5 * enough else enough
 
     def detect_in_tiles(self, image: np.ndarray, side: int) -> list[Detection]:
         """Faces in square tiles of an image that overlap by a quarter, best score first; arguments as in `detect`."""

@@ -135,7 +135,7 @@ def _read_metrics(path: str | os.PathLike[str], spec: EngineSpec) -> dict[str, A
         raise InputError(path, f"is not a readable evaluation: {error}") from error
     model = value.get("model") if isinstance(value, dict) else None
     if not isinstance(model, dict) or "auc" not in value:
-        raise InputError(path, "is no evaluation: expected what fpg-eval --json wrote")
+        raise InputError(path, "is not an evaluation: expected what fpg-eval --json wrote")
     if model.get("backend") == "torch" and model.get("sha256") != spec.files[spec.model_file]:
         raise InputError(path, f"is the evaluation of another model ({model.get('file')})")
     return value

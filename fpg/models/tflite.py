@@ -75,7 +75,7 @@ def read_tflite(path: str | os.PathLike[str]) -> Graph:
     except OSError as error:
         raise InputError.of(path, error) from error
     if data[4:8] != b"TFL3":
-        raise InputError(path, "is no TensorFlow Lite model")
+        raise InputError(path, "is not a TensorFlow Lite model")
     try:
         return _graph(_Table(data, _u32(data, 0)))
     except (struct.error, ValueError, IndexError, UnicodeDecodeError, RecursionError) as error:

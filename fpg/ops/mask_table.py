@@ -18,6 +18,8 @@ FEATHER_RADIUS = 32
 """Largest radius of a feathering kernel, pixels."""
 ELASTIC_RADIUS = 64
 """Largest radius of the elastic field's Gaussian, in grid steps of 2 pixels: sigma up to 32 pixels."""
+GPU_SCRATCH = 512 << 20
+"""Bytes of scratch memory of the mask kernels on a GPU: of a batch that would need more, so many items are worked on at once as fit."""
 
 _ITEM = np.dtype(
     [
@@ -240,11 +242,16 @@ def mask_chain(
     records, limits = to_device(table.records(), device), table.limits()
     if records.shape[1] != native.MASK_ITEM_BYTES:
         raise RuntimeError(f"fpg._C: expected records of {native.MASK_ITEM_BYTES} bytes, got {records.shape[1]}; build it again")
-    slots = 0 if not scratch else len(table) if records.is_cuda else min(len(table), torch.get_num_threads())
-    size = slots * native.mask_scratch_bytes(limits, alpha / 2, weights) if slots else 0
-    memory = torch.empty(size, dtype=torch.uint8, device=records.device)
+    each = native.mask_scratch_bytes(limits, alpha / 2, weights) if scratch and len(table) else 0
+    slots = min(len(table), scratch_slots(each, records.is_cuda)) if each else 0
+    memory = torch.empty(slots * each, dtype=torch.uint8, device=records.device)
     chain = native.MaskChain(records.data_ptr(), len(table), limits, alpha / 2, weights, memory.data_ptr() if slots else 0, slots)
     return chain, (records, memory)
+
+
+def scratch_slots(each: int, on_gpu: bool) -> int:
+    """How many items, of `each` bytes of scratch memory, are worked on at once: one per thread; on a GPU as many as `GPU_SCRATCH` holds."""
+    return max(1, GPU_SCRATCH // each) if on_gpu else torch.get_num_threads()
 
 
 def elastic_weights(alpha: float, sigma: float) -> list[float]:

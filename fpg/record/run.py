@@ -21,7 +21,7 @@ from fpg.common.source import commit
 from fpg.common.spec import EngineSpec
 from fpg.record.schema import SCHEMA
 
-_PACKAGES = ("openvino", "onnxruntime", "torch", "av", "numpy", "opencv-python-headless", "pillow", "c2pa-python")
+_PACKAGES = ("openvino", "onnxruntime", "torch", "av", "numpy", "opencv-python", "pillow", "c2pa-python")
 """Whose version may show in a result."""
 
 

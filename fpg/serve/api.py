@@ -145,7 +145,7 @@ def healthz() -> dict[str, str]:
 def readyz(service: Parts) -> dict[str, str]:
     """The server would judge a job."""
     if not service.ready:
-        raise RequestRefused("stopping", "not ready: the detector is being loaded, or the server ends", retry_s=2)
+        raise RequestRefused("stopping", "not ready: the detector is being loaded, or the server is shutting down", retry_s=2)
     return {"status": "ready"}
 
 
@@ -174,7 +174,7 @@ async def _json(request: Request) -> dict[str, Any]:
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise RequestRefused("invalid", f"the request is no JSON: {error}") from error
+        raise RequestRefused("invalid", f"the request is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise RequestRefused("invalid", "expected a JSON object")
     return values
@@ -188,7 +188,7 @@ def _made(service: Service, id: str, output: str, name: str) -> Path:
         raise RequestRefused("conflict", "the job has not ended yet")
     path = service.spool.path(job.id) / name
     if not path.is_file():
-        raise RequestRefused("not_found", "nothing of that kind was made of this job")
+        raise RequestRefused("not_found", "this job has no such output")
     return path
 
 

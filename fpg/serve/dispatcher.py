@@ -102,7 +102,7 @@ class Dispatcher:
                 self.executor.cancel(id)
         self._begin()
         for event in self.executor.wait(_TICK_S):
-            self._heard(event)
+            self._on_event(event)
         if time.monotonic() - self._swept > min(60.0, self.keep_s):
             self._swept = time.monotonic()
             self._expire()
@@ -118,7 +118,7 @@ class Dispatcher:
             self.metrics.waited(time.time() - job.created)
             self.hub.tell(job.id, {"stage": RUNNING})
 
-    def _heard(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if event.kind == "ready":
             self.description = event.value
         elif event.kind == "note":
@@ -134,16 +134,16 @@ class Dispatcher:
         elif event.kind == "done":
             self._done(event.id, event.value)
         elif event.kind == "gone":
-            self._again(event.id, died=False)
+            self._retry_alone(event.id, died=False)
         elif event.kind == "late":
             cancelled = event.id in self._cancelled
             self._fail(event.id, "was cancelled" if cancelled else "was given up after --timeout", "cancelled" if cancelled else "timeout")
         elif self._running[event.id].deaths + 1 >= DEATHS:
             self._fail(event.id, event.value, "worker")
         else:
-            log.warning("%s: %s; the job is tried again by itself", event.id, event.value)
+            log.warning("%s: %s; the job is tried again on its own", event.id, event.value)
             self.metrics.deaths.inc()
-            self._again(event.id, died=True)
+            self._retry_alone(event.id, died=True)
 
     def _done(self, id: str, outcome: JobOutcome | Exception) -> None:
         if isinstance(outcome, Exception):
@@ -172,16 +172,16 @@ class Dispatcher:
                 spent = time.time() - began.started
                 self._recent_s = spent if self._recent_s is None else 0.8 * self._recent_s + 0.2 * spent
             self.metrics.ended(state, code, took)
-        self._let_go(job)
+        self._clean_up(job)
 
-    def _again(self, id: str, *, died: bool) -> None:
+    def _retry_alone(self, id: str, *, died: bool) -> None:
         job = self._running.pop(id)
         if self.store.put_back(id, died=died):
             self.hub.tell(id, None)
         else:
-            self._let_go(job)
+            self._clean_up(job)
 
-    def _let_go(self, job: JobRow) -> None:
+    def _clean_up(self, job: JobRow) -> None:
         """No process works on a job that has ended, or that nobody wants any more."""
         self._cancelled.discard(job.id)
         if self.store.get(job.id) is None:

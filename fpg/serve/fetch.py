@@ -103,7 +103,7 @@ class Fetcher:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise RequestRefused("fetch_failed", f"{host}: the name leads nowhere: {error}") from error
+            raise RequestRefused("fetch_failed", f"{host}: the name cannot be resolved: {error}") from error
         addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
         if not addresses or not all(self.allowed(ipaddress.ip_address(address)) for address in addresses):
             raise RequestRefused("forbidden", f"{host}: is not on the open internet; nothing is fetched from inside a network")
@@ -136,7 +136,7 @@ class Fetcher:
             while block := answer.read1(_BLOCK):
                 size += len(block)
                 if size > self.limit:
-                    raise RequestRefused("too_large", f"the file has more than {self.limit / 2**20:g} MiB, the most that is taken here")
+                    raise RequestRefused("too_large", f"the file has more than {self.limit / 2**20:g} MiB, the limit here")
                 if time.monotonic() > until:
                     raise RequestRefused("fetch_failed", f"the file took more than {self.seconds:g} s")
                 reserve(size)

@@ -109,7 +109,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(128)
     except OSError as error:
-        raise SetupError(f"{host}:{port}: cannot be listened to: {error.strerror or error}") from error
+        raise SetupError(f"{host}:{port}: cannot listen there: {error.strerror or error}") from error
     return listening
 
 

@@ -95,7 +95,9 @@ class Models(ExtensibleModel):
 class Refusal(BaseModel):
     """A request that was not granted."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"error": "64 jobs wait, as many as may", "code": "queue_full"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"error": "64 jobs are waiting, the most that are allowed", "code": "queue_full"}]}
+    )
 
     error: str
     code: str = Field(description="One of: " + ", ".join(CODES) + ".")

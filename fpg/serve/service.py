@@ -59,7 +59,7 @@ class Service:
         again = self.store.recover()
         self.spool.sweep(self.store.ids())
         if again:
-            log.info("%d jobs that ran when the server ended begin again", again)
+            log.info("restarting %d jobs that ran when the server ended", again)
         for job in self.store.in_state(FETCHING):
             self._fetch(job)
 
@@ -200,7 +200,7 @@ class Service:
             gone: whether nobody waits any more.
 
         Raises:
-            RequestRefused: it takes longer, or the server ends.
+            RequestRefused: it takes longer, or the server is shutting down.
         """
         until = time.monotonic() + seconds
         with self.hub.following(id) as news:
@@ -210,7 +210,7 @@ class Service:
                 if job.state in ENDED:
                     return job
                 if self.stopping:
-                    raise RequestRefused("stopping", "the server ends; ask again", retry_s=5)
+                    raise RequestRefused("stopping", "the server is shutting down; ask again", retry_s=5)
                 left = until - time.monotonic()
                 if left <= 0 or await gone():
                     raise RequestRefused("late", f"the answer took more than {seconds:g} s; submit a job instead")
@@ -233,14 +233,14 @@ class Service:
 
     async def _known(self, key: str | None) -> JobRow | None:
         if self.stopping:
-            raise RequestRefused("stopping", "the server is about to end", retry_s=10)
+            raise RequestRefused("stopping", "the server is shutting down", retry_s=10)
         return await run_in_threadpool(self.store.by_key, key) if key else None
 
     def _not_full(self) -> None:
         counts = self.store.counts()
         waiting = counts.get(WAITING, 0) + counts.get(FETCHING, 0) + self._uploads
         if waiting >= self.settings.queue:
-            raise RequestRefused("queue_full", f"{waiting} jobs wait, as many as may", retry_s=self.retry_s())
+            raise RequestRefused("queue_full", f"{waiting} jobs are waiting, the most that are allowed", retry_s=self.retry_s())
 
     @contextmanager
     def _uploading(self) -> Iterator[None]:
@@ -256,7 +256,7 @@ class Service:
     async def _promise(self, job: JobRow, key: str | None) -> JobRow:
         promised = await run_in_threadpool(self.store.add, job, key, self.settings.queue)
         if promised is None:
-            raise RequestRefused("queue_full", f"{self.settings.queue} jobs wait, as many as may", retry_s=self.retry_s())
+            raise RequestRefused("queue_full", f"{self.settings.queue} jobs are waiting, the most that are allowed", retry_s=self.retry_s())
         self.dispatcher.wake()
         return promised
 

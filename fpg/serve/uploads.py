@@ -121,7 +121,7 @@ class _Receiver:
 
 def too_large(limit: int) -> RequestRefused:
     """A file above the limit."""
-    return RequestRefused("too_large", f"the file has more than {limit / 2**20:g} MiB, the most that is taken here")
+    return RequestRefused("too_large", f"the file has more than {limit / 2**20:g} MiB, the limit here")
 
 
 async def receive(
@@ -170,4 +170,4 @@ async def patient(body: AsyncIterator[bytes], patience_s: float) -> AsyncIterato
         except StopAsyncIteration:
             return
         except asyncio.TimeoutError as error:
-            raise RequestRefused("slow", f"nothing came for {patience_s:g} s") from error
+            raise RequestRefused("slow", f"nothing was received for {patience_s:g} s") from error

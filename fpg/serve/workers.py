@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Protocol
 
 from fpg.common.errors import FpgError
-from fpg.data.pool import death
+from fpg.data.pool import describe_exit
 from fpg.serve.confine import Limits
 from fpg.serve.job import JudgeTask
 from fpg.serve.worker import Setup, work
@@ -128,9 +128,9 @@ class Workers:
             worker = next(w for w in self._processes if w.link is link)
             try:
                 while worker.link.poll():
-                    events += self._heard(worker, worker.link.recv())
+                    events += self._on_event(worker, worker.link.recv())
             except (EOFError, OSError):
-                events += self._buried(worker)
+                events += self._reap(worker)
         return events
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Workers:
                     worker.process.kill()  # its end is seen on its link
         return timeout
 
-    def _heard(self, worker: _Process, message: tuple[Any, ...]) -> list[Event]:
+    def _on_event(self, worker: _Process, message: tuple[Any, ...]) -> list[Event]:
         kind, *rest = message
         if kind == "ready":
             worker.ready = True
@@ -188,11 +188,11 @@ class Workers:
             worker.alone = worker.alone and bool(worker.tasks)
         return [Event(kind, id, value)]
 
-    def _buried(self, worker: _Process) -> list[Event]:
+    def _reap(self, worker: _Process) -> list[Event]:
         worker.process.join()
         self._processes.remove(worker)
         worker.link.close()
-        reason = death(worker.process.exitcode or 0).reason
+        reason = describe_exit(worker.process.exitcode or 0).reason
         if not worker.ready and worker.process.exitcode != 0:
             self._start_after = time.monotonic() + _SETUP_RETRY_S
             return [Event("broken", None, FpgError(f"the work could not start: {reason}"))]

@@ -158,7 +158,7 @@ def _one_batch(inputs: TrainingData, device: torch.device) -> tuple[Batch, float
     read = inputs.maker.collate([dataset[key] for key in keys])
     reading = time.perf_counter() - started
     if not len(read):
-        raise FpgError(f"not one face of the first batch could be used; the first: {read.failures[0]}")
+        raise FpgError(f"no face of the first batch could be used; the first: {read.failures[0]}")
     for _ in range(2):
         started = time.perf_counter()
         batch = inputs.maker.finish(read)

@@ -19,7 +19,7 @@ from fpg.common.packages import installed_version
 from fpg.common.source import commit
 from fpg.train.trackers import ExperimentTracker, NoTracker
 
-_PACKAGES = ("torchvision", "timm", "numpy", "opencv-python-headless", "openvino", "safetensors", "pyarrow", "scikit-learn")
+_PACKAGES = ("torchvision", "timm", "numpy", "opencv-python", "openvino", "safetensors", "pyarrow", "scikit-learn")
 
 
 class RunLog:

@@ -199,7 +199,7 @@ class Run:
         if save or stop is not None:
             self._checkpoint()
         if stop is not None:
-            self.report.say(f"stopped after step {self.position.step}; go on with --resume --out {self.out}")
+            self.report.say(f"stopped after step {self.position.step}; continue with --resume --out {self.out}")
             self.world.gather(None)  # nobody leaves while process 0 writes: the launcher would end it
             self.stop.leave(stop)
 
@@ -226,7 +226,7 @@ class Run:
         model = self.learner.eval_model
         result = validate(model, self.validation, self.device, self.config, self.world)
         if result is None:
-            self.report.say("validation: not one face could be read", "yellow")
+            self.report.say("validation: no face could be read", "yellow")
             return None
         for failure in result.failures:
             self.report.say(f"validation, left out: {failure}", "yellow")

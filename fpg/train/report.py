@@ -68,12 +68,13 @@ class RunReport:
         config, position = self.config, self.position
         self.log.line("start", position.step, **self.provenance)
         others = f" in {inputs.world.size} processes" if inputs.world.size > 1 else ""
+        epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
         parameters = sum(p.numel() for p in learner.model.parameters()) / 1e6
         self.say(f"method {config.method}: {self.provenance['method']}")
         self.say(
             f"{config.model.backbone} at {config.model.image_size} px, {parameters:.1f} M parameters, on {learner.device}{others}; "
             f"{len(inputs.faces)} faces of {inputs.faces.videos} videos, validation {len(inputs.val_faces)} of {inputs.val_faces.videos}; "
-            f"{config.epochs} epochs of {steps} steps; quality target: {self.provenance['quality']['name']}"
+            f"{epochs} of {steps} steps; quality target: {self.provenance['quality']['name']}"
         )
         if position.step:
             self.say(f"resumed at epoch {position.epoch + 1}, step {position.step}")

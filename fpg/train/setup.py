@@ -35,7 +35,7 @@ def claim(out: Path, resume: bool) -> int | None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out: expected a folder, {out} is a file")
     if used and not resume:
-        raise UsageError(f"--out: {out} is not empty; go on with --resume, or choose another folder")
+        raise UsageError(f"--out: {out} is not empty; continue with --resume, or choose another folder")
     if resume and not (out / "config.yaml").is_file():
         raise UsageError(f"--resume: {out} holds no run (no config.yaml)")
     if not out.is_dir():

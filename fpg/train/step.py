@@ -44,7 +44,7 @@ class StepResult:
     losses: dict[str, float]
     """`LOSS_PARTS`; empty when no pair was selected."""
     pairs: int
-    """0 when not one face could be read."""
+    """0 when no face could be read."""
     selected: int
     refined: int
     kept_unrefined: int

@@ -47,6 +47,7 @@ def test_json_against_albumentations() -> None:
     assert result["versions"]["rival"]["albumentations"] == "2.0.8"
 
 
+@pytest.mark.slow
 def test_without_a_package_index_there_is_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PIP_NO_INDEX": "1", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}.items():
         monkeypatch.setenv(name, value)

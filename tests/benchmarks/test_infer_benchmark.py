@@ -29,6 +29,7 @@ def _threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_exported_before(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     checkpoint = random_detector(tmp_path, "test_efficientnet", 64)
     engine = export_detector(checkpoint, "openvino", tmp_path, precision="fp16").path
@@ -49,6 +50,7 @@ def write_sidecar(engine: Path, logits: list[list[float]]) -> None:
     dataclasses.replace(spec, reference={**spec.reference, "logits": logits * count}).write(sidecar(engine))
 
 
+@pytest.mark.slow
 def test_every_engine_of_the_cpu_is_compared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--json", "--csv", str(tmp_path / "rows.csv"), *SMALL]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -86,6 +88,7 @@ def test_the_suite_refuses_parts_that_it_does_not_have(tmp_path: Path) -> None:
     assert "no part nonsense" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_suite_says_what_there_is_no_time_or_nothing_for(tmp_path: Path) -> None:
     environment = {**os.environ, "OUT": str(tmp_path), "PYTHON": sys.executable, "FPG_SUITE_DEVICE": "cpu", "FPG_SUITE_SECONDS": "3"}
     for name in ("FPG_SUITE_FACES", "FPG_SUITE_CLIP"):

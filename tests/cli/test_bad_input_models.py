@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_backbone(model: Path, capsys: pytest.CaptureFix
 )
 def test_sidecars_that_were_tampered_with(model: Path, field: str, value: object, capsys: pytest.CaptureFixture[str]) -> None:
     path = change(model, lambda spec: spec.update({field: value}))
-    said = "is not a readable sidecar: NaN is no JSON" if "nan" in str(value) else f"{field}: expected "
+    said = "is not a readable sidecar: NaN is not JSON" if "nan" in str(value) else f"{field}: expected "
     assert_every_reader_refuses(model, path, said, capsys)
 
 
@@ -152,6 +152,7 @@ def test_sidecars_that_are_no_json(model: Path, text: str, capsys: pytest.Captur
     assert_every_reader_refuses(model, path, "sidecar" if text[:1] not in ("n", "[") or len(text) > 9 else "schema", capsys)
 
 
+@pytest.mark.slow
 def test_training_refuses_code_and_data_that_are_gone(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -228,7 +228,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert doctor.main(["data", str(root), "--estimate", "0"]) == 0
     printed = capsys.readouterr().out
     assert "real-fake, 6 videos" in printed
-    assert "set, test: 2 folder test/" in printed
+    assert "set, test: 2 (folder test/)" in printed
     assert "6 of 6 videos were opened" in printed
     assert doctor.main(["data", str(root), "--estimate", "0", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -61,6 +61,7 @@ def test_show_and_path(models: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert line.startswith("error: mime: no model of that name (nearest: mine, ")
 
 
+@pytest.mark.slow
 def test_packing_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, out = tmp_path / "run", tmp_path / "models" / "ours"
     provenance = {"command": ["fpg-train", "/home/somebody"], "seed": 7, "commit": "c0ffee", "counts": {"pairs": 1234}}

@@ -36,6 +36,16 @@ def test_as_opencv(way: str, rng: np.random.Generator) -> None:
         assert np.array_equal(shrink(image, h, w), expected), (height, width, h, w)
 
 
+def test_whole_factors_are_told_as_opencv_tells_them(way: str, rng: np.random.Generator) -> None:
+    """49 or 98 is none for it: 1 / (1 / 49) is less than 49 in double precision, and means are then weighted sums instead of exact ones."""
+    factors = [*[n for n in range(2, 400) if 1 / (1 / n) != n][:8], 2, 3, 10]
+    for factor in factors:
+        for other in (2, 3):
+            levels = (127, 128) if other == 2 else (0, 255)  # near ties
+            image = rng.choice(np.array(levels, np.uint8), (4 * factor, 5 * other, 3))
+            assert np.array_equal(shrink(image, 4, 5), cv2.resize(image, (5, 4), interpolation=cv2.INTER_AREA)), (factor, other)
+
+
 def test_parts_of_images(way: str, rng: np.random.Generator) -> None:
     image, canvas = rng.integers(0, 256, (200, 300, 3), np.uint8), np.full((80, 90, 3), 7, np.uint8)
     part, inner = image[20:190, 30:260], canvas[5:65, 3:83]
@@ -76,4 +86,4 @@ def test_the_kernel_refuses(changed: dict[str, object], message: str) -> None:
     place = image.__array_interface__["data"][0]
     arguments = {"image": place, "row_bytes": 30, "size": (10, 10), "out": place, "out_row_bytes": 30, "out_size": (5, 5)}
     with pytest.raises(ValueError, match=message):
-        native.shrink(**(arguments | changed))  # type: ignore[arg-type]
+        native.shrink(**(arguments | changed))

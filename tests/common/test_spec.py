@@ -50,7 +50,7 @@ def test_round_trip(tmp_path: Path) -> None:
     ids=str,
 )
 def test_values_without_usable_scores_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=rf"fake\.spec\.json: ({next(iter(changes))}: expected|is not .*: (NaN|Infinity) is no JSON)"):
+    with pytest.raises(InputError, match=rf"fake\.spec\.json: ({next(iter(changes))}: expected|is not .*: (NaN|Infinity) is not JSON)"):
         read_spec(written(tmp_path, **changes))
 
 

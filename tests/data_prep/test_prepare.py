@@ -323,6 +323,7 @@ def session_ended(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_twenty_clips_stopped_twice_equal_an_uninterrupted_run(tmp_path: Path) -> None:
     source = tmp_path / "set"
     source.mkdir()
@@ -348,6 +349,7 @@ def test_twenty_clips_stopped_twice_equal_an_uninterrupted_run(tmp_path: Path) -
     assert files_of(out) == {**files_of(tmp_path / "whole"), "prepare.json": (out / "prepare.json").read_bytes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_by_signal(tmp_path: Path, number: signal.Signals, code: int) -> None:
     source, out = small_set(tmp_path / "set", videos=5), tmp_path / "out"
@@ -369,6 +371,8 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     before = files_of(tmp_path / "out")
     with pytest.raises(UsageError, match="was begun with frames 3, now 4"):
         prepare_here(source, tmp_path / "out", frames=4)
+    with pytest.raises(UsageError, match="was begun with looks 'all', now 'first'"):
+        prepare_here(source, tmp_path / "out", frames=3, looks="first")
     with pytest.raises(UsageError, match="was begun with source"):
         prepare_here(source / "real", tmp_path / "out", frames=3, label=0)
     assert files_of(tmp_path / "out") == before

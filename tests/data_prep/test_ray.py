@@ -23,6 +23,8 @@ from fpg.data.manifest import NAME
 from fpg.data.prepare import prepare
 from fpg.data.ray_pool import DEATHS, connected, run_on_ray
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs fpg[ray]")  # imported later: its switches come first
 

@@ -96,6 +96,31 @@ def test_wanted_frames_are_the_right_ones(tmp_path: Path, read: Reader, name: st
     assert all(image.dtype == np.uint8 and image.shape == (96, 128, 3) and image.flags.c_contiguous for _, _, image in result)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {"codec": "libsvtav1", "options": {"preset": "8", "g": "20", "svtav1-params": "lookahead=20:lp=1"}}),
+        ("b.mp4", {"options": {"x264-params": "intra-refresh=1:keyint=20"}}),  # no frame after the first can be decoded by itself
+        ("c.mp4", {"options": {"g": "12", "bf": "3", "x264-params": "open-gop=1"}}),
+    ],
+)
+def test_any_wanted_frames_are_those_of_a_whole_pass(
+    tmp_path: Path, read: Reader, rng: np.random.Generator, name: str, options: dict[str, object]
+) -> None:
+    if options.get("codec", "libx264") not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no {options['codec']}")
+    path = makers.write_video(tmp_path / name, [barcode(i) for i in range(60)], **options)  # type: ignore[arg-type]
+    whole = {index: (time, image) for index, time, image in read_frames(path, range(60))}
+    assert [spelled(image) for _, image in whole.values()] == list(range(60))
+    for count in (1, 2, 3, 6, 6):
+        wanted = sorted(rng.choice(np.arange(1, 60), count, replace=False).tolist())
+        found = list(read(path, wanted))
+        assert [index for index, _, _ in found] == wanted
+        for index, time, image in found:
+            assert time == pytest.approx(whole[index][0], abs=1e-6), wanted
+            assert spelled(image) == index, wanted
+
+
 @pytest.mark.parametrize("space", ["itu709", "itu601"])
 @pytest.mark.parametrize("colour", [(200, 30, 40), (20, 180, 60), (30, 40, 210), (128, 128, 128)])
 def test_tagged_colours_come_back(tmp_path: Path, space: str, colour: tuple[int, int, int]) -> None:

@@ -17,6 +17,8 @@ from fpg.common.errors import InputError
 from fpg.common.spec import read_spec, sidecar
 from fpg.data.encode import write_video
 
+pytestmark = pytest.mark.slow
+
 RELIABILITY = {
     "bounds": {"strong": 0.9, "moderate": 0.55, "little": 0.45, "none": None},
     "real": 212,

@@ -16,6 +16,8 @@ from twins import Programs, compare, cpp
 import fpg.cli.detect as detect
 from fpg.common.spec import sidecar
 
+pytestmark = pytest.mark.slow
+
 
 def test_inputs_that_take_too_long_are_given_up_by_both(programs: Programs, portrait: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()

@@ -17,6 +17,8 @@ from PIL import Image
 import fpg.cli.detect as detect
 from fpg.runtime.inputs import open_frames
 
+pytestmark = pytest.mark.slow
+
 GRID = Path(__file__).parents[1] / "data" / "inputs" / "grid.heic"
 READ = [case for case in corpus.CASES if case.refused is None and case.cpp_refused is None]
 
@@ -97,7 +99,7 @@ def test_scores_words_and_shown_frames_are_those_of_python(program: Path, face_m
         if a["score"] is not None:
             judged += 1
             assert b["score"] == pytest.approx(a["score"], abs=1e-3), a["input"]
-            assert (b["stream"], b["warnings"]) == (a["stream"], a["warnings"])
+            assert (b["stream"], b["warnings"]) == (a["stream"], a["warnings"]), a["input"]
     assert judged >= len(READ) - 3
     indices = [json.loads((side / "index.json").read_text(encoding="utf-8"))["inputs"] for side in (python, ours)]
     compare_shown(python, ours, *indices, unlike)

@@ -18,6 +18,8 @@ from PIL import Image
 from schemas import check_output
 from twins import cpp
 
+pytestmark = pytest.mark.slow
+
 
 def inputs(folder: Path, portrait: np.ndarray, count: int) -> Path:
     """Pictures of a face at several sizes, a video, and what cannot be judged."""

@@ -18,6 +18,8 @@ from fpg.common.models import write_record
 from fpg.data.encode import write_video
 from fpg.data.images import read_image
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:

@@ -15,6 +15,9 @@ from PIL import Image
 from fpg.common.crops import ALIGNED_POINTS, ALIGNED_SCALE, FaceRejected, aligned_square
 from fpg.common.upright import Roi, crop_upright
 from fpg.data.video import map_frames
+from fpg.faces import default_analyzer
+
+pytestmark = pytest.mark.slow
 
 
 def run(probe: Path, *arguments: object, image: np.ndarray | None = None) -> bytes:
@@ -33,22 +36,23 @@ def frames(probe: Path, *arguments: object) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("size", [(144, 176, 100, 77), (720, 1280, 108, 192), (300, 200, 150, 100), (301, 203, 51, 39), (97, 96, 97, 96)])
+AREAS = [(144, 176, 100, 77), (720, 1280, 108, 192), (1080, 1920, 108, 192), (300, 200, 150, 100), (301, 203, 51, 39), (97, 96, 97, 96)]
+
+
+@pytest.mark.parametrize("size", AREAS)
 def test_area(probe: Path, rng: np.random.Generator, size: tuple[int, int, int, int]) -> None:
     height, width, h, w = size
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     got = np.frombuffer(run(probe, "area", *size, image=image), np.uint8).reshape(h, w, 3)
     difference = np.abs(got.astype(int) - cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA))
     assert difference.max() <= 1
-    assert (difference > 0).mean() < 1e-3
+    assert (difference > 0).mean() < 1e-4
 
 
 def test_linear(probe: Path, rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (50, 61, 3), np.uint8)
     got = np.frombuffer(run(probe, "linear", 50, 61, 157, 192, image=image), np.uint8).reshape(157, 192, 3)
-    difference = np.abs(got.astype(int) - cv2.resize(image, (192, 157), interpolation=cv2.INTER_LINEAR))
-    assert difference.max() <= 1
-    assert (difference > 0).mean() < 0.02
+    assert np.array_equal(got, cv2.resize(image, (192, 157), interpolation=cv2.INTER_LINEAR))
 
 
 @pytest.mark.parametrize("side", [30.0, 130.0, 700.0])
@@ -59,8 +63,29 @@ def test_upright_crops(probe: Path, rng: np.random.Generator, side: float) -> No
     assert expected is not None
     got = np.frombuffer(run(probe, "upright", 240, 320, 192, *roi, image=image), np.uint8).reshape(192, 192, 3)
     difference = np.abs(got.astype(int) - expected)
-    assert difference.max() <= 2
-    assert (difference > 0).mean() < 0.05
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-5, "boxes that differ in a thousandth of a pixel put a crop's edge elsewhere"
+
+
+def test_faces_are_those_of_python(probe: Path, face_models: str, portrait: np.ndarray, rng: np.random.Generator) -> None:
+    """To the bit: a crop's edges are whole pixels, and boxes a thousandth of a pixel apart would put some of them elsewhere."""
+    analyzer, same, boxes = default_analyzer(), 0, 0
+    for _ in range(8):
+        height, width = int(rng.integers(140, 300)), int(rng.integers(170, 400))
+        side = int(rng.integers(120, 140))
+        image = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 3)
+        y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        image[y : y + side, x : x + side] = cv2.resize(portrait[:300, 60:360], (side, side), interpolation=cv2.INTER_AREA)
+        found = analyzer(image)
+        lines = run(probe, "faces", face_models, height, width, image=image).decode().splitlines()
+        got = [np.float32([float.fromhex(value) for value in line.split()[:8]]) for line in lines]
+        assert len(got) == len(found)
+        for ours, face in zip(got, found, strict=True):
+            expected = np.concatenate([face.box, face.detector_box])
+            np.testing.assert_allclose(ours, expected, atol=0.02)
+            same, boxes = same + int(np.array_equal(ours, expected)), boxes + 1
+    assert boxes >= 6
+    assert same >= boxes - 1
 
 
 @pytest.mark.parametrize("side", [60.0, 140.0, 400.0])
@@ -74,8 +99,8 @@ def test_aligned_crops(probe: Path, rng: np.random.Generator, side: float) -> No
         assert expected is not None
         got = np.frombuffer(run(probe, "aligned", 480, 640, 112, *points.ravel(), image=image), np.float32).reshape(3, 112, 112)
         difference = np.abs(255 * got.transpose(1, 2, 0) - expected)
-        assert difference.max() <= 2.1
-        assert (difference > 0.1).mean() < 0.05
+        assert difference.max() <= 1.1
+        assert (difference > 0.1).mean() < 1e-4
 
 
 def test_aligned_crops_that_are_refused(probe: Path) -> None:

@@ -10,11 +10,14 @@ from typing import Any
 
 import makers
 import numpy as np
+import pytest
 from PIL import Image
 from schemas import check_output
 from twins import Programs, cpp
 
 import fpg.cli.detect as detect
+
+pytestmark = pytest.mark.slow
 
 FACTS = ("sha256", "bytes", "modified", "media")
 

@@ -24,6 +24,8 @@ from twins import Programs, compare, cpp, reason
 import fpg.cli.detect as detect
 from fpg.common.spec import sidecar
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -95,6 +95,7 @@ def test_addresses() -> None:
     assert parse_address("triton://[::1]:9/m/3") == ("[::1]:9", "m", "3")
 
 
+@pytest.mark.slow
 def test_a_server_in_front_of_triton(stand_in: StandIn, tmp_path: Path) -> None:
     """The pipeline with faces here and the network there gives what it gives with the network here."""
     clip = face_clip(tmp_path)

@@ -305,7 +305,7 @@ def test_other_data_is_refused(two: list[str], tmp_path: Path, labels: np.ndarra
     swapped = save_run(tmp_path / "swapped", metrics(per_video))
     assert "v000 is fake here and real in" in fails(capsys, [*two, str(swapped)])
     nothing = save_run(tmp_path / "nothing", metrics(videos(np.full(120, np.nan), labels)))
-    assert "not one of its videos has a score" in fails(capsys, [*two, str(nothing)])
+    assert "none of its videos has a score" in fails(capsys, [*two, str(nothing)])
 
 
 def test_a_video_judged_twice_is_refused(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:

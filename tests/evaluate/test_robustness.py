@@ -362,6 +362,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "default_analyzer", Finder)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_stand_ins")
 def test_every_cell_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "d"

@@ -63,6 +63,7 @@ def test_sidecars_say_what_they_are(engines: Path, tmp_path: Path) -> None:
         load_engine(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_tensorrt_builds_both_without_a_gpu(tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
@@ -72,6 +73,7 @@ def test_tensorrt_builds_both_without_a_gpu(tmp_path: Path, precision: str) -> N
         assert (spec.network, spec.build and spec.build["batches"]) == (kind, [1, 8])
 
 
+@pytest.mark.slow
 def test_half_precision_on_onnx(tmp_path: Path) -> None:
     assert main(["--faces", "--to", "onnx", "--precision", "fp16", "-o", str(tmp_path)]) == 0
     found = read_spec(tmp_path / "face-detector-onnx-fp16.onnx").provenance["parity"]["differences"]

@@ -57,6 +57,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [str(checkpoint), "--to", "openvino", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path)]
     assert main([*command, "--calibration-images", "25"]) == 0
@@ -83,6 +84,7 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
     assert 0 < apart.max() < 0.3
 
 
+@pytest.mark.slow
 def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Path, tmp_path: Path) -> None:
     command = [str(checkpoint), "--to", "onnx", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path), "--images", "20"]
     assert main(command) == 0
@@ -94,6 +96,7 @@ def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Pat
     assert made_by.get(first.input[0]) != "DequantizeLinear"  # it stays as it is
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_tensorrt_engines_from_the_command_line_without_a_gpu(checkpoint: Path, data: Path, tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
@@ -107,6 +110,7 @@ def test_tensorrt_engines_from_the_command_line_without_a_gpu(checkpoint: Path, 
     assert (said["onnx"] if "not_run" in said else said)["share"] >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "int8", "fp8"])
 def test_tensorrt_engines_are_built_and_judged_without_a_gpu(tmp_path: Path, precision: str) -> None:
     """FP8 keeps three bits of a mantissa: a detector that is hardly ever sure, so that it passes."""
@@ -139,6 +143,7 @@ def test_tensorrt_engines_are_built_and_judged_without_a_gpu(tmp_path: Path, pre
     assert done.spec.reference["tolerance"] == 0.05
 
 
+@pytest.mark.slow
 def test_fp8_is_refused_without_a_gpu_where_three_bits_are_too_few(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     save_detector(tmp_path / "model.safetensors", lively_detector(CONFIG))
@@ -153,6 +158,7 @@ def crops(count: int, seed: int) -> np.ndarray:
     return parity.random_images(SIZE, count, seed=seed)
 
 
+@pytest.mark.slow
 def test_steps_go_on_until_one_passes_and_a_refusal_tells_of_all(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calibration = CalibrationSet(crops(6, 1), "noise", "0" * 64)
     asked: list[int] = []

@@ -66,6 +66,7 @@ def test_the_engine_and_its_sidecar(exported: dict[str, Path]) -> None:
     assert exported["fp16"].stat().st_size < exported["fp32"].stat().st_size
 
 
+@pytest.mark.slow
 def test_a_detector_without_activation_map(no_gpu: None, tmp_path: Path) -> None:
     """A vision transformer with a linear layer on its class token at length 1, as GenD's."""
     path = tmp_path / "m.safetensors"
@@ -75,6 +76,7 @@ def test_a_detector_without_activation_map(no_gpu: None, tmp_path: Path) -> None
     assert "no GPU" in done.unproven
 
 
+@pytest.mark.slow
 def test_without_a_gpu_the_command_says_that_nothing_was_compared(
     no_gpu: None, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("to", "files", "backend"), [("onnx", ["model.onnx"], "onnxruntime"), ("openvino", ["model.bin", "model.xml"], "openvino")]
 )

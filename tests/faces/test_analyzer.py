@@ -203,3 +203,19 @@ def test_landmarks_are_not_placed_again_on_a_face_that_a_coarser_look_found() ->
     assert landmarker.asked == [250, 600]
     assert [float(face.box[0]) for face in faces] == [250, 600]
     assert faces[0].score == 0.9
+
+
+class _NoFaceAtFirst(_OneFace):
+    """The same, but the first look shows nothing."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return []
+
+
+def test_the_first_look_is_the_only_one_where_it_shows_a_face() -> None:
+    image, landmarker = np.zeros((720, 1280, 3), np.uint8), _Counting()
+    assert len(FaceAnalyzer(_OneFace(), landmarker, looks="first")(image)) == 1
+    assert landmarker.asked == [250]
+    assert len(FaceAnalyzer(_NoFaceAtFirst(), landmarker, looks="first")(image)) == 2
+    with pytest.raises(ValueError, match="looks: expected all or first, got 'one'"):
+        FaceAnalyzer(_OneFace(), landmarker, looks="one")

@@ -44,6 +44,28 @@ def test_suppression_merges_by_score() -> None:
     assert suppress([], 0.3) == []
 
 
+def test_suppression_on_many_detections(rng: np.random.Generator) -> None:
+    for _ in range(50):
+        found = []
+        for _ in range(int(rng.integers(1, 30))):
+            centre, half = 60 * rng.integers(0, 3, 2) + rng.normal(0, 8, 2), rng.uniform(20, 40, 2)
+            box = np.concatenate([centre - half, centre + half]).astype(np.float32)
+            found.append(Detection(box, float(rng.uniform(0.5, 1)), rng.normal(0, 50, (6, 2)).astype(np.float32)))
+        rest, expected = sorted(found, key=lambda d: -d.score), []
+        while rest:
+            group = [d for d in rest if d is rest[0] or iou(rest[0].box, d.box)[0] > 0.3]
+            weights = [d.score for d in group]
+            expected.append(
+                (np.average([d.box for d in group], 0, weights), rest[0].score, np.average([d.points for d in group], 0, weights))
+            )
+            rest = [d for d in rest if not any(d is g for g in group)]
+        merged = suppress(found, 0.3)
+        assert [d.score for d in merged] == [score for _, score, _ in expected]
+        for detection, (box, _, points) in zip(merged, expected, strict=True):
+            np.testing.assert_array_equal(detection.box, box.astype(np.float32))
+            np.testing.assert_array_equal(detection.points, points.astype(np.float32))
+
+
 @pytest.mark.parametrize("fill", [1.0, 0.5])
 @pytest.mark.parametrize("shape", [(40, 80), (90, 31), (5, 400)])
 def test_letterbox_maps_back(shape: tuple[int, int], fill: float) -> None:

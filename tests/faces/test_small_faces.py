@@ -144,9 +144,11 @@ def test_tiles_cover_and_overlap(rng: np.random.Generator) -> None:
 def test_how_fine_looks_become() -> None:
     detector = BlazeFaceDetector()
     assert detector.finer(1920, 230) is None, "a face that large is seen in the whole frame"
-    assert [detector.finer(side, 32) for side in (1920, 1123, 657, 384)] == [1123, 657, 384, None]
-    assert [detector.finer(side, 32) for side in (960, 607)] == [607, 384]
-    assert detector.finer(768, 32) == 384, "a tile half as wide is fine enough"
+    assert detector.finer(1920, 32) == 640
+    assert detector.finer(640, 32) == 384
+    assert detector.finer(1280, 32) == 384, "no look at tiles that are hardly wider than the last ones"
+    assert detector.finer(384, 32) is None
+    assert detector.finer(3840, 1) == 1280
     assert detector.finer(500, 1) == 192, "tiles are not enlarged"
     assert detector.finer(192, 1) is None
     assert detector.finer(1920, 100.01) == detector.finer(1920, 100.05), "a face's last decimals do not move the tiles"

@@ -54,7 +54,7 @@ def test_a_level_that_the_data_do_not_bear_out_is_not_given() -> None:
 
 def test_a_finding_never_contradicts_the_verdict() -> None:
     assert level_of(0.2, 0.1, RELIABILITY) == level_of(0.8, 0.9, RELIABILITY) == "inconclusive"
-    assert "other side of the threshold" in finding(0.8, threshold=0.97).text
+    assert "opposite of the verdict" in finding(0.8, threshold=0.97).text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ RUN = Path(__file__).with_name("run.py")
 SECONDS = float(os.environ.get("FPG_FUZZ_SECONDS", "4"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_no_reader_breaks(name: str, tmp_path: Path) -> None:
     seed = os.environ.get("FPG_TEST_SEED", "0")
@@ -31,6 +32,7 @@ def test_every_seed_is_read() -> None:
             assert reader.seeds(), name
 
 
+@pytest.mark.slow
 def test_a_finding_is_kept(tmp_path: Path) -> None:
     code = f"""
 import sys, runpy

@@ -91,8 +91,8 @@ def test_a_batch_is_its_images_one_by_one(network: str, rng: np.random.Generator
 def test_files_that_are_none(tmp_path: Path) -> None:
     whole = model_path(LANDMARK_FILE).read_bytes()
     for name, content, said in [
-        ("empty", b"", "is no TensorFlow Lite model"),
-        ("other", b"x" * 100, "is no TensorFlow Lite model"),
+        ("empty", b"", "is not a TensorFlow Lite model"),
+        ("other", b"x" * 100, "is not a TensorFlow Lite model"),
         ("cut", whole[: len(whole) // 3], "is damaged"),
         ("header", whole[:60], "is damaged"),
     ]:

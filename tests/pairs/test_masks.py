@@ -14,6 +14,7 @@ from oracles import masks
 from oracles import operations as oracle
 
 from fpg.common.landmarks import HULL_FAMILIES
+from fpg.ops import mask_table
 from fpg.ops.feathering import feather, feather_masks, refeather, refeather_reference
 from fpg.ops.mask_table import MaskTable, gaussian_weights
 from fpg.ops.ragged import RaggedBatch
@@ -265,3 +266,22 @@ def test_cuda_refeather(native: None, erosion: str) -> None:
     draws = [(12, 200, 210, 17, 21, 20), (14, 256, 192, 25, 25, 45), (10, 220, 230, 19, 17, 15)]
     cpu, gpu = refeather(regions, draws, erosion), refeather(regions.cuda(), draws, erosion)
     torch.testing.assert_close(gpu.cpu(), cpu, rtol=0, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_cuda_in_parts(native: None, vectors: Path, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Batch(9, vectors).table
+    together, hard = soft_masks(table, device="cuda").data, hard_masks(table, "cuda")
+    feathered = feather_masks(table, hard).data
+    monkeypatch.setattr(mask_table, "scratch_slots", lambda each, on_gpu: at_once)
+    assert torch.equal(soft_masks(table, device="cuda").data, together)
+    assert torch.equal(feather_masks(table, hard).data, feathered)
+
+
+def test_scratch_memory_on_a_gpu_is_bounded() -> None:
+    for each in (1, 3_000_000, mask_table.GPU_SCRATCH, 2 * mask_table.GPU_SCRATCH):
+        slots = mask_table.scratch_slots(each, on_gpu=True)
+        assert slots == 1 or slots * each <= mask_table.GPU_SCRATCH < (slots + 1) * each
+    assert mask_table.scratch_slots(2 * mask_table.GPU_SCRATCH, on_gpu=True) == 1
+    assert mask_table.scratch_slots(1, on_gpu=False) == torch.get_num_threads()

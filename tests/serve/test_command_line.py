@@ -27,7 +27,7 @@ def test_a_model_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_an_address_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1:{port}: cannot be listened to" in ends(capsys, "--port", port, "--spool", tmp_path / "spool")
+        assert f"127.0.0.1:{port}: cannot listen there" in ends(capsys, "--port", port, "--spool", tmp_path / "spool")
 
 
 def test_a_spool_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,7 @@ def test_there_is_a_loop_with_seeds() -> None:
     assert any("--seed" in loop and "--latex" in loop for loop in LOOPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_loops_run_as_they_are_written(loop: str, prepare: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").mkdir()

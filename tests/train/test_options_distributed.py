@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from train_processes import run_processes
@@ -32,6 +33,7 @@ def train_until(config: TrainConfig, step: int) -> Path:
     return train(config, resume=not step)
 
 
+@pytest.mark.slow
 def test_two_processes_and_a_resume_give_the_result_of_one(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
     config = tiny(
         model=ModelConfig(backbone="test_convnext", image_size=64, pretrained=False, heads="plain", dropout=0.0, drop_connect=0.0),

@@ -81,6 +81,7 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_run_in_several_processes_is_the_run_of_one(smooth: Tiny, whole: Path, size: int) -> None:
     """5 pairs a step and 6 validation faces in 2 and 3 processes."""
@@ -103,6 +104,7 @@ def test_a_run_in_several_processes_is_the_run_of_one(smooth: Tiny, whole: Path,
     assert (Path(config.out) / "pictures/epoch_000.png").exists()
 
 
+@pytest.mark.slow
 def test_killed_in_two_processes_and_resumed_in_one_and_in_three(smooth: Tiny, whole: Path) -> None:
     config = smooth(epochs=3, checkpoint_steps=1)
     first, second = ended(run_processes(2, train_and_act, config, 1, 2, kill))
@@ -118,6 +120,7 @@ def test_killed_in_two_processes_and_resumed_in_one_and_in_three(smooth: Tiny, w
     assert [line["step"] for line in log_lines(config.out, "step")] == list(range(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("action", "code"), [(terminate, 143), (interrupt, 130)])
 def test_a_signal_to_one_process_stops_all_after_the_same_step(smooth: Tiny, action: Callable[[], None], code: int) -> None:
     config = smooth(epochs=3, checkpoint_steps=1000)
@@ -181,7 +184,7 @@ def test_a_folder_that_is_in_use_is_refused_once(smooth: Tiny) -> None:
     (Path(config.out) / "notes.txt").write_text("mine")
     first, second = ended(run_processes(2, train, config))
     assert first is not None
-    assert first[:2] == ("UsageError", f"--out: {config.out} is not empty; go on with --resume, or choose another folder")
+    assert first[:2] == ("UsageError", f"--out: {config.out} is not empty; continue with --resume, or choose another folder")
     assert second is not None
     assert (second[0], second[2]) == ("RemoteFailure", 2)
 
@@ -207,6 +210,7 @@ def train_on(config: TrainConfig, other: str) -> Path:
     return train(dataclasses.replace(config, data=[other]) if os.environ["RANK"] == "1" else config)
 
 
+@pytest.mark.slow
 def test_unreadable_faces_of_all_processes_are_reported(smooth: Tiny, prepare: Callable[..., Path]) -> None:
     root = prepare()
     for name in ("0_0", "1_1", "2_2", "3_0"):

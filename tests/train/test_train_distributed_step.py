@@ -143,10 +143,10 @@ def step_with_batch_statistics(world: World, config: TrainConfig, samples: tuple
 def test_running_statistics_are_the_mean_over_processes(tiny: Tiny) -> None:
     """Each process normalises by its own part (there is no SyncBatchNorm on a CPU), yet all hold the same network after a step."""
     config = tiny(batch=8)
-    fractions = ((0, 1), (2, 3))
-    both = run_processes(2, in_world, step_with_batch_statistics, config, fractions)
+    shards = ((0, 1), (2, 3))
+    both = run_processes(2, in_world, step_with_batch_statistics, config, shards)
     assert [error for _, error in both] == [None, None]
-    single = [step_with_batch_statistics(ALONE, config, (fraction,)) for fraction in fractions]
+    single = [step_with_batch_statistics(ALONE, config, (shard,)) for shard in shards]
     statistics = [name for name in single[0] if "running" in name]
     assert statistics
     for name, value in both[0][0].items():

@@ -116,7 +116,7 @@ def test_an_error_is_told_once_with_its_exit_code(config: TrainConfig, tmp_path:
     with started(tmp_path, "--out", str(tmp_path / "full")) as process:
         error = process.communicate(timeout=240)[1]
         assert process.returncode == 2, error
-    assert error == f"error: --out: {tmp_path / 'full'} is not empty; go on with --resume, or choose another folder\n"
+    assert error == f"error: --out: {tmp_path / 'full'} is not empty; continue with --resume, or choose another folder\n"
 
 
 def test_wrong_usage_is_found_before_anything_is_started(capsys: pytest.CaptureFixture[str]) -> None:

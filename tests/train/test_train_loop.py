@@ -242,7 +242,7 @@ def test_a_used_folder_is_refused(tiny: Tiny) -> None:
     config = tiny()
     Path(config.out).mkdir()
     (Path(config.out) / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is not empty; go on with --resume"):
+    with pytest.raises(UsageError, match="is not empty; continue with --resume"):
         train(config)
     with pytest.raises(UsageError, match="holds no run"):
         train(config, resume=True)

@@ -155,7 +155,7 @@ def _entries(root: Path, content: dict[str, Any], findings: Diagnostics) -> Iter
                         if isinstance(entry, dict):
                             yield _Entry(dataset, word, split.lower(), compression, video, entry)
                         else:
-                            findings.warning("no_frames", root, f"{place}: {video!r} is no video and is left out")
+                            findings.warning("no_frames", root, f"{place}: {video!r} is not a video and is left out")
 
 
 def _dict(root: Path, value: Any, place: str, findings: Diagnostics) -> list[tuple[str, Any]]:

@@ -63,7 +63,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(path, f"is no readable JSON: {error}") from error
+        raise InputError(path, f"is not readable JSON: {error}") from error
     if not isinstance(value, dict):
         raise InputError(path, f"expected a JSON object, got {type(value).__name__}")
     return value

@@ -138,7 +138,7 @@ def _classifier(net: Any, path: str | os.PathLike[str]) -> tuple[nn.Linear, str]
     """
     last = net.get_classifier()
     if not isinstance(last, nn.Linear):
-        raise InputError(path, f"its classifier is no linear layer but {type(last).__name__}")
+        raise InputError(path, f"its classifier is not a linear layer but {type(last).__name__}")
     return last, next(name for name, module in net.named_modules() if module is last)
 
 
@@ -168,7 +168,7 @@ def _same(
             raise InputError(path, str(error)) from error
         if model is not None and torch.allclose(model(images).logits, answer, rtol=1e-4, atol=1e-4 * float(answer.abs().max())):
             return model
-    raise InputError(path, "answers otherwise when it is taken apart into backbone and classifier: fpg cannot use it")
+    raise InputError(path, "gives other outputs when it is split into backbone and classifier: fpg cannot use it")
 
 
 def _filled(config: DetectorConfig, kept: Mapping[str, Tensor], weight: Tensor, bias: Tensor) -> Detector | None:

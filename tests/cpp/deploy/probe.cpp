@@ -6,6 +6,7 @@
 //   probe warp H W h w m0 ... m5
 //   probe upright H W side x y s a  the face networks' crop of a rotated square
 //   probe aligned H W side x0 y0 ... x4 y4  float32 [3, side, side] of the aligned crop, or its reason on the standard error
+//   probe faces MODELS H W          of each face its box, the detector's, and five points, in hexadecimal floating point
 //   probe frames FILE N|all         decoded frames: int32 height, int32 width, pixels, each
 //   probe image FILE
 //   probe sha256                    hexadecimal
@@ -69,6 +70,11 @@ int run(const std::vector<std::string>& a) {
       read_input(a.at(1), options, take, notes, {}, error.decoded());
     }
     for (const Image& image : images) write(image, true);
+  } else if (what == "faces") {
+    for (const FoundFace& face : FaceFinder(a.at(1), 32).find(input(whole(2), whole(3)))) {
+      for (const Box& box : {face.box, face.detector_box}) std::printf("%a %a %a %a ", box.x0, box.y0, box.x1, box.y1);
+      std::printf("\n");
+    }
   } else {
     const Image image = input(whole(1), whole(2));
     if (what == "area") {
