@@ -172,7 +172,7 @@ class FaceDetectorNetwork(nn.Module):
 
 
 class FaceLandmarkNetwork(nn.Module):
-    """Face Mesh: 468 points in an upright crop of 192 x 192 (`fpg.faces.geometry.crop_upright`).
+    """Face Mesh: 468 points in an upright crop of 192 x 192 (`fpg.common.upright.crop_upright`).
 
     Args:
         path: `face_landmark.tflite`.
