@@ -162,8 +162,8 @@ def test_records_keep_the_name_of_opencv_whichever_is_installed(installed: str, 
         return "5.1"
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    assert machine()["versions"]["opencv-python"] == "5.1"
-    assert not {name for name in machine()["versions"] if name.startswith("opencv")} - {"opencv-python"}
+    versions = machine.__wrapped__()["versions"]  # it is asked once a process
+    assert {name: found for name, found in versions.items() if name.startswith("opencv")} == {"opencv-python": "5.1"}
 
 
 def test_judging_needs_no_torch() -> None:

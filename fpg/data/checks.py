@@ -93,10 +93,10 @@ def compare_traits(traits: Sequence[FileTraits], findings: Diagnostics) -> None:
     ):
         if min(map(len, values.values())) < _FEWEST:
             continue
-        fraction = _auc(np.array(values[REAL]), np.array(values[FAKE]))
+        auc = _auc(np.array(values[REAL]), np.array(values[FAKE]))
         real, fake = (float(np.median(values[label])) for label in (REAL, FAKE))
-        if fraction >= _APART and max(real, fake) >= _MARKED * min(real, fake):
-            text = f"{what} alone tells the classes apart (AUC {fraction:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
+        if auc >= _APART and max(real, fake) >= _MARKED * min(real, fake):
+            text = f"{what} alone tells the classes apart (AUC {auc:.2f}): median {real:.4g} for real, {fake:.4g} for fake"
             findings.warning(f"classes_differ_by_{code}", "classes", text)
 
 

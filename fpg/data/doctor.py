@@ -344,9 +344,9 @@ def _estimate(
             prepare_one(CropTask(source, source.label or REAL), Path(scratch), find, frames=frames, threads=1)
         seconds = time.perf_counter() - began
         size = sum(file.stat().st_size for file in Path(scratch).rglob("*.png"))
-    fraction = total / len(chosen)
+    factor = total / len(chosen)
     free = shutil.disk_usage(root if root.is_dir() else root.resolve().parent).free
-    return PreparationEstimate(len(chosen), total, frames, round(size * fraction), seconds * fraction, usable_cpus(), free)
+    return PreparationEstimate(len(chosen), total, frames, round(size * factor), seconds * factor, usable_cpus(), free)
 
 
 def _entry(source: VideoSource, reading: ProbeResult | None) -> dict[str, Any]:

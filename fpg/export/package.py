@@ -248,8 +248,8 @@ def _levels(spec: EngineSpec) -> str:
     bounds, levels = spec.reliability["bounds"], spec.reliability["levels"]
     stated = [f"{name} {how} {bounds[name]:.3g}" for name, how in _LEVELS.items() if bounds[name] is not None]
     counts = [f"{name} {row['real']} real, {row['fake']} fake" for name, row in levels.items()]
-    fraction = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
-    return f"{', '.join(stated) or 'none is borne out by the data'} ({fraction})"
+    basis = f"of {spec.reliability['real']} real and {spec.reliability['fake']} fake videos: {'; '.join(counts)}"
+    return f"{', '.join(stated) or 'none is borne out by the data'} ({basis})"
 
 
 def _list(lines: Any) -> str:

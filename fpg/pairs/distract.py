@@ -4,7 +4,7 @@ Videos have captions, logos, stickers, blurred neighbours and objects before the
 A detector that has seen such borders around forged faces alone takes them for one (after the distractors of the Practical Manipulation
 Model, PMM: Hopf and Timofte, ICCV Workshops 2025, arXiv 2506.05119). Here shapes next to the face get another colour, are smoothed, moved
 or covered, or text is written there, with one draw for all images of a pair; neither the face nor the mask is touched. Off by default: the
-method has nothing of it. What it changes is measured in `docs/results.md`.
+method has nothing of it. What it changes in a detector has not been measured.
 """
 
 from __future__ import annotations
