@@ -12,6 +12,7 @@ from typing import Any
 
 from fpg.common.constants import CONSTANTS
 from fpg.common.files import atomic_write, cell
+from fpg.common.memory import return_freed_memory
 from fpg.findings.strength import NOT_CALIBRATED, WORDS, worst_first
 from fpg.record.exhibit import file_state
 from fpg.record.run import now
@@ -22,6 +23,9 @@ from fpg.runtime.report import MAX_SECTIONS, urgency
 COLUMNS: tuple[str, ...] = tuple(CONSTANTS["record"]["csv_columns"])
 """Of the CSV."""
 
+
+_TRIM_EVERY = 50
+"""Results after which freed memory goes back to the system: frames are freed by other threads than those that took their memory."""
 
 Place = tuple[int, int]
 """Where a result stands: one of the groups below, and its number there."""
@@ -57,6 +61,8 @@ class Results:
     def add(self, place: Place, result: Judgement, extra: dict[str, Any] | None = None) -> None:
         """Keep a result; `extra` are more fields of it."""
         self._keep(place, self._spool.add({**result.to_json(), **(extra or {})}, now()))
+        if len(self._lines) % _TRIM_EVERY == 0:
+            return_freed_memory()
         if result.highlights:
             self.pictured[place] = replace(result, frames=tuple(frame.without_maps() for frame in result.frames))
             drop_highlights(self.pictured)
