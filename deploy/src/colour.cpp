@@ -153,13 +153,28 @@ std::optional<std::array<int, 3>> planar(const AVFrame* frame) {
   return known ? std::optional(layout) : std::nullopt;
 }
 
+Colour::Colour(const AVFrame* frame) {
+  const auto number = [](const auto& value) {
+    int read = 0;
+    static_assert(sizeof value == sizeof read);
+    std::memcpy(&read, &value, sizeof read);
+    return read;
+  };
+  primaries = number(frame->color_primaries);
+  transfer = number(frame->color_trc);
+  matrix = number(frame->colorspace);
+  range = number(frame->color_range);
+}
+
 const char* hdr_name(const AVFrame* frame) {
-  return frame->color_trc == AVCOL_TRC_SMPTE2084 ? "PQ" : frame->color_trc == AVCOL_TRC_ARIB_STD_B67 ? "HLG" : nullptr;
+  const int transfer = Colour(frame).transfer;
+  return transfer == AVCOL_TRC_SMPTE2084 ? "PQ" : transfer == AVCOL_TRC_ARIB_STD_B67 ? "HLG" : nullptr;
 }
 
 bool is_wide(const AVFrame* frame) {
-  const bool unknown = frame->color_primaries == AVCOL_PRI_UNSPECIFIED || frame->color_primaries == AVCOL_PRI_RESERVED0;
-  return frame->color_primaries == AVCOL_PRI_BT2020 || (hdr_name(frame) != nullptr && unknown);
+  const int primaries = Colour(frame).primaries;
+  const bool unknown = primaries == AVCOL_PRI_UNSPECIFIED || primaries == AVCOL_PRI_RESERVED0;
+  return primaries == AVCOL_PRI_BT2020 || (hdr_name(frame) != nullptr && unknown);
 }
 
 Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
@@ -172,11 +187,12 @@ Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
       as_large(plane(frame, 2, bits, rows, columns), rows, columns, frame->height, frame->width, across, down);
   const auto unit = static_cast<float>(1 << (bits - 8)), whole = static_cast<float>((1 << bits) - 1);
   const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame->format));
-  const bool full = frame->color_range == AVCOL_RANGE_JPEG || std::strncmp(name, "yuvj", 4) == 0;
+  const Colour colour(frame);
+  const bool full = colour.range == AVCOL_RANGE_JPEG || std::strncmp(name, "yuvj", 4) == 0;
   const float black = full ? 0 : 16 * unit, luma_span = full ? whole : 219 * unit, chroma_span = full ? whole : 224 * unit;
   const bool wide = is_wide(frame);
-  const bool untold = frame->colorspace == AVCOL_SPC_UNSPECIFIED || frame->colorspace == AVCOL_SPC_RGB;
-  const auto [kr, kb] = weights(untold && wide ? AVCOL_SPC_BT2020_NCL : frame->colorspace);
+  const bool untold = colour.matrix == AVCOL_SPC_UNSPECIFIED || colour.matrix == AVCOL_SPC_RGB;
+  const auto [kr, kb] = weights(untold && wide ? AVCOL_SPC_BT2020_NCL : colour.matrix);
   Image image(frame->height, frame->width);
   for (size_t i = 0; i < y.size(); ++i) {
     const float luma = (y[i] - black) / luma_span;
@@ -184,7 +200,7 @@ Image planar_to_rgb(const AVFrame* frame, const std::array<int, 3>& layout) {
     const float r = luma + 2 * (1 - kr) * red, b = luma + 2 * (1 - kb) * blue;
     std::array<float, 3> rgb = {r, (luma - kr * r - kb * b) / (1 - kr - kb), b};
     for (float& value : rgb) value = std::clamp(value, 0.0F, 1.0F);
-    to_sdr(rgb, frame->color_trc, wide, image.data.data() + 3 * i);
+    to_sdr(rgb, colour.transfer, wide, image.data.data() + 3 * i);
   }
   return image;
 }

@@ -15,6 +15,14 @@ namespace fpg::runtime {
 // Bits, and log2 of the horizontal and of the vertical subsampling of chroma, of a planar YUV frame; nullopt for other formats.
 std::optional<std::array<int, 3>> planar(const AVFrame* frame);
 
+// What a frame says of its colours. Numbers, not FFmpeg's enumerations: those hold whatever stood in the file, and it is
+// undefined to read from them what is none of their values.
+struct Colour {
+  explicit Colour(const AVFrame* frame);
+
+  int primaries, transfer, matrix, range;
+};
+
 // "PQ", "HLG", or nullptr if the transfer function is not an HDR one.
 const char* hdr_name(const AVFrame* frame);
 

@@ -74,7 +74,8 @@ Image Converter::rgb(const AVFrame* frame) {
 }
 
 void Converter::prepare(const AVFrame* frame, int fields) {
-  const std::array<int, 6> kind = {frame->width, frame->height, frame->format, fields, frame->colorspace, frame->color_range};
+  const Colour colour(frame);
+  const std::array<int, 6> kind = {frame->width, frame->height, frame->format, fields, colour.matrix, colour.range};
   if (scaler_ && kind == kind_) return;
   scaler_.reset(sws_alloc_context());
   if (!scaler_) throw std::bad_alloc();
@@ -97,8 +98,8 @@ void Converter::prepare(const AVFrame* frame, int fields) {
   if (code < 0) refuse(frame, words(code));
   int *inverse = nullptr, *table = nullptr, from = 0, to = 0, brightness = 0, contrast = 0, saturation = 0;
   if (sws_getColorspaceDetails(scaler_.get(), &inverse, &from, &table, &to, &brightness, &contrast, &saturation) >= 0) {
-    const int full = frame->color_range == AVCOL_RANGE_JPEG || from == 1;
-    sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(frame->colorspace), full, table, to, brightness, contrast,
+    const int full = colour.range == AVCOL_RANGE_JPEG || from == 1;
+    sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(colour.matrix), full, table, to, brightness, contrast,
                              saturation);
   }
   kind_ = kind;
@@ -141,7 +142,8 @@ Image Display::rgb(const AVFrame* frame) {
 
 void Display::warn_of_colours(const AVFrame* frame, bool converted) {
   const char* name = hdr_name(frame);
-  const bool untold = frame->color_trc == AVCOL_TRC_UNSPECIFIED || frame->color_trc == AVCOL_TRC_RESERVED0;
+  const Colour colour(frame);
+  const bool untold = colour.transfer == AVCOL_TRC_UNSPECIFIED || colour.transfer == AVCOL_TRC_RESERVED0;
   if (name != nullptr && converted) {
     notes_.warn("is HDR (" + std::string(name) + "): it was converted to SDR");
   } else if (name != nullptr || (is_wide(frame) && !converted)) {
@@ -150,7 +152,7 @@ void Display::warn_of_colours(const AVFrame* frame, bool converted) {
   } else if (is_wide(frame) && untold) {
     notes_.warn("has the colours of BT.2020 without a transfer function: it was taken for SDR");
   }
-  if (frame->colorspace == AVCOL_SPC_ICTCP) {
+  if (colour.matrix == AVCOL_SPC_ICTCP) {
     notes_.warn("has colours in ICtCp, which were not converted");
   } else if (name == nullptr && av_frame_get_side_data(frame, AV_FRAME_DATA_DOVI_METADATA) != nullptr) {
     notes_.warn("is Dolby Vision without a base that others can show: its colours were not converted");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -11,6 +12,7 @@
 
 #include "../check.h"
 #include "channel.h"
+#include "colour.h"
 #include "faces.h"
 #include "fpg_runtime/runtime.h"
 #include "judgement.h"
@@ -48,6 +50,23 @@ void names() {
   CHECK(natural_less("A1", "b0") && natural_less("a", "a1"), "");
   CHECK(!natural_less("same", "same"), "");
   CHECK(is_video_name("x.MP4") && is_image_name("y.JPeG") && !is_image_name("z.txt") && !is_video_name("mp4"), "");
+}
+
+// Fields of a frame that hold what a damaged file said and none of FFmpeg's values; the sanitized build sees how they are read.
+void colours() {
+  AVFrame frame = {};
+  const int said[] = {205, 254, -1, 99};
+  std::memcpy(&frame.color_primaries, &said[0], sizeof(int));
+  std::memcpy(&frame.color_trc, &said[1], sizeof(int));
+  std::memcpy(&frame.colorspace, &said[2], sizeof(int));
+  std::memcpy(&frame.color_range, &said[3], sizeof(int));
+  const Colour colour(&frame);
+  CHECK(colour.primaries == 205 && colour.transfer == 254 && colour.matrix == -1 && colour.range == 99, "");
+  CHECK(!is_wide(&frame) && hdr_name(&frame) == nullptr, "");
+  frame.color_trc = AVCOL_TRC_SMPTE2084;
+  CHECK(!is_wide(&frame) && std::string(hdr_name(&frame)) == "PQ", "");
+  frame.color_primaries = AVCOL_PRI_UNSPECIFIED;
+  CHECK(is_wide(&frame), "");
 }
 
 void tracks() {
@@ -277,6 +296,7 @@ int main() {
   hashes();
   sampling();
   names();
+  colours();
   tracks();
   geometry();
   scores();
