@@ -8,7 +8,7 @@ out=demo
 started=$SECONDS
 step() { printf '\n\033[1m[%3d s] %s\033[0m\n' "$((SECONDS - started))" "$*"; }
 
-rm -rf "$out"
+rm -rf "$out"/{data,prepared,run,engine,metrics.json,eval.html,detect.json,detect.html}
 step "1/6 Sample set: real faces that packages carry"
 python -m fpg.data.sample "$out/data"
 step "2/6 fpg-prepare: frames, faces, landmarks, lossless crops"
