@@ -126,7 +126,7 @@ def test_an_analyzer_that_falls_over_costs_one_input(
     assert detect.main(["m.xml", str(tmp_path / "a.png"), str(tmp_path / "b.png")]) == 1
     captured = capsys.readouterr()
     assert captured.err == f"error: {tmp_path}/a.png: frame 0: unexpected RuntimeError: the analyzer fell over\n"
-    assert f"1  {tmp_path}/b.png" in captured.out
+    assert f"  {tmp_path}/b.png\n    judged on 1 face\n" in captured.out
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".mp4", "missing.mp4"])
@@ -135,7 +135,7 @@ def test_names_that_the_system_refuses(name: str, tmp_path: Path, capsys: pytest
     assert detect.main(["m.xml", name, str(tmp_path / "good.mp4"), "--frames", "1000000"]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith(f"error: {name}: ")
-    assert f"6  {tmp_path}/good.mp4" in captured.out
+    assert f"  {tmp_path}/good.mp4\n    judged on 6 faces in 6 of 6 frames" in captured.out
 
 
 def test_a_list_with_names_that_the_system_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

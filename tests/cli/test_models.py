@@ -106,7 +106,7 @@ def test_what_cannot_be_packed(tmp_path: Path) -> None:
     model = lively_detector(TINY)
     model.classifier.weight.data.mul_(1e9)
     save_detector(tmp_path / "model.safetensors", model)
-    with pytest.raises(InputError, match=r"model\.safetensors: does not survive 16 bits"):
+    with pytest.raises(InputError, match=r"model\.safetensors: loses too much in 16 bits"):
         package(tmp_path, replace(FACTS, numbers=[Number("AUC", "-", "nothing")]), tmp_path / "out" / "large")
     assert not list((tmp_path / "out").iterdir())
 
