@@ -190,6 +190,7 @@ std::string suspicious(const std::vector<TrackScore>& tracks) {
   std::vector<std::string> where;
   for (const TrackScore& track : tracks) {
     for (const Segment& part : track.segments) {
+      if (part.end_s <= part.start_s) continue;  // a single frame
       where.push_back(say(
           tracks.size() > 1 ? "segment" : "segment_of_one",
           {{"track", std::to_string(track.track)}, {"start", short_number(part.start_s)}, {"end", short_number(part.end_s)}}));

@@ -221,9 +221,10 @@ def interval_text(interval: Interval) -> str:
 
 
 def suspicious(tracks: Sequence[Track]) -> str:
-    """All suspicious segments in words; a face is named by its track where there are several. Empty without one."""
+    """All suspicious segments in words, but those of a single frame; a face is named by its track where there are several. Empty without
+    one."""
     which = _TEXT["segment"] if len(tracks) > 1 else _TEXT["segment_of_one"]
-    parts = [(track.track, part) for track in tracks for part in track.segments]
+    parts = [(track.track, part) for track in tracks for part in track.segments if part.end_s > part.start_s]
     return "; ".join(filled(which, track=str(track), start=number(p.start_s), end=number(p.end_s)) for track, p in parts)
 
 

@@ -86,7 +86,7 @@ def test_detect_on_face_engines(
     monkeypatch.setattr(detect, "load_engine", lambda path, **options: BrightnessEngine())
     image = str(save(tmp_path / "a.png", people[0]))
     assert detect.main(["m.xml", image, "--face-engines", str(engines / "openvino")]) == 0
-    assert "1  " in capsys.readouterr().out
+    assert f"  {image}\n    judged on 1 face\n" in capsys.readouterr().out
     assert detect.main(["m.xml", image, "--face-engines", str(tmp_path)]) == 2
     assert "expected one face-detector-* model" in capsys.readouterr().err
 
