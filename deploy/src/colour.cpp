@@ -164,6 +164,7 @@ Colour::Colour(const AVFrame* frame) {
   transfer = number(frame->color_trc);
   matrix = number(frame->colorspace);
   range = number(frame->color_range);
+  chroma_location = number(frame->chroma_location);
 }
 
 const char* hdr_name(const AVFrame* frame) {

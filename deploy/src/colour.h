@@ -20,7 +20,7 @@ std::optional<std::array<int, 3>> planar(const AVFrame* frame);
 struct Colour {
   explicit Colour(const AVFrame* frame);
 
-  int primaries, transfer, matrix, range;
+  int primaries, transfer, matrix, range, chroma_location;
 };
 
 // "PQ", "HLG", or nullptr if the transfer function is not an HDR one.

@@ -90,7 +90,7 @@ void Converter::prepare(const AVFrame* frame, int fields) {
   const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
   if (format != nullptr &&
       format->log2_chroma_w == 1) {  // chroma is sited at the left luma sample unless the stream says otherwise
-    const bool centre = frame->chroma_location == AVCHROMA_LOC_CENTER || frame->chroma_location == AVCHROMA_LOC_TOP;
+    const bool centre = colour.chroma_location == AVCHROMA_LOC_CENTER || colour.chroma_location == AVCHROMA_LOC_TOP;
     av_opt_set_int(options, "src_h_chr_pos", centre ? 128 : 0, 0);
     if (format->log2_chroma_h == 1) av_opt_set_int(options, "src_v_chr_pos", 128, 0);
   }

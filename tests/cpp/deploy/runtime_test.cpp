@@ -55,13 +55,15 @@ void names() {
 // Fields of a frame that hold what a damaged file said and none of FFmpeg's values; the sanitized build sees how they are read.
 void colours() {
   AVFrame frame = {};
-  const int said[] = {205, 254, -1, 99};
+  const int said[] = {205, 254, -1, 99, 33};
   std::memcpy(&frame.color_primaries, &said[0], sizeof(int));
   std::memcpy(&frame.color_trc, &said[1], sizeof(int));
   std::memcpy(&frame.colorspace, &said[2], sizeof(int));
   std::memcpy(&frame.color_range, &said[3], sizeof(int));
+  std::memcpy(&frame.chroma_location, &said[4], sizeof(int));
   const Colour colour(&frame);
   CHECK(colour.primaries == 205 && colour.transfer == 254 && colour.matrix == -1 && colour.range == 99, "");
+  CHECK(colour.chroma_location == 33, "");
   CHECK(!is_wide(&frame) && hdr_name(&frame) == nullptr, "");
   frame.color_trc = AVCOL_TRC_SMPTE2084;
   CHECK(!is_wide(&frame) && std::string(hdr_name(&frame)) == "PQ", "");
