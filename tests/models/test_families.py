@@ -153,9 +153,9 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), r"holds no config\.json"),
     "config of nothing": (lambda f: (f / "config.json").write_text("{}"), "describes no detector that fpg can import"),
     "other model": (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "but bert"),
-    "no JSON": (lambda f: (f / "config.json").write_text("{"), "is no readable JSON"),
+    "no JSON": (lambda f: (f / "config.json").write_text("{"), "is not readable JSON"),
     "a list": (lambda f: (f / "config.json").write_text("[]"), "expected a JSON object, got list"),
-    "deep": (lambda f: (f / "config.json").write_text("[" * 10**5), "is no readable JSON"),
+    "deep": (lambda f: (f / "config.json").write_text("[" * 10**5), "is not readable JSON"),
     "other backbone": (
         lambda f: (f / "config.json").write_text('{"backbone": "x", "head": "linear"}'),
         "backbone: expected one of openai",

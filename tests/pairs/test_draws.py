@@ -113,7 +113,7 @@ def test_an_outcome_does_not_shift_later_draws() -> None:
         ({"jpeg_probability": 1.5}, r"jpeg_probability: expected a probability in \[0, 1\], got 1.5"),
         ({"families": ("oval",)}, r"families: expected some of facehull, .*, got \('oval',\)"),
         ({"families": ()}, "families: expected some of"),
-        ({"scale": (1.1, 0.9)}, r"scale: expected the smaller end first, got \(1.1, 0.9\)"),
+        ({"scale": (1.1, 0.9)}, r"scale: expected two numbers, the smaller first, got \(1.1, 0.9\)"),
         ({"scale": (0.0, 0.9)}, "scale: expected more than 0"),
         ({"feather_kernel": (4, 24)}, "feather_kernel: expected odd numbers"),
         ({"feather_kernel": (5, 67)}, "feather_kernel: expected odd numbers up to 65"),
