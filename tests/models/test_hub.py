@@ -145,7 +145,7 @@ def test_the_card(hub: FakeHub, saved: Path, tmp_path: Path) -> None:
 
 def test_an_evaluation_of_something_else_is_refused(hub: FakeHub, saved: Path, tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.json"
-    for value, reason in (("{", "not a readable evaluation"), ("[1]", "is not an evaluation"), ('{"auc": 1}', "is no evaluation")):
+    for value, reason in (("{", "not a readable evaluation"), ("[1]", "is not an evaluation"), ('{"auc": 1}', "is not an evaluation")):
         metrics.write_text(value)
         with pytest.raises(InputError, match=rf"metrics\.json: .*{reason}"):
             push_to_hub(saved, "lab/a", metrics=metrics)
