@@ -31,6 +31,7 @@ class StandIn:
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module."""
         module: ModuleType = MagicMock(name=spec.name)
+        module.__version__ = "0"
         return module
 
     def exec_module(self, module: ModuleType) -> None:
