@@ -6,7 +6,6 @@ is told `("task", Task)`, `("cancel", id)` and None, after which it ends. Nothin
 
 from __future__ import annotations
 
-import gc
 import pickle
 import signal
 import threading
@@ -72,7 +71,6 @@ class _JobWorker:
             outcome = portable(error)
         self.cancels.pop(task.id, None)
         self.say("done", task.id, outcome)
-        gc.collect()  # frames hang in cycles, and would stay until Python's next full collection
         return_freed_memory()
 
 
@@ -94,7 +92,6 @@ def work(link: Connection, setup: bytes, limits: Limits, slots: int) -> None:
     except Exception as error:
         link.send(("fatal", portable(error)))
         return
-    gc.freeze()  # what was loaded stays, and is left out of collections
     worker = _JobWorker(link, judge, limits)
     worker.say("ready", judge.description, missing)
     with ThreadPoolExecutor(slots) as pool:
