@@ -99,23 +99,12 @@ def _ring(landmarks: np.ndarray) -> np.ndarray:
 
 def _field(points: np.ndarray, values: np.ndarray, height: int, width: int) -> np.ndarray:
     """A smooth field that has these values at these points (thin-plate splines), and none beyond their hull: float32 [H, W, 2]."""
+    from scipy.interpolate import RBFInterpolator
+
     scale = max(float(np.ptp(points[:, 0])), 1.0)
-    known = points / scale
-
-    def kernel(at: np.ndarray) -> np.ndarray:
-        squared = ((at[:, None] - known[None]) ** 2).sum(-1)
-        return squared * np.log(np.maximum(squared, 1e-12)) / 2
-
-    count = len(points)
-    plane = np.hstack([np.ones((count, 1)), known])
-    system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = kernel(known) + 1e-4 * np.eye(count)  # points that lie on each other keep it solvable
-    system[:count, count:], system[count:, :count] = plane, plane.T
-    weights = np.linalg.solve(system, np.vstack([values, np.zeros((3, 2))]))
+    spline = RBFInterpolator(points / scale, values, smoothing=1e-4)  # smoothed, so that points may lie on each other
     y, x = np.mgrid[: height + _FIELD_STEP : _FIELD_STEP, : width + _FIELD_STEP : _FIELD_STEP]
-    at = np.stack([x.ravel(), y.ravel()], 1) / scale
-    coarse = np.hstack([kernel(at), np.ones((len(at), 1)), at]) @ weights
-    coarse = coarse.reshape(*x.shape, 2).astype(np.float32)
+    coarse = spline(np.stack([x.ravel(), y.ravel()], 1) / scale).reshape(*x.shape, 2).astype(np.float32)
     rows, columns = np.mgrid[:height, :width].astype(np.float32) / _FIELD_STEP
     fine = cv2.remap(coarse, columns, rows, cv2.INTER_LINEAR)
     hull = cv2.convexHull(np.rint(points).astype(np.int32))  # of the ring: nothing moves beyond it
