@@ -6,6 +6,7 @@ is told `("task", Task)`, `("cancel", id)` and None, after which it ends. Nothin
 
 from __future__ import annotations
 
+import gc
 import pickle
 import signal
 import threading
@@ -92,6 +93,7 @@ def work(link: Connection, setup: bytes, limits: Limits, slots: int) -> None:
     except Exception as error:
         link.send(("fatal", portable(error)))
         return
+    gc.freeze()  # what was loaded stays, and is left out of collections
     worker = _JobWorker(link, judge, limits)
     worker.say("ready", judge.description, missing)
     with ThreadPoolExecutor(slots) as pool:

@@ -24,6 +24,26 @@ print(full, freed, resident())
 """
 
 
+CYCLES = """
+import gc, weakref
+from fpg.common.memory import return_freed_memory
+gc.disable()
+class Node: pass
+node = Node()
+node.itself = node
+seen = weakref.ref(node)
+del node
+assert seen() is not None
+return_freed_memory()
+print(seen())
+"""
+
+
+def test_what_hangs_in_cycles_is_collected() -> None:
+    done = subprocess.run([sys.executable, "-c", CYCLES], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to give memory back")
 def test_holes_between_blocks_in_use_are_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
