@@ -128,21 +128,7 @@ def bodies(paths: list[Path]) -> list[Path]:
 def load(server: Server, forms: list[Path], clients: int, seconds: float) -> dict[str, Any]:
     """hey's clients, divided over the clips, each posting one after the other until the time is over; what still runs is waited for."""
     counts = [clients // len(forms) + (number < clients % len(forms)) for number in range(len(forms))]
-    hey = [
-        "hey",
-        "-z",
-        f"{seconds:g}s",
-        "-t",
-        "0",
-        "-cpus",
-        "1",
-        "-o",
-        "csv",
-        "-m",
-        "POST",
-        "-T",
-        f"multipart/form-data; boundary={BOUNDARY}",
-    ]
+    hey = ["hey", *f"-z {seconds:g}s -t 0 -cpus 1 -o csv -m POST".split(), "-T", f"multipart/form-data; boundary={BOUNDARY}"]
     (ended, failed), start = server.ended(), time.monotonic()
     running, answers = [], []
     for form, count in zip(forms, counts, strict=True):

@@ -1,4 +1,4 @@
-// HEIF and AVIF with libheif. The colours of AVIF are converted here, with chroma interpolated as in libavif, which Python uses.
+// HEIF and AVIF with libheif. The colours of AVIF are converted here, as libavif does for Python.
 
 #include "images.h"
 
@@ -91,9 +91,19 @@ std::vector<uint8_t> as_plain(std::vector<uint8_t> file) {
   return file;
 }
 
+// libyuv's numbers of 1/64 for a matrix, by which libavif converts 8 bits: of luma (of 1/65536), the offset, Cb in blue and in green,
+// Cr in green and in red.
+struct Steps {
+  int luma, offset, cb_blue, cb_green, cr_green, cr_red;
+};
+constexpr Steps kBt601Full = {16320, 32, 113, 22, 46, 90}, kBt601 = {18997, -1160, 128, 25, 52, 102};
+constexpr Steps kBt709Full = {16320, 32, 119, 12, 30, 101}, kBt709 = {18997, -1160, 128, 14, 34, 115};
+constexpr Steps kBt2020Full = {16320, 32, 120, 11, 37, 94}, kBt2020 = {19003, -1160, 128, 12, 42, 107};
+
 struct Colours {
   float kr = 0.299F, kb = 0.114F;
   bool full = true;
+  Steps steps = kBt601Full;
   bool identity = false;  // green, blue and red in the places of Y, Cb and Cr
 };
 
@@ -110,8 +120,9 @@ std::optional<Colours> colours_of(const std::string& path, const heif_image_hand
   colours.full = profile->full_range_flag != 0;
   const int matrix = profile->matrix_coefficients;
   colours.identity = matrix == 0;
-  if (matrix == 1) colours = {0.2126F, 0.0722F, colours.full};
-  if (matrix == 9 || matrix == 10) colours = {0.2627F, 0.0593F, colours.full};
+  colours.steps = colours.full ? kBt601Full : kBt601;
+  if (matrix == 1) colours = {0.2126F, 0.0722F, colours.full, colours.full ? kBt709Full : kBt709};
+  if (matrix == 9 || matrix == 10) colours = {0.2627F, 0.0593F, colours.full, colours.full ? kBt2020Full : kBt2020};
   if (matrix == 8 || matrix > 10)
     throw InputError(path, "is a HEIF or AVIF picture of a kind that is not supported: its colour matrix", codes::unsupported);
   return colours;
@@ -134,14 +145,18 @@ struct Plane {
     x = std::clamp(x, 0, width - 1);
     return bits <= 8 ? row[x] : static_cast<float>(row[2 * x] | row[2 * x + 1] << 8);
   }
-  // Interpolates where two pixels have one sample: three quarters of the nearer, one quarter of the other.
-  float between(int y, int x, bool down, bool across) const {
+  // Interpolates where two pixels have one sample: three quarters of the nearer, one quarter of the other. In an odd width the last
+  // column has its sample to itself.
+  float between(int y, int x, int image_width, bool down, bool across) const {
     const int ny = down ? y / 2 : y, nx = across ? x / 2 : x;
-    const int fy = !down ? ny : y % 2 ? ny + 1 : ny - 1, fx = !across ? nx : x % 2 ? nx + 1 : nx - 1;
+    const bool alone = !across || (x == image_width - 1 && x % 2 == 0);
+    const int fy = !down ? ny : y % 2 ? ny + 1 : ny - 1, fx = alone ? nx : x % 2 ? nx + 1 : nx - 1;
     const float near = 0.75F * at(ny, nx) + 0.25F * at(ny, fx), far = 0.75F * at(fy, nx) + 0.25F * at(fy, fx);
     return std::floor(0.75F * near + 0.25F * far + 0.5F);  // libheif and libavif interpolate whole numbers
   }
 };
+
+uint8_t clamped(int sixty_fourths) { return static_cast<uint8_t>(std::clamp(sixty_fourths >> 6, 0, 255)); }
 
 uint8_t to_byte(float value) { return static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0F, 1.0F) * 255)); }
 
@@ -182,8 +197,18 @@ Image from_ycbcr(const heif_image* decoded, const Colours& colours, int height, 
         out[2] = to_byte((cb.at(y, x) - black) / luma_span);
         continue;
       }
-      const float blue = grey ? 0 : (cb.between(y, x, down, across) - middle) / chroma_span;
-      const float red = grey ? 0 : (cr.between(y, x, down, across) - middle) / chroma_span;
+      const float cb_here = grey ? middle : cb.between(y, x, width, down, across);
+      const float cr_here = grey ? middle : cr.between(y, x, width, down, across);
+      if (!grey && luma.bits == 8) {
+        const Steps& s = colours.steps;
+        const int u = static_cast<int>(cb_here) - 128, v = static_cast<int>(cr_here) - 128;
+        const int light = (static_cast<int>(luma.at(y, x)) * 0x0101 * s.luma >> 16) + s.offset;
+        out[0] = clamped(light + v * s.cr_red);
+        out[1] = clamped(light - u * s.cb_green - v * s.cr_green);
+        out[2] = clamped(light + u * s.cb_blue);
+        continue;
+      }
+      const float blue = (cb_here - middle) / chroma_span, red = (cr_here - middle) / chroma_span;
       const float r = l + 2 * (1 - colours.kr) * red, b = l + 2 * (1 - colours.kb) * blue;
       out[0] = to_byte(r);
       out[1] = to_byte((l - colours.kr * r - colours.kb * b) / (1 - colours.kr - colours.kb));
