@@ -6,8 +6,8 @@ only_names=; [ "${1:-}" = --missing ] && only_names=1 && shift
 
 # What needs what: venv and headers to build the environment and _C, a compiler.
 packages=(python3-venv python3-dev g++)
-# The C++ runtime: FFmpeg (torchcodec wants its libavdevice), libjpeg, libwebp, libtiff and libheif to decode, a JSON library.
-[ "${1:-}" = deploy ] && packages=(pkg-config libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev libjpeg-dev libwebp-dev libtiff-dev libheif-dev nlohmann-json3-dev)
+# The C++ runtime: FFmpeg (torchcodec wants its libavdevice), libjpeg, libwebp, libtiff, libheif and libavif to decode, a JSON library.
+[ "${1:-}" = deploy ] && packages=(pkg-config libavformat-dev libavcodec-dev libavdevice-dev libavutil-dev libswscale-dev libjpeg-dev libwebp-dev libtiff-dev libheif-dev libavif-dev nlohmann-json3-dev)
 
 present() {
   case "$1" in

@@ -61,6 +61,7 @@ const FaceConstants& face_constants() {
     c.smallest_aligned = t["smallest_aligned"];
     c.passes = t["passes"];
     c.tile_grain = t["tile_grain"];
+    c.tile_stretch = t["tile_stretch"];
     c.tile_step = t["tile_step"];
     c.least_size_fraction = t["least_size_fraction"];
     c.aligned_points = t["aligned_points"];

@@ -31,7 +31,7 @@ struct FaceConstants {
   double area_fraction, detection_score, detection_overlap, presence, crop_scale, same_face_overlap, tile_over_face, min_face;
   double least_size_fraction;
   double track_reach, track_growth, aligned_scale, smallest_aligned;
-  int passes, tile_grain, tile_step;
+  int passes, tile_grain, tile_stretch, tile_step;
   int64_t track_patience;
   std::array<std::array<double, 2>, 5> aligned_points;
   std::array<std::string, 5> aligned_names;

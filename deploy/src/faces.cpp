@@ -103,14 +103,19 @@ class FaceNetwork {
   std::array<ov::Tensor, 2> outputs_;
 };
 
-// Where tiles of `side` start so that they cover `length` and overlap by at least this fraction of their side.
-std::vector<int> tile_starts(int length, int side, double overlap) {
-  if (length <= side) return {0};
-  const int gaps = static_cast<int>(std::ceil((length - side) / (side * (1 - overlap))));
-  std::vector<int> starts;
-  for (int i = 0; i <= gaps; ++i)
-    starts.push_back(static_cast<int>(std::nearbyint(static_cast<double>(length - side) * i / gaps)));
-  return starts;
+// From where to where tiles reach so that they cover `length` and overlap by at least this fraction of their side, which is `side`, or a
+// little more where one tile less covers it then.
+std::vector<std::pair<int, int>> tiles(int length, int side, double overlap) {
+  if (length <= side) return {{0, length}};
+  const double most = side + static_cast<double>(side) / face_constants().tile_stretch;
+  const int gaps = std::max(0, static_cast<int>(std::ceil((length / most - 1) / (1 - overlap))));
+  side = std::min(length, std::max(side, static_cast<int>(std::ceil(length / (1 + gaps * (1 - overlap))))));
+  std::vector<std::pair<int, int>> reach;
+  for (int i = 0; i <= gaps; ++i) {
+    const int start = static_cast<int>(std::nearbyint(static_cast<double>(length - side) * i / std::max(1, gaps)));
+    reach.emplace_back(start, start + side);
+  }
+  return reach;
 }
 
 // Side of the tiles to search after those of `side` to find faces of `wanted` pixels; nullopt if those were small enough.
@@ -299,12 +304,11 @@ struct FaceFinder::Networks {
 
   std::vector<Detection> look_at_tiles(const ImageView& image, int side, double overlap) {
     std::vector<Detection> found;
-    for (int y : tile_starts(image.height, side, overlap)) {
-      for (int x : tile_starts(image.width, side, overlap)) {
-        const ImageView tile = image.part(y, std::min(y + side, image.height), x, std::min(x + side, image.width));
-        for (Detection d : look(tile)) {
-          d.box = single({d.box.x0 + x, d.box.y0 + y, d.box.x1 + x, d.box.y1 + y});
-          for (auto& point : d.points) point = {single(point[0] + x), single(point[1] + y)};
+    for (const auto& [top, bottom] : tiles(image.height, side, overlap)) {
+      for (const auto& [left, right] : tiles(image.width, side, overlap)) {
+        for (Detection d : look(image.part(top, bottom, left, right))) {
+          d.box = single({d.box.x0 + left, d.box.y0 + top, d.box.x1 + left, d.box.y1 + top});
+          for (auto& point : d.points) point = {single(point[0] + left), single(point[1] + top)};
           found.push_back(std::move(d));
         }
       }

@@ -16,6 +16,7 @@
 namespace fpg::runtime {
 namespace {
 
+constexpr size_t kHeifHead = 1 << 16;  // a colour box before the pixels is looked for in so many bytes
 constexpr const char* kContainers = "image2,bmp_pipe,ppm_pipe,pgm_pipe,pgmyuv_pipe,j2k_pipe,gif";
 
 // The first bytes of a file.
@@ -34,6 +35,19 @@ bool begins(const std::array<uint8_t, 24>& start, size_t at, const std::string& 
 uint32_t big_endian(const uint8_t* bytes) {
   return static_cast<uint32_t>(bytes[0]) << 24 | static_cast<uint32_t>(bytes[1]) << 16 | static_cast<uint32_t>(bytes[2]) << 8 |
          bytes[3];
+}
+
+// Whether one of the brands of an ISO base media file is AVIF's.
+bool has_avif_brand(const std::string& path) {
+  std::array<uint8_t, 512> start{};
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(start.data()), start.size());
+  const size_t end = std::min<size_t>(big_endian(start.data()), static_cast<size_t>(file.gcount()) / 4 * 4);
+  for (size_t at = 8; at + 4 <= end; at += at == 8 ? 8 : 4) {
+    const std::string brand(reinterpret_cast<const char*>(start.data()) + at, 4);
+    if (brand == "avif" || brand == "avis") return true;
+  }
+  return false;
 }
 
 // What a PNG says outside its pixels.
@@ -88,6 +102,29 @@ void cmyk_to_rgb(const uint8_t* cmyk, bool inverted, int width, uint8_t* rgb) {
   }
 }
 
+std::vector<uint8_t> first_file(std::vector<uint8_t> file) {
+  size_t end = 0;
+  while (end + 8 <= file.size()) {
+    const uint8_t* box = file.data() + end;
+    const size_t size = size_t{box[0]} << 24 | size_t{box[1]} << 16 | size_t{box[2]} << 8 | box[3];
+    const bool named = std::all_of(box + 4, box + 8, [](uint8_t c) { return c >= 0x20 && c < 0x7f; });
+    if (end > 0 && (!named || std::equal(box + 4, box + 8, "ftyp"))) break;
+    if (size < 8 || size > file.size() - end) return file;  // the last one, a long one, or cut off
+    end += size;
+  }
+  file.resize(end);
+  return file;
+}
+
+void warn_of_hdr(const std::vector<uint8_t>& file, Notes& notes) {
+  const std::string name = "colrnclx";
+  const auto end = file.begin() + static_cast<std::ptrdiff_t>(std::min(file.size(), kHeifHead));
+  for (auto at = file.begin(); (at = std::search(at, end, name.begin(), name.end())) != end; at += 8) {
+    const bool pq_or_hlg = end - at >= 12 && at[10] == 0 && (at[11] == 16 || at[11] == 18);
+    if (pq_or_hlg) return notes.warn("has the colours of HDR, which were not converted");
+  }
+}
+
 bool is_heif(const std::string& path) {
   const std::array<uint8_t, 24> start = start_of(path);
   const std::string brand(reinterpret_cast<const char*>(start.data()) + 8, 4);
@@ -128,7 +165,8 @@ Image read_image(const std::string& path, Notes& notes) {
     const bool wide = magic[0] == 'I' || (start[2] == 0 && (start[3] == '*' || start[3] == '+'));
     if (begins(start, 0, magic) && wide) return read_tiff(path, notes);
   }
-  return is_heif(path) ? read_heif(path, notes) : read_other(path, notes);
+  if (!is_heif(path)) return read_other(path, notes);
+  return has_avif_brand(path) ? read_avif(path, notes) : read_heif(path, notes);
 }
 
 }  // namespace fpg::runtime

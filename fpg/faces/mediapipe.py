@@ -31,6 +31,7 @@ _SIDE = 192  # side of both networks' input
 _FACES = CONSTANTS["faces"]
 _FINE: float = _FACES["tile_over_face"]  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
 _GRAIN: int = _FACES["tile_grain"]  # sides are multiples of it, so that they do not depend on the last decimals of a face
+_STRETCH: int = _FACES["tile_stretch"]
 _STEP: int = _FACES["tile_step"]  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
 _LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 
@@ -185,18 +186,21 @@ class BlazeFaceDetector:
     def _look_at_tiles(self, image: np.ndarray, side: int, overlap: float) -> list[Detection]:
         height, width = image.shape[:2]
         found: list[Detection] = []
-        for y in _starts(height, side, overlap):
-            for x in _starts(width, side, overlap):
-                found += [_shifted(d, x, y) for d in self._look(image[y : y + side, x : x + side])]
+        for top, bottom in _tiles(height, side, overlap):
+            for left, right in _tiles(width, side, overlap):
+                found += [_shifted(d, left, top) for d in self._look(image[top:bottom, left:right])]
         return found
 
 
-def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where tiles of `side` start so that they cover `length` and overlap by at least this fraction of their side."""
+def _tiles(length: int, side: int, overlap: float) -> list[tuple[int, int]]:
+    """From where to where tiles reach so that they cover `length` and overlap by at least this fraction of their side, which is `side`,
+    or up to 1 / `_STRETCH` more where one tile less covers it then."""
     if length <= side:
-        return [0]
-    gaps = int(np.ceil((length - side) / (side * (1 - overlap))))
-    return [round((length - side) * i / gaps) for i in range(gaps + 1)]
+        return [(0, length)]
+    gaps = max(0, int(np.ceil((length / (side + side / _STRETCH) - 1) / (1 - overlap))))
+    side = min(length, max(side, int(np.ceil(length / (1 + gaps * (1 - overlap))))))
+    starts = (round((length - side) * i / max(1, gaps)) for i in range(gaps + 1))
+    return [(start, start + side) for start in starts]
 
 
 def _shifted(detection: Detection, x: float, y: float) -> Detection:

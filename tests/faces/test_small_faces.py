@@ -10,7 +10,7 @@ import pytest
 
 from fpg.faces import FaceAnalyzer, default_analyzer
 from fpg.faces.geometry import iou
-from fpg.faces.mediapipe import BlazeFaceDetector, _starts
+from fpg.faces.mediapipe import BlazeFaceDetector, _tiles
 from fpg.faces.sizes import MIN_FACE, face_size, too_small
 
 
@@ -135,10 +135,21 @@ def test_tiles_cover_and_overlap(rng: np.random.Generator) -> None:
     for _ in range(200):
         side, overlap = int(rng.integers(2, 900)), float(rng.choice([0.25, 0.5]))
         length = int(rng.integers(1, 8000))
-        starts = _starts(length, side, overlap)
-        assert starts[0] == 0
-        assert starts[-1] == max(0, length - side)
-        assert all(b - a <= side * (1 - overlap) + 1 for a, b in itertools.pairwise(starts))
+        tiles = _tiles(length, side, overlap)
+        reach = tiles[0][1]
+        assert (tiles[0][0], tiles[-1][1]) == (0, length)
+        assert all(end - start == reach for start, end in tiles)
+        assert reach <= side * (1 + 1 / 16) + 1
+        assert all(b - a <= reach * (1 - overlap) + 1 for (a, _), (b, _) in itertools.pairwise(tiles))
+
+
+def test_tiles_are_a_little_larger_where_that_saves_one() -> None:
+    assert _tiles(704, 704, 0.25) == [(0, 704)]
+    assert _tiles(720, 704, 0.25) == [(0, 720)]
+    assert _tiles(748, 704, 0.25) == [(0, 748)]
+    assert _tiles(749, 704, 0.25) == [(0, 704), (45, 749)]
+    assert _tiles(1280, 704, 0.25) == [(0, 732), (548, 1280)]
+    assert _tiles(1400, 704, 0.25) == [(0, 704), (348, 1052), (696, 1400)]
 
 
 def test_how_fine_looks_become() -> None:
