@@ -103,8 +103,8 @@ class FaceNetwork {
   std::array<ov::Tensor, 2> outputs_;
 };
 
-// From where to where tiles reach so that they cover `length` and overlap by at least this fraction of their side, which is `side`, or a
-// little more where one tile less covers it then.
+// From where to where tiles reach so that they cover `length` and overlap by at least this fraction of their side, which is
+// `side`, or a little more where one tile less covers it then.
 std::vector<std::pair<int, int>> tiles(int length, int side, double overlap) {
   if (length <= side) return {{0, length}};
   const double most = side + static_cast<double>(side) / face_constants().tile_stretch;

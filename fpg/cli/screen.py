@@ -121,7 +121,8 @@ class Screen:
     def stats(self, times: StageTimes, seconds: float) -> None:
         """What `--stats` prints."""
         rates = f"{self.judged / seconds:.2f} inputs/s, {self.frames / seconds:.1f} frames/s, {self.faces / seconds:.1f} faces/s"
-        counts = f"{self.judged} inputs, {self.frames} frames and {self.faces} faces in {seconds:.2f} s"
+        plural = "" if self.judged == 1 else "s"
+        counts = f"{self.judged} input{plural}, {self.frames} frames and {self.faces} faces in {seconds:.2f} s"
         print(f"\n{counts}: {rates}", file=sys.stderr)
         print("stage      count   share   p50 ms   p95 ms   p99 ms", file=sys.stderr)
         for row in times.summary():
