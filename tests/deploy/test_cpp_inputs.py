@@ -52,6 +52,16 @@ def test_pixels_are_those_of_python(probe: Path, tmp_path: Path, case: corpus.Ca
         assert len(of_probe(probe, path, decode, "all")) == case.frames
 
 
+@pytest.mark.parametrize("premultiplied", [False, True])
+def test_alpha_of_avif_is_dropped_as_in_python(probe: Path, tmp_path: Path, premultiplied: bool) -> None:
+    path, scene = tmp_path / "a.avif", corpus.scene()[:119, :159]  # of odd sides, which share their last chroma samples with nobody
+    alpha = np.tile(np.linspace(0, 255, scene.shape[1]).astype(np.uint8), (scene.shape[0], 1))
+    Image.fromarray(np.dstack([scene, alpha])).save(path, quality=90, alpha_premultiplied=premultiplied)
+    (got,) = of_probe(probe, path, "whole")
+    ((_, _, expected),) = open_frames(path, 1)[1]
+    assert np.array_equal(got, expected)
+
+
 def test_a_grid_of_tiles_is_one_picture(probe: Path) -> None:
     (got,) = of_probe(probe, GRID, "whole")
     ((_, _, expected),) = open_frames(GRID, 1)[1]
