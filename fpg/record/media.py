@@ -40,7 +40,7 @@ def describe_media(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     try:
         check_file(path)
         return _picture(path) if Path(path).suffix.lower() in IMAGE_SUFFIXES else _video(path)
-    except (InputError, OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError):
+    except (InputError, OSError, SyntaxError, ValueError, TypeError, EOFError, RuntimeError, Image.DecompressionBombError):
         return None
 
 

@@ -265,6 +265,24 @@ def test_comparison_sees_nan_and_frozen_batches(checkpoint: Path) -> None:
     assert parity.compare_outputs(reference, reference, images, "random images").passed
 
 
+def test_comparison_of_labelled_images_has_the_auc_of_both(checkpoint: Path) -> None:
+    reference = load_engine(checkpoint, device="cpu")
+    images = parity.random_images(SIZE, 8)
+    scores = fake_probability(reference(images).logits)
+    labels = (scores > np.median(scores)).astype(int)
+
+    class Swapped:
+        spec, device = reference.spec, "cpu"
+
+        def __call__(self, images: np.ndarray) -> Any:
+            output = reference(images)
+            return output._replace(logits=output.logits[:, ::-1])
+
+    assert parity.compare_outputs(reference, reference, images, "random images", labels=labels).auc == (1.0, 1.0)
+    assert parity.compare_outputs(reference, Swapped(), images, "random images", labels=labels).auc == (1.0, 0.0)
+    assert parity.compare_outputs(reference, reference, images, "random images", labels=np.zeros(8, int)).auc is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
 def test_other_backbones(backbone: str, tmp_path: Path) -> None:

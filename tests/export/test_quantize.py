@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from detectors import lively_detector
 from fpg.cli.export import main
 from fpg.common.errors import InputError
 from fpg.common.spec import read_spec
-from fpg.data.manifest import FAKE, REAL, FaceRow, VideoRecord, write_manifest
+from fpg.data.manifest import REAL, FaceRow, VideoRecord, write_manifest
 from fpg.engines import fake_probability, load_engine
 from fpg.export import exporter, parity, quantize
 from fpg.export.exporter import ExportRefused, export_detector, verify_engine
@@ -29,9 +30,14 @@ SIZE = 64
 CONFIG = DetectorConfig(backbone="tf_efficientnet_lite0", image_size=SIZE, quality_width=16, attention_width=16)
 
 
+CPU = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+OVERFLOWS = platform.machine() == "x86_64" and not {"avx512_vnni", "avx_vnni"} & set(CPU.split())
+needs_vnni = pytest.mark.skipif(OVERFLOWS, reason="a CPU without VNNI: ONNX Runtime's 8-bit products overflow, and the export is refused")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty crops with labels: smooth, so that ranges measured on some hold for the others."""
+    """Sixty crops, all real (of labels that mean nothing, an AUC is luck): smooth, so that ranges measured on some hold for the others."""
     root = tmp_path_factory.mktemp("prepared") / "data"
     (root / "crops").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -39,10 +45,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(60):
         image = cv2.resize(rng.integers(0, 256, (5, 5, 3), np.uint8), (80, 90), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(root / f"crops/{i}.png"), image)
-        box, points, label = np.array([20, 20, 60, 70], np.float32), np.zeros((81, 2), np.float32), (REAL, FAKE)[i % 3 == 0]
+        box, points = np.array([20, 20, 60, 70], np.float32), np.zeros((81, 2), np.float32)
         size = (90, 80)
-        rows.append(FaceRow("d", "", f"v{i}", 0, 0.0, 0, label, "test", f"crops/{i}.png", (0, 0), size, size, box, points, 0.9))
-        videos.append(VideoRecord("d", "", f"v{i}", label, "test", f"v{i}.mp4", "prepared"))
+        rows.append(FaceRow("d", "", f"v{i}", 0, 0.0, 0, REAL, "test", f"crops/{i}.png", (0, 0), size, size, box, points, 0.9))
+        videos.append(VideoRecord("d", "", f"v{i}", REAL, "test", f"v{i}.mp4", "prepared"))
     write_manifest(root, rows, videos)
     return root
 
@@ -52,7 +58,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("trained") / "model.safetensors"
     model = lively_detector(CONFIG)
     with torch.no_grad():
-        model.classifier.weight.mul_(0.3)  # noise gets in the way of no one
+        model.classifier.weight.mul_(0.2)  # noise gets in the way of no one
     save_detector(path, model)
     return path
 
@@ -64,7 +70,6 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
     shown = " ".join(capsys.readouterr().err.split())
     assert "35 crops of data that were not calibrated on" in shown
     assert "images within 0.05 of it" in shown
-    assert "AUC, torch and export" in shown
     path = tmp_path / "model-openvino-int8.xml"
     spec = read_spec(path)
     assert spec.precision == "int8"
@@ -73,7 +78,6 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
     assert spec.provenance["calibration"]["quantised"] in STEPS
     found = spec.provenance["parity"]
     assert found["share"] >= 0.95
-    assert len(found["auc"]) == 2
     difference, tolerance = verify_engine(path)  # against what the engine itself answered
     assert difference < 1e-4
     assert tolerance == 0.05
@@ -85,6 +89,7 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
 
 
 @pytest.mark.slow
+@needs_vnni
 def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Path, tmp_path: Path) -> None:
     command = [str(checkpoint), "--to", "onnx", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path), "--images", "20"]
     assert main(command) == 0
@@ -97,7 +102,7 @@ def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("int8", marks=needs_vnni)])
 def test_tensorrt_engines_from_the_command_line_without_a_gpu(checkpoint: Path, data: Path, tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     calibrate = [] if precision == "bf16" else ["--calibrate", str(data), "--images", "20"]

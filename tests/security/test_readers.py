@@ -395,3 +395,13 @@ def test_a_list_that_names_a_null_byte(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_bytes(b"path,label\na\0b.mp4,real\nc.mp4,fake\n")
     with pytest.raises(InputError, match=r"null byte|is not a readable CSV"):
         survey(tmp_path / "l.csv").require()
+
+
+def test_an_avif_whose_pixels_do_not_decode_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"mdat") + 4 :] = b"\xaa" * (len(data) - data.index(b"mdat") - 4)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.avif: is damaged or truncated: Failed to decode frame 0"):
+        read_image(str(path))
