@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def load(server: Server, forms: list[Path], clients: int, seconds: float) -> dic
         "p50_s": cuts[49],
         "p95_s": cuts[94],
         "p99_s": cuts[98],
-        "refused": sum(row["status-code"] != "200" for row in rows),
+        "refused": dict(Counter(row["status-code"] for row in rows if row["status-code"] != "200")),  # how many of each
         "unanswered": ended_now - ended - len(good),
         "failed": failed_now - failed,
         "memory_first_mb": statistics.median(m for _, m in memory[tenth : 2 * tenth] or memory) / 2**20,

@@ -7,10 +7,9 @@
 #include <libheif/heif.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "display.h"
 
@@ -78,8 +77,7 @@ Image read_heif(const std::string& path, Notes& notes) {
 namespace fpg::runtime {
 
 Image read_heif(const std::string& path, Notes&) {
-  throw InputError(path, "is a HEIF or AVIF picture, which this program was built without support for (libheif)",
-                   codes::unsupported);
+  throw InputError(path, "is a HEIF picture, which this program was built without support for (libheif)", codes::unsupported);
 }
 
 }  // namespace fpg::runtime

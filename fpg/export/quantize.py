@@ -72,7 +72,6 @@ def openvino_int8(model: Any, images: np.ndarray, step: int) -> Any:
             model,
             nncf.Dataset([image[None] for image in images], lambda image: {"images": image}),
             preset=nncf.QuantizationPreset.MIXED,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
             subset_size=len(images),
             ignored_scope=nncf.IgnoredScope(names=sorted(set(kept))),
         )

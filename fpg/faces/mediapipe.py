@@ -31,7 +31,7 @@ _SIDE = 192  # side of both networks' input
 _FACES = CONSTANTS["faces"]
 _FINE: float = _FACES["tile_over_face"]  # side of a tile over the smallest face that is looked for in it: 16 of the input's 192 pixels
 _GRAIN: int = _FACES["tile_grain"]  # sides are multiples of it, so that they do not depend on the last decimals of a face
-_STRETCH: int = _FACES["tile_stretch"]
+_STRETCH: int = _FACES["tile_stretch"]  # a tile may be larger by a sixteenth of its side where one less then covers the image
 _STEP: int = _FACES["tile_step"]  # a tile is about a third as wide as the one before, so that no size of face falls between two looks
 _LEFT_EYE_CORNERS, _RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 

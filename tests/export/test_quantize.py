@@ -17,7 +17,7 @@ from detectors import lively_detector
 from fpg.cli.export import main
 from fpg.common.errors import InputError
 from fpg.common.spec import read_spec
-from fpg.data.manifest import REAL, FaceRow, VideoRecord, write_manifest
+from fpg.data.manifest import FAKE, REAL, FaceRow, VideoRecord, write_manifest
 from fpg.engines import fake_probability, load_engine
 from fpg.export import exporter, parity, quantize
 from fpg.export.exporter import ExportRefused, export_detector, verify_engine
@@ -30,14 +30,20 @@ SIZE = 64
 CONFIG = DetectorConfig(backbone="tf_efficientnet_lite0", image_size=SIZE, quality_width=16, attention_width=16)
 
 
-CPU = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-OVERFLOWS = platform.machine() == "x86_64" and not {"avx512_vnni", "avx_vnni"} & set(CPU.split())
-needs_vnni = pytest.mark.skipif(OVERFLOWS, reason="a CPU without VNNI: ONNX Runtime's 8-bit products overflow, and the export is refused")
+OVERFLOWS = platform.machine() == "x86_64" and not {"avx512_vnni", "avx_vnni"} & set(Path("/proc/cpuinfo").read_text("utf-8").split())
+"""Whether sums of 8-bit products overflow on this CPU, so that the gate refuses what passes on others."""
+
+
+def exported(folder: Path, *command: str) -> bool:
+    """Whether fpg-export wrote something; where 8 bits overflow it must not."""
+    assert main([*command, "-o", str(folder)]) == int(OVERFLOWS)
+    assert any(folder.iterdir()) is not OVERFLOWS
+    return not OVERFLOWS
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty crops, all real (of labels that mean nothing, an AUC is luck): smooth, so that ranges measured on some hold for the others."""
+    """Sixty crops with labels: smooth, so that ranges measured on some hold for the others."""
     root = tmp_path_factory.mktemp("prepared") / "data"
     (root / "crops").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -45,10 +51,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(60):
         image = cv2.resize(rng.integers(0, 256, (5, 5, 3), np.uint8), (80, 90), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(root / f"crops/{i}.png"), image)
-        box, points = np.array([20, 20, 60, 70], np.float32), np.zeros((81, 2), np.float32)
+        box, points, label = np.array([20, 20, 60, 70], np.float32), np.zeros((81, 2), np.float32), (REAL, FAKE)[i % 3 == 0]
         size = (90, 80)
-        rows.append(FaceRow("d", "", f"v{i}", 0, 0.0, 0, REAL, "test", f"crops/{i}.png", (0, 0), size, size, box, points, 0.9))
-        videos.append(VideoRecord("d", "", f"v{i}", REAL, "test", f"v{i}.mp4", "prepared"))
+        rows.append(FaceRow("d", "", f"v{i}", 0, 0.0, 0, label, "test", f"crops/{i}.png", (0, 0), size, size, box, points, 0.9))
+        videos.append(VideoRecord("d", "", f"v{i}", label, "test", f"v{i}.mp4", "prepared"))
     write_manifest(root, rows, videos)
     return root
 
@@ -58,18 +64,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("trained") / "model.safetensors"
     model = lively_detector(CONFIG)
     with torch.no_grad():
-        model.classifier.weight.mul_(0.2)  # noise gets in the way of no one
+        model.classifier.weight.mul_(0.3)  # noise gets in the way of no one
     save_detector(path, model)
     return path
 
 
 @pytest.mark.slow
 def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = [str(checkpoint), "--to", "openvino", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path)]
-    assert main([*command, "--calibration-images", "25"]) == 0
+    command = [str(checkpoint), "--to", "openvino", "--precision", "int8", "--calibrate", str(data), "--calibration-images", "25"]
+    written = exported(tmp_path, *command)
     shown = " ".join(capsys.readouterr().err.split())
     assert "35 crops of data that were not calibrated on" in shown
     assert "images within 0.05 of it" in shown
+    assert "AUC, torch and export" in shown
+    if not written:
+        return
     path = tmp_path / "model-openvino-int8.xml"
     spec = read_spec(path)
     assert spec.precision == "int8"
@@ -78,6 +87,7 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
     assert spec.provenance["calibration"]["quantised"] in STEPS
     found = spec.provenance["parity"]
     assert found["share"] >= 0.95
+    assert len(found["auc"]) == 2
     difference, tolerance = verify_engine(path)  # against what the engine itself answered
     assert difference < 1e-4
     assert tolerance == 0.05
@@ -89,10 +99,9 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
 
 
 @pytest.mark.slow
-@needs_vnni
 def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Path, tmp_path: Path) -> None:
-    command = [str(checkpoint), "--to", "onnx", "--precision", "int8", "--calibrate", str(data), "-o", str(tmp_path), "--images", "20"]
-    assert main(command) == 0
+    if not exported(tmp_path, str(checkpoint), "--to", "onnx", "--precision", "int8", "--calibrate", str(data), "--images", "20"):
+        return
     graph = onnx.load(tmp_path / "model-onnx-int8.onnx").graph
     operations = [node.op_type for node in graph.node]
     assert operations.count("QuantizeLinear") > 20
@@ -102,12 +111,14 @@ def test_onnx_int8_has_its_quantisation_in_the_graph(checkpoint: Path, data: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["bf16", pytest.param("int8", marks=needs_vnni)])
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_tensorrt_engines_from_the_command_line_without_a_gpu(checkpoint: Path, data: Path, tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
-    calibrate = [] if precision == "bf16" else ["--calibrate", str(data), "--images", "20"]
-    out = ["-o", str(tmp_path), "--batch", "1,4"]
-    assert main([str(checkpoint), "--to", "tensorrt-rtx", "--precision", precision, *calibrate, *out]) == 0
+    command = [str(checkpoint), "--to", "tensorrt-rtx", "--precision", precision, "--batch", "1,4"]
+    if precision == "bf16":
+        assert main([*command, "-o", str(tmp_path)]) == 0
+    elif not exported(tmp_path, *command, "--calibrate", str(data), "--images", "20"):
+        return
     spec = read_spec(tmp_path / f"model-tensorrt-rtx-{precision}.engine")
     assert spec.precision == precision
     assert spec.reference is None or spec.reference["tolerance"] == 0.05
