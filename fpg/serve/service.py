@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,18 +77,15 @@ class Service:
         hashed = _hashed(key)
         if known := await self._known(hashed):
             return known
-        with self._uploading():
-            id = await run_in_threadpool(self.spool.make)
-            try:
+        async with self._folder() as id:
+            with self._uploading():  # until it is received: counted while it is added, too, it would take two places
                 upload: Upload = await receive(self.spool.path(id), functools.partial(self.spool.reserve, id))
-                request = JobRequest.of(upload.fields)
-                if upload.file is None:
-                    raise RequestRefused("invalid", "expected a file, in the field named file")
-                self.metrics.uploaded.inc(upload.size)
-                job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, request, time.time())
-                return await self._promise(job, hashed)
-            finally:
-                await run_in_threadpool(self._settle, id)
+            request = JobRequest.of(upload.fields)
+            if upload.file is None:
+                raise RequestRefused("invalid", "expected a file, in the field named file")
+            self.metrics.uploaded.inc(upload.size)
+            job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, request, time.time())
+            return await self._promise(job, hashed)
 
     async def take_url(self, url: str, request: JobRequest, key: str | None) -> JobRow:
         """Promise a job whose file is fetched.
@@ -102,13 +99,9 @@ class Service:
         hashed = _hashed(key)
         if known := await self._known(hashed):
             return known
-        self._not_full()
-        id = await run_in_threadpool(self.spool.make)
-        try:
+        async with self._folder() as id:
             name = shown_name(url.partition("?")[0])
             job = await self._promise(JobRow(0, id, FETCHING, False, name, url, None, 0, request, time.time()), hashed)
-        finally:
-            await run_in_threadpool(self._settle, id)
         if job.id == id:
             self._fetch(job)
         return job
@@ -253,18 +246,27 @@ class Service:
         finally:
             self._uploads -= 1
 
+    @asynccontextmanager
+    async def _folder(self) -> AsyncIterator[str]:
+        """The folder of a job to be, by its id; afterwards its bytes count, or are gone where no job came of it."""
+        self._not_full()
+        id = await run_in_threadpool(self.spool.make)
+        try:
+            yield id
+        finally:
+            await run_in_threadpool(self._settle, id)
+
+    def _settle(self, id: str) -> None:
+        self.spool.settle(id)
+        if self.store.get(id) is None:
+            self.spool.drop(id)
+
     async def _promise(self, job: JobRow, key: str | None) -> JobRow:
         promised = await run_in_threadpool(self.store.add, job, key, self.settings.queue)
         if promised is None:
             raise RequestRefused("queue_full", f"{self.settings.queue} jobs are waiting, the most that are allowed", retry_s=self.retry_s())
         self.dispatcher.wake()
         return promised
-
-    def _settle(self, id: str) -> None:
-        """An upload is over: its bytes count, or are gone where no job came of it."""
-        self.spool.settle(id)
-        if self.store.get(id) is None:
-            self.spool.drop(id)
 
     def _fetch(self, job: JobRow) -> None:
         task = asyncio.get_running_loop().create_task(self._fetched(job))

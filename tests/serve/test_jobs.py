@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,20 @@ def test_more_jobs_than_may_wait_are_told_when_to_come_back(tmp_path: Path) -> N
         server.client.cancel(running)
         patient = Client(server.address, patience_s=60)
         assert patient.judge(tmp_path / "orders.mp4")["results"][0]["score"] == 0.25
+
+
+def test_an_upload_that_was_received_takes_one_place_of_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path / "spool", setup=None, queue=3) as server, ThreadPoolExecutor(3) as pool:
+        settled = threading.Event()
+        settle = server.service.spool.settle
+        monkeypatch.setattr(server.service.spool, "settle", lambda id: (settled.wait(30), settle(id)))
+        answers = []
+        for number in range(1, 4):  # each is a job before the upload before it has been settled
+            answers.append(pool.submit(server.request, "POST", "/v1/jobs", *form(b"")))
+            while len(server.service.store.ids()) < number and not answers[-1].done():
+                time.sleep(0.02)
+        settled.set()
+        assert [answer.result()[0].status for answer in answers] == [202] * 3
 
 
 def test_a_server_that_ends_puts_running_jobs_back(tmp_path: Path) -> None:
