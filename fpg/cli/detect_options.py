@@ -143,13 +143,13 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError("--resume: name the --jsonl or --json that the run was writing")
     for option, name in (("--resume", arguments.resume), ("--ray", arguments.ray)):
         if name and arguments.show_frames:
-            raise UsageError(f"--show-frames: not with {option}, whose earlier frames or nodes have an index of their own")
+            raise UsageError(f"--show-frames: not with {option}, whose earlier frames or nodes have their own index")
     if arguments.ray and (arguments.watch is not None or is_live(arguments)):
-        raise UsageError("--ray: judges files; --watch, --live and cameras are for this machine")
+        raise UsageError("--ray: judges only files; --watch, --live and cameras work only on this machine")
     if arguments.live is not None and not arguments.live > 0:
         raise UsageError("--live: expected more than 0 seconds")
     if is_live(arguments) and (arguments.overlay or arguments.show_frames or arguments.resume):
-        raise UsageError("--overlay, --show-frames, --resume: not of streams and cameras, which cannot be read again")
+        raise UsageError("--overlay, --show-frames, --resume: not available for streams and cameras, which cannot be read again")
     if arguments.watch is not None and arguments.overlay and os.path.splitext(arguments.overlay)[1]:
         raise UsageError("--overlay: name a folder, as --watch may find several inputs")
 
@@ -170,7 +170,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     some_urls = any(urls)
     frames, every = arguments.frames, arguments.every
     if every is not None and some_urls and not all(urls):
-        raise UsageError("--every: give files and URLs in calls of their own (of a URL at most --frames are looked at, of a file all)")
+        raise UsageError("--every: give files and URLs in separate calls (of a URL at most --frames are examined, of a file all)")
     if every is not None and not some_urls:
         if frames is not None and not isinstance(frames, Default):
             raise UsageError("--frames and --every: give one of them")

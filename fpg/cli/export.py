@@ -175,9 +175,9 @@ def _main(args: argparse.Namespace) -> int:
         manifest = read_prepared(check)
         left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
         if not left:
-            raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
+            raise InputError(check, "holds no faces other than those used for calibration: name other data with --check")
         pictures = crops(manifest, evenly(left, count), spec)
-        source = f"crops of {check.name}" + (" that were not calibrated on" if same else "")
+        source = f"crops of {check.name}" + (" that were not used for calibration" if same else "")
     try:
         exported = export_detector(
             checkpoint,

@@ -191,7 +191,7 @@ class TrainConfig:
         require(
             self.model.has_map or not guided,
             "model.heads",
-            "fpg or plain: on a vector that the backbone pools itself there are no places to guide (or --method plain-sbi)",
+            "fpg or plain: guidance needs a feature map, which a vector pooled by the backbone is not (or --method plain-sbi)",
             self.model.heads,
         )
         require(bool(self.out), "out", "a folder to write into (--out RUN)", self.out)

@@ -123,7 +123,7 @@ def test_what_changed_since_is_judged_again_and_other_settings_are_refused(tmp_p
         assert f"was written with {other[0]}" in capsys.readouterr().err
     lines.write_text('{"a": 1}\n')
     assert detect.main(["m.xml", str(folder), "--jsonl", str(lines), "--resume"]) == 1
-    assert "line 1 is no result of fpg-detect" in capsys.readouterr().err
+    assert "line 1 is not a result of fpg-detect" in capsys.readouterr().err
     assert detect.main(["m.xml", str(folder), "--resume"]) == 2
 
 
