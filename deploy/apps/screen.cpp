@@ -45,7 +45,7 @@ void Screen::stats(const std::vector<StageTime>& times, double seconds) const {
                  100 * row.total_s / seconds, row.p50_ms, row.p95_ms, row.p99_ms);
   }
   std::fprintf(
-      stderr, "share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch.\n");
+      stderr, "share: of the whole time; stages run at the same time. Decoding is per examined frame, the network per batch.\n");
 }
 
 }  // namespace fpg::runtime

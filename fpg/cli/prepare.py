@@ -111,7 +111,7 @@ def _print_counts(manifest: Manifest) -> None:
 def _print_statistics(s: Statistics) -> None:
     small, middle, large = s.face_size
     rows = [
-        ["frames looked at", str(s.frames)],
+        ["frames examined", str(s.frames)],
         ["with a face", str(s.frames_with_face)],
         ["with several large faces", str(s.frames_with_several)],
         ["face crops", str(s.crops)],

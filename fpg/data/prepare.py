@@ -232,7 +232,7 @@ def _check_places(source: Path, root: Path) -> None:
 
 def _task(source: VideoSource, label: int | None, root: Path) -> CropTask:
     if source.label is None and label is None:
-        raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or say --label real or fake for all")
+        raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or give --label real or fake for all")
     if source.label is not None and label is not None:
         raise UsageError(f"{root} states labels itself: --label {'fake' if label else 'real'} would contradict them")
     value = source.label if source.label is not None else label

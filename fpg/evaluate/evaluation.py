@@ -42,7 +42,7 @@ def evaluate(
         data: folders; see `fpg.evaluate.protocol.plan`, as for `split`, `frames`, `batch`, `threshold` and `timeout`.
         analyzer: makes a face finder for raw folders.
         resamples, seed: of the bootstrap behind the intervals.
-        attributes: CSV of the videos' attributes, see `fpg.evaluate.attributes`; columns of a list of videos are attributes without it, too.
+        attributes: CSV of the videos' attributes, see `fpg.evaluate.attributes`; not needed for the columns of a list of videos.
         min_face: smallest face that is judged, in pixels, see `fpg.evaluate.protocol.plan`; the default analyzer finds faces down to it.
         device, threads: of the engine, if `model` is not one already (`fpg.engines.load_engine`).
 

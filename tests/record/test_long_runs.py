@@ -271,7 +271,7 @@ def test_a_stream_that_breaks_is_taken_up_again_with_longer_waits() -> None:
     assert [s.result.score for s in found] == pytest.approx([0.2, 0.9, 0.5])
     assert [s.live["number"] for s in found] == [0, 1, 2]
     assert waits == [1, 2, 4, 1]
-    assert "connection lost (no route to host); again in 2 s" in told[1]
+    assert "connection lost (no route to host); reconnecting in 2 s" in told[1]
     for stretch in found:
         check_output({**stretch.result.to_json(), "live": stretch.live}, "result")
 
