@@ -1,8 +1,8 @@
 """fpg: deepfake detectors trained from real faces only, with Forgery Perception Guidance (ACM MM 2024).
 
-`VideoDetector` judges; `SelfBlend` makes pairs for any training loop; `load_detector` reads trained weights as a torch module;
-`train.train`, `evaluate.evaluate` and `export.export_detector` are the programs of those names as functions. Each is imported when it is
-first asked for: `import fpg` imports neither torch nor any engine.
+`VideoDetector` judges videos and pictures; `SelfBlend` makes pairs for any training loop; `load_detector` reads trained weights as a torch
+module; `train.train`, `evaluate.evaluate` and `export.export_detector` are the programs of those names as functions. Each is imported when
+it is first used: `import fpg` imports neither torch nor any engine.
 """
 
 import sys
@@ -36,6 +36,6 @@ def __dir__() -> list[str]:
     return sorted([*_names(), "__version__"])
 
 
-# OpenVINO's Python package reports its import to an analytics service when this module is there. Nothing of ours sends anything, so it
-# never is; OpenVINO then does without.
+# OpenVINO's Python package reports its import to an analytics service if this module is available. fpg sends nothing anywhere, so it is
+# made unavailable; OpenVINO works without it.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """A client of `fpg-serve`: `Client("http://127.0.0.1:8000").judge("clip.mp4")`. Standard library alone.
 
-A job is submitted with a random Idempotency-Key, so that trying again after a broken connection never makes two of it.
+A job is submitted with a random Idempotency-Key, so that a retry after a broken connection never creates a second job.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class JobOptions(TypedDict, total=False):
     every: int | None
     threshold: float | None
     outputs: str | None
-    """Names with commas."""
+    """Names separated by commas."""
 
 
 class ServerError(Exception):
-    """The server refused: `status` of HTTP, `code` and `retry_s` as it says."""
+    """The server refused the request: HTTP `status`, and the server's `code` and `retry_s`."""
 
     def __init__(self, status: int, code: str, reason: str, retry_s: float | None = None) -> None:
         super().__init__(reason)
@@ -43,8 +43,8 @@ class Client:
 
     Args:
         address: such as `http://127.0.0.1:8000`.
-        token: where the server asks for one.
-        patience_s: how long to go on trying where the server is busy, or away.
+        token: needed if the server requires one.
+        patience_s: how long to keep trying if the server is busy or cannot be reached.
     """
 
     def __init__(self, address: str, token: str | None = None, patience_s: float = 300.0) -> None:
@@ -52,11 +52,11 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def ready(self) -> None:
-        """Wait until the server would judge a job."""
+        """Wait until the server is ready to judge a job."""
         self._try("GET", "/readyz")
 
     def submit(self, path: str | os.PathLike[str], **options: Unpack[JobOptions]) -> dict[str, Any]:
-        """Submit a file; `options`: frames, every, threshold, outputs (names with commas). The job."""
+        """Submit a file and return the job; `options`: frames, every, threshold, outputs (names separated by commas)."""
         return self._upload("/v1/jobs", path, dict(options), {"Idempotency-Key": secrets.token_hex(16)})
 
     def job(self, id: str) -> dict[str, Any]:
@@ -64,10 +64,10 @@ class Client:
         return self._try("GET", f"/v1/jobs/{id}")
 
     def wait(self, id: str, seconds: float = 3600.0, every_s: float = 0.5) -> dict[str, Any]:
-        """The job once it has ended.
+        """Wait for a job to end and return it.
 
         Raises:
-            TimeoutError: it has not after so many seconds.
+            TimeoutError: it has not ended after this many seconds.
         """
         until = time.monotonic() + seconds
         while (job := self.job(id))["ended"] is None:
@@ -77,10 +77,10 @@ class Client:
         return job
 
     def judge(self, path: str | os.PathLike[str], **options: Unpack[JobOptions]) -> dict[str, Any]:
-        """Submit a file and wait: the document that `fpg-detect --json` writes.
+        """Submit a file, wait, and return the document that `fpg-detect --json` writes.
 
         Raises:
-            ServerError: the job ended without one.
+            ServerError: the job ended without a result.
         """
         job = self.wait(self.submit(path, **options)["id"])
         if job["result"] is None:

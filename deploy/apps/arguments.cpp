@@ -171,7 +171,7 @@ Arguments parse(int argc, char** argv) {
   if (result.resume && result.jsonl.empty() && result.json.empty())
     throw UsageError("--resume: name the --jsonl or --json that the run was writing");
   if (result.resume && !result.options.show_frames.empty())
-    throw UsageError("--show-frames: not with --resume, whose earlier frames or nodes have an index of their own");
+    throw UsageError("--show-frames: not with --resume, whose earlier frames or nodes have their own index");
   if (result.options.every > 1) {
     if (frames_given && result.options.frames != 0) throw UsageError("--frames and --every: give one of them");
     result.options.frames = 0;

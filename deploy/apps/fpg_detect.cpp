@@ -97,7 +97,7 @@ bool Session::judge(const Inputs& inputs) {
   }
   const size_t known = results_.size();
   if (known > 0) {
-    std::fprintf(stderr, "note: %zu input%s judged before: going on with the others\n", known, known == 1 ? " was" : "s were");
+    std::fprintf(stderr, "note: %zu input%s judged before: continuing with the others\n", known, known == 1 ? " was" : "s were");
   }
   std::puts(heading().c_str());
   std::fflush(stdout);

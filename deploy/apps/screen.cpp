@@ -44,8 +44,8 @@ void Screen::stats(const std::vector<StageTime>& times, double seconds) const {
     std::fprintf(stderr, "%-8s%8lld%7.0f%%%9.1f%9.1f%9.1f\n", row.stage.c_str(), static_cast<long long>(row.number),
                  100 * row.total_s / seconds, row.p50_ms, row.p95_ms, row.p99_ms);
   }
-  std::fprintf(
-      stderr, "share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch.\n");
+  std::fprintf(stderr,
+               "share: of the whole time; stages run at the same time. Decoding is per examined frame, the network per batch.\n");
 }
 
 }  // namespace fpg::runtime

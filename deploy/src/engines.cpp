@@ -23,7 +23,7 @@ std::unique_ptr<Engine> load_engine(const std::string& model, int threads) {
 #if defined(FPG_RUNTIME_TENSORRT)
   return load_tensorrt(model, std::move(spec));
 #else
-  throw InputError(model, "this program was built without TensorRT: configure it with TensorRT_ROOT, or take an openvino model");
+  throw InputError(model, "this program was built without TensorRT: configure it with TensorRT_ROOT, or use an openvino model");
 #endif
 }
 

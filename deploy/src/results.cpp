@@ -114,7 +114,7 @@ struct Results::Impl {
     std::error_code ignored;
     const bool exists = !path.empty() && std::filesystem::exists(path, ignored);
     if (exists && !std::filesystem::is_regular_file(path, ignored)) {
-      if (resume) throw UsageError("--resume: " + path + " is no file, and keeps no lines");
+      if (resume) throw UsageError("--resume: " + path + " is not a file, so it keeps no lines");
       stream = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
       if (stream < 0) refuse();
     }
@@ -178,7 +178,7 @@ struct Results::Impl {
     if (!value.is_object() || !value.contains("input") || !value["input"].is_string() || !value.contains("record") ||
         !value["record"].is_object() || !value.contains("bytes") || !value.contains("modified") || !value.contains("score"))
       throw InputError(path,
-                       "line " + std::to_string(number) + " is no result of fpg-detect: --resume goes on with its own lines",
+                       "line " + std::to_string(number) + " is not a result of fpg-detect: --resume continues only its own lines",
                        codes::invalid);
     for (const auto& [what, now, before] : that_count(record, value["record"])) {
       if (now != before)

@@ -226,7 +226,7 @@ std::string gpu_name(const std::string& model, const EngineSpec& spec) {
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code != cudaSuccess || count == 0) {
     const std::string why = code == cudaSuccess ? "no GPU" : cudaGetErrorString(code);
-    throw InputError(model, "TensorRT engines run on NVIDIA GPUs: none can be used here (" + why + "); take an openvino model");
+    throw InputError(model, "TensorRT engines run on NVIDIA GPUs: none can be used here (" + why + "); use an openvino model");
   }
   int device = 0;
   cudaDeviceProp properties{};

@@ -26,8 +26,8 @@ EXAMPLES = """examples:
   fpg-compare before=old/metrics.json after=new/metrics.json --by manipulation
 
 A RUN is a folder of fpg-train with evaluations anywhere in it (metrics*.json, eval*.json), a folder that fpg-eval --out
-wrote, or a JSON file of fpg-eval; NAME=PATH names it. Runs that differ in nothing but their seed, or that are given one NAME,
-are seeds of one method and stand in one line: mean, standard deviation, intervals and tests over videos and seeds.
+wrote, or a JSON file of fpg-eval; NAME=PATH names it. Runs that differ in nothing but their seed, or that are given the same NAME,
+are seeds of one method and form one row: mean, standard deviation, intervals and tests over videos and seeds.
 All are compared with the first one, on the videos that all of them scored; videos that some did not score are named.
 The exit code is 0 whatever the verdicts are."""
 
@@ -44,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("runs", metavar="[NAME=]RUN", nargs="+", help="a folder of fpg-train with its evaluation, or a JSON file of fpg-eval")
     p.add_argument("--out", metavar="FILE", help="write the table and plots: one self-contained HTML page")
     p.add_argument("--json", metavar="FILE", help="write every number as JSON")
-    p.add_argument("--latex", metavar="FILE", help="write the table as LaTeX (booktabs), a line per method, a column per data set")
+    p.add_argument("--latex", metavar="FILE", help="write the table as LaTeX (booktabs), a row per method, a column per data set")
     p.add_argument("--markdown", metavar="FILE", help="write it as Markdown")
-    p.add_argument("--csv", metavar="FILE", help="write it as CSV, a line per method and data set, with intervals, p values and protocol")
+    p.add_argument("--csv", metavar="FILE", help="write it as CSV, a row per method and data set, with intervals, p values and protocol")
     p.add_argument("--sheets", metavar="DIR", help="write a data sheet per run: training, evaluations with protocol, warnings")
     p.add_argument("--baseline", metavar="NAME", help="the run or method to compare with (default: the first)")
     p.add_argument(
-        "--by", choices=("dataset", "manipulation"), default="dataset", help="a line per data set, or per manipulation (default: dataset)"
+        "--by", choices=("dataset", "manipulation"), default="dataset", help="a row per data set, or per manipulation (default: dataset)"
     )
     p.add_argument("--resamples", type=_resamples, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
     p.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the bootstrap (default: 0)")

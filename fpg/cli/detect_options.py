@@ -24,17 +24,17 @@ EXAMPLES = """examples:
   fpg-detect exhibit/ --json out.json --case 2026-17 --examiner "A. Person"
   fpg-detect long.mp4 --every 25 --threshold 0.7 --overlay seen.mp4
   fpg-detect folder/ --jobs 4 --jsonl out.jsonl   # killed? add --resume
-  fpg-detect --watch arriving/ --jsonl out.jsonl  # what arrives, until Ctrl-C
+  fpg-detect --watch arriving/ --jsonl out.jsonl  # new files, until Ctrl-C
   fpg-detect rtsp://camera/1 --urls --live 10     # fpg-detect 0: a camera
-  fpg-detect --verify out.json                    # are scores still so?
+  fpg-detect --verify out.json                    # same scores again?
 
-The standard output begins with what judges. Then comes each input as it ends:
+The output begins with the model in use. Then comes each input as it is done:
 finding, score, threshold and path, and below them what limits the finding. A
 model file before the inputs is taken as the model, too.
 
-The exit code is 1 when an input could not be judged (damaged, no face, ...): it
-is named on the standard error and in the output files, with a code, and the
-other inputs are still judged. It is 2 when nothing could be judged: wrong
+The exit code is 1 if an input could not be judged (damaged, no face, ...): it
+is named on standard error and in the output files, with a code, and the
+other inputs are still judged. It is 2 if nothing could be judged: wrong
 usage, or a model that cannot be used."""
 LIVE_S = 10.0
 """Seconds of a camera or stream that a result is about."""
@@ -54,14 +54,14 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         metavar="MODEL",
-        help=f"{HELP}; given several times, all judge, and their scores are fused by their cards",
+        help=f"{HELP}; given several times, all of them judge, and their scores are fused with the weights in their cards",
     )
     _add_outputs(p)
     _add_looking(p)
     p.add_argument(
         "--jobs", type=positive, default=Default(1), metavar="N", help="inputs judged at the same time (default: 1; with --ray one per CPU)"
     )
-    p.add_argument("--stats", action="store_true", help="say at the end how long each stage took, on the standard error")
+    p.add_argument("--stats", action="store_true", help="print on standard error at the end how long each stage took")
     p.add_argument(
         "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own)"
     )
@@ -72,25 +72,25 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_outputs(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", metavar="FILE", help="write every score, and the record of the run, as JSON")
-    p.add_argument("--jsonl", metavar="FILE", help="write a JSON line per input as it ends, each with the record of the run")
+    p.add_argument("--jsonl", metavar="FILE", help="write a JSON line per input as soon as it is done, each with the record of the run")
     p.add_argument("--csv", metavar="FILE", help="write a line per judged face, and one per input that could not be judged")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
     p.add_argument("--pdf", metavar="FILE", help="write the report as PDF, through an installed Chromium")
-    p.add_argument("--case", metavar="NAME", help="what the report and the record are for")
-    p.add_argument("--examiner", metavar="NAME", help="who examined")
+    p.add_argument("--case", metavar="NAME", help="the case that the report and the record belong to")
+    p.add_argument("--examiner", metavar="NAME", help="who examined the inputs")
     p.add_argument(
-        "--resume", action="store_true", help="go on with the run that was writing --jsonl (or --json) when it ended; give the same options"
+        "--resume", action="store_true", help="continue the run that was writing --jsonl (or --json) when it ended; give the same options"
     )
     p.add_argument(
         "--verify",
         metavar="RECORD",
-        help="judge what a --json or --jsonl file is about again, and say whether input, model and scores are the same",
+        help="judge the inputs of a --json or --jsonl file again, and say whether input, model and scores are the same",
     )
     p.add_argument(
         "--overlay",
         metavar="OUT",
         help="write the video with boxes, scores of tracks and heat maps drawn on it: a file for one input (.mp4, or .png for an image), "
-        "else a folder",
+        "otherwise a folder",
     )
     p.add_argument(
         "--show-frames", metavar="DIR", help="write the frames and crops that were judged as PNG, upright as judged, and an index.json"
@@ -111,9 +111,9 @@ def _add_looking(p: argparse.ArgumentParser) -> None:
         type=face_pixels,
         default=MIN_FACE,
         metavar="PIXELS",
-        help="smallest face that is looked for and judged: root of the area of its box (default: %(default)s)",
+        help="smallest face that is looked for and judged: square root of the area of its box (default: %(default)s)",
     )
-    p.add_argument("--face-engines", metavar="DIR", help="run the face networks on the engines there (fpg-export --faces)")
+    p.add_argument("--face-engines", metavar="DIR", help="run the face networks on the engines in this folder (fpg-export --faces)")
     p.add_argument(
         "--urls",
         action="store_true",
@@ -123,10 +123,10 @@ def _add_looking(p: argparse.ArgumentParser) -> None:
         "--live",
         type=seconds,
         metavar="SECONDS",
-        help="of URLs, without end: a result for every so many seconds, and a new connection when one is lost; cameras are judged so, "
-        f"too (default there: {LIVE_S:g})",
+        help="judge endless streams from URLs: a result per this many seconds, and a new connection when one is lost; cameras are judged "
+        f"in the same way (default for them: {LIVE_S:g})",
     )
-    p.add_argument("--watch", metavar="FOLDER", help="judge what is in a folder and what arrives in it, until Ctrl-C")
+    p.add_argument("--watch", metavar="FOLDER", help="judge the files in a folder and those that arrive in it, until Ctrl-C")
     p.add_argument("--c2pa-anchors", metavar="PEM", help="certificates to trust in Content Credentials (needs c2pa-python)")
 
 
@@ -143,13 +143,13 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError("--resume: name the --jsonl or --json that the run was writing")
     for option, name in (("--resume", arguments.resume), ("--ray", arguments.ray)):
         if name and arguments.show_frames:
-            raise UsageError(f"--show-frames: not with {option}, whose earlier frames or nodes have an index of their own")
+            raise UsageError(f"--show-frames: not with {option}, whose earlier frames or nodes have their own index")
     if arguments.ray and (arguments.watch is not None or is_live(arguments)):
-        raise UsageError("--ray: judges files; --watch, --live and cameras are for this machine")
+        raise UsageError("--ray: judges only files; --watch, --live and cameras work only on this machine")
     if arguments.live is not None and not arguments.live > 0:
         raise UsageError("--live: expected more than 0 seconds")
     if is_live(arguments) and (arguments.overlay or arguments.show_frames or arguments.resume):
-        raise UsageError("--overlay, --show-frames, --resume: not of streams and cameras, which cannot be read again")
+        raise UsageError("--overlay, --show-frames, --resume: not available for streams and cameras, which cannot be read again")
     if arguments.watch is not None and arguments.overlay and os.path.splitext(arguments.overlay)[1]:
         raise UsageError("--overlay: name a folder, as --watch may find several inputs")
 
@@ -170,7 +170,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     some_urls = any(urls)
     frames, every = arguments.frames, arguments.every
     if every is not None and some_urls and not all(urls):
-        raise UsageError("--every: give files and URLs in calls of their own (of a URL at most --frames are looked at, of a file all)")
+        raise UsageError("--every: give files and URLs in separate calls (of a URL at most --frames are examined, of a file all)")
     if every is not None and not some_urls:
         if frames is not None and not isinstance(frames, Default):
             raise UsageError("--frames and --every: give one of them")

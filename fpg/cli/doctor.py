@@ -1,4 +1,4 @@
-"""fpg-doctor: what was built, which devices, engines and packages are here, and what to do about what is missing.
+"""fpg-doctor: what was built, which devices, engines and packages are available, and what to do about what is missing.
 
 `fpg-doctor data DIR` examines a data set instead.
 """
@@ -47,7 +47,7 @@ from fpg.engines.tensorrt import MODULES
 EPILOG = """examples:
   fpg-doctor              tables for people; exit code 1 when something required is broken
   fpg-doctor --json       the same as one JSON object on stdout
-  fpg-doctor data DIR     which data set lies in DIR, what it lacks, what preparing it would cost
+  fpg-doctor data DIR     which data set is in DIR, what it lacks, what preparing it would cost
 """
 
 IMPORTS = ("cv2", "openvino", "av")
@@ -332,7 +332,7 @@ def show(report: DoctorReport, to: Console) -> None:
     table("Packages", ["package", "needed for", "version", ""], packages, to=to, text=True)
     for problem in sorted(report.problems, key=lambda p: not p.required):  # as lines: a command in a table cell cannot be copied
         to.print(f"{'BROKEN' if problem.required else 'missing'}: {problem.what}\n    {problem.advice}", markup=False)
-    to.print("Everything required is fine." if report.ok else "Something required is broken: see above.")
+    to.print("Everything required works." if report.ok else "Something required is broken: see above.")
 
 
 def _fit(package: Package) -> str:

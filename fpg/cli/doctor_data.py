@@ -1,4 +1,4 @@
-"""`fpg-doctor data DIR`: which data set lies there, what it lacks, and what preparing it would cost."""
+"""`fpg-doctor data DIR`: which data set is there, what it lacks, and what preparing it would cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EPILOG = """examples:
   fpg-doctor data Celeb-DF-v2/ --deep --out list.json every video opened; every video and everything found in a file
   fpg-doctor data prepared/                           a folder that fpg-prepare wrote: are all its crops there?
 
-layouts, found by themselves or named with --layout:
+layouts, recognised automatically or named with --layout:
 LAYOUTS
 
 Without --deep, a sample of the videos is opened: all packets counted, the first frame decoded. --deep does that with every video and

@@ -26,17 +26,17 @@ EXAMPLES = """examples:
   fpg-eval engine/model.xml --data celeb/ --robustness field --out evaluation/
   fpg-eval --scores other_tool.csv --against metrics.json --json other.json
 
-A DIR is either what fpg-prepare wrote (it holds manifest.parquet) or raw data: a published data set as it was downloaded, folders
+A DIR is either what fpg-prepare wrote (it contains manifest.parquet) or raw data: a published data set as it was downloaded, folders
 real/ and fake/ of videos, frames or images, a CSV or a DeepfakeBench list (fpg-prepare --layout list shows what is read).
-Every number comes with its protocol. The exit code is 1 when a video failed or had no face: it is named on the standard
-error, in the JSON file and in the report, left out of the metrics, and counted as 0.5 in the numbers "as released"."""
+Every number comes with its protocol. The exit code is 1 if a video failed or had no face: it is named on standard error,
+in the JSON file and in the report, left out of the metrics, and counted as 0.5 in the numbers "as released"."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of fpg-eval."""
     p = argparse.ArgumentParser(
         prog="fpg-eval",
-        description="Evaluate a detector on labelled videos: metrics with 95 % intervals, calibration, breakdown, report.",
+        description="Evaluate a detector on labelled videos: metrics with 95 % intervals, calibration, breakdowns, report.",
         epilog=EXAMPLES,
         formatter_class=Help,
     )
@@ -47,23 +47,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--scores",
         metavar="FILE",
-        help="instead of a model and data: another tool's, as CSV video,label,score[,dataset,method,frame] or DeepfakeBench's JSON",
+        help="another tool's scores, instead of a model and data: CSV video,label,score[,dataset,method,frame] or DeepfakeBench's JSON",
     )
-    p.add_argument("--split", choices=SPLITS, help="which part (default: test, val to calibrate; all of a raw folder that knows no splits)")
+    p.add_argument("--split", choices=SPLITS, help="which split (default: test, val to calibrate; all of a raw folder without splits)")
     p.add_argument("--layout", metavar="NAME", help="layout of raw data on disk (default: recognised)")
     add_images(p)
     p.add_argument(
         "--min-face",
         type=face_pixels,
         metavar="PIXELS",
-        help="smallest face that is looked for and judged: root of the area of its box (default: "
-        f"{MIN_FACE}; of a prepared folder all that were prepared)",
+        help="smallest face that is looked for and judged: square root of the area of its box (default: "
+        f"{MIN_FACE}; from a prepared folder, all that were prepared)",
     )
     p.add_argument(
         "--attributes",
         metavar="FILE",
-        help="CSV keyed by video (a column video or path): every other column is a group, with AUC, FPR, TPR and gaps; columns of a "
-        "list of videos beyond path,label,split,method are groups without this",
+        help="CSV keyed by video (a column video or path): every other column defines groups, with AUC, FPR, TPR and gaps; in a list of "
+        "videos, columns beyond path,label,split,method define groups even without this option",
     )
     _add_outputs(p)
     _add_statistics(p)
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_outputs(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", metavar="DIR", help="write everything there: metrics.json, report.html, report.md and plots/ as SVG and PNG")
+    p.add_argument("--out", metavar="DIR", help="write everything here: metrics.json, report.html, report.md and plots/ as SVG and PNG")
     p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
     p.add_argument(
@@ -90,7 +90,7 @@ def _add_statistics(p: argparse.ArgumentParser) -> None:
         help="with --calibrate: store the threshold that calls at most this fraction of real videos fake",
     )
     p.add_argument(
-        "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, else 0.5)"
+        "--threshold", type=probability, metavar="P", help="probability from which the verdict is fake (default: the model's own, or 0.5)"
     )
     p.add_argument(
         "--resamples", type=resamples, default=RESAMPLES, metavar="N", help=f"bootstrap resamples for the intervals (default: {RESAMPLES})"
@@ -102,17 +102,19 @@ def _add_robustness(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--robustness",
         metavar="all|field|chains|quick|NAMES",
-        help="also under perturbations of whole frames, five levels each: the field's seven (field), chains as messengers and screens make "
-        "them (chains), all of them (all), a sample of all (quick), or some of "
-        f"{', '.join(BY_NAME)}, with commas between them; attack, on one's own detector, only where it is named",
+        help="also evaluate under perturbations of whole frames, five levels each: the usual seven (field), chains as in messengers "
+        "and screen recordings (chains), all of them (all), a sample of all (quick), or some of "
+        f"{', '.join(BY_NAME)}, separated by commas; attack, on your own detector, runs only if it is named",
     )
     p.add_argument(
-        "--quick", action="store_true", help=f"perturb at levels 1, 3, 5, and at most {QUICK_VIDEOS} real and {QUICK_VIDEOS} fake videos"
+        "--quick",
+        action="store_true",
+        help=f"perturb only at levels 1, 3, 5, and at most {QUICK_VIDEOS} real and {QUICK_VIDEOS} fake videos",
     )
     p.add_argument(
         "--robustness-log",
         metavar="FILE",
-        help="keeps the scores under perturbations as they come; a run that was stopped goes on from it (default: next to the JSON file)",
+        help="file for the scores under perturbations, written as they come; a stopped run resumes from it (default: beside the JSON file)",
     )
 
 
@@ -126,7 +128,7 @@ def check_usage(a: argparse.Namespace) -> None:
     if a.scores and (a.model or a.data):
         raise UsageError("--scores replaces a model and --data")
     if not a.scores and not a.data:
-        raise UsageError("give --data (and another model than the starter with --model), or --scores")
+        raise UsageError("give --data (and --model for a model other than the starter), or --scores")
     if a.calibrate and (a.scores or a.threshold is not None):
         raise UsageError("--calibrate needs a model, and chooses the threshold itself (--fpr)")
     if a.robustness and (a.scores or a.calibrate):

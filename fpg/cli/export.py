@@ -46,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line of fpg-export."""
     p = argparse.ArgumentParser(
         prog="fpg-export",
-        description="Export trained weights. The result has two outputs (logits; activation map, where there is one), takes any batch, and "
-        "is compared with torch: past tolerance the export fails and leaves nothing behind.",
+        description="Export trained weights. The result has two outputs (logits; activation map, if any), takes batches of any size, "
+        "and is compared with torch: beyond the tolerance the export fails and leaves nothing behind.",
         epilog=EXAMPLES,
         formatter_class=Help,
     )
@@ -55,21 +55,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("named", metavar="MODEL", nargs="?", help="the same as --model MODEL")
     add_model(p)
     p.add_argument("--to", metavar="TARGET", help="onnx, openvino, tensorrt or tensorrt-rtx")
-    p.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the result")
+    p.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder for the result")
     p.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), fp16, int8; TensorRT also bf16, fp8")
     p.add_argument("--name", metavar="STEM", help="name of the result without suffix (default: STEM-TARGET-PRECISION)")
-    p.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
-    p.add_argument("--images", metavar="N", type=int, help="how many crops to compare on, evenly chosen (default 16; int8, fp8: 100)")
+    p.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are used to compare (default: random images)")
+    p.add_argument("--images", metavar="N", type=int, help="how many crops to compare on, evenly spaced (default 16; int8, fp8: 100)")
     eight = p.add_argument_group("int8, fp8")
     eight.add_argument(
         "--calibrate",
         metavar="DATA",
         type=Path,
-        help="prepared data set with the crops to measure ranges on; without --check, others of it are compared on",
+        help="prepared data set with the crops to measure activation ranges on; without --check, its other crops are used to compare",
     )
-    eight.add_argument("--calibration-images", default=300, metavar="N", type=int, help="how many, evenly chosen (default 300)")
+    eight.add_argument("--calibration-images", default=300, metavar="N", type=int, help="how many crops, evenly spaced (default 300)")
     engines = p.add_argument_group("TensorRT engines")
-    engines.add_argument("--batch", metavar="B,B", type=_batches, help="batch buckets, an optimisation profile each (default 1,8,32)")
+    engines.add_argument(
+        "--batch", metavar="B,B", type=_batches, help="batch buckets, each with its own optimisation profile (default 1,8,32)"
+    )
     engines.add_argument("--timing-cache", metavar="FILE", type=Path, help="makes later builds on the same GPU faster (tensorrt)")
     engines.add_argument("--version-compatible", action="store_true", help="runs on later versions of TensorRT too (tensorrt)")
     engines.add_argument("--hardware-compatible", action="store_true", help="runs on other GPUs too, slower (tensorrt)")
@@ -82,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "--triton",
         metavar="DIR",
         type=Path,
-        help="also put the result into a Triton model repository; MODEL may be an exported one, without --to",
+        help="also put the result into a Triton model repository; without --to, MODEL may be an exported model",
     )
     engines.add_argument("--verify", metavar="MODEL", type=Path, help="compare an exported model with its reference output on this machine")
     engines.add_argument("--inspect", action="store_true", help="print the layers of the engine (needs a GPU)")
@@ -173,9 +175,9 @@ def _main(args: argparse.Namespace) -> int:
         manifest = read_prepared(check)
         left = sorted(set(range(len(manifest.faces))) - set(used if same else ()))
         if not left:
-            raise InputError(check, "holds no face that was not calibrated on: name other data with --check")
+            raise InputError(check, "holds no faces other than those used for calibration: name other data with --check")
         pictures = crops(manifest, evenly(left, count), spec)
-        source = f"crops of {check.name}" + (" that were not calibrated on" if same else "")
+        source = f"crops of {check.name}" + (" that were not used for calibration" if same else "")
     try:
         exported = export_detector(
             checkpoint,

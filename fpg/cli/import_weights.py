@@ -26,17 +26,17 @@ EXAMPLES = """examples:
   fpg-import hf:owner/name                            then: fpg-detect name.safetensors clip.mp4
   fpg-import hf:yermandy/GenD_CLIP_L_14               (or a folder with its config.json, model.safetensors and README.md)
 
-One line per result goes to the standard output. What a network expects of an image, and every key that does not fit, is said on
-the standard error. The exit code is 1 when an input could not be imported: it is named, and the others are still imported."""
+One line per result goes to standard output. What a network expects of an image, and keys that do not match, are reported on
+standard error. The exit code is 1 if an input could not be imported: it is named, and the others are still imported."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of fpg-import."""
     p = argparse.ArgumentParser(
         prog="fpg-import",
-        description="Turn published weights (FPG, SBI, DeepfakeBench's EfficientNet-B4, SDD-FIQA) and detectors of the Hugging Face Hub "
-        "(fpg's, GenD's, classifiers of timm with named labels) into .safetensors files, detectors with their .spec.json. Nothing in a "
-        "file is run: one that holds code is refused.",
+        description="Turn published weights (FPG, SBI, DeepfakeBench's EfficientNet-B4, SDD-FIQA) and detectors from the Hugging Face Hub "
+        "(fpg's, GenD's, timm classifiers with named labels) into .safetensors files, detectors with their .spec.json. No code in a "
+        "file is run: a file that contains code is refused.",
         epilog=EXAMPLES,
         formatter_class=Help,
     )
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", metavar="DIR or FILE", type=Path, help="folder, or a .safetensors file for one input (default: next to it)")
     p.add_argument("--kind", choices=KINDS, default="auto", help="what the files are (default: recognised by the names of their tensors)")
-    p.add_argument("--allow-missing", action="store_true", help="fill what a file lacks with random numbers, and record it in the result")
+    p.add_argument("--allow-missing", action="store_true", help="fill missing tensors with random numbers, and record that in the result")
     p.add_argument("--license", metavar="NAME", help="licence of the weights in a folder or repository whose card states none")
     p.add_argument("--crop", choices=list(CROPS), help="crop rule of a detector from a folder or repository (default: that of its kind)")
     p.add_argument("--verbose", action="store_true", help="name every key that was missing, extra, of another shape, not needed or used")
@@ -117,7 +117,7 @@ def _import(name: str, out: Path, args: argparse.Namespace) -> str:
     if Path(name).is_dir():
         return _import_folder(name, Path(name), out, {"folder": Path(name).resolve().name}, args)
     if out.exists() and out.resolve() == Path(name).resolve():
-        raise InputError(name, "the result would take its place: name another with --out")
+        raise InputError(name, "the result would overwrite it: name another file with --out")
     state = read_state(name)
     layout = identify(state, name, None if args.kind == "auto" else args.kind)
     model, report = load_tensors(layout, state, name, allow_missing=args.allow_missing)
@@ -147,7 +147,7 @@ def _import_folder(name: str, folder: Path, out: Path, origin: dict[str, str], a
         f"  license: {spec.provenance['imported']['license']}",
         f"  images: {found.preprocessing}",
         f"  faces: {CROPS[spec.crop]}",
-        f"  activation map: {'yes' if spec.map_size else 'none, as the score is no mean over places'}",
+        f"  activation map: {'yes' if spec.map_size else 'none, as the score is not a mean over positions'}",
         *(f"  {line}" for line in found.report.lines() if args.verbose),
     ]
     for line in lines:

@@ -26,7 +26,7 @@ def train() -> int:
 
 
 def evaluate() -> int:
-    """Evaluate a model: metrics with intervals, calibration, robustness, a page."""
+    """Evaluate a model: metrics with intervals, calibration, robustness, a report."""
     return _launch("evaluate")
 
 
@@ -41,7 +41,7 @@ def detect() -> int:
 
 
 def doctor() -> int:
-    """Say what works on this machine, and what to do about what does not; examine a data set."""
+    """Report what works on this machine and how to fix what does not; examine a data set."""
     return _launch("doctor")
 
 
@@ -51,15 +51,15 @@ def compare() -> int:
 
 
 def models() -> int:
-    """List the models that judge by name, and show their cards."""
+    """List the packaged models, and show their cards."""
     return _launch("models")
 
 
 def import_weights() -> int:
-    """Import weights that others published, and detectors of the Hugging Face Hub."""
+    """Import published third-party weights, and detectors from the Hugging Face Hub."""
     return _launch("import_weights")
 
 
 def serve() -> int:
-    """Serve a page and an HTTP API that judge videos and pictures."""
+    """Serve a web page and an HTTP API that judge videos and pictures."""
     return _launch("serve")

@@ -77,7 +77,7 @@ class Live:
                 return
             pause = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._failures)
             self._failures += 1
-            self.tell(f"{self.source}: connection lost ({reason}); again in {pause:g} s")
+            self.tell(f"{self.source}: connection lost ({reason}); reconnecting in {pause:g} s")
             self.wait(pause)
 
     def _frames(self) -> Iterator[FrameScore]:

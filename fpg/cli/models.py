@@ -19,12 +19,12 @@ from fpg.common.models import CARD, SUFFIXES, WEIGHTS, find_model, number_text, 
 from fpg.common.spec import read_spec
 
 EXAMPLES = """examples:
-  fpg-models                     every model: size, licence, network, numbers, where it lies
+  fpg-models                     every model: size, licence, network, numbers, location
   fpg-models show starter        its model card
-  fpg-models path starter        the file that judges (--weights: the one to train on or export)
+  fpg-models path starter        the file used for judging (--weights: the one to train on or export)
   fpg-models pack runs/a --facts facts.yaml --out models/mine     then FPG_MODELS=models fpg-detect --model mine clip.mp4
 
-Models ship with fpg; the folder $FPG_MODELS may hold more, and comes first. The exit code is 1 when a model is not as its record says."""
+Models ship with fpg; the folder $FPG_MODELS may hold more, and comes first. The exit code is 1 if a model does not match its record."""
 WIDTH = 80
 
 
@@ -32,23 +32,25 @@ def parser() -> argparse.ArgumentParser:
     """The command line of fpg-models."""
     p = argparse.ArgumentParser(
         prog="fpg-models",
-        description="List the models that judge by name, and show their cards.",
+        description="List the packaged models, and show their cards.",
         epilog=EXAMPLES,
         formatter_class=Help,
     )
     add_version(p)
-    p.add_argument("--json", action="store_true", help="the list as one JSON object on the standard output")
+    p.add_argument("--json", action="store_true", help="print the list as one JSON object on standard output")
     commands = p.add_subparsers(dest="command", metavar="show | path | pack")
     show = commands.add_parser("show", help="print a model card")
     show.add_argument("name", metavar="NAME")
-    path = commands.add_parser("path", help="print where a model lies")
+    path = commands.add_parser("path", help="print where a model is stored")
     path.add_argument("name", metavar="NAME")
-    path.add_argument("--weights", action="store_true", help="the .safetensors file instead of the one that judges")
-    pack = commands.add_parser("pack", help="make a packaged model of a run")
+    path.add_argument("--weights", action="store_true", help="the .safetensors file instead of the one used for judging")
+    pack = commands.add_parser("pack", help="make a packaged model from a run")
     pack.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or its weights")
     pack.add_argument("--facts", metavar="FILE", type=Path, required=True, help="YAML with what only you know: see docs/weights.md")
     pack.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to write; its last part is the name of the model")
-    pack.add_argument("--check", metavar="DATA", type=Path, help="prepared data set whose crops are compared on (default: random images)")
+    pack.add_argument(
+        "--check", metavar="DATA", type=Path, help="prepared data set whose crops are used to compare (default: random images)"
+    )
     return p
 
 

@@ -34,10 +34,10 @@ examples:
   fpg-prepare portraits/ data/ --label real --as-video 4
                                         photographs, made to look like frames of videos
 
-layouts, found by themselves or named with --layout:
+layouts, recognised automatically or named with --layout:
 LAYOUTS
 
-A run that was stopped goes on where it was when the same command is given again; what failed is then tried again.
+A stopped run continues where it was when the same command is given again; inputs that failed are then tried again.
 Exit code: 0 all inputs read, 1 some failed (listed, and in OUT/failures.csv), 2 wrong usage.
 """
 _LISTED = 20
@@ -111,7 +111,7 @@ def _print_counts(manifest: Manifest) -> None:
 def _print_statistics(s: Statistics) -> None:
     small, middle, large = s.face_size
     rows = [
-        ["frames looked at", str(s.frames)],
+        ["frames examined", str(s.frames)],
         ["with a face", str(s.frames_with_face)],
         ["with several large faces", str(s.frames_with_several)],
         ["face crops", str(s.crops)],
@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("out", metavar="OUT", nargs="?", help="folder of the prepared data set")
     p.add_argument("--frames", type=int, default=FRAMES, help="frames per video, evenly spaced (default: %(default)s)")
     p.add_argument(
-        "--workers", type=int, default=None, help="processes (default: one per CPU, with --ray of the cluster; 0: in this process)"
+        "--workers", type=int, default=None, help="processes (default: one per CPU, with --ray per CPU of the cluster; 0: in this process)"
     )
     p.add_argument(
         "--ray",
@@ -154,8 +154,8 @@ def parser() -> argparse.ArgumentParser:
         "--as-video",
         metavar="CLIPS",
         type=int,
-        help="make so many short clips of every picture (scaled as faces are in videos, moving, coded as H.264 or H.265) and take two "
-        "frames of each instead of the picture; for training on portraits",
+        help="make this many short clips of every picture (scaled like faces in videos, moving, encoded as H.264 or H.265) and take two "
+        "frames of each clip instead of the picture; for training on portraits",
     )
     p.add_argument(
         "--min-face", type=face_pixels, default=MIN_FACE, metavar="PIXELS", help="smallest face that is cropped (default: %(default)s)"
@@ -164,11 +164,11 @@ def parser() -> argparse.ArgumentParser:
         "--looks",
         choices=LOOKS,
         default=LOOKS[0],
-        help="first: a frame is looked at once where that shows a face; quicker, and smaller faces next to it may be missed",
+        help="first: stop after the first look at a frame if that finds a face; faster, but smaller faces next to it may be missed",
     )
-    p.add_argument("--dataset", help="name of the data set (default: the layout's, else the name of SOURCE)")
-    p.add_argument("--label", choices=("real", "fake"), help="label of what SOURCE does not label")
-    p.add_argument("--split", choices=(*SPLITS, HASH), help="split of everything, whatever SOURCE says; hash: 80/10/10 by id")
+    p.add_argument("--dataset", help="name of the data set (default: the layout's, or the name of SOURCE)")
+    p.add_argument("--label", choices=("real", "fake"), help="label for videos that SOURCE does not label")
+    p.add_argument("--split", choices=(*SPLITS, HASH), help="split for everything, whatever SOURCE says; hash: 80/10/10 by id")
     add_images(p)
     add_timeout(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -110,7 +110,7 @@ class Screen:
     def known(self, count: int) -> None:
         """So many inputs were judged before."""
         if count:
-            self.error(f"note: {count} input{'s were' if count != 1 else ' was'} judged before: going on with the others")
+            self.error(f"note: {count} input{'s were' if count != 1 else ' was'} judged before: continuing with the others")
             self._bars.advance(self._all, count)
 
     def notes(self, notes: Iterable[str]) -> None:
@@ -128,5 +128,5 @@ class Screen:
         for row in times.summary():
             ms = "".join(f"{v:9.1f}" for v in (row.p50_ms, row.p95_ms, row.p99_ms))
             print(f"{row.stage:<8}{row.number:>8}{row.total_s / seconds:>8.0%}{ms}", file=sys.stderr)
-        what = "share: of the whole time; stages run at the same time. Decoding is per frame looked at, the network per batch."
+        what = "share: of the whole time; stages run at the same time. Decoding is per examined frame, the network per batch."
         print(what, file=sys.stderr)

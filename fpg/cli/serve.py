@@ -19,7 +19,7 @@ from fpg.common.packages import install_extra
 from fpg.common.source import commit
 
 EXAMPLES = """examples:
-  fpg-serve                                  a page on http://127.0.0.1:8000/
+  fpg-serve                                  a web page on http://127.0.0.1:8000/
   fpg-serve --model engines/ --slots 4       another detector, four jobs at a time
   fpg-serve --host 0.0.0.0 --token-file /etc/fpg/token
   fpg-serve --ray auto                       in front of a Ray cluster
@@ -33,17 +33,17 @@ def parser() -> argparse.ArgumentParser:
     """The command line of fpg-serve."""
     p = argparse.ArgumentParser(
         prog="fpg-serve",
-        description="Serve a page and an HTTP API that judge videos and pictures.",
+        description="Serve a web page and an HTTP API that judge videos and pictures.",
         epilog=EXAMPLES,
         formatter_class=Help,
     )
     add_model(p)
     add_version(p)
-    p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)")
-    p.add_argument("--port", type=_port, default=8000, help="(default: %(default)s; 0: a free one)")
-    p.add_argument("--token-file", metavar="FILE", help="requests must bring this file's first line (`Authorization: Bearer ...`)")
+    p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
+    p.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s; 0: a free one)")
+    p.add_argument("--token-file", metavar="FILE", help="requests must send this file's first line (`Authorization: Bearer ...`)")
     p.add_argument("--spool", type=Path, metavar="DIR", help="where jobs and their files are kept (default: ~/.local/state/fpg/spool)")
-    p.add_argument("--quota", type=size, default="10G", metavar="SIZE", help="bytes that all files may take (default: 10G)")
+    p.add_argument("--quota", type=size, default="10G", metavar="SIZE", help="bytes that all files may take up together (default: 10G)")
     p.add_argument("--keep", type=_positive, default=86_400.0, metavar="SECONDS", help="how long results are kept (default: 86400, a day)")
     p.add_argument("--queue", type=_count, default=64, metavar="N", help="jobs that may wait; more are refused (default: %(default)s)")
     p.add_argument("--max-upload", type=size, default="2G", metavar="SIZE", help="largest file (default: 2G)")
@@ -52,15 +52,21 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--workers", type=_count, metavar="N", help="processes that judge (default: one per eight cores)")
     p.add_argument("--slots", type=_count, metavar="N", help="jobs at a time in each, sharing batches (default: one per core, up to 8)")
     p.add_argument("--memory", type=size, default="8G", metavar="SIZE", help="address space of a worker process (default: 8G; 0: no limit)")
-    p.add_argument("--cpu", type=_positive, default=1800.0, metavar="SECONDS", help="processor time of a job (default: %(default)g)")
+    p.add_argument("--cpu", type=_positive, default=1800.0, metavar="SECONDS", help="CPU time of a job (default: %(default)g)")
     p.add_argument(
-        "--grace", type=_positive, default=30.0, metavar="SECONDS", help="wait for running jobs at the end (default: %(default)g)"
+        "--grace",
+        type=_positive,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for running jobs when the server is stopped (default: %(default)g)",
     )
     p.add_argument("--batch", type=_count, default=16, metavar="N", help="faces per call of the network (default: %(default)s)")
     p.add_argument("--device", default="auto", help="where the network runs: auto, cpu, cuda, ... (default: auto)")
     p.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the network in each process (default: all)")
-    p.add_argument("--engine", metavar="URL", help="triton://HOST:PORT/NAME: a Triton server runs the network; --model says of which model")
-    p.add_argument("--ray", metavar="ADDRESS", help="judge on this Ray cluster (HOST:PORT, auto, local), by Ray Serve")
+    p.add_argument(
+        "--engine", metavar="URL", help="triton://HOST:PORT/NAME: a Triton server runs the network; --model names the model it serves"
+    )
+    p.add_argument("--ray", metavar="ADDRESS", help="judge on this Ray cluster (HOST:PORT, auto, local), with Ray Serve")
     p.add_argument(
         "--replicas",
         type=_range,
@@ -174,7 +180,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         executor = functools.partial(RayReplicas, loading, cluster, *shared)
     if token is None and not is_loopback(settings.host):
         print(
-            f"WARNING: {settings.host} is reached from other machines, and no token is asked for: everybody there may use this server "
+            f"WARNING: {settings.host} can be reached from other machines, and no token is required: everybody there may use this server "
             "(--token-file)",
             file=sys.stderr,
             flush=True,

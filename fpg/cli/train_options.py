@@ -25,13 +25,13 @@ SHIPPED = tuple(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 
 _DESCRIPTION = """Train a detector from the real faces of folders prepared by fpg-prepare. Every face is paired with a forgery made
 from itself, and forgery perception guidance (ACM MM 2024) refines the forgery while the detector learns.
-Every field can be set in a YAML file and by a flag; what comes later on the command line wins."""
+Every field can be set in a YAML file and by a flag; later arguments override earlier ones."""
 
 _EXAMPLES = """examples:
   fpg-train --data prepared --out run
-      the defaults: EfficientNet-B4, 380 px, 50 epochs, 32 images an update
+      the defaults: EfficientNet-B4, 380 px, 50 epochs, 32 images per update
   fpg-train --config configs/paper.yaml --data prepared --out run
-      the release's recipe: 128 images an update, in 4 passes on one GPU
+      the recipe of the released code: 128 images per update, in 4 passes on one GPU
   fpg-train --config configs/demo.yaml --data prepared --out run --epochs 4
   fpg-train --data faces_a faces_b --out run --model.image_size 224 --batch 16
   fpg-train --data prepared --out run --guidance.shape off
@@ -39,16 +39,16 @@ _EXAMPLES = """examples:
   fpg-train --data prepared --out run --dry-run
       memory, time and disk of the whole run, from one batch
   fpg-train --out run --resume
-      go on exactly where it stopped
+      continue exactly where it stopped
   fpg-train --data prepared --out run --batch 128 --nproc 4
       on 4 GPUs of this machine (or in 4 processes with --device cpu)
   torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d \\
     --rdzv-endpoint HOST:29500 -m fpg.cli.train --config c.yaml
-      on two machines; --data and --out are folders that both see
+      on two machines; --data and --out are folders that both can access
   fpg-train --config configs/paper.yaml --print_config
       every field and its value
 
-Where the defaults differ from the authors' released code is one table: docs/method.md, "Deviations".
+A table in docs/method.md, "Deviations", lists where the defaults differ from the authors' released code.
 
 exit codes: 0 done, 1 data or files cannot be used or the loss is not finite, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM
 """
@@ -106,7 +106,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--config", action="config", help=f"YAML file with any of the fields below, or one that ships: {_or(SHIPPED)}.")
     parser.add_argument(
-        "--resume", action="store_true", help="Go on from RUN/checkpoints/last.pt; fields not given are those of RUN/config.yaml."
+        "--resume", action="store_true", help="Continue from RUN/checkpoints/last.pt; fields not given are those of RUN/config.yaml."
     )
     parser.add_argument(
         "--nproc",
@@ -117,13 +117,13 @@ def build_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="Take a few steps with the first batch, say what memory, time and disk the whole run would need, and write nothing.",
+        help="Run a few steps with the first batch, report how much memory, time and disk the whole run would need, and write nothing.",
     )
     parser.add_argument(
         "--profile",
         type=int,
         default=0,
-        help="Steps to profile after the first two: RUN/profile/trace.json, and a table of what takes longest.",
+        help="Steps to profile after the first two: writes RUN/profile/trace.json, and a table of what takes longest.",
     )
     parser.add_argument(
         "--data",

@@ -19,7 +19,7 @@ from fpg.cli.help import Help
 from fpg.common.errors import UsageError
 
 PREFIX = "fpg-"
-EPILOG = """`fpg COMMAND --help` says what a command takes. For completion in the shell:
+EPILOG = """`fpg COMMAND --help` lists the options of a command. For completion in the shell:
   source <(fpg completion bash)            in ~/.bashrc
   source <(fpg completion zsh)             in ~/.zshrc, after compinit
   fpg completion fish | source             in ~/.config/fish/config.fish"""

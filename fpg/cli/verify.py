@@ -203,7 +203,7 @@ def _located(recorded: Recorded, arguments: argparse.Namespace) -> Iterator[tupl
 def _verified(result: dict[str, Any], path: Path | None, detector: VideoDetector, exact: bool) -> Verified:
     recorded = result.get("sha256")
     if recorded is None:  # a stream, or what was not there: nothing to say, unless there is a score that nobody can repeat
-        told = [f"{result['input']}: has a score and no hash of its input"] if result.get("score") is not None else []
+        told = [f"{result['input']}: has a score but no hash of its input"] if result.get("score") is not None else []
         return Verified(result["input"], not told, "not_recorded", "not_judged", None, told)
     if path is None:
         return Verified(result["input"], False, "missing", "not_judged", None, [f"{result['input']}: no such file"])

@@ -85,21 +85,21 @@ def prepare(
 
     Args:
         source: see `fpg.data.sources.survey`.
-        out: folder of the prepared data set; made if needed, continued if it was begun with the same settings.
-        frames: looked at per video, evenly.
+        out: folder of the prepared data set; created if needed, continued if it was begun with the same settings.
+        frames: examined per video, evenly spaced.
         workers: processes; None is one per CPU, 0 works in this process.
-        dataset: name of the data set; None is the layout's, else the name of `source`.
-        label: 0 real or 1 fake, for sources that say nothing about it; refused where they do.
-        split: overrides every source's split; `hash` divides all by hash.
-        layout: how `source` lies on disk, see `fpg.data.layouts`; None recognises it.
+        dataset: name of the data set; None is the layout's, or the name of `source`.
+        label: 0 real or 1 fake, for sources without labels; refused for sources that have them.
+        split: overrides every source's split; `hash` splits everything by hash.
+        layout: layout of `source` on disk, see `fpg.data.layouts`; None recognises it.
         images: how folders of pictures are read, see `fpg.data.sources.survey`.
-        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench next to the videos, and look for no face.
+        precomputed: take frames and faces from the files of SBI, FPG or DeepfakeBench next to the videos, without face detection.
         as_video: make moving, compressed clips of every picture, and take their frames instead of it; see `fpg.data.as_video`.
         min_face: smallest face that is cropped, in pixels (`fpg.faces.sizes`).
-        looks: how often a frame is looked at, see `fpg.faces.FaceAnalyzer`.
+        looks: how often face detection looks at a frame, see `fpg.faces.FaceAnalyzer`.
         analyzer: picklable, builds the face analyzer once per process; None is the default one.
         ray: address of a Ray cluster whose workers take the videos, see `fpg.data.ray_pool`; `workers` is then their number.
-        timeout: seconds after which a worker's video is given up; None: never. Without worker processes and on Ray nothing is.
+        timeout: seconds after which a worker's video is given up; None: never. It has no effect without worker processes and on Ray.
         quiet: no progress bar, no lines about failures.
 
     Returns:
@@ -232,7 +232,7 @@ def _check_places(source: Path, root: Path) -> None:
 
 def _task(source: VideoSource, label: int | None, root: Path) -> CropTask:
     if source.label is None and label is None:
-        raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or say --label real or fake for all")
+        raise UsageError(f"{root}: no labels: expected folders real/ and fake/ or a CSV path,label; or give --label real or fake for all")
     if source.label is not None and label is not None:
         raise UsageError(f"{root} states labels itself: --label {'fake' if label else 'real'} would contradict them")
     value = source.label if source.label is not None else label

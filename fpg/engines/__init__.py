@@ -32,14 +32,14 @@ def load_engine(
 
     Args:
         path: `STEM.safetensors`, `STEM.onnx`, `STEM.xml` or `STEM.engine`, with `STEM.spec.json` next to it.
-        device: `auto`, `cpu`, or what the backend has besides (`cuda` for torch and ONNX Runtime, `gpu` for OpenVINO).
-        threads: CPU threads; None leaves it to the backend.
+        device: `auto`, `cpu`, or another device of the backend (`cuda` for torch and ONNX Runtime, `gpu` for OpenVINO).
+        threads: CPU threads; None leaves the choice to the backend.
         verify: compare the hash of every file with the sidecar before anything is opened.
-        network: what it has to be, one of `fpg.common.spec.OUTPUTS`.
+        network: the expected kind of network, one of `fpg.common.spec.OUTPUTS`.
 
     Raises:
         InputError: no sidecar, a changed file, or a file that is not what the sidecar says.
-        MissingDependencyError: the backend is not installed, or the GPU that it needs is not there.
+        MissingDependencyError: the backend is not installed, or the GPU that it needs is not available.
         UsageError: the backend has no such device.
     """
     path = Path(path)

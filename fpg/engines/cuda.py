@@ -277,4 +277,4 @@ def open_cuda() -> Cuda:
             f"TensorRT engines need cuda-bindings or PyCUDA, and an NVIDIA GPU: {install_extra('tensorrt-rtx')} (or pip install pycuda)"
         )
     why = next(error for error in reasons if not isinstance(error, ModuleNotFoundError))
-    raise MissingDependencyError(f"TensorRT engines run on NVIDIA GPUs: none can be used here ({why}); take an openvino or onnx model")
+    raise MissingDependencyError(f"TensorRT engines run on NVIDIA GPUs: none can be used here ({why}); use an openvino or onnx model")

@@ -29,14 +29,14 @@ def resolve_model(reference: str | os.PathLike[str] | None = None, *, weights: b
 
     Args:
         reference: name of a packaged model, path of a model file or of a folder with one, `hf:OWNER/NAME[@REVISION]`; None is the
-            starter. A folder of the name of a packaged model is meant by `./NAME`.
-        weights: take the `.safetensors` file where there is a choice, to export or to train on.
-        device: where it is to run: on `cuda` the weights of a package do, and its OpenVINO model does not.
+            starter. `./NAME` means a folder that has the name of a packaged model.
+        weights: prefer the `.safetensors` file, to export or to train further.
+        device: where the model is to run: for `cuda` the weights of a package are chosen instead of its OpenVINO model.
 
     Raises:
         UsageError: an empty name.
-        InputError: no such model, a card without licence, files that a package's record does not vouch for, or no answer from the Hub.
-            Files that are named are not looked at: `load_engine` says what is wrong with them.
+        InputError: no such model, a card without licence, files that do not match a package's record, or no answer from the Hub.
+            Files that are named are not examined: `load_engine` says what is wrong with them.
     """
     name = STARTER if reference is None else os.fspath(reference)
     among = WEIGHTS if weights else ON_CUDA if device.startswith("cuda") else SUFFIXES

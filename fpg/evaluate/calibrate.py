@@ -144,10 +144,10 @@ def describe_calibration(found: Calibration) -> list[str]:
         lines.append(
             f"threshold {found.previous_threshold:.4g} -> {found.threshold:.4g}: calls at most {100 * found.wanted_fpr:g} % of the "
             f"real videos fake, here {allowed} of {found.real}"
-            + ("" if allowed else " (so few real videos say little about so small a rate)")
+            + ("" if allowed else " (so few real videos say little about such a small rate)")
         )
     elif found.threshold != found.previous_threshold:
-        lines.append(f"threshold {found.previous_threshold:.4g} -> {found.threshold:.4g}: the same place at the new temperature")
+        lines.append(f"threshold {found.previous_threshold:.4g} -> {found.threshold:.4g}: the same decision at the new temperature")
     if found.reliability is None:
-        return [*lines, "levels of evidence: none, the videos are too few"]
+        return [*lines, "levels of evidence: none, there are too few videos"]
     return lines + describe_reliability(found.reliability)

@@ -150,7 +150,7 @@ def fit_temperature(labels: np.ndarray, frames: np.ndarray, videos: np.ndarray) 
     best = int(np.argmin([loss(x) for x in grid]))
     if best in (0, len(grid) - 1):
         what = "separate real from fake perfectly" if best == 0 else "do not tell real from fake"
-        raise ValueError(f"no temperature fits best: these scores {what}; calibrate on more videos, or on harder ones")
+        raise ValueError(f"no temperature can be fitted: these scores {what}; calibrate on more videos, or on harder ones")
     x = _golden(loss, float(grid[best - 1]), float(grid[best + 1]))
     return TemperatureFit(math.exp(x), loss(0.0), loss(x))
 

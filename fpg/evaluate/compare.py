@@ -124,8 +124,8 @@ class Comparison:
             "confidence": CONFIDENCE,
             "resamples": self.resamples,
             "seed": self.seed,
-            "method": "paired percentile bootstrap over videos, real and fake resampled apart; methods with several seeds: Student's t, "
-            "the variance over videos (bootstrap) and the variance over seeds added, degrees of freedom by Satterthwaite",
+            "method": "paired percentile bootstrap over videos, real and fake resampled separately; methods with several seeds: Student's "
+            "t, the variance over videos (bootstrap) and the variance over seeds added, degrees of freedom by Satterthwaite",
             "runs": [
                 {
                     "name": run.name,

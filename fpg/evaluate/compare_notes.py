@@ -35,7 +35,7 @@ def notes(runs: Sequence[EvaluatedRun], groups: Sequence[tuple[str, int, int]]) 
     few = [f"{name} ({real} real, {fake} fake)" for name, real, fake in groups if real and fake and min(real, fake) < FEW]
     if few:
         found.append(
-            f"fewer than {FEW} videos of a class in {', '.join(few)}: the intervals are too narrow there, and no difference is called one"
+            f"fewer than {FEW} videos of a class in {', '.join(few)}: the intervals are too narrow there, and no difference is claimed"
         )
     return found
 

@@ -61,7 +61,7 @@ def show(comparison: Comparison) -> None:
 
 
 READING = (
-    "Intervals: paired bootstrap over videos. They cover the choice of videos, not the luck of one training run: "
+    "Intervals: paired bootstrap over videos. They cover the choice of videos, not the randomness of one training run: "
     "for that, train with several seeds."
 )
 
@@ -70,7 +70,7 @@ def reading(comparison: Comparison) -> str:
     """What the intervals cover."""
     if not comparison.seeded:
         return READING
-    return "All runs are resampled on the same videos; seeds are paired where both methods have the same ones."
+    return "All runs are resampled on the same videos; seeds are paired if both methods have the same ones."
 
 
 def method_sentences(comparison: Comparison) -> list[str]:

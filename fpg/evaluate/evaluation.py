@@ -35,16 +35,16 @@ def evaluate(
     attributes: str | os.PathLike[str] | None = None,
     min_face: float | None = None,
 ) -> dict[str, Any]:
-    """Score every video of prepared or raw folders, and measure.
+    """Score every video of prepared or raw folders, and compute the metrics.
 
     Args:
         model: a loaded engine, or what `fpg.engines.resolve.resolve_model` takes: name, file, folder, `hf:OWNER/NAME`; None is the starter.
         data: folders; see `fpg.evaluate.protocol.plan`, as for `split`, `frames`, `batch`, `threshold` and `timeout`.
         analyzer: makes a face finder for raw folders.
         resamples, seed: of the bootstrap behind the intervals.
-        attributes: CSV of the videos' attributes, see `fpg.evaluate.attributes`; columns of a list of videos are attributes without it.
-        min_face: smallest face that is judged, in pixels, see `fpg.evaluate.protocol.plan`; the default analyzer looks down to it.
-        device, threads: of the engine, where `model` is not one already (`fpg.engines.load_engine`).
+        attributes: CSV of the videos' attributes, see `fpg.evaluate.attributes`; not needed for the columns of a list of videos.
+        min_face: smallest face that is judged, in pixels, see `fpg.evaluate.protocol.plan`; the default analyzer finds faces down to it.
+        device, threads: of the engine, if `model` is not one already (`fpg.engines.load_engine`).
 
     Returns:
         What `fpg-eval --json` writes, without the model: `auc`, `intervals`, `calibration`, `per_video`, `protocol`, `warnings` and more.

@@ -304,7 +304,7 @@ def write_markdown(
         _list([*m["protocol"]["data"], m["protocol"]["aggregation"], m["protocol"]["crop"], m["protocol"]["unscored"]]),
     ]
     parts += ["## Model", _table(["", ""], [[str(k), "–" if v is None else str(v)] for k, v in facts])]
-    parts += ["## Do it again", f"```\n{command}\n```", versions()]
+    parts += ["## Reproduce", f"```\n{command}\n```", versions()]
     with atomic_write(path, "w") as file:
         file.write("\n\n".join(part for part in parts if part) + "\n")
 

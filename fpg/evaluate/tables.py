@@ -97,9 +97,9 @@ def _left_out(t: dict[str, Any]) -> Table:
         for s in t["left_out"]
     ]
     about = (
-        "Temperature and threshold fitted on all other sets, tried on the one that was left out. The threshold calls at most "
-        f"{100 * t['left_out_fpr']:g} % of the other sets' real videos fake: how far the FPR is from that says what it is worth elsewhere. "
-        "Temperature: factor on the model's own."
+        "Temperature and threshold are fitted on all other sets and tested on the one that was left out. The threshold calls at most "
+        f"{100 * t['left_out_fpr']:g} % of the other sets' real videos fake: how far the FPR is from that says how well it carries over. "
+        "Temperature: relative to the model's own."
     )
     head = ["left out", "temperature", "threshold", "FPR", "TPR", "ECE before -> after"]
     return Table("Calibrated on the other data sets", about, head, rows)

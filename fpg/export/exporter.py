@@ -68,19 +68,19 @@ def export_detector(
     Args:
         checkpoint: `STEM.safetensors` with its sidecar.
         to: one of `fpg.export.targets.TARGETS`.
-        out: folder; made when missing.
-        precision: `fp32`, `fp16`, `bf16`, `int8` or `fp8`, as far as the target has them.
+        out: folder; created if missing.
+        precision: `fp32`, `fp16`, `bf16`, `int8` or `fp8`, as far as the target supports them.
         name: stem of the result; by default `STEM-TARGET-PRECISION`.
         images: float32 [N, 3, S, S] in [0, 1] to compare on; random ones when None.
-        source: what the images are.
+        source: describes the images.
         labels: int [N], 0 real, 1 fake: compares the AUC, too.
-        calibration: crops for int8 and fp8, others than `images`.
-        options: of TensorRT engines.
+        calibration: crops for int8 and fp8, different from `images`.
+        options: for TensorRT engines.
 
     Raises:
         UsageError: a target or precision that does not exist, or a name whose sidecar belongs to another model.
-        InputError: an unusable checkpoint, a network that the target's converter refuses, differences past tolerance (`ExportRefused`), or
-            a folder that cannot be written. Nothing is left behind.
+        InputError: an unusable checkpoint, a network that the target's converter refuses, differences beyond the tolerance
+            (`ExportRefused`), or a folder that cannot be written. Nothing is left behind.
         MissingDependencyError: a package of the target is not installed.
     """
     checkpoint, out = Path(checkpoint), Path(out)
@@ -88,7 +88,7 @@ def export_detector(
     if (precision in CALIBRATED) != (calibration is not None):
         raise UsageError(f"--calibrate: {'needed for' if calibration is None else 'is for int8 and fp8, not for'} --precision {precision}")
     if calibration is not None and images is None:
-        raise UsageError(f"--precision {precision}: is judged on real crops that were not calibrated on; give images")
+        raise UsageError(f"--precision {precision}: is checked on real crops that were not used for calibration; give images")
     stem = name or f"{checkpoint.stem}-{to}-{precision}"
     if Path(stem).name != stem:
         raise UsageError(f"--name: expected a plain file name without folders, got {stem}")
@@ -178,7 +178,7 @@ def _reference(trained: EngineSpec, precision: str, engine: Engine) -> dict[str,
 
 
 def verify_engine(model: str | os.PathLike[str]) -> tuple[float, float]:
-    """Whether an engine's output on this machine matches the one that torch gave after training: the reference output in its sidecar.
+    """Compare an engine's output on this machine with torch's output after training, the reference output in its sidecar.
 
     Returns:
         (largest difference of probability, tolerance).

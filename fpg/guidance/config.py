@@ -18,7 +18,7 @@ class GuidanceConfig:
     """
 
     shape: bool = True
-    """Shape refinement: take away the forged region that the detector already finds too easily."""
+    """Shape refinement: remove the forged region that the detector already finds too easily."""
     threshold: float = 0.2
     """t: a forgery is a candidate while the dominant region covers less than this fraction of its mask."""
     certainty: float = 0.5
@@ -38,7 +38,7 @@ class GuidanceConfig:
     eps: float = 0.01
     """Relative change of the mask in a magnitude step."""
     step_probability: float = 0.5
-    """Probability of the coin, one per batch, that a magnitude step is taken."""
+    """Probability that a magnitude step is taken, decided by one coin flip per batch."""
 
     def __post_init__(self) -> None:
         for name in ("threshold", "certainty", "eps", "step_probability"):

@@ -26,34 +26,34 @@ class DetectorConfig:
     """Side of the square input, pixels."""
     heads: Literal["fpg", "plain", "linear", "linear-norm"] = "fpg"
     """`fpg`: class branch with channel attention, and the quality branch. `plain`: global pooling and one linear layer (the network
-    of SBI, CVPR 2022); its quality output is zeros that take no gradient, so train it with a quality weight of 0. `linear`: one linear
-    layer on what the backbone itself pools (a class token, attention pooling); `linear-norm`: on that vector at length 1 (GenD, WACV 2026).
-    Both have no activation map, as their score is no mean over places, and no guidance."""
+    of SBI, CVPR 2022); its quality output is zeros without gradient, so train it with a quality weight of 0. `linear`: one linear
+    layer on the backbone's own pooled output (a class token, attention pooling); `linear-norm`: on that vector, L2-normalised (GenD, WACV
+    2026). Neither has an activation map, as the score is not a mean over positions, or guidance."""
     global_pool: str | None = None
-    """How the backbone pools for `linear` and `linear-norm`, in timm's words (`token`, `map`, `avg`); None is its own way."""
+    """How the backbone pools for `linear` and `linear-norm`, in timm's terms (`token`, `map`, `avg`); None is the backbone's default."""
     dropout: float = 0.4
-    """Before the last linear layer of the class branch."""
+    """Dropout before the last linear layer of the class branch."""
     drop_connect: float = 0.2
     """Stochastic depth: chance of dropping the last block's residual branch, growing linearly from 0 over the blocks."""
     bn_momentum: float | None = 0.01
-    """Of the backbone's batch normalisations (weight of the new batch); None keeps the backbone's own."""
+    """Momentum of the backbone's batch normalisations (weight of the new batch); None keeps the backbone's own."""
     bn_eps: float | None = None
-    """Of the backbone's batch normalisations; None keeps the backbone's own (1e-3 for tf_efficientnet models)."""
+    """Epsilon of the backbone's batch normalisations; None keeps the backbone's own (1e-3 for tf_efficientnet models)."""
     quality_width: int = 512
     """Channels of the quality branch, the size of z."""
     attention_width: int = 256
     """Hidden width of the channel attention."""
     normalization: Literal["auto", "none", "given"] = "auto"
-    """Normalisation inside the model, after which images outside are always in [0, 1]. `auto`: none for tf_efficientnet_b4 (as FPG was
-    released), else what the backbone's pretrained weights expect; `none`; `given`: `mean` and `std` below. `auto` is
+    """Normalisation inside the model; images outside are always in [0, 1]. `auto`: none for tf_efficientnet_b4 (as FPG was
+    released), otherwise what the backbone's pretrained weights expect; `none`; `given`: `mean` and `std` below. `auto` is
     resolved to one of the others when the network is built."""
     mean: tuple[float, float, float] | None = None
     """Per channel (RGB); only with `given`."""
     std: tuple[float, float, float] | None = None
     """Per channel (RGB); only with `given`."""
     padding: Literal["backbone", "deepfakebench"] = "backbone"
-    """Of an EfficientNet's strided convolutions. `deepfakebench`: as that benchmark's EfficientNet-B4 pads them whatever the image size
-    (the stem not at all, the others as a 380 px image needs it); its weights answer as published only with it."""
+    """Padding of an EfficientNet's strided convolutions. `deepfakebench`: as that benchmark's EfficientNet-B4 pads them, whatever the
+    image size (the stem not at all, the others as a 380 px image needs it); its weights give the published output only with it."""
 
     def __post_init__(self) -> None:
         """Refuse values that build no network.

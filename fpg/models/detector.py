@@ -219,12 +219,12 @@ def save_detector(
         path: must end in `.safetensors`.
         model: on any device, in any mode (evaluation mode is used for the reference, then the mode is restored).
         provenance: JSON values to keep with it (run, seed, commit, data, quality model).
-        threshold, temperature: how to read the logits.
-        crop: how faces are cut for it, one of `fpg.common.spec.CROPS`.
-        warnings: what whoever reads a score has to know.
-        reliability: what its scores are worth at this temperature, see `EngineSpec.reliability`.
-        half: store the weights in 16 bits: half the size, `fp16` in the sidecar. They are computed with in 32 bits, as ever; the
-            reference output is that of the rounded weights.
+        threshold, temperature: how to interpret the logits.
+        crop: how faces are cropped for it, one of `fpg.common.spec.CROPS`.
+        warnings: what everybody who reads a score has to know.
+        reliability: how strong the evidence of its scores is at this temperature, see `EngineSpec.reliability`.
+        half: store the weights in 16 bits: half the size, `fp16` in the sidecar. Computation is still in 32 bits; the reference output is
+            that of the rounded weights.
 
     Raises:
         UsageError: another suffix.
@@ -272,7 +272,7 @@ def load_detector(path: str | os.PathLike[str], *, verify: bool = True) -> tuple
         verify: compare the hash before reading.
 
     Raises:
-        InputError: no sidecar, another kind of model, a file that was changed, or weights of another network.
+        InputError: no sidecar, another kind of model, a changed file, or weights of another network.
     """
     path = Path(path)
     spec = read_spec(path)

@@ -112,7 +112,7 @@ def _data(provenance: Mapping[str, Any]) -> str:
         revision = f" at revision `{imported['revision']}`" if imported.get("revision") else ""
         source = f" of `{place}`{revision}" if place else ""
         origin = f"Imported from `{imported.get('file')}` (SHA-256 `{imported.get('sha256')}`){source}"
-        lines = [f"{origin}, weights published by others: see their page for what they were trained on."]
+        lines = [f"{origin}, third-party weights: see their page for what they were trained on."]
         if missing := imported.get("missing"):
             lines += [f"**{len(missing)} tensors were not in that file** and have random numbers: {', '.join(missing[:5])}."]
         return " ".join(lines)

@@ -76,15 +76,15 @@ def collate_pairs(pairs: Sequence[PreparedPair]) -> PreparedBatch:
 
 
 class SelfBlend:
-    """Makes pairs of batches of real faces.
+    """Makes pairs from batches of real faces.
 
-    The same draws give the same pair on the CPU and on a GPU, whatever else is in the batch. Where `FPG_BACKEND` says reference for the
-    device, `opencv.make_planned` makes them one by one on the CPU and they are moved.
+    The same draws give the same pair on the CPU and on a GPU, whatever else is in the batch. If `FPG_BACKEND` selects the reference for the
+    device, `opencv.make_planned` makes them one by one on the CPU, and they are then moved to the device.
 
     Args:
         config: the method's constants by default.
         size: S, side of the results in pixels.
-        device: where pairs are made and stay.
+        device: where pairs are made and kept.
     """
 
     def __init__(self, config: AugmentConfig | None = None, size: int = 380, device: torch.device | str = "cpu") -> None:
@@ -104,7 +104,7 @@ class SelfBlend:
         boxes: Sequence[np.ndarray] | None = None,
         draws: np.random.Generator | Sequence[PairParams] | None = None,
     ) -> Pairs:
-        """Make pairs of a prepared batch, or directly of images.
+        """Make pairs from a prepared batch, or directly from images.
 
         Args:
             faces: from `collate_pairs`, without the other arguments; or images, uint8 [H, W, 3] each, RGB.
@@ -129,7 +129,7 @@ class SelfBlend:
         boxes: Sequence[np.ndarray],
         draws: np.random.Generator | Sequence[PairParams],
     ) -> PreparedBatch:
-        """Plan pairs and cut what they need; arguments and errors as of a call."""
+        """Plan pairs and cut out what they need; arguments and errors are those of `__call__`."""
         params = [draw_pair(draws, self.config) for _ in images] if isinstance(draws, np.random.Generator) else draws
         counts = {"landmarks": len(landmarks), "boxes": len(boxes), "draws": len(params)}
         for name, count in counts.items():

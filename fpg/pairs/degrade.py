@@ -54,7 +54,7 @@ class DegradeConfig:
     pan: float = 2.0
     """Largest speed of the pan along each axis, in pixels per frame."""
     jpeg_probability: float = 0.3
-    """Chance of JPEG compression, after the video where there is one."""
+    """Chance of JPEG compression, after the video encoding, if any."""
     jpeg_quality: tuple[int, int] = (30, 95)
     """Its quality."""
 

@@ -25,7 +25,7 @@ class DonorConfig:
     candidates: int = 24
     """Faces among which the best fitting is chosen."""
     color: tuple[float, float] = (0.6, 1.0)
-    """How much of the difference in colour (mean and standard deviation in CIELAB under the mask) is taken away."""
+    """How much of the difference in colour (mean and standard deviation in CIELAB under the mask) is removed."""
 
     def __post_init__(self) -> None:
         """Refuse values that no donor can be blended with.

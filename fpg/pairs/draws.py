@@ -47,11 +47,11 @@ class AugmentConfig:
     recolor_source_probability: float = 0.5
     """Chance that the source is recoloured; otherwise the background is."""
     rgb_shift: int = 20
-    """Largest shift per channel, of 255, integer; here and in step 8."""
+    """Largest shift per channel, of 255, integer; for the copy and for all three (METHOD 2.4 and 2.8)."""
     rgb_shift_probability: float = 0.3
-    """Chance of the RGB shift; here and in step 8."""
+    """Chance of the RGB shift; for the copy and for all three."""
     hsv_shift: float = 0.3
-    """Largest shift of hue (of 180), saturation and value (of 255); in uint8 a change of 0 or -1; here and in step 8."""
+    """Largest shift of hue (of 180), saturation and value (of 255); in uint8 a change of 0 or -1; for the copy and for all three."""
     copy_hsv_probability: float = 1.0
     """Chance of the HSV shift of the copy."""
     copy_contrast: float = 0.1
@@ -70,7 +70,7 @@ class AugmentConfig:
     """Range of l; the centre of the sharpening kernel is 8 + l."""
     # 5. geometry of source and mask
     scale: tuple[float, float] = (0.95, 1 / 0.95)
-    """Range of the scales of x and y, drawn apart."""
+    """Range of the scales of x and y, drawn separately."""
     translate_x: float = 0.03
     """Largest shift as a fraction of the width."""
     translate_y: float = 0.015
@@ -111,11 +111,11 @@ class AugmentConfig:
     retexture: RetextureConfig = field(default_factory=RetextureConfig)
     """The source with the texture of a generated face; not part of the method"""
     poisson: PoissonConfig = field(default_factory=PoissonConfig)
-    """Blending by gradients instead of by the soft mask; not part of the method"""
+    """Blending in the gradient domain instead of by the soft mask; not part of the method"""
     distract: DistractConfig = field(default_factory=DistractConfig)
-    """Changes next to the face, of real face and forgery alike, that are no forgery; not part of the method"""
+    """Changes next to the face, in real face and forgery alike, that are not forgery; not part of the method"""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
-    """What happens to real face and forgery alike after the pair is made: scaling, blur, noise, video encoding; not part of the method"""
+    """Degradation of real face and forgery alike after the pair is made: scaling, blur, noise, video encoding; not part of the method"""
 
     @property
     def finishing(self) -> bool:

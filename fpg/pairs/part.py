@@ -42,9 +42,9 @@ class PartConfig:
     kinds: tuple[Part, ...] = PARTS
     """Drawn uniformly: lips, nose, brows and eyes, jaw up to the nose, all above the nose."""
     grow: tuple[float, float] = (1.0, 1.4)
-    """How many times as wide and high mouth, nose and eyes are as their landmarks are apart; halves end where the face does."""
+    """Width and height of the mask of mouth, nose and eyes, as multiples of their landmarks' extent; halves end where the face does."""
     feather_kernel: tuple[int, int] = (3, 9)
-    """Range of the first blur kernel of feathering, odd; of a mouth the method's larger ones leave a dot."""
+    """Range of the first blur kernel of feathering, odd; the method's larger kernels would leave only a dot of a mouth."""
 
     def __post_init__(self) -> None:
         """Refuse values that no mask can be made with.

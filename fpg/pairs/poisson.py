@@ -28,7 +28,7 @@ class PoissonConfig:
     """When pairs are blended by gradients."""
 
     probability: float = 0.0
-    """Chance that a pair is blended by gradients; 0 leaves out this step."""
+    """Chance that a pair is blended in the gradient domain; 0 leaves out this step."""
 
     def __post_init__(self) -> None:
         """Refuse what is no probability.

@@ -39,10 +39,10 @@ def read_record(path: str | os.PathLike[str]) -> Recorded:
         try:
             values = [parse_json(line) for line in text.splitlines() if line.strip()]
         except ValueError:
-            raise InputError(path, f"is no record: {error}", "invalid") from error
+            raise InputError(path, f"is not a record: {error}", "invalid") from error
         results = None
     if not values:
-        raise InputError(path, "is no record: it holds no result", "empty")
+        raise InputError(path, "is not a record: it contains no result", "empty")
     for value in values:
         _check(path, value)
     found = results if isinstance(results, list) else values
@@ -54,16 +54,16 @@ def read_record(path: str | os.PathLike[str]) -> Recorded:
 def _check(path: str | os.PathLike[str], value: Any) -> None:
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         got = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise InputError(path, f"is no record: schema: expected {SCHEMA}, got {got}", "invalid")
+        raise InputError(path, f"is not a record: schema: expected {SCHEMA}, got {got}", "invalid")
     record = value.get("record")
     models = record.get("models") if isinstance(record, dict) else None
     named = isinstance(models, list) and models and all(isinstance(m, dict) and isinstance(m.get("name"), str) for m in models)
     if not isinstance(record, dict) or not named or not all(isinstance(record.get(key), dict) for key in ("settings", "fpg", "platform")):
-        raise InputError(path, "is no whole record: it does not say what ran, with which model and settings", "invalid")
+        raise InputError(path, "is not a complete record: it does not say what ran, with which model and settings", "invalid")
 
 
 def _check_result(path: str | os.PathLike[str], number: int, result: Any) -> None:
     whole = isinstance(result, dict) and isinstance(result.get("input"), str) and isinstance(result.get("frames"), list)
     digest = result.get("sha256") if isinstance(result, dict) else None
     if not whole or not (digest is None or isinstance(digest, str)):
-        raise InputError(path, f"result {number} is not whole: no input, frames or hash", "invalid")
+        raise InputError(path, f"result {number} is incomplete: no input, frames or hash", "invalid")

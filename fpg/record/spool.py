@@ -55,7 +55,7 @@ class ResultSpool:
         try:
             if path is not None and os.path.exists(path) and not os.path.isfile(path):
                 if resume:
-                    raise UsageError(f"--resume: {path} is no file, and keeps no lines")
+                    raise UsageError(f"--resume: {path} is not a file, so it keeps no lines")
                 self._stream = open(path, "wb", buffering=0)  # noqa: SIM115
             if path is None or self._stream is not None:
                 self._file: IO[bytes] = tempfile.TemporaryFile(prefix="fpg-", buffering=0)  # noqa: SIM115
@@ -123,7 +123,7 @@ class ResultSpool:
                 break
             if not isinstance(value, dict) or not isinstance(value.get("input"), str) or not isinstance(value.get("record"), dict):
                 raise InputError(
-                    self.path or "", f"line {number} is no result of fpg-detect: --resume goes on with its own lines", "invalid"
+                    self.path or "", f"line {number} is not a result of fpg-detect: --resume continues only its own lines", "invalid"
                 )
             self._check(value["record"], number)
             if value["input"] in self.known:

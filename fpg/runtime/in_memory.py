@@ -1,4 +1,4 @@
-"""Inputs that are no files: encoded bytes, pixels, pictures of Pillow, frames in order."""
+"""Inputs that are not files: encoded bytes, pixels, Pillow images, frames in order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fpg.faces.types import check_image
 from fpg.runtime.inputs import Frames, chosen_frames
 
 Picture: TypeAlias = np.ndarray | Image.Image
-"""uint8 [H, W, 3] RGB, or a picture of Pillow."""
+"""uint8 [H, W, 3] RGB, or a Pillow image."""
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Picture | Iterable[Picture]
 """What can be judged: a path; the bytes of a picture's or video's file; a picture; frames in order, as an iterable or as uint8
-[N, H, W, 3]. Of frames that can be counted, as many are looked at as of a folder of frames; of others every one in `Options.every`."""
+[N, H, W, 3]. If the frames can be counted, as many are examined as of a folder of frames; otherwise one in `Options.every`."""
 
 
 MemoryReader: TypeAlias = Callable[[int | None, Notes], tuple[int, Frames]]

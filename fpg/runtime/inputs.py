@@ -75,7 +75,7 @@ def open_frames(
     """
     if is_url(path) or os.fspath(path).startswith(CAMERA):
         if not urls:
-            raise InputError(path, "is a URL, and none are opened unless asked for (--urls)", "refused")
+            raise InputError(path, "is a URL, and URLs are opened only with --urls", "refused")
         return (frames or 1), _first(read_stream(path, every, notes=notes), frames)
     path = Path(path)
     if os.path.isdir(path):

@@ -32,13 +32,13 @@ class FaceScore:
     box: tuple[float, float, float, float]
     score: float
     measure: float | None = None
-    """What `judge`'s `measure` said of the network's input; not part of `to_json`."""
+    """What `judge`'s `measure` returned for the network's input; not part of `to_json`."""
     track: int = 0
     """The same face has the same number in every frame (`fpg.faces.tracks`)."""
     activation_map: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """float32 [h, w], class activation: positive where it speaks for fake; only where it was asked for, and the model has one."""
+    """float32 [h, w], class activation: positive where it indicates fake; only if it was requested and the model has one."""
     scores: tuple[float, ...] = ()
-    """Of several models, each one's score; `score` is their fusion."""
+    """With several models, the score of each; `score` is their fusion."""
     sharpness: float | None = None
     """`fpg.findings.limits.sharpness_of` the network's input."""
     pose: tuple[float, float] | None = None
@@ -83,7 +83,7 @@ class FrameScore:
 
 @dataclass(frozen=True)
 class TrackScore:
-    """One face through the frames that were looked at so far; the score is the mean over them."""
+    """One face through the frames examined so far; the score is the mean over them."""
 
     track: int
     score: float
@@ -122,7 +122,7 @@ class Highlight:
     image: np.ndarray
     """uint8 [S, S, 3] RGB, the network's input."""
     activation_map: np.ndarray | None
-    """float32 [h, w], class activation: positive where it speaks for fake; None where the model has no such map."""
+    """float32 [h, w], class activation: positive where it indicates fake; None if the model has no such map."""
     track: int = 0
 
 
@@ -133,7 +133,7 @@ class Judgement:
     input: str
     score: float | None
     verdict: str | None
-    """`real` or `fake`: `fake` when the score reaches the threshold; None without a score."""
+    """`real` or `fake`: `fake` if the score reaches the threshold; None without a score."""
     threshold: float
     frames: tuple[FrameScore, ...] = ()
     error: str | None = None
@@ -141,21 +141,21 @@ class Judgement:
     """One of `fpg.common.errors.CODES`; None where `error` is."""
     highlights: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
     portraits: tuple[Highlight, ...] = field(default=(), repr=False, compare=False)
-    """The most suspicious picture of each of the first tracks, where highlights were asked for."""
+    """The most suspicious picture of each of the first tracks, if highlights were requested."""
     stream: dict[str, Any] | None = None
     """Which stream of a video was read, and how it was shown (`fpg.data.notes`)."""
     warnings: tuple[str, ...] = ()
-    """Of the model (`EngineSpec.warnings`), and what a person should know about how the input was read; a line each."""
+    """Warnings of the model (`EngineSpec.warnings`), and what a person should know about how the input was read; a line each."""
     judged_by: tuple[JudgedBy, ...] = ()
-    """The models; several scores of a face are fused in their order."""
+    """The models; the scores in `FaceScore.scores` are in their order."""
     bits_per_pixel: float | None = None
-    """Of the video stream or picture; None where it is not known."""
+    """Of the video stream or picture; None if not known."""
     exhibit: Exhibit = field(default=Exhibit(), compare=False)
     """The bytes that were examined (`fpg.record`)."""
 
     @property
     def no_face(self) -> bool:
-        """The input could be read, and no frame had a face that is large enough."""
+        """Whether the input could be read, but no frame had a face that is large enough."""
         return self.error_code in (NO_FACE, FACE_TOO_SMALL)
 
     @property
@@ -175,7 +175,7 @@ class Judgement:
 
     @property
     def shots(self) -> tuple[Shot, ...]:
-        """Between the cuts that were found."""
+        """The shots between the cuts that were found."""
         return shots([(frame.index, frame.time_s, frame.cut) for frame in self.frames])
 
     @property
@@ -196,7 +196,7 @@ class Judgement:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """What each model says by itself; empty without a score."""
+        """The result of each model by itself; empty without a score."""
         if self.score is None:
             return ()
         if len(self.judged_by) == 1:
@@ -210,14 +210,14 @@ class Judgement:
 
     @cached_property
     def finding(self) -> Finding | None:
-        """How strong the evidence is, and what limits it; None without a score or where it is not known what judged."""
+        """How strong the evidence is, and what limits it; None without a score or if the models are not known."""
         if self.score is None or self.conditions is None or not self.judged_by:
             return None
         scores = [score for frame in self.frames if (score := frame.score) is not None]
         return conclude_finding(self.score, self.threshold, scores, self.tracks, self.conditions, self.models)
 
     def to_json(self) -> dict[str, Any]:
-        """What `docs/findings.md` and `docs/records.md` show: `input, score, verdict, threshold, finding, conditions, models,
+        """The fields described in `docs/findings.md` and `docs/records.md`: `input, score, verdict, threshold, finding, conditions, models,
         frames[{index, time_s, faces[{box, score, track}]}], tracks, shots, error, error_code, stream, warnings, sha256, bytes, modified,
         media, c2pa`. A frame with faces that are too small or could not be cut has `rejected[{box, reason}]`, too."""
         return {

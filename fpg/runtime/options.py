@@ -61,20 +61,20 @@ class Options:
     """How inputs are judged; shared by `judge`, `judge_many` and `VideoDetector`."""
 
     frames: int | None = 32
-    """Looked at, evenly spaced; None for one in `every`."""
+    """Number of frames to examine, evenly spaced; None for one in `every`."""
     every: int = 1
     batch: int = 16
     """Faces per call of the engine."""
     threshold: float | None = None
-    """Probability from which the verdict is `fake`; None is the engine's."""
+    """Probability from which the verdict is `fake`; None is the engine's own."""
     highlights: int = 6
-    """Suspicious faces to keep for a report."""
+    """Number of suspicious faces to keep for a report."""
     maps: bool = False
-    """Whether every `FaceScore` keeps its activation map; not those of aligned crops, which lie otherwise in the frame than the box."""
+    """Whether every `FaceScore` keeps its activation map; not with aligned crops, whose position in the frame is not that of the box."""
     measure: Measure | None = None
-    """Called with every input of the network, see `FaceScore.measure`."""
+    """Called with every network input, see `FaceScore.measure`."""
     reader: Reader | None = None
-    """Gives the frames; None is `open_frames`."""
+    """Provides the frames; None is `open_frames`."""
     urls: bool = False
     """Whether URLs are opened."""
     decode: str = "whole"
@@ -88,7 +88,7 @@ class Options:
     anchors: str | None = None
     """Certificates to trust in Content Credentials, PEM (`fpg.record.c2pa`)."""
     seen: Seen | None = None
-    """Told of every frame that was judged."""
+    """Called for every frame that was judged."""
 
     def open(self, path: str | os.PathLike[str], total: int | None, notes: Notes) -> tuple[int, Frames]:
         """See `open_frames`."""

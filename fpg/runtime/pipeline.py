@@ -41,19 +41,19 @@ if TYPE_CHECKING:
 
 
 class StreamFrame(NamedTuple):
-    """A judged frame of `VideoDetector.stream`, and how things stand after it."""
+    """A judged frame of `VideoDetector.stream`, and the results so far."""
 
     frame: FrameScore
     score: float | None
-    """Of the video so far; None before the first face."""
+    """Score of the video so far; None before the first face."""
     tracks: dict[int, TrackScore]
-    """So far, those of the faces in this frame."""
+    """Tracks of the faces in this frame, so far."""
     image: np.ndarray | None
     """uint8 [H, W, 3] RGB; None unless asked for."""
 
 
 def judge(source: Source, engine: Engines, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Judgement:
-    """Judge one video, picture or folder of frames, or what of them is in memory.
+    """Judge one video, picture or folder of frames, or the same in memory.
 
     Args:
         source: see `fpg.runtime.in_memory.Source`; an array or a lossless file of the same pixels get the same judgement.
@@ -74,7 +74,7 @@ def judge(source: Source, engine: Engines, analyzer: Analyzer, **options: Unpack
 
 
 def judge_many(sources: Iterable[Source], engine: Engines, analyzer: Analyzer, **options: Unpack[OptionFields]) -> Iterator[Judgement]:
-    """`judge` each input in turn, going on after failures; `options` as there."""
+    """`judge` each input in turn, continuing after failures; `options` as there."""
     with VideoDetector(engine, lambda: analyzer, **options) as detector:
         yield from detector.judge_many(sources)
 
@@ -89,7 +89,7 @@ def judge_frames(
         count: frames to expect; spreads the highlights.
         items: the frames, in order of time.
         engine: the detector, or several.
-        options: of `Options`; those about reading mean nothing here.
+        options: of `Options`; those about reading have no effect here.
 
     Raises:
         InputError: from `items`, without any frame, or when the model's answer is not finite.
@@ -100,7 +100,7 @@ def judge_frames(
 
 
 class VideoDetector:
-    """Judges videos as they come: a model, the stages around it, and how they are set.
+    """Judges videos, pictures and streams: a model, the stages around it, and their settings.
 
     Use it as a context manager, or call `close`.
 
@@ -110,8 +110,8 @@ class VideoDetector:
         analyzer: makes a face finder; called once per input that is judged at the same time.
         jobs: inputs judged at the same time. With more than one, faces of several inputs share a call of the engine, and scores may
             differ in their last digits from run to run.
-        device, threads: of the engine, where `model` is not one already (`fpg.engines.load_engine`).
-        names: what the models are called in judgements; None calls each as it was asked for, or as its file.
+        device, threads: of the engine, if `model` is not one already (`fpg.engines.load_engine`).
+        names: what the models are called in judgements; None names each as it was given, or after its file.
         options: of `Options`.
 
     Raises:
@@ -155,19 +155,19 @@ class VideoDetector:
         self.close()
 
     def close(self) -> None:
-        """End the networks' threads."""
+        """Stop the networks' threads."""
         self._judging.close()
 
     def cancel(self) -> None:
-        """From another thread: what is being judged ends soon, as a failure, and nothing more is judged."""
+        """Call this from another thread: inputs being judged end soon, as failures, and nothing more is judged."""
         self._judging.cancelled = True
 
     def judge(self, source: Source, **options: Unpack[OptionFields]) -> Judgement:
-        """As `judge`: a path, the bytes of a file, an array, a picture of Pillow, or frames.
+        """Judge a path, the bytes of a file, an array, a Pillow image, or frames.
 
         Args:
-            source: what is judged.
-            options: those that differ for this input from the detector's own (not `batch`, which inputs share).
+            source: what to judge.
+            options: those that differ from the detector's own for this input (not `batch`, which inputs share).
         """
         judging = replace(self._judging, options=replace(self.options, **options)) if options else self._judging
         return judging.judge(source, self._finder)
@@ -192,10 +192,10 @@ class VideoDetector:
                 pool.shutdown(cancel_futures=True)
 
     def judge_each(self, paths: Iterable[str | os.PathLike[str] | None]) -> Iterator[tuple[int, Judgement]]:
-        """As `judge_many`, in the order in which they end: (place of the input, judgement).
+        """Like `judge_many`, but in the order in which inputs are finished: (position of the input, judgement).
 
         Args:
-            paths: inputs; None among them says that there is none for now, and counts for no place.
+            paths: inputs; None among them says that there is none for now, and does not count as a position.
         """
         waiting: dict[Future[Judgement], int] = {}
         pool = ThreadPoolExecutor(self._jobs)
@@ -225,13 +225,13 @@ class VideoDetector:
         """Judge a video or live stream frame by frame, in order, with bounded memory; end early by closing the generator.
 
         Args:
-            source: a file, folder of frames, or URL (the caller asked for it by giving it).
-            every: look at every N-th frame.
-            images: give the decoded frames, too.
-            latency_s: how long a frame may wait for others to fill its batch; None waits, for the highest throughput.
+            source: a file, folder of frames, or URL (opened without further permission).
+            every: examine every N-th frame.
+            images: return the decoded frames, too.
+            latency_s: how long a frame may wait for others to fill its batch; None waits for a full batch, for the highest throughput.
 
         Raises:
-            InputError: where reading or judging fails; frames before it have been given.
+            InputError: when reading or judging fails; the frames before that have already been returned.
         """
         tracks: dict[int, TrackScore] = {}
         total, seen = 0.0, 0
@@ -247,22 +247,22 @@ class VideoDetector:
                     yield StreamFrame(frame, total / seen if seen else None, now, image)
 
     def conclude(self, source: str | os.PathLike[str], frames: Iterable[FrameScore]) -> Judgement:
-        """The judgement of frames that `stream` gave.
+        """The judgement of frames that `stream` returned.
 
         Raises:
-            InputError: not one frame.
+            InputError: there is not a single frame.
         """
         judging = self._judging
         result = conclude(printable(source), frames, judging.threshold)
         return replace(result, warnings=judging.warnings, judged_by=judging.by)
 
     def failed(self, path: str | os.PathLike[str], error: InputError) -> Judgement:
-        """The judgement of an input that could not be judged, for a reason that lies elsewhere."""
+        """The judgement of an input that could not be judged, for a given reason."""
         return self._judging.failed(path, error)
 
     @property
     def threshold(self) -> float:
-        """From which a verdict is fake."""
+        """Score from which a verdict is fake."""
         return self._judging.threshold
 
     @contextlib.contextmanager

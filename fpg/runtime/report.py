@@ -126,12 +126,12 @@ def exhibit_facts(result: dict[str, Any]) -> list[tuple[str, str]]:
 def credentials_text(found: dict[str, Any]) -> str:
     """Content Credentials in words."""
     by = f" by {found['signer'] or 'an unnamed signer'}"
-    trust = {True: ", whose certificate is trusted", False: ", whose certificate is not trusted", None: " (whom anybody may claim to be)"}
+    trust = {True: ", whose certificate is trusted", False: ", whose certificate is not trusted", None: " (anybody may claim this name)"}
     state = {
         "absent": "none",
         "not_checked": f"not checked: {'; '.join(found['problems']) or 'no reason given'}",
         "present": f"signed{by}{trust[found['trusted']]}, unchanged since",
-        "invalid": f"invalid: {'; '.join(found['problems']) or 'the signature does not hold'}",
+        "invalid": f"invalid: {'; '.join(found['problems']) or 'the signature is not valid'}",
     }[found["state"]]
     actions = [" ".join(filter(None, (a["action"], a["source"], a["software"] and f"({a['software']})"))) for a in found["actions"]]
     said = f"; says: {', '.join(actions)}" if actions else ""

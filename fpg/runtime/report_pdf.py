@@ -36,7 +36,7 @@ def find_browser() -> str:
     given = os.environ.get("FPG_CHROMIUM")
     found = shutil.which(given) if given else next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        what = f"{given} ($FPG_CHROMIUM) is no program" if given else "none is installed"
+        what = f"{given} ($FPG_CHROMIUM) is not a program" if given else "none is installed"
         raise MissingDependencyError(f"--pdf prints with Chromium, and {what}: apt-get install chromium, or print --report from a browser")
     return found
 

@@ -67,7 +67,7 @@ def write_overlay(path: str | os.PathLike[str], judgement: Judgement, tell: Call
     info = probe(judgement.input)
     count, lost = _encode(path, drawer, judgement.input, open_frames(judgement.input, None, info.frames)[1], info.fps)
     if lost is not None:
-        tell(f"{judgement.input}: its sound is not whole in the drawn copy: {lost}")
+        tell(f"{judgement.input}: its sound is incomplete in the annotated copy: {lost}")
     return count
 
 

@@ -183,7 +183,7 @@ async def _json(request: Request) -> dict[str, Any]:
 def _made(service: Service, id: str, output: str, name: str) -> Path:
     job = service.get(id)
     if output not in job.request.outputs:
-        raise RequestRefused("not_found", f"was not asked for: submit with outputs={output}")
+        raise RequestRefused("not_found", f"was not requested: submit with outputs={output}")
     if job.state not in ENDED:
         raise RequestRefused("conflict", "the job has not ended yet")
     path = service.spool.path(job.id) / name

@@ -95,7 +95,7 @@ class Fetcher:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise RequestRefused("forbidden", "url: only http and https are fetched")
         if parts.username is not None or parts.password is not None or not url.isascii() or any(c <= " " for c in url):
-            raise RequestRefused("invalid", "url: expected one without user name, blanks and characters outside ASCII")
+            raise RequestRefused("invalid", "url: expected one without a user name, spaces or non-ASCII characters")
         return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
 
     def _connected(self, url: str, until: float) -> tuple[http.client.HTTPConnection, str]:
@@ -106,7 +106,7 @@ class Fetcher:
             raise RequestRefused("fetch_failed", f"{host}: the name cannot be resolved: {error}") from error
         addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
         if not addresses or not all(self.allowed(ipaddress.ip_address(address)) for address in addresses):
-            raise RequestRefused("forbidden", f"{host}: is not on the open internet; nothing is fetched from inside a network")
+            raise RequestRefused("forbidden", f"{host}: is not on the public internet; nothing is fetched from private networks")
         left = max(0.1, until - time.monotonic())
         try:
             raw: socket.socket = socket.create_connection((addresses[0], port), timeout=min(10.0, left))

@@ -150,7 +150,7 @@ class JobJudge:
             try:
                 write_overlay(folder / overlay_name(task.path), judged)
             except InputError as error:
-                warnings.append(f"the drawn copy could not be made: {error.reason}")
+                warnings.append(f"the annotated copy could not be made: {error.reason}")
         return warnings
 
 

@@ -21,14 +21,14 @@ class ServerMetrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._jobs = Gauge("fpg_jobs", "Jobs that are kept, by state.", ["state"], registry=registry)
-        self._queue = Gauge("fpg_queue_length", "Jobs that wait.", registry=registry)
-        self._spool = Gauge("fpg_spool_bytes", "Bytes of the spool that are taken.", registry=registry)
+        self._jobs = Gauge("fpg_jobs", "Jobs in the spool, by state.", ["state"], registry=registry)
+        self._queue = Gauge("fpg_queue_length", "Jobs waiting.", registry=registry)
+        self._spool = Gauge("fpg_spool_bytes", "Bytes of the spool in use.", registry=registry)
         self._ended = Counter("fpg_jobs_ended", "Jobs that ended.", ["state", "error_code"], registry=registry)
-        self._waited = Histogram("fpg_job_wait_seconds", "From a job's arrival to its begin.", buckets=_SECONDS, registry=registry)
+        self._waited = Histogram("fpg_job_wait_seconds", "From a job's arrival to its start.", buckets=_SECONDS, registry=registry)
         self._took = Histogram("fpg_job_seconds", "From a job's arrival to its end.", buckets=_SECONDS, registry=registry)
-        self._stage_seconds = Counter("fpg_stage_seconds", "Seconds in stages of judging.", ["stage"], registry=registry)
-        self._stage_calls = Counter("fpg_stage_calls", "Calls of stages of judging.", ["stage"], registry=registry)
+        self._stage_seconds = Counter("fpg_stage_seconds", "Seconds spent in each stage of judging.", ["stage"], registry=registry)
+        self._stage_calls = Counter("fpg_stage_calls", "Calls of each stage of judging.", ["stage"], registry=registry)
         self._requests = Histogram(
             "fpg_http_request_seconds",
             "Requests by route, method and status.",
@@ -36,7 +36,7 @@ class ServerMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._refused = Counter("fpg_refused", "Requests that were not granted, by code.", ["code"], registry=registry)
+        self._refused = Counter("fpg_refused", "Requests that were refused, by code.", ["code"], registry=registry)
         self.uploaded = Counter("fpg_uploaded_bytes", "Bytes of files received.", registry=registry)
         self.deaths = Counter("fpg_worker_deaths", "Jobs whose worker process died.", registry=registry)
 

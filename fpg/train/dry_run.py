@@ -87,17 +87,17 @@ class RunEstimate:
         short = "" if self.disk <= self.disk_free else ": NOT ENOUGH"
         return [
             f"dry run: nothing was written; {self.epochs} epochs of {self.steps} steps of {self.batch} images"
-            + (f" in {self.processes} processes (measured: one of them, without what they exchange)" if self.processes > 1 else ""),
+            + (f" in {self.processes} processes (measured: one of them, without communication)" if self.processes > 1 else ""),
             f"step: {_time(self.step_s)} ({_time(self.plain_s)} without, {_time(self.magnitude_s)} with magnitude refinement, "
             f"which {self.magnitude_share:.0%} of the steps have); {self.batch / self.step_s:.1f} images/s",
-            f"pairs of a step: {_time(self.read_s)} of reading, for {self.workers} workers"
-            + (" (slower than the step: give more --workers)" if slow else "")
-            + f"; {_time(self.make_s)} of making in the training process",
+            f"pairs of a step: {_time(self.read_s)} to read, for {self.workers} workers"
+            + (" (slower than the step: use more --workers)" if slow else "")
+            + f"; {_time(self.make_s)} to make in the training process",
             f"parameters: {_millions(self.trained)} of {_millions(self.parameters)} million are trained",
             f"{where}: {_size(self.memory)}{limit} at the peak{each}",
             f"disk: {_size(self.disk)} (checkpoint {_size(self.checkpoint)}, weights {_size(self.weights)}), "
             f"{_size(self.disk_free)} free{short}",
-            f"whole run: about {_time(self.total_s)}, of it validation {_time(self.epochs * self.validation_s)}; "
+            f"whole run: about {_time(self.total_s)}, including {_time(self.epochs * self.validation_s)} of validation; "
             "start-up, pictures and checkpoints come on top",
         ]
 

@@ -20,7 +20,7 @@ def few_people(provenance: dict[str, Any]) -> tuple[str, ...]:
     if videos >= FEW_VIDEOS:
         return ()
     count = f"{videos} video or picture" if videos == 1 else f"{videos} videos or pictures"
-    return (f"demo weights are no detector: trained on {count}, they show that everything works, and no more",)
+    return (f"demo weights are no detector: trained on {count}, they only show that everything works",)
 
 
 def ranked(kept: list[Best], new: Best, count: int) -> list[Best]:

@@ -50,18 +50,18 @@ def train(config: TrainConfig, *, resume: bool = False, profile: int = 0) -> Pat
     """Train a detector from real faces; returns the path of the final weights, `RUN/model.safetensors`.
 
     Args:
-        config: the run; first its method sets what belongs to it, then it is checked.
-        resume: go on from `RUN/checkpoints/last.pt`, exactly as if the run had not been interrupted.
-        profile: steps of this start to profile, traced to `RUN/profile/trace.json`; 0 for none.
+        config: the run; first its method sets the fields that define it, then it is checked.
+        resume: continue from `RUN/checkpoints/last.pt`, exactly as if the run had not been interrupted.
+        profile: number of steps to profile, traced to `RUN/profile/trace.json`; 0 for none.
 
-    In a process that a launcher started (`torchrun`, `fpg-train --nproc`) this is one of the processes of the run; all divide the batches,
-    and process 0 writes. The folders must be where all of them see them.
+    In a process started by a launcher (`torchrun`, `fpg-train --nproc`) this is one of the processes of the run; all share the batches,
+    and process 0 writes. The folders must be accessible to all of them.
 
     Raises:
-        UsageError: a config that no run can use, a folder that is in use, a checkpoint of another config.
+        UsageError: an invalid config, a folder that is in use, a checkpoint of another config.
         InputError: data or files that cannot be used.
         NonFiniteLoss: the loss became NaN or infinite.
-        PeerLost, RemoteFailure: another process failed, or is gone.
+        PeerLost, RemoteFailure: another process failed, or was lost.
         KeyboardInterrupt, SystemExit(143): Ctrl-C and SIGTERM, after a checkpoint was written.
     """
     config = resolve_method(config)

@@ -117,8 +117,8 @@ class RunReport:
         self.say(line)
         if self.config.guidance.shape and meter.pairs and meter.refined < FEW_REFINED * meter.pairs:
             self.say(
-                f"shape refinement touched {meter.refined} of {meter.pairs} forgeries, fewer than {FEW_REFINED:.0%}: this epoch was nearly "
-                "one without it; coarse maps of small inputs need a higher --guidance.threshold (docs/training.md)",
+                f"shape refinement touched {meter.refined} of {meter.pairs} forgeries, fewer than {FEW_REFINED:.0%}: this epoch nearly "
+                "went without it; coarse maps of small inputs need a higher --guidance.threshold (docs/training.md)",
                 "yellow",
             )
 

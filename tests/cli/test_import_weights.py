@@ -219,7 +219,7 @@ def test_a_detector_of_fpg_needs_no_import(imported: Path, tmp_path: Path, capsy
     assert "holds a detector of fpg already" in capsys.readouterr().err
     before = source.read_bytes()
     assert import_weights.main([str(source)]) == 1
-    assert "the result would take its place" in capsys.readouterr().err
+    assert "the result would overwrite it" in capsys.readouterr().err
     assert source.read_bytes() == before
 
 

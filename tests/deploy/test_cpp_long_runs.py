@@ -101,7 +101,7 @@ def test_lines_of_another_run_are_refused(program: Path, face_models: str, engin
     for text in ('{"a": 1}', "[]", "x", '{"input": 3, "record": {}}'):
         lines.write_text(text + "\n")
         done = cpp(program, face_models, *command, "--resume")
-        assert (done.returncode, "line 1 is no result of fpg-detect" in done.stderr) == (1, True), done.stderr
+        assert (done.returncode, "line 1 is not a result of fpg-detect" in done.stderr) == (1, True), done.stderr
     assert cpp(program, face_models, engine, tmp_path / "a.png", "--resume").returncode == 2
 
 

@@ -74,7 +74,7 @@ def test_a_folder_holds_everything(model: Path, tmp_path: Path) -> None:
     assert m["command"] in text
     assert "![plots/roc.svg](plots/roc.svg)" in text
     page = check_page(out / "report.html").text
-    for words in ("All metrics", "Fakes found at 1 % false alarms", "Calibration", "Do it again", "Few videos"):
+    for words in ("All metrics", "Fakes found at 1 % false alarms", "Calibration", "Reproduce", "Few videos"):
         assert words in page
 
 

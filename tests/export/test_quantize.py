@@ -74,7 +74,7 @@ def test_openvino_int8_from_the_command_line(checkpoint: Path, data: Path, tmp_p
     command = [str(checkpoint), "--to", "openvino", "--precision", "int8", "--calibrate", str(data), "--calibration-images", "25"]
     written = exported(tmp_path, *command)
     shown = " ".join(capsys.readouterr().err.split())
-    assert "35 crops of data that were not calibrated on" in shown
+    assert "35 crops of data that were not used for calibration" in shown
     assert "images within 0.05 of it" in shown
     assert "AUC, torch and export" in shown
     if not written:

@@ -123,7 +123,7 @@ def test_what_changed_since_is_judged_again_and_other_settings_are_refused(tmp_p
         assert f"was written with {other[0]}" in capsys.readouterr().err
     lines.write_text('{"a": 1}\n')
     assert detect.main(["m.xml", str(folder), "--jsonl", str(lines), "--resume"]) == 1
-    assert "line 1 is no result of fpg-detect" in capsys.readouterr().err
+    assert "line 1 is not a result of fpg-detect" in capsys.readouterr().err
     assert detect.main(["m.xml", str(folder), "--resume"]) == 2
 
 
@@ -271,7 +271,7 @@ def test_a_stream_that_breaks_is_taken_up_again_with_longer_waits() -> None:
     assert [s.result.score for s in found] == pytest.approx([0.2, 0.9, 0.5])
     assert [s.live["number"] for s in found] == [0, 1, 2]
     assert waits == [1, 2, 4, 1]
-    assert "connection lost (no route to host); again in 2 s" in told[1]
+    assert "connection lost (no route to host); reconnecting in 2 s" in told[1]
     for stretch in found:
         check_output({**stretch.result.to_json(), "live": stretch.live}, "result")
 

@@ -77,7 +77,7 @@ def test_without_a_browser_it_is_said_before_anything_is_judged(
     monkeypatch.setattr(detect, "load_engine", lambda path, **options: BrightnessEngine())
     assert detect.main(["m.xml", str(save(tmp_path / "a.png", face_image(9))), "--pdf", str(tmp_path / "o.pdf")]) == 2
     out, err = capsys.readouterr()
-    assert "no-such-browser ($FPG_CHROMIUM) is no program" in err
+    assert "no-such-browser ($FPG_CHROMIUM) is not a program" in err
     assert "score" not in out
     monkeypatch.setenv("FPG_CHROMIUM", "false")
     assert detect.main(["m.xml", str(tmp_path / "a.png"), "--pdf", str(tmp_path / "o.pdf")]) in (1, 2)

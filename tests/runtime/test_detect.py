@@ -154,7 +154,7 @@ def test_frames_and_every_contradict_each_other_even_at_their_defaults(tmp_path:
     assert detect.main(["m.xml", video, "--frames", "32", "--every", "2"]) == 2
     assert "--frames and --every: give one of them" in capsys.readouterr().err
     assert detect.main(["m.xml", video, "https://example.org/a.mp4", "--urls", "--every", "2"]) == 2
-    assert "files and URLs in calls of their own" in capsys.readouterr().err
+    assert "files and URLs in separate calls" in capsys.readouterr().err
 
 
 def test_one_overlay_and_what_it_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +193,7 @@ def test_every_and_frames_contradict_each_other_and_urls_are_refused(tmp_path: P
     assert (value["protocol"]["frames"], value["protocol"]["sampling"]) == ("all", "every 4th frame from the first")
     capsys.readouterr()
     assert detect.main(["m.xml", "https://127.0.0.1/v.mp4"]) == 1
-    assert "error: https://127.0.0.1/v.mp4: is a URL, and none are opened unless asked for (--urls)" in capsys.readouterr().err
+    assert "error: https://127.0.0.1/v.mp4: is a URL, and URLs are opened only with --urls" in capsys.readouterr().err
 
 
 def test_threshold_option(tmp_path: Path) -> None:

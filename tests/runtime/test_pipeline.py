@@ -143,7 +143,7 @@ def test_an_answer_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
             return EngineOutput(np.full((len(images), 2), np.nan, np.float32), np.zeros((len(images), 4, 4), np.float32))
 
     result = judge(save(tmp_path / "a.png", face_image(9)), Broken(), GreenAnalyzer())
-    assert (result.score, result.error) == (None, "the model's answer is not finite")
+    assert (result.score, result.error) == (None, "the model's output is not finite")
 
 
 def test_highlights_are_the_suspicious_faces_spread_over_time() -> None:

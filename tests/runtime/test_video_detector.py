@@ -95,7 +95,7 @@ def test_a_url_is_refused_unless_asked_for_and_streams_where_it_is(video: Path, 
     url = f"{server}/{video.name}"
     with VideoDetector(BrightnessEngine(), GreenAnalyzer) as detector:
         refused = detector.judge(url)
-        assert refused.error == "is a URL, and none are opened unless asked for (--urls)"
+        assert refused.error == "is a URL, and URLs are opened only with --urls"
         assert [f.frame.index for f in detector.stream(url, every=3)] == [0, 3, 6, 9]
     with VideoDetector(BrightnessEngine(), GreenAnalyzer, urls=True, frames=2, every=3) as detector:
         assert [f.index for f in detector.judge(url).frames] == [0, 3]

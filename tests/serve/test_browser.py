@@ -203,7 +203,7 @@ def test_a_file_above_the_limit_is_refused_in_words(browser: Any, tmp_path: Path
         (tmp_path / "large.mp4").write_bytes(bytes(3_000_000))
         upload(page, tmp_path / "large.mp4")
         sync_api.expect(page.locator("#problem")).to_contain_text(
-            re.compile("large.mp4: (the file has more|The server cannot be reached, or ended)")
+            re.compile("large.mp4: (the file has more|The server cannot be reached, or aborted)")
         )
         context.close()
 

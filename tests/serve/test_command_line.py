@@ -49,7 +49,7 @@ def test_a_token_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFi
 def test_an_open_address_without_a_token_is_said_loudly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["--host", "0.0.0.0", "--port", "0", "--spool", str(tmp_path / "file")]) == 2  # ends before it listens
-    assert "WARNING: 0.0.0.0 is reached from other machines, and no token is asked for" in capsys.readouterr().err
+    assert "WARNING: 0.0.0.0 can be reached from other machines, and no token is required" in capsys.readouterr().err
     (tmp_path / "token").write_text("correct-horse-battery-staple\n")
     assert main(["--host", "0.0.0.0", "--token-file", str(tmp_path / "token"), "--port", "0", "--spool", str(tmp_path / "file")]) == 2
     assert "WARNING" not in capsys.readouterr().err

@@ -169,7 +169,7 @@ def test_guidance_needs_places(tiny: Tiny, method: str) -> None:
     config = resolve_method(tiny(model=model, method=method))
     assert config.model.heads == "linear-norm"
     if method == "fpg":
-        with pytest.raises(UsageError, match=r"model\.heads: expected fpg or plain: .*no places to guide"):
+        with pytest.raises(UsageError, match=r"model\.heads: expected fpg or plain: .*guidance needs a feature map"):
             config.check()
     else:
         config.check()

@@ -34,8 +34,8 @@ def test_time_adds_up_with_the_slower_of_step_and_workers() -> None:
     assert ESTIMATE.total_s == 3 * (10 * 3.0 + 7.0)
     assert dataclasses.replace(ESTIMATE, workers=1).step_s == 6.0
     assert dataclasses.replace(ESTIMATE, workers=0).step_s == 9.0
-    assert "give more --workers" in " ".join(dataclasses.replace(ESTIMATE, workers=1).lines())
-    assert "give more" not in " ".join(ESTIMATE.lines())
+    assert "use more --workers" in " ".join(dataclasses.replace(ESTIMATE, workers=1).lines())
+    assert "use more" not in " ".join(ESTIMATE.lines())
     assert "parameters: 0.106 of 316 million are trained" in ESTIMATE.lines()
     assert "NOT ENOUGH" in " ".join(dataclasses.replace(ESTIMATE, disk_free=7999).lines())
 

@@ -93,7 +93,7 @@ def test_help_explains_every_field(capsys: pytest.CaptureFixture[str]) -> None:
         parse_command(["--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
-    assert "Frames used of a training video" in text
+    assert "Frames used per training video" in text
     assert "examples:\n  fpg-train --data prepared" in text
     for field in dataclasses.fields(TrainConfig):
         assert f"--{field.name}" in text

@@ -148,7 +148,7 @@ class PreparedTree:
     """`frames/<video>/` with `landmarks/<video>/` (and `retina/`, `videos/`) next to them, as SBI and FPG prepare one class of videos."""
 
     name = "sbi-tree"
-    title = "one class of videos as SBI and FPG prepare it: frames/, landmarks/, retina/ (and videos/); say --label"
+    title = "one class of videos as SBI and FPG prepare it: frames/, landmarks/, retina/ (and videos/); give --label"
     dataset = ""
     official: tuple[Expected, ...] = ()
 

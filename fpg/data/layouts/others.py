@@ -215,7 +215,7 @@ class UADFV:
     """UADFV (ICASSP 2019): `{real,fake}/*.mp4`."""
 
     name = "uadfv"
-    title = "UADFV: {real,fake}/*.mp4 (or frames/); no split, all of it tests; found by the folder's name"
+    title = "UADFV: {real,fake}/*.mp4 (or frames/); no split, all of it is for testing; recognised by the folder's name"
     dataset = "UADFV"
     official: tuple[Expected, ...] = (Expected(49, "", REAL), Expected(49, "UADFV", FAKE))
 

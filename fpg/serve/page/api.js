@@ -60,7 +60,7 @@ export function upload(file, options, told) {
       if (request.status < 300) resolve(said);
       else reject(new Refused(request.status, said.code ?? "", said.error ?? `The server answered with status ${request.status}.`));
     };
-    request.onerror = () => reject(new Refused(0, "away", "The server cannot be reached, or ended the upload."));
+    request.onerror = () => reject(new Refused(0, "away", "The server cannot be reached, or aborted the upload."));
     request.onabort = () => reject(new Refused(0, "cancelled", "The upload was cancelled."));
   });
   const form = new FormData();

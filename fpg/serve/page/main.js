@@ -114,10 +114,10 @@ function told(kind, value) {
     const video = $("preview");
     if (!video.hidden && value.time_s !== undefined && video.readyState > 0) video.currentTime = value.time_s;
   } else if (kind === "progress") {
-    busy($("job-title").textContent, { report: "Writing the report …", overlay: "Drawing the copy …" }[value.stage] ?? "Judging …", null);
+    busy($("job-title").textContent, { report: "Writing the report …", overlay: "Drawing the annotated copy …" }[value.stage] ?? "Judging …", null);
   } else if (kind === "state") {
-    const waits = value.ahead ? `Waiting: ${value.ahead} before it` : "Waiting for its turn";
-    busy(value.name, { waiting: waits, fetching: "The server fetches the file …", running: "Judging …" }[value.state] ?? "…", null);
+    const waits = value.ahead ? `Waiting: ${value.ahead} ahead of it` : "Waiting for its turn";
+    busy(value.name, { waiting: waits, fetching: "The server is fetching the file …", running: "Judging …" }[value.state] ?? "…", null);
   }
 }
 

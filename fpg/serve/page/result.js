@@ -5,7 +5,7 @@ import { $, element, size } from "./dom.js";
 import * as frames from "./frames.js";
 import { draw } from "./timeline.js";
 
-const WHAT = { report: "Report (HTML)", overlay: "Drawn copy", record: "Result (JSON)" };
+const WHAT = { report: "Report (HTML)", overlay: "Annotated copy", record: "Result (JSON)" };
 
 // A line for headings and the history.
 export function headline(job) {
@@ -48,10 +48,10 @@ function plain(value) {
 
 function help(code) {
   return {
-    no_face: "The file was read, and no face was found in it. The detector judges faces alone.",
+    no_face: "The file was read, and no face was found in it. The detector judges only faces.",
     face_too_small: "The faces in it are too small to be judged.",
     not_media: "This is neither a picture nor a video.",
-    worker: "The process that worked on it ended, twice. The file may be damaged in an unusual way.",
+    worker: "The process that worked on it crashed twice. The file may be damaged in an unusual way.",
     timeout: "It took longer than the server allows.",
     cancelled: "Nothing was judged.",
   }[code] ?? "The file could not be judged.";
@@ -67,9 +67,9 @@ function facts(job, result) {
     ["Score", typeof result?.score === "number" ? result.score.toFixed(6) : null],
     ["Threshold", result?.threshold],
     ["Stream", plain(result?.stream)],
-    ["Frames looked at", protocol.frames && `${protocol.frames}: ${protocol.sampling}`],
+    ["Frames examined", protocol.frames && `${protocol.frames}: ${protocol.sampling}`],
     ["Aggregation", protocol.aggregation],
-    ["What the file says of itself", plain(result?.media)],
+    ["What the file says about itself", plain(result?.media)],
     ["Content Credentials", plain(result?.c2pa)],
     ["Judged", job.ended && new Date(1000 * job.ended).toISOString()],
     ...Object.entries(record).map(([key, value]) => [`Record: ${key}`, plain(value)]),
