@@ -159,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--split", default="test")
     p.add_argument("--number", type=int, default=20, help="videos of each kind (default: %(default)s)")
     p.add_argument("--model", help="as of fpg-detect (default: the starter)")
-    p.add_argument("--frames", type=int, default=32, help="looked at per video (default: %(default)s)")
+    p.add_argument("--frames", type=int, default=32, help="frames examined per video (default: %(default)s)")
     p.add_argument("--threshold", type=float, help="probability from which a face is called fake (default: the model's own)")
     p.add_argument("--json", type=Path, help="write the numbers")
     options = p.parse_args(argv)

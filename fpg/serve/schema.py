@@ -15,7 +15,7 @@ _RESULT: dict[str, Any] = {
     "input": "interview.mp4",
     "score": 0.8412,
     "verdict": "fake",
-    "threshold": 0.8005,
+    "threshold": 0.78,
     "frames": [{"index": 0, "time_s": 0.0, "faces": [{"box": [412.5, 96.0, 588.1, 301.7], "score": 0.8533, "track": 0}]}],
     "tracks": [{"track": 0, "score": 0.8412, "frames": 32, "start_s": 0.0, "end_s": 12.4}],
     "error": None,
@@ -24,7 +24,7 @@ _RESULT: dict[str, Any] = {
     "warnings": [],
 }
 _DOCUMENT: dict[str, Any] = {
-    "model": {"file": "starter", "threshold": 0.8005},
+    "model": {"file": "starter", "threshold": 0.78},
     "protocol": {"unit": "video", "frames": 32},
     "warnings": [],
     "results": [_RESULT],
