@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ _HEIF_BRANDS = frozenset(brand.encode() for brand in CONSTANTS["reading"]["heif_
 """Of ISO/IEC 23008-12: pictures in the container that MP4 uses, too."""
 _HEIF_HEAD = 1 << 16
 """Bytes that hold a HEIF file's boxes in practice."""
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, RuntimeError, struct.error, zlib.error)
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError, RuntimeError, struct.error, zlib.error)
 """What Pillow's decoders raise at damage."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """PNG interlacing (ISO/IEC 15948, 8.2): x and y of the first pixel, x and y step of each pass."""
@@ -56,7 +58,7 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and broken metadata: refused below, or of no consequence
-            with Image.open(path, formats=formats) as image:
+            with open_image(path, formats) as image:
                 check_pixels(path, *image.size, MAX_IMAGE_PIXELS)
                 if image.format in ("JPEG", "MPO") and scans(Path(path).read_bytes()) > MAX_SCANS:
                     raise InputError(path, f"is a JPEG of more than {MAX_SCANS} scans", "too_large")
@@ -71,8 +73,32 @@ def read_image(path: str | os.PathLike[str], notes: Notes | None = None) -> np.n
         raise InputError(path, "is not a readable image (damaged, or of another format)") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: the limit is {MAX_IMAGE_PIXELS / 1e6:.0f} megapixels", "too_large") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(path, f"is damaged or truncated: {error}", "damaged") from error
+
+
+class _WithinFile(io.BufferedReader):
+    """Never asks for more than the file holds: Pillow asks for as much as a damaged header claims, and Python makes room for that first."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(io.FileIO(path))
+        self._bytes = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._bytes - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+@contextmanager
+def open_image(path: str | os.PathLike[str], formats: Sequence[str]) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it, nothing decoded yet.
+
+    Args:
+        path: the file.
+        formats: those that may be read, by Pillow's names.
+    """
+    with _WithinFile(path) as file, Image.open(file, formats=formats) as image:
+        yield image
 
 
 def from_pillow(image: Image.Image, name: str, notes: Notes | None = None) -> np.ndarray:
@@ -90,7 +116,7 @@ def from_pillow(image: Image.Image, name: str, notes: Notes | None = None) -> np
     try:
         _note(image, notes or Notes())
         return _decoded(image, name)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(name, f"is damaged or truncated: {error}", "damaged") from error
 
 

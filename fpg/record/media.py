@@ -17,7 +17,7 @@ from PIL import Image
 
 from fpg.common.errors import InputError
 from fpg.data.containers import opened
-from fpg.data.images import IMAGE_FORMATS, IMAGE_SUFFIXES, check_file, heif_format, is_heif
+from fpg.data.images import DAMAGE, IMAGE_FORMATS, IMAGE_SUFFIXES, check_file, heif_format, is_heif, open_image
 from fpg.record.exif import exif_texts
 
 TAGS: dict[str, list[str]] = json.loads(Path(__file__).with_name("media_tags.json").read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ def describe_media(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     try:
         check_file(path)
         return _picture(path) if Path(path).suffix.lower() in IMAGE_SUFFIXES else _video(path)
-    except (InputError, OSError, SyntaxError, ValueError, TypeError, EOFError, RuntimeError, Image.DecompressionBombError):
+    except (InputError, Image.DecompressionBombError, *DAMAGE):
         return None
 
 
@@ -68,7 +68,7 @@ def _picture(path: str | os.PathLike[str]) -> dict[str, Any]:
     formats = heif_format(path) if is_heif(path) else IMAGE_FORMATS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata: what cannot be read is not stated
-        with Image.open(path, formats=formats) as image:
+        with open_image(path, formats) as image:
             name, block = str(image.format), image.info.get("exif", b"")
     if name == "TIFF":
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:

@@ -40,6 +40,7 @@ from fpg.engines.base import fake_probability
 from fpg.evaluate.foreign import read_scores
 from fpg.faces.precomputed import read_landmarks
 from fpg.models.weights import read_checkpoint
+from fpg.record.media import describe_media
 from fpg.train.setup import UsageError, claim
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
@@ -405,3 +406,14 @@ def test_an_avif_whose_pixels_do_not_decode_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"a\.avif: is damaged or truncated: Failed to decode frame 0"):
         read_image(str(path))
+
+
+def test_a_jpeg_2000_whose_box_claims_more_than_the_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a.jp2"
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(path)
+    data, header = path.read_bytes(), b"jp2h"
+    at = data.index(header) - 4
+    path.write_bytes(data[:at] + struct.pack(">I4sQ", 1, header, 1 << 50) + data[at + 8 :])  # a petabyte, in the long form of a length
+    with pytest.raises(InputError, match=r"a\.jp2: is (damaged|not a readable image)"):
+        read_image(str(path))
+    assert describe_media(path) is None
