@@ -8,7 +8,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class _WithinFile(io.BufferedReader):
 
 
 @contextmanager
-def open_image(path: str | os.PathLike[str], formats: Sequence[str]) -> Iterator[Image.Image]:
+def open_image(path: str | os.PathLike[str], formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """A picture as Pillow opens it, nothing decoded yet.
 
     Args:
