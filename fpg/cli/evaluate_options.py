@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_outputs(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", metavar="DIR", help="write everything here: metrics.json, report.html, report.md and plots/ as SVG and PNG")
+    p.add_argument("--out", metavar="DIR", help="folder for everything: metrics.json, report.html, report.md and plots/ as SVG and PNG")
     p.add_argument("--json", metavar="FILE", help="write the metrics and every video's and frame's score as JSON")
     p.add_argument("--report", metavar="FILE", help="write a report: one self-contained HTML page")
     p.add_argument(

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,17 @@ class Service:
         hashed = _hashed(key)
         if known := await self._known(hashed):
             return known
-        async with self._folder() as id:
-            with self._uploading():  # until it is received: counted while it is added, too, it would take two places
+        with ExitStack() as receiving:
+            receiving.enter_context(self._uploading())
+            async with self._folder() as id:
                 upload: Upload = await receive(self.spool.path(id), functools.partial(self.spool.reserve, id))
-            request = JobRequest.of(upload.fields)
-            if upload.file is None:
-                raise RequestRefused("invalid", "expected a file, in the field named file")
-            self.metrics.uploaded.inc(upload.size)
-            job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, request, time.time())
-            return await self._promise(job, hashed)
+                receiving.close()  # counted as an upload while it is added as a job, it would take two places
+                request = JobRequest.of(upload.fields)
+                if upload.file is None:
+                    raise RequestRefused("invalid", "expected a file, in the field named file")
+                self.metrics.uploaded.inc(upload.size)
+                job = JobRow(0, id, WAITING, passing, upload.name, None, upload.file, upload.size, request, time.time())
+                return await self._promise(job, hashed)
 
     async def take_url(self, url: str, request: JobRequest, key: str | None) -> JobRow:
         """Promise a job whose file is fetched.
@@ -99,6 +101,7 @@ class Service:
         hashed = _hashed(key)
         if known := await self._known(hashed):
             return known
+        self._not_full()
         async with self._folder() as id:
             name = shown_name(url.partition("?")[0])
             job = await self._promise(JobRow(0, id, FETCHING, False, name, url, None, 0, request, time.time()), hashed)
@@ -249,7 +252,6 @@ class Service:
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[str]:
         """The folder of a job to be, by its id; afterwards its bytes count, or are gone where no job came of it."""
-        self._not_full()
         id = await run_in_threadpool(self.spool.make)
         try:
             yield id
